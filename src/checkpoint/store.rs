@@ -1,0 +1,156 @@
+//! The checkpoints of one recipe on disk.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    CheckpointError,
+    format::{HEADER_BYTES, check_header, decode, encode, file_name, name_of},
+};
+use crate::{
+    digest::Digest,
+    fs::{EntryKind, Files, FsError, Sync},
+    ids::{ShardId, SliceId},
+};
+
+/// The checkpoint files of a generation under a recipe.
+#[derive(Clone, Debug)]
+pub struct CheckpointStore {
+    files: Files,
+    dir: PathBuf,
+}
+
+/// A checkpoint file that a folder lists.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Found {
+    /// Its step.
+    pub step: SliceId,
+    /// Its lineage key.
+    pub lineage: Digest,
+}
+
+impl CheckpointStore {
+    /// The store in `dir`, the recipe's folder.
+    pub fn new(files: Files, dir: PathBuf) -> CheckpointStore {
+        CheckpointStore { files, dir }
+    }
+
+    /// The recipe's folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The folder of a shard.
+    pub fn shard_dir(&self, shard: ShardId) -> PathBuf {
+        self.dir.join(shard.to_string())
+    }
+
+    /// The file of a step.
+    pub fn path(&self, shard: ShardId, step: SliceId, lineage: Digest) -> PathBuf {
+        self.shard_dir(shard).join(file_name(step, lineage))
+    }
+
+    /// The checkpoints that a shard has, by step.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn list(&self, shard: ShardId) -> Result<Vec<Found>, FsError> {
+        let names = self.files.list(&self.shard_dir(shard))?;
+        let files = names.iter().filter(|(_, kind)| *kind == EntryKind::File);
+        let mut found: Vec<Found> = files.filter_map(|(n, _)| name_of(n)).map(|(step, lineage)| Found { step, lineage }).collect();
+        found.sort();
+        Ok(found)
+    }
+
+    /// Reads a checkpoint, checks all of it and hands its payload on.
+    ///
+    /// # Errors
+    /// The file is missing or damaged.
+    pub fn read<T>(
+        &self,
+        shard: ShardId,
+        step: SliceId,
+        lineage: Digest,
+        then: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, CheckpointError> {
+        let path = self.path(shard, step, lineage);
+        let bytes = self.files.read(&path)?;
+        Ok(then(decode(&bytes, &path, shard, step, lineage)?))
+    }
+
+    /// Whether the file is there with a sound header and the right length, and how long it is.
+    ///
+    /// # Errors
+    /// When the disk refuses; damage and absence are `None`.
+    pub fn glance(&self, shard: ShardId, step: SliceId, lineage: Digest) -> Result<Option<u64>, FsError> {
+        let path = self.path(shard, step, lineage);
+        match self.files.head(&path, HEADER_BYTES) {
+            Ok((head, len)) => Ok(check_header(&head, len, &path, shard, step, lineage).is_ok().then_some(len)),
+            Err(e) if e.is_not_found() => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Publishes a state. The caller holds the shard's commit lock and has checked that it is still wanted.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn publish(&self, shard: ShardId, step: SliceId, lineage: Digest, payload: &[u8], sync: Sync) -> Result<u64, FsError> {
+        let head = encode(shard, step, lineage, payload);
+        Ok(self.files.publish(&self.path(shard, step, lineage), &[&head, payload], sync)?.bytes)
+    }
+
+    /// Removes a checkpoint. The caller holds the shard's commit lock.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn discard(&self, shard: ShardId, step: SliceId, lineage: Digest) -> Result<bool, FsError> {
+        self.files.unlink(&self.path(shard, step, lineage))
+    }
+
+    /// Makes the folder of a shard.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn make_shard_dir(&self, shard: ShardId) -> Result<(), FsError> {
+        self.files.make_dirs(&self.shard_dir(shard))
+    }
+
+    /// Makes all of a shard's checkpoints durable.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn sync(&self, shard: ShardId) -> Result<(), FsError> {
+        let dir = self.shard_dir(shard);
+        for (name, kind) in self.files.list(&dir)? {
+            if kind == EntryKind::File {
+                self.files.sync_file(&dir.join(name))?;
+            }
+        }
+        self.files.sync_dir(&dir)
+    }
+
+    /// Files of the recipe's folder that are not checkpoints of `shards` shards and `slices` steps.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn strangers(&self, shards: u32, slices: u32) -> Result<Vec<PathBuf>, FsError> {
+        let mut found = Vec::new();
+        for (name, kind) in self.files.list(&self.dir)? {
+            let path = self.dir.join(&name);
+            let shard = name.parse().ok().map(ShardId).filter(|s| s.to_string() == name && s.0 < shards);
+            match (kind, shard) {
+                (EntryKind::Dir, Some(_)) => {
+                    for (file, kind) in self.files.list(&path)? {
+                        let ours = name_of(&file).is_some_and(|(step, _)| step.0 <= slices);
+                        if kind != EntryKind::File || !ours {
+                            found.push(path.join(file));
+                        }
+                    }
+                }
+                (EntryKind::File, None) if name == "recipe.json" => {}
+                _ => found.push(path),
+            }
+        }
+        Ok(found)
+    }
+}

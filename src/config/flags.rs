@@ -1,0 +1,35 @@
+//! What the command line may override.
+
+use crate::train::ScheduleKind;
+
+/// Settings given as flags of `sisa train`; each overrides the file's.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Flags {
+    /// `--label`.
+    pub label: Option<String>,
+    /// `--subject`.
+    pub subject: Option<String>,
+    /// `--record`, one or more.
+    pub record: Vec<String>,
+    /// `--holdout`.
+    pub holdout: Option<f64>,
+    /// `--shards`.
+    pub shards: Option<u32>,
+    /// `--slices`.
+    pub slices: Option<u32>,
+    /// `--learner`.
+    pub learner: Option<String>,
+    /// `--epochs`.
+    pub epochs: Option<u32>,
+    /// `--schedule`.
+    pub schedule: Option<ScheduleKind>,
+    /// `--rate`.
+    pub rate: Option<f32>,
+}
+
+impl Flags {
+    /// Whether a flag says how constituents are trained.
+    pub fn any_training(&self) -> bool {
+        self.learner.is_some() || self.epochs.is_some() || self.schedule.is_some() || self.rate.is_some()
+    }
+}

@@ -1,0 +1,9 @@
+//! `sisa.toml`: what people declare. Read when an import or a recipe is made, never after.
+
+mod error;
+mod file;
+mod flags;
+
+pub use error::ConfigError;
+pub use file::Config;
+pub use flags::Flags;

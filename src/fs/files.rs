@@ -1,0 +1,309 @@
+//! Publishing, sweeping and unlinking: every durable change of the engine is one of these.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use super::{Bytes, Disk, EntryKind, FileStat, FsError, LockGuard, Scratch};
+
+/// How the names of our temporary files begin; nothing else is ever swept.
+pub(super) const TEMPORARY: &str = ".sisa-tmp-";
+
+/// Whether a published file is made durable before the call returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sync {
+    /// File and folder are synced.
+    Now,
+    /// A digest will expose it if it is torn; somebody syncs later.
+    Later,
+}
+
+/// Proof that a file is in place.
+#[derive(Debug)]
+#[must_use]
+pub struct Published {
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+/// A disk, and whether it can still be trusted. Cheap to clone; clones share the trust.
+#[derive(Clone, Debug)]
+pub struct Files {
+    disk: Arc<dyn Disk>,
+    poisoned: Arc<AtomicBool>,
+    counter: Arc<AtomicU64>,
+}
+
+impl Files {
+    /// Files on `disk`.
+    pub fn new(disk: Arc<dyn Disk>) -> Files {
+        Files { disk, poisoned: Arc::default(), counter: Arc::default() }
+    }
+
+    /// Puts a file at `path`, whole or not at all: temporary file in the same folder, write, sync, rename, sync folder.
+    ///
+    /// # Errors
+    /// When the disk refuses; nothing is at `path` that was not there before, unless the last sync failed.
+    pub fn publish(&self, path: &Path, parts: &[&[u8]], sync: Sync) -> Result<Published, FsError> {
+        self.publish_as(path, parts, sync, false)
+    }
+
+    /// As [`Files::publish`], durable and readable by its owner alone.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn publish_private(&self, path: &Path, parts: &[&[u8]]) -> Result<Published, FsError> {
+        self.publish_as(path, parts, Sync::Now, true)
+    }
+
+    fn publish_as(&self, path: &Path, parts: &[&[u8]], sync: Sync, private: bool) -> Result<Published, FsError> {
+        self.trusted()?;
+        let dir = parent(path);
+        let (temporary, mut file) = self.create_temporary(dir, private)?;
+        let written = (|| {
+            for part in parts {
+                file.write_all(part).map_err(FsError::at("write", &temporary))?;
+            }
+            if sync == Sync::Now {
+                self.synced(file.sync(), &temporary)?;
+            }
+            self.disk.rename(&temporary, path).map_err(FsError::at("rename into place", path))
+        })();
+        if let Err(e) = written {
+            // The write failed; leaving no half file behind is worth a try, and open sweeps it otherwise.
+            let _ = self.disk.unlink(&temporary);
+            return Err(e);
+        }
+        drop(file);
+        if sync == Sync::Now {
+            self.sync_dir(dir)?;
+        }
+        Ok(Published { bytes: parts.iter().map(|p| p.len() as u64).sum() })
+    }
+
+    fn create_temporary(&self, dir: &Path, private: bool) -> Result<(PathBuf, Box<dyn super::Writable>), FsError> {
+        loop {
+            let n = self.counter.fetch_add(1, Ordering::Relaxed);
+            let path = dir.join(format!("{TEMPORARY}{}-{n}", std::process::id()));
+            match self.disk.create(&path, private) {
+                Ok(file) => return Ok((path, file)),
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists && n < 1 << 20 => {}
+                Err(e) => return Err(FsError::at("create", &path)(e)),
+            }
+        }
+    }
+
+    /// Removes a file's name; fine when it is gone already. Not durable until the folder is synced.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn unlink(&self, path: &Path) -> Result<bool, FsError> {
+        self.trusted()?;
+        match self.disk.unlink(path) {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(FsError::at("remove", path)(e)),
+        }
+    }
+
+    /// Keeps a file's blocks while the guard lives; `None` when the file is gone.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn hold(&self, path: &Path) -> Result<Option<Box<dyn LockGuard>>, FsError> {
+        absent_is_none(self.disk.hold(path)).map_err(FsError::at("open", path))
+    }
+
+    /// Makes a folder and those above it, durably.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn make_dirs(&self, path: &Path) -> Result<(), FsError> {
+        self.trusted()?;
+        if self.stat(path)?.is_some_and(|s| s.kind == EntryKind::Dir) {
+            return Ok(());
+        }
+        let above = parent(path);
+        if above != path && !above.as_os_str().is_empty() {
+            self.make_dirs(above)?;
+        }
+        self.disk.make_dir(path).map_err(FsError::at("make folder", path))?;
+        self.sync_dir(above)
+    }
+
+    /// Removes an empty folder; `false` when it is not empty or gone.
+    ///
+    /// # Errors
+    /// When the disk refuses for another reason.
+    pub fn remove_dir(&self, path: &Path) -> Result<bool, FsError> {
+        self.trusted()?;
+        match self.disk.remove_dir(path) {
+            Ok(()) => Ok(true),
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => Ok(false),
+            Err(e) => Err(FsError::at("remove folder", path)(e)),
+        }
+    }
+
+    /// Names in a folder, sorted; none when the folder is not there.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn list(&self, path: &Path) -> Result<Vec<(String, EntryKind)>, FsError> {
+        Ok(absent_is_none(self.disk.list(path)).map_err(FsError::at("list", path))?.unwrap_or_default())
+    }
+
+    /// A file's bytes.
+    ///
+    /// # Errors
+    /// When the disk refuses, or the file is not there.
+    pub fn read(&self, path: &Path) -> Result<Bytes, FsError> {
+        self.disk.read(path).map_err(FsError::at("read", path))
+    }
+
+    /// At most the first `len` bytes of a file, and its whole length.
+    ///
+    /// # Errors
+    /// When the disk refuses, or the file is not there.
+    pub fn head(&self, path: &Path, len: usize) -> Result<(Vec<u8>, u64), FsError> {
+        self.disk.head(path, len).map_err(FsError::at("read", path))
+    }
+
+    /// Kind, length and permissions; `None` when nothing is there.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn stat(&self, path: &Path) -> Result<Option<FileStat>, FsError> {
+        absent_is_none(self.disk.stat(path)).map_err(FsError::at("look at", path))
+    }
+
+    /// Makes an existing file's content durable.
+    ///
+    /// # Errors
+    /// When the disk refuses; nothing more is written then.
+    pub fn sync_file(&self, path: &Path) -> Result<(), FsError> {
+        self.trusted()?;
+        self.synced(self.disk.sync_file(path), path)
+    }
+
+    /// Makes a folder's names durable.
+    ///
+    /// # Errors
+    /// When the disk refuses; nothing more is written then.
+    pub fn sync_dir(&self, path: &Path) -> Result<(), FsError> {
+        self.trusted()?;
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        self.synced(self.disk.sync_dir(path), path)
+    }
+
+    /// Locks a file or folder; `None` when another holds it and `wait` is false.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn lock(&self, path: &Path, wait: bool) -> Result<Option<Box<dyn LockGuard>>, FsError> {
+        self.disk.lock(path, wait).map_err(FsError::at("lock", path))
+    }
+
+    /// Refuses a file system that lets two handles hold one lock. The caller holds a lock on `path`.
+    ///
+    /// # Errors
+    /// [`FsError::NoLocks`], or when the disk refuses.
+    pub fn check_locks(&self, path: &Path) -> Result<(), FsError> {
+        match self.lock(path, false)? {
+            None => Ok(()),
+            Some(_) => Err(FsError::NoLocks { path: path.to_owned() }),
+        }
+    }
+
+    /// An unnamed file in `dir`, gone when dropped.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn scratch(&self, dir: &Path) -> Result<Box<dyn Scratch>, FsError> {
+        self.trusted()?;
+        self.disk.scratch(dir).map_err(FsError::at("create a scratch file in", dir))
+    }
+
+    /// Removes temporary files of ours in `dir` whose writer is gone; returns whether any was there.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn sweep(&self, dir: &Path) -> Result<bool, FsError> {
+        let mut any = false;
+        for (name, kind) in self.list(dir)? {
+            if kind != EntryKind::File || !Files::is_temporary(&name) {
+                continue;
+            }
+            let path = dir.join(name);
+            match self.lock(&path, false) {
+                // Unlinked while locked: a writer that is just starting sees that the name is no longer its own.
+                Ok(Some(guard)) => {
+                    any |= self.unlink(&path)?;
+                    drop(guard);
+                }
+                Ok(None) => {}
+                Err(e) if e.is_not_found() => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(any)
+    }
+
+    /// Removes a folder of ours with all in it, names first, deepest last to first.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn remove_tree(&self, path: &Path) -> Result<(), FsError> {
+        for (name, kind) in self.list(path)? {
+            let child = path.join(name);
+            match kind {
+                EntryKind::Dir => self.remove_tree(&child)?,
+                EntryKind::File | EntryKind::Other => {
+                    self.unlink(&child)?;
+                }
+            }
+        }
+        self.remove_dir(path)?;
+        Ok(())
+    }
+
+    /// Whether a file's name is one of our temporaries.
+    pub fn is_temporary(name: &str) -> bool {
+        name.strip_prefix(TEMPORARY).is_some_and(|rest| {
+            let mut parts = rest.split('-');
+            parts.all(|p| p == "spill" || (!p.is_empty() && p.bytes().all(|b| b.is_ascii_digit())))
+        })
+    }
+
+    /// A named point of a protocol was reached.
+    pub fn reached(&self, point: &str) {
+        self.disk.reached(point);
+    }
+
+    fn trusted(&self) -> Result<(), FsError> {
+        if self.poisoned.load(Ordering::SeqCst) { Err(FsError::Poisoned) } else { Ok(()) }
+    }
+
+    fn synced(&self, result: io::Result<()>, path: &Path) -> Result<(), FsError> {
+        if result.is_err() {
+            self.poisoned.store(true, Ordering::SeqCst);
+        }
+        result.map_err(FsError::at("sync", path))
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or(path)
+}
+
+fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}

@@ -1,0 +1,20 @@
+//! The disk, the clock and the random source: the only user of `std::fs`.
+//!
+//! What is assumed: a sync that returned is durable; a rename within one folder is atomic; locks work. What is not: that
+//! unsynced writes reach the disk, or reach it in order.
+
+mod bytes;
+mod clock;
+mod disk;
+mod error;
+mod files;
+mod real;
+mod spill;
+
+pub use bytes::{AlignedBuf, Bytes};
+pub use clock::{Stopwatch, utc_now};
+pub use disk::{Disk, EntryKind, FileStat, LockGuard, Scratch, Writable};
+pub use error::FsError;
+pub use files::{Files, Published, Sync};
+pub use real::{RealDisk, random_key};
+pub use spill::Spill;

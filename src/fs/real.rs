@@ -1,0 +1,194 @@
+//! The operating system's disk.
+#![expect(clippy::disallowed_methods, reason = "the one place that opens files")]
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use super::{AlignedBuf, Bytes, Disk, EntryKind, FileStat, LockGuard, Scratch, Writable};
+
+/// Files below this are read, not mapped: a map costs a page fault and an address range.
+const MAP_FROM_BYTES: u64 = 64 * 1024;
+
+/// The operating system's disk.
+#[derive(Debug, Default)]
+pub struct RealDisk {
+    /// The process stops for good when it reaches this point, so that a test can kill it there.
+    stop_at: Option<String>,
+}
+
+impl RealDisk {
+    /// The disk.
+    pub fn new() -> RealDisk {
+        RealDisk::default()
+    }
+
+    /// A disk that says `stopped at POINT` on stderr and waits to be killed when the protocol point is reached.
+    pub fn stopping_at(point: String) -> RealDisk {
+        RealDisk { stop_at: Some(point) }
+    }
+}
+
+/// 32 bytes from the operating system's generator.
+///
+/// # Errors
+/// When the system has none.
+pub fn random_key() -> io::Result<[u8; 32]> {
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).map_err(io::Error::other)?;
+    Ok(key)
+}
+
+#[derive(Debug)]
+struct OpenFile(File);
+
+impl Writable for OpenFile {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
+
+impl Scratch for OpenFile {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
+    fn read_at(&self, out: &mut [u8], offset: u64) -> io::Result<()> {
+        self.0.read_exact_at(out, offset)
+    }
+}
+
+impl LockGuard for OpenFile {}
+
+fn kind(file_type: fs::FileType) -> EntryKind {
+    if file_type.is_file() {
+        EntryKind::File
+    } else if file_type.is_dir() {
+        EntryKind::Dir
+    } else {
+        EntryKind::Other
+    }
+}
+
+impl Disk for RealDisk {
+    fn create(&self, path: &Path, private: bool) -> io::Result<Box<dyn Writable>> {
+        let mode = if private { 0o600 } else { 0o644 };
+        let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::AlreadyExists.into()),
+            Err(TryLockError::Error(e)) => return Err(e),
+        }
+        // A sweeper may have taken the file for an orphan between the two calls; then the name is gone or another's.
+        match fs::metadata(path) {
+            Ok(now) if now.ino() == file.metadata()?.ino() => Ok(Box::new(OpenFile(file))),
+            _ => Err(io::ErrorKind::AlreadyExists.into()),
+        }
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn unlink(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn make_dir(&self, path: &Path) -> io::Result<()> {
+        match fs::DirBuilder::new().mode(0o755).create(path) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            other => other,
+        }
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<(String, EntryKind)>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            // A name that is not text is none of ours; show it as it can be shown.
+            names.push((entry.file_name().to_string_lossy().into_owned(), kind(entry.file_type()?)));
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Bytes> {
+        let mut file = File::open(path)?;
+        let len = file.metadata()?.len();
+        if len >= MAP_FROM_BYTES {
+            return Bytes::map(&file);
+        }
+        let mut buf = AlignedBuf::zeroed(len as usize);
+        file.read_exact(buf.as_mut())?;
+        Ok(Bytes::owned(buf))
+    }
+
+    fn head(&self, path: &Path, len: usize) -> io::Result<(Vec<u8>, u64)> {
+        let file = File::open(path)?;
+        let whole = file.metadata()?.len();
+        let mut out = vec![0; len.min(usize::try_from(whole).unwrap_or(usize::MAX))];
+        file.read_exact_at(&mut out, 0)?;
+        Ok((out, whole))
+    }
+
+    fn stat(&self, path: &Path) -> io::Result<FileStat> {
+        let meta = fs::symlink_metadata(path)?;
+        Ok(FileStat { kind: kind(meta.file_type()), len: meta.len(), mode: meta.permissions().mode() & 0o7777 })
+    }
+
+    fn sync_file(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_data()
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    fn lock(&self, path: &Path, wait: bool) -> io::Result<Option<Box<dyn LockGuard>>> {
+        let file = File::open(path)?;
+        if wait {
+            file.lock()?;
+            return Ok(Some(Box::new(OpenFile(file))));
+        }
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Box::new(OpenFile(file)))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(e)) => Err(e),
+        }
+    }
+
+    fn hold(&self, path: &Path) -> io::Result<Box<dyn LockGuard>> {
+        Ok(Box::new(OpenFile(File::open(path)?)))
+    }
+
+    fn scratch(&self, dir: &Path) -> io::Result<Box<dyn Scratch>> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let n = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = dir.join(format!("{}{}-spill-{n}", super::files::TEMPORARY, std::process::id()));
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+        fs::remove_file(&path)?;
+        Ok(Box::new(OpenFile(file)))
+    }
+
+    #[expect(clippy::print_stderr, reason = "speaks to the test that asked for the stop")]
+    fn reached(&self, point: &str) {
+        if self.stop_at.as_deref() == Some(point) {
+            eprintln!("stopped at {point}");
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Names of things. Each is its own type, so that a shard can't be passed where a slice is wanted.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A keyed pseudonym of a subject id or a record id: the only form in which an id is ever stored.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, bytemuck::Zeroable, bytemuck::Pod)]
+#[repr(transparent)]
+pub struct Handle(pub [u8; 16]);
+
+/// One horizontal part of the data with its own constituent model, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ShardId(pub u32);
+
+/// One slice of a shard, from 1; also the step of training that adds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SliceId(pub u32);
+
+/// One import of records under one model key, schema, S and R, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct GenerationId(pub u32);
+
+/// The name of a recipe's folder: the first 16 hexadecimal digits of its digest.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RecipeId(pub String);
+
+/// What a slice file is: a slice of a shard, or the shard's held-out part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// Trained on, at step r.
+    Slice(SliceId),
+    /// Held out by subject, never trained on.
+    Holdout,
+}
+
+/// One file of records: which shard, which part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cell {
+    /// The shard.
+    pub shard: ShardId,
+    /// The part.
+    pub part: Part,
+}
+
+impl Part {
+    /// As stored in a slice's header: the slice's number, 0 for the holdout.
+    pub fn number(self) -> u32 {
+        match self {
+            Part::Slice(s) => s.0,
+            Part::Holdout => 0,
+        }
+    }
+
+    /// The inverse of [`Part::number`].
+    pub fn from_number(n: u32) -> Part {
+        match n {
+            0 => Part::Holdout,
+            n => Part::Slice(SliceId(n)),
+        }
+    }
+}
+
+impl GenerationId {
+    /// The generation after this one.
+    pub fn next(self) -> GenerationId {
+        GenerationId(self.0 + 1)
+    }
+}
+
+impl Handle {
+    /// The handle that `text` (32 hexadecimal digits) spells.
+    pub fn from_hex(text: &str) -> Option<Handle> {
+        let mut out = [0; 16];
+        hex_into(text, &mut out)?;
+        Some(Handle(out))
+    }
+}
+
+/// Reads exactly `out.len()` bytes from hexadecimal text.
+pub(crate) fn hex_into(text: &str, out: &mut [u8]) -> Option<()> {
+    let text = text.as_bytes();
+    if text.len() != out.len() * 2 {
+        return None;
+    }
+    for (pair, byte) in text.chunks_exact(2).zip(out) {
+        let &[high, low] = pair else { return None };
+        let digit = |c: u8| match c {
+            b'0'..=b'9' => Some(c - b'0'),
+            b'a'..=b'f' => Some(c - b'a' + 10),
+            _ => None,
+        };
+        *byte = digit(high)? << 4 | digit(low)?;
+    }
+    Some(())
+}
+
+/// Writes bytes as lower-case hexadecimal.
+pub(crate) fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    bytes.iter().try_for_each(|b| write!(f, "{b:02x}"))
+}
+
+impl fmt::Display for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_hex(&self.0, f)
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for ShardId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}", self.0)
+    }
+}
+
+impl fmt::Display for SliceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02}", self.0)
+    }
+}
+
+impl fmt::Display for GenerationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "g{:04}", self.0)
+    }
+}
+
+impl fmt::Display for RecipeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Part::Slice(s) => write!(f, "{s}"),
+            Part::Holdout => f.write_str("holdout"),
+        }
+    }
+}
+
+impl fmt::Display for Cell {
+    /// As in the file's path: `0007/03`, `0007/holdout`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.shard, self.part)
+    }
+}
+
+impl std::str::FromStr for Cell {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Cell, ()> {
+        let (shard, part) = text.split_once('/').ok_or(())?;
+        let shard = ShardId(shard.parse().map_err(|_| ())?);
+        let part = match part {
+            "holdout" => Part::Holdout,
+            n => Part::Slice(SliceId(n.parse().ok().filter(|&n| n > 0).ok_or(())?)),
+        };
+        let cell = Cell { shard, part };
+        // One spelling for each cell: what does not print back the same is not a name.
+        if cell.to_string() == text { Ok(cell) } else { Err(()) }
+    }
+}

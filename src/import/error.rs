@@ -1,0 +1,64 @@
+use crate::{
+    fs::FsError,
+    schema::{CellError, SchemaError},
+    shard::SliceError,
+    source::{Place, SourceError},
+    workspace::WorkspaceError,
+};
+
+/// Why nothing was imported.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The source can't be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The source does not fit the schema.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// A cell is wrong.
+    #[error("{place}, {error}")]
+    Cell {
+        /// Where.
+        place: Place,
+        /// What.
+        error: CellError,
+    },
+    /// A record id stands twice.
+    #[error(
+        "{second}: the record id stands already at {first}; record ids are unique. \
+         Drop one of the rows, or name more columns under `record`"
+    )]
+    DuplicateRecord {
+        /// Where it stands first.
+        first: Place,
+        /// Where it stands again.
+        second: Place,
+    },
+    /// There are no rows.
+    #[error("the sources hold no rows to train on")]
+    NoRows,
+    /// A shard does not fit in memory.
+    #[error("shard {shard} has more rows than an address space holds; use more shards")]
+    TooLarge {
+        /// The shard.
+        shard: u32,
+    },
+    /// The person asked to stop.
+    #[error("interrupted; nothing was imported")]
+    Interrupted,
+    /// An old slice can't be read.
+    #[error(transparent)]
+    Slice(#[from] SliceError),
+    /// The workspace can't be used.
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
+    /// The disk refused.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+}
+
+impl From<crate::ledger::LedgerError> for ImportError {
+    fn from(error: crate::ledger::LedgerError) -> ImportError {
+        ImportError::Workspace(error.into())
+    }
+}

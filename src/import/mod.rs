@@ -1,0 +1,11 @@
+//! Import: staged, and nothing until `imported` is in the ledger.
+//!
+//! Memory is bounded by the largest shard and the number of threads, not by the number of rows.
+
+mod error;
+mod protocol;
+mod stage;
+
+pub use error::ImportError;
+pub use protocol::{ImportReport, Plan, import, rekey_rows};
+pub use stage::Stage;

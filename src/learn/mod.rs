@@ -1,0 +1,183 @@
+//! Learners: numbers in, numbers out.
+//!
+//! A learner turns the rows of one shard's slices, visited in an order it does not choose, into a state, and a state
+//! into scores. It does not know where rows come from, who they are about, what a file is, or that anything is ever
+//! deleted. The same inputs give the same bytes of state, on any number of threads and any vector width.
+
+mod batch;
+mod net;
+mod scaler;
+pub mod settings;
+
+use std::fmt::Debug;
+
+use ndarray::ArrayView2;
+
+use crate::num::Team;
+
+pub use settings::{LearnerSettings, SettingsError};
+
+/// What is learnt: a class or a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// One of this many classes; scores are probabilities, one a class.
+    Classes(u32),
+    /// A number (regression); the score is the predicted number, in the units of the label.
+    Number,
+}
+
+impl Task {
+    /// Scores a row: one a class, or one.
+    pub fn outputs(self) -> usize {
+        match self {
+            Task::Classes(n) => n as usize,
+            Task::Number => 1,
+        }
+    }
+}
+
+/// The shape of a row as the learner sees it; fixed for a generation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layout {
+    /// Number columns (f32, NaN where missing).
+    pub numbers: usize,
+    /// Which number columns have a missing indicator, ascending.
+    pub indicators: Vec<u32>,
+    /// The declared scale of each byte column.
+    pub byte_scales: Vec<f32>,
+    /// How many values each category column can take.
+    pub categories: Vec<u32>,
+    /// What is learnt.
+    pub task: Task,
+}
+
+/// The labels of some rows.
+#[derive(Clone, Copy, Debug)]
+pub enum Labels<'a> {
+    /// Class indices, each below the layout's number of classes.
+    Classes(&'a [u32]),
+    /// Numbers, finite.
+    Numbers(&'a [f32]),
+}
+
+/// The features of some rows: zero-copy views of a slice file, or of a batch that is to be scored.
+#[derive(Clone, Copy, Debug)]
+pub struct Features<'a> {
+    /// `rows x numbers`, standard layout.
+    pub numbers: ArrayView2<'a, f32>,
+    /// `rows x byte columns`, standard layout.
+    pub bytes: ArrayView2<'a, u8>,
+    /// `rows x category columns`, each below its column's size, standard layout.
+    pub categories: ArrayView2<'a, u32>,
+}
+
+impl Features<'_> {
+    /// How many rows.
+    pub fn rows(&self) -> usize {
+        self.numbers.nrows()
+    }
+
+    /// Some of the rows.
+    pub fn slice(&self, rows: std::ops::Range<usize>) -> Features<'_> {
+        let rows = ndarray::s![rows, ..];
+        Features { numbers: self.numbers.slice(rows), bytes: self.bytes.slice(rows), categories: self.categories.slice(rows) }
+    }
+}
+
+/// The rows of one slice, in the order of their record handles.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    /// The features.
+    pub features: Features<'a>,
+    /// The labels, as many as rows.
+    pub labels: Labels<'a>,
+}
+
+/// One visit of one row in a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Visit {
+    /// Index into the step's prefix of slices.
+    pub slice: u32,
+    /// Row in that slice.
+    pub row: u32,
+    /// How far into the step this visit is, as a fraction of 2^32.
+    pub progress: u32,
+}
+
+/// Everything a step may look at.
+///
+/// The rows have a lifetime of their own (`'r`): ndarray's views, once in a struct, can't be shortened to that of a crew.
+#[derive(Debug)]
+pub struct Step<'a, 'r> {
+    /// Which step, from 1.
+    pub index: u32,
+    /// Steps in all (R).
+    pub of: u32,
+    /// Slices 1..=index. The last one is new to the state and not empty.
+    pub prefix: &'a [Rows<'r>],
+    /// Which rows, in which order.
+    pub visits: &'a [Visit],
+    /// How many ways kernels may split their outputs; asked anew for every batch, changes no bit.
+    pub crew: &'a dyn Crew,
+}
+
+/// Says how many threads are free for one constituent right now, and hears of progress.
+pub trait Crew: Debug + Sync {
+    /// The team for the next batch.
+    fn team(&self) -> Team;
+    /// `rows` more visits are done. Returns false when the step should be given up (the person interrupted).
+    fn visited(&self, rows: usize) -> bool;
+}
+
+/// Why a step left nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StepError {
+    /// A parameter is no longer finite.
+    #[error("training diverged at step {step}: {what} is not finite after {updates} updates; lower `rate`, or scale the inputs")]
+    Diverged {
+        /// The step.
+        step: u32,
+        /// Which parameter.
+        what: String,
+        /// Updates so far.
+        updates: u64,
+    },
+    /// [`Crew::visited`] said so.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Bytes that are not a state of this learner and layout.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a state of this learner: {0}")]
+pub struct StateError(pub String);
+
+/// A kind of model with its settings.
+pub trait Learner: Debug + Send + Sync {
+    /// The state before any row, from a derived seed.
+    fn init(&self, layout: &Layout, seed: [u8; 32]) -> Box<dyn State>;
+
+    /// The state that `bytes` hold ([`State::encode`]'s inverse).
+    ///
+    /// # Errors
+    /// When the bytes are not a state of this learner and layout; never panics, never allocates more than a small multiple of `bytes`.
+    fn decode(&self, layout: &Layout, bytes: &[u8]) -> Result<Box<dyn State>, StateError>;
+}
+
+/// The state of one constituent.
+pub trait State: Debug + Send + Sync {
+    /// Trains one step.
+    ///
+    /// # Errors
+    /// When it diverges or is interrupted; the state is then to be thrown away.
+    fn step(&mut self, step: &Step<'_, '_>) -> Result<(), StepError>;
+
+    /// Writes `rows x outputs` scores, row-major.
+    fn scores(&self, features: &Features<'_>, team: &Team, out: &mut [f32]);
+
+    /// Rows of the prefix that the state has been trained on; 0 means it has no vote.
+    fn rows(&self) -> u64;
+
+    /// Everything needed to continue, as bytes; the same state gives the same bytes.
+    fn encode(&self) -> Vec<u8>;
+}

@@ -1,0 +1,208 @@
+//! Forward and backward through dense layers over one flat vector of parameters.
+//!
+//! The vector holds layer after layer: weights (rows x width, row-major), then biases (width). The first layer's rows are
+//! the dense inputs, then one for every value of every category column.
+#![expect(clippy::indexing_slicing, reason = "ranges are the shape's own, and buffers are sized from it on entry")]
+
+use std::ops::Range;
+
+use crate::learn::batch::Batch;
+use crate::learn::settings::Activation;
+use crate::learn::{Layout, Task};
+use crate::num::{Team, gather, gemm, poly, sum};
+
+/// One layer's place in the vector of parameters.
+#[derive(Clone, Debug)]
+pub(super) struct Layer {
+    /// Inputs that come as a matrix.
+    pub(super) dense: usize,
+    /// Rows of the table of category weights; 0 but for the first layer.
+    pub(super) table: usize,
+    /// Outputs.
+    pub(super) width: usize,
+    start: usize,
+}
+
+impl Layer {
+    /// Where the weights are.
+    pub(super) fn weights(&self) -> Range<usize> {
+        self.start..self.table_start().saturating_add(self.table.saturating_mul(self.width))
+    }
+
+    /// Where the biases are.
+    pub(super) fn biases(&self) -> Range<usize> {
+        let start = self.weights().end;
+        start..start.saturating_add(self.width)
+    }
+
+    /// Where the weights of the dense inputs end and those of the categories begin.
+    fn table_start(&self) -> usize {
+        self.start.saturating_add(self.dense.saturating_mul(self.width))
+    }
+
+    fn dense_weights(&self) -> Range<usize> {
+        self.start..self.table_start()
+    }
+
+    fn table_weights(&self) -> Range<usize> {
+        self.table_start()..self.weights().end
+    }
+}
+
+/// The layers of a network.
+#[derive(Clone, Debug)]
+pub(super) struct Shape {
+    layers: Vec<Layer>,
+    categories: usize,
+    activation: Activation,
+    task: Task,
+}
+
+impl Shape {
+    /// The network with these hidden widths over rows of this layout. Sizes saturate: a layout too large for memory
+    /// has a count of parameters that no allocation and no file meets.
+    pub(super) fn new(layout: &Layout, hidden: &[u32], activation: Activation) -> Shape {
+        let mut dense = layout.numbers.saturating_add(layout.byte_scales.len()).saturating_add(layout.indicators.len());
+        let sizes = layout.categories.iter().map(|&size| size as usize);
+        let mut table = sizes.fold(0, usize::saturating_add);
+        let mut start = 0;
+        let mut layers = Vec::with_capacity(hidden.len() + 1);
+        let widths = hidden.iter().map(|&width| width as usize);
+        for width in widths.chain([layout.task.outputs()]) {
+            let layer = Layer { dense, table, width, start };
+            start = layer.biases().end;
+            layers.push(layer);
+            (dense, table) = (width, 0);
+        }
+        Shape { layers, categories: layout.categories.len(), activation, task: layout.task }
+    }
+
+    /// The layers, from the input on.
+    pub(super) fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// How many parameters; `usize::MAX` for more than that.
+    pub(super) fn parameters(&self) -> usize {
+        self.layers.last().map_or(0, |layer| layer.biases().end)
+    }
+
+    /// Inputs of a layer that are not zero in every row: a category column counts once.
+    pub(super) fn fan_in(&self, layer: usize) -> usize {
+        self.layers[layer].dense + if layer == 0 { self.categories } else { 0 }
+    }
+}
+
+/// What a pass through the network needs beside its parameters. The buffers stay from batch to batch.
+#[derive(Debug, Default)]
+pub(super) struct Workspace {
+    packed: gemm::Packed,
+    /// Of each layer its outputs (`rows x width`); of the last one probabilities or the number, and on the way back
+    /// their gradient.
+    outputs: Vec<Vec<f32>>,
+    /// Of each hidden layer the gradient of its outputs, then of its sums (`rows x width`).
+    deltas: Vec<Vec<f32>>,
+    /// The gradient of every parameter.
+    gradients: Vec<f32>,
+}
+
+impl Workspace {
+    /// The network's outputs: `rows x width` of the last layer.
+    pub(super) fn outputs(&self) -> &[f32] {
+        self.outputs.last().map_or(&[], Vec::as_slice)
+    }
+
+    /// The gradient of every parameter.
+    pub(super) fn gradients(&self) -> &[f32] {
+        &self.gradients
+    }
+}
+
+/// `x W` over the dense inputs, plus the table's rows of the categories, plus the biases; the activation; and so on.
+/// Leaves probabilities (classes) or the scaled number in [`Workspace::outputs`].
+pub(super) fn forward(shape: &Shape, parameters: &[f32], batch: &Batch, team: Team, work: &mut Workspace) {
+    let rows = batch.rows();
+    work.outputs.resize_with(shape.layers.len(), Vec::new);
+    for (l, layer) in shape.layers.iter().enumerate() {
+        let (before, after) = work.outputs.split_at_mut(l);
+        let x = before.last().map_or(batch.dense(), Vec::as_slice);
+        let z = &mut after[0];
+        z.resize(rows * layer.width, 0.0);
+        let weights = &parameters[layer.dense_weights()];
+        gemm::nn(team, &mut work.packed, rows, layer.width, layer.dense, x, weights, z);
+        if layer.table > 0 && shape.categories > 0 {
+            let table = &parameters[layer.table_weights()];
+            let indices = batch.index().chunks_exact(shape.categories);
+            for (index, z) in indices.zip(z.chunks_exact_mut(layer.width.max(1))) {
+                gather::add_rows(table, layer.width, index, z);
+            }
+        }
+        let biases = &parameters[layer.biases()];
+        for z in z.chunks_exact_mut(layer.width.max(1)) {
+            z.iter_mut().zip(biases).for_each(|(z, b)| *z += b);
+        }
+        if l + 1 < shape.layers.len() {
+            match shape.activation {
+                Activation::Relu => poly::relu_all(team, z),
+                Activation::Tanh => poly::tanh_all(team, z),
+            }
+        } else if let Task::Classes(classes) = shape.task {
+            poly::softmax_rows(team, classes as usize, z);
+        }
+    }
+}
+
+/// The gradient of the mean loss of the batch that [`forward`] was called on, into [`Workspace::gradients`]. The loss is the
+/// cross entropy for classes, half the squared error of the scaled target for a number. The outputs are used up.
+pub(super) fn backward(shape: &Shape, parameters: &[f32], batch: &Batch, team: Team, work: &mut Workspace) {
+    let rows = batch.rows();
+    work.gradients.resize(shape.parameters(), 0.0);
+    work.deltas.resize_with(shape.layers.len().saturating_sub(1), Vec::new);
+    if let Some(outputs) = work.outputs.last_mut() {
+        differences(shape.task, batch, outputs);
+    }
+    for (l, layer) in shape.layers.iter().enumerate().rev() {
+        let (below, own) = work.deltas.split_at_mut(l);
+        let d = own.first().map_or(&work.outputs[l][..], Vec::as_slice);
+        let x = if l == 0 { batch.dense() } else { &work.outputs[l - 1] };
+        let g = &mut work.gradients[layer.dense_weights()];
+        gemm::tn(team, &mut work.packed, layer.dense, layer.width, rows, x, d, g);
+        if layer.table > 0 {
+            let g = &mut work.gradients[layer.table_weights()];
+            g.fill(0.0);
+            let indices = batch.index().chunks_exact(shape.categories.max(1));
+            for (index, d) in indices.zip(d.chunks_exact(layer.width)) {
+                gather::scatter_rows(g, layer.width, index, d);
+            }
+        }
+        sum::columns(team, layer.width, d, &mut work.gradients[layer.biases()]);
+        if let Some(under) = below.last_mut() {
+            under.resize(rows * layer.dense, 0.0);
+            let weights = &parameters[layer.dense_weights()];
+            gemm::nt(team, &mut work.packed, rows, layer.dense, layer.width, d, weights, under);
+            match shape.activation {
+                Activation::Relu => poly::relu_backward(team, x, under),
+                Activation::Tanh => poly::tanh_backward(team, x, under),
+            }
+        }
+    }
+}
+
+/// `(p - y) * (1 / n)`: y is 1 at the row's class and 0 elsewhere, or the scaled target.
+fn differences(task: Task, batch: &Batch, outputs: &mut [f32]) {
+    let share = 1.0 / batch.rows() as f32;
+    match task {
+        Task::Classes(classes) => {
+            let rows = outputs.chunks_exact_mut((classes as usize).max(1));
+            for (p, &class) in rows.zip(batch.classes()) {
+                p[class as usize] -= 1.0;
+                p.iter_mut().for_each(|p| *p *= share);
+            }
+        }
+        Task::Number => {
+            for (z, target) in outputs.iter_mut().zip(batch.targets()) {
+                *z = (*z - target) * share;
+            }
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Networks of dense layers, trained by mini-batch gradient descent: `linear` (no hidden layer) and `mlp`.
+
+mod layers;
+mod optimiser;
+mod state;
+
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use layers::{Shape, Workspace};
+use optimiser::{Moment, Parameters};
+
+use super::batch::{Batch, Block, Columns};
+use super::scaler::Scaler;
+use super::settings::NetSettings;
+use super::{Features, Labels, Layout, Learner, State, StateError, Step, StepError, Task, Visit};
+use crate::num::Team;
+
+/// Rows that are scored at a time. Each row's scores are chains of its own, so this changes no bit.
+const SCORED_ROWS: usize = 256;
+
+/// The learner behind `linear` and `mlp`.
+#[derive(Clone, Debug)]
+pub(super) struct Net {
+    settings: NetSettings,
+}
+
+impl Net {
+    /// The learner with these settings, which are checked; none hidden is `linear`.
+    pub(super) fn of_checked(settings: NetSettings) -> Net {
+        Net { settings }
+    }
+
+    fn start(&self, layout: &Layout, seed: [u8; 32]) -> NetState {
+        let shape = self.shape(layout);
+        let parameters = Parameters::init(&shape, &self.settings, seed);
+        self.state(layout, shape, (0, Scaler::new(layout), parameters))
+    }
+
+    fn shape(&self, layout: &Layout) -> Shape {
+        Shape::new(layout, &self.settings.hidden, self.settings.activation)
+    }
+
+    fn state(&self, layout: &Layout, shape: Shape, (rows, scaler, parameters): (u64, Scaler, Parameters)) -> NetState {
+        NetState {
+            settings: self.settings.clone(),
+            columns: Columns::of(layout),
+            shape,
+            rows,
+            scaler,
+            parameters,
+            batch: Batch::default(),
+            work: Workspace::default(),
+        }
+    }
+}
+
+impl Learner for Net {
+    fn init(&self, layout: &Layout, seed: [u8; 32]) -> Box<dyn State> {
+        Box::new(self.start(layout, seed))
+    }
+
+    fn decode(&self, layout: &Layout, bytes: &[u8]) -> Result<Box<dyn State>, StateError> {
+        let shape = self.shape(layout);
+        let parts = state::decode(layout, &shape, &self.settings.optimizer, bytes)?;
+        Ok(Box::new(self.state(layout, shape, parts)))
+    }
+}
+
+/// The state of one network.
+struct NetState {
+    settings: NetSettings,
+    columns: Columns,
+    shape: Shape,
+    rows: u64,
+    scaler: Scaler,
+    parameters: Parameters,
+    /// Not part of the state: the rows at hand.
+    batch: Batch,
+    /// Not part of the state: what becomes of them.
+    work: Workspace,
+}
+
+impl fmt::Debug for NetState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NetState")
+            .field("settings", &self.settings)
+            .field("rows", &self.rows)
+            .field("updates", &self.parameters.updates)
+            .finish_non_exhaustive()
+    }
+}
+
+impl NetState {
+    /// One batch: gather, forward, backward, update.
+    fn descend(&mut self, step: &Step<'_, '_>, blocks: &[Block<'_>], labels: &[Labels<'_>], visits: &[Visit]) {
+        let team = step.crew.team();
+        let places = visits.iter().map(|v| (v.slice as usize, v.row as usize));
+        self.batch.gather(&self.columns, &self.scaler, blocks, places.clone());
+        self.batch.label(&self.columns, &self.scaler, labels, places);
+        let current = &self.parameters.current;
+        layers::forward(&self.shape, current, &self.batch, team, &mut self.work);
+        layers::backward(&self.shape, current, &self.batch, team, &mut self.work);
+        let moment = Moment { step: step.index, steps: step.of, progress: visits.first().map_or(0, |visit| visit.progress) };
+        let gradients = self.work.gradients();
+        self.parameters.update(&self.shape, &self.settings, moment, gradients, team);
+    }
+}
+
+impl State for NetState {
+    fn step(&mut self, step: &Step<'_, '_>) -> Result<(), StepError> {
+        if let Some(new) = step.prefix.last() {
+            self.scaler.take_in(new);
+        }
+        let rows = step.prefix.iter();
+        let blocks: Vec<_> = rows.clone().map(|rows| Block::of(&rows.features, &self.columns)).collect();
+        let labels: Vec<_> = rows.map(|rows| rows.labels).collect();
+        self.rows = blocks.iter().map(|block| block.rows() as u64).sum();
+        for visits in step.visits.chunks(self.settings.batch.max(1) as usize) {
+            self.descend(step, &blocks, &labels, visits);
+            if !step.crew.visited(visits.len()) {
+                return Err(StepError::Interrupted);
+            }
+        }
+        let bad = self.parameters.not_finite().map(str::to_owned);
+        match self.scaler.not_finite().or(bad) {
+            None => Ok(()),
+            Some(what) => Err(StepError::Diverged { step: step.index, what, updates: self.parameters.updates }),
+        }
+    }
+
+    fn scores(&self, features: &Features<'_>, team: &Team, out: &mut [f32]) {
+        let block = [Block::of(features, &self.columns)];
+        let width = self.columns.task().outputs();
+        assert_eq!(out.len(), features.rows() * width, "rows x outputs scores");
+        let (mut batch, mut work) = (Batch::default(), Workspace::default());
+        let starts = (0..features.rows()).step_by(SCORED_ROWS);
+        for (start, out) in starts.zip(out.chunks_mut(SCORED_ROWS * width)) {
+            let rows = start..features.rows().min(start + SCORED_ROWS);
+            let places = rows.map(|row| (0, row));
+            batch.gather(&self.columns, &self.scaler, &block, places);
+            let average = &self.parameters.average;
+            layers::forward(&self.shape, average, &batch, *team, &mut work);
+            out.copy_from_slice(work.outputs());
+            if self.columns.task() == Task::Number {
+                let target = self.scaler.target();
+                out.iter_mut().for_each(|score| *score = target.undo(*score));
+            }
+        }
+    }
+
+    fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        state::encode(self.rows, &self.scaler, &self.parameters)
+    }
+}

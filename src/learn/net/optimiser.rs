@@ -1,0 +1,158 @@
+//! Parameters with their moments and averages, and how a gradient changes them.
+#![expect(clippy::indexing_slicing, reason = "ranges are the shape's own, and the vectors are as long as it says")]
+
+use super::layers::Shape;
+use crate::learn::settings::{Activation, Decay, NetSettings, Optimizer};
+use crate::num::{Team, stream, update};
+
+/// Everything that training changes beside the scaler. All vectors are as long as the shape has parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Parameters {
+    /// Updates so far.
+    pub(super) updates: u64,
+    /// The weights and biases that are trained.
+    pub(super) current: Vec<f32>,
+    /// The average of them, which serves.
+    pub(super) average: Vec<f32>,
+    /// SGD's velocity, or Adam's mean of gradients.
+    pub(super) first: Vec<f32>,
+    /// Adam's mean of squared gradients; empty for SGD.
+    pub(super) second: Vec<f32>,
+}
+
+/// When in the whole training an update happens.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    /// The step, from 1.
+    pub(super) step: u32,
+    /// Steps in all.
+    pub(super) steps: u32,
+    /// Progress of the batch's first visit, as a fraction of 2^32 of the step.
+    pub(super) progress: u32,
+}
+
+impl Parameters {
+    /// The parameters before any row. Without hidden layers all are 0. Otherwise biases are 0, and weights are drawn layer by
+    /// layer, row-major, uniform on [-a, a): a is sqrt(6 / (in + out)) for tanh and for the output layer (Glorot and Bengio
+    /// 2010, equation 16), sqrt(6 / in) before relu (He et al. 2015, equation 10).
+    pub(super) fn init(shape: &Shape, settings: &NetSettings, seed: [u8; 32]) -> Parameters {
+        let mut current = vec![0.0; shape.parameters()];
+        if !settings.hidden.is_empty() {
+            let mut stream = stream::stream(seed);
+            let last = shape.layers().len() - 1;
+            for (l, layer) in shape.layers().iter().enumerate() {
+                let fan_in = shape.fan_in(l);
+                let fan = match settings.activation {
+                    Activation::Relu if l < last => fan_in,
+                    _ => fan_in + layer.width,
+                };
+                let bound = (6.0 / fan as f32).sqrt();
+                let weights = &mut current[layer.weights()];
+                // A first layer without inputs has no weights, and no bound.
+                if !weights.is_empty() {
+                    stream::uniform(&mut stream, -bound, bound, weights);
+                }
+            }
+        }
+        let second = match settings.optimizer {
+            Optimizer::Sgd { .. } => Vec::new(),
+            Optimizer::Adam { .. } => vec![0.0; current.len()],
+        };
+        Parameters { updates: 0, average: current.clone(), first: vec![0.0; current.len()], second, current }
+    }
+
+    /// One update by the gradient of every parameter; `num::update` documents the operations.
+    pub(super) fn update(&mut self, shape: &Shape, settings: &NetSettings, moment: Moment, gradients: &[f32], team: Team) {
+        self.updates += 1;
+        let rate = rate(settings, moment);
+        let gain = average_gain(settings.average, self.updates);
+        for layer in shape.layers() {
+            for (range, l2) in [(layer.weights(), settings.l2), (layer.biases(), 0.0)] {
+                let w = &mut self.current[range.clone()];
+                let g = &gradients[range.clone()];
+                let first = &mut self.first[range.clone()];
+                let average = &mut self.average[range.clone()];
+                match settings.optimizer {
+                    Optimizer::Sgd { momentum } => {
+                        let sgd = update::Sgd { rate, momentum, l2 };
+                        update::sgd(team, sgd, gain, w, g, first, average);
+                    }
+                    Optimizer::Adam { beta1, beta2, epsilon } => {
+                        let adam = update::Adam {
+                            rate,
+                            beta1,
+                            beta2,
+                            eps: epsilon,
+                            l2,
+                            corr1: update::correction(beta1, self.updates),
+                            corr2: update::correction(beta2, self.updates),
+                        };
+                        let second = &mut self.second[range];
+                        update::adam(team, adam, gain, w, g, first, second, average);
+                    }
+                }
+            }
+        }
+        if gain == 1.0 {
+            // The kernel's `average + (weight - average)` is rounded twice and may be an ulp beside the weight.
+            self.average.copy_from_slice(&self.current);
+        }
+    }
+
+    /// The name of the first vector that holds a number that is not finite.
+    pub(super) fn not_finite(&self) -> Option<&'static str> {
+        let vectors = [
+            ("a weight", &self.current),
+            ("a moment of the gradient", &self.first),
+            ("a moment of the squared gradient", &self.second),
+            ("an averaged weight", &self.average),
+        ];
+        let bad = vectors.into_iter().find(|(_, vector)| !vector.iter().all(|x| x.is_finite()));
+        bad.map(|(name, _)| name)
+    }
+}
+
+/// The rate of an update.
+fn rate(settings: &NetSettings, moment: Moment) -> f32 {
+    match settings.decay {
+        Decay::Constant => settings.rate,
+        Decay::Linear => settings.rate * (1.0 - progress(moment)),
+    }
+}
+
+/// How far into the whole training: `(f32(step - 1) + f32(progress) * 2^-32) * (1 / f32(steps))`. At most 1, as
+/// `steps * (1 / steps)` never rounds to more.
+fn progress(moment: Moment) -> f32 {
+    const SCALE: f32 = 1.0 / 4_294_967_296.0;
+    let done = moment.step.saturating_sub(1) as f32 + moment.progress as f32 * SCALE;
+    done * (1.0 / moment.steps as f32)
+}
+
+/// `min(1, 1 / (average * f32(updates)))`.
+fn average_gain(average: f32, updates: u64) -> f32 {
+    (1.0 / (average * updates as f32)).min(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_falls_to_nothing_and_never_below() {
+        for steps in 1..=2000 {
+            let moment = Moment { step: steps, steps, progress: u32::MAX };
+            assert!((0.999..=1.0).contains(&progress(moment)), "{steps} steps");
+        }
+        let half = Moment { step: 2, steps: 4, progress: 1 << 31 };
+        assert_eq!(progress(half), 0.375);
+    }
+
+    #[test]
+    fn the_average_is_the_weights_for_the_first_updates() {
+        assert_eq!(average_gain(0.05, 1), 1.0);
+        assert_eq!(average_gain(0.05, 19), 1.0);
+        assert_eq!(average_gain(0.05, 40), 0.5);
+        assert_eq!(average_gain(0.0, u64::MAX), 1.0);
+        assert_eq!(average_gain(1.0, 4), 0.25);
+    }
+}

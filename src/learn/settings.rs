@@ -1,0 +1,360 @@
+//! What a person may choose about a learner: as typed, and checked.
+//!
+//! The typed settings go into `recipe.json` field by field in the order written here. Unknown fields are refused. Every
+//! number is an f32; a value that is allowed here comes back from its shortest decimal with the same bits, even where the
+//! reader goes through an f64 first (the tests sample this).
+
+use serde::{Deserialize, Serialize};
+
+use super::Learner;
+use super::net::Net;
+
+/// The share of all updates so far that the averaged weights look back on, where nothing else is said.
+const AVERAGE: f32 = 0.05;
+/// More hidden layers than this are taken for a mistake.
+const HIDDEN_MAX: usize = 16;
+/// More units in a layer than this are taken for a mistake.
+const WIDTH_MAX: u32 = 65_536;
+/// More rows in a batch than this are taken for a mistake.
+const BATCH_MAX: u32 = 65_536;
+
+/// A learner and its settings as typed. [`LearnerSettings::check`] turns them into one that can be used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum LearnerSettings {
+    /// Softmax regression, or linear regression on a number.
+    Linear(LinearSettings),
+    /// A network with hidden layers.
+    Mlp(NetSettings),
+}
+
+/// The settings of `linear`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinearSettings {
+    /// How a gradient becomes a change of the weights.
+    pub optimizer: Optimizer,
+    /// The learning rate.
+    pub rate: f32,
+    /// What becomes of the rate over the steps.
+    pub decay: Decay,
+    /// The penalty on the squared weights: its gradient is `l2 * weight`. Biases have none.
+    pub l2: f32,
+    /// Visits in a batch.
+    pub batch: u32,
+    /// The average's gain is 1 / (average * updates), at most 1; 0 serves the last weights themselves.
+    #[serde(default = "default_average")]
+    pub average: f32,
+}
+
+/// The settings of `mlp`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetSettings {
+    /// The widths of the hidden layers, from the input on.
+    pub hidden: Vec<u32>,
+    /// What follows each hidden layer.
+    pub activation: Activation,
+    /// How a gradient becomes a change of the weights.
+    pub optimizer: Optimizer,
+    /// The learning rate.
+    pub rate: f32,
+    /// What becomes of the rate over the steps.
+    pub decay: Decay,
+    /// The penalty on the squared weights: its gradient is `l2 * weight`. Biases have none.
+    pub l2: f32,
+    /// Visits in a batch.
+    pub batch: u32,
+    /// The average's gain is 1 / (average * updates), at most 1; 0 serves the last weights themselves.
+    #[serde(default = "default_average")]
+    pub average: f32,
+}
+
+/// What follows a hidden layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activation {
+    /// 0 for what is negative.
+    Relu,
+    /// The hyperbolic tangent.
+    Tanh,
+}
+
+/// How a gradient becomes a change of the weights.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Optimizer {
+    /// Gradient descent with heavy-ball momentum (0 for none), without dampening.
+    Sgd {
+        /// The share of the last change that is kept, from 0 to below 1.
+        momentum: f32,
+    },
+    /// Adam (Kingma and Ba 2015, algorithm 1), L2 added to the gradient.
+    Adam {
+        /// Decay of the mean of gradients, from 0 to below 1.
+        beta1: f32,
+        /// Decay of the mean of squared gradients, from 0 to below 1.
+        beta2: f32,
+        /// Added to the root of the mean square.
+        epsilon: f32,
+    },
+}
+
+/// What becomes of the rate over the steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Decay {
+    /// It stays.
+    Constant,
+    /// It falls to 0 at the end of the last step, in a straight line over the steps.
+    Linear,
+}
+
+/// A setting whose value is not allowed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("learner setting `{setting}` is {value}; allowed is {allowed}: change it and run again")]
+pub struct SettingsError {
+    /// The setting, as it is written in the recipe.
+    pub setting: &'static str,
+    /// Its value.
+    pub value: String,
+    /// What it may be.
+    pub allowed: String,
+}
+
+impl LearnerSettings {
+    /// The learner with these settings.
+    ///
+    /// # Errors
+    /// When a value is not allowed: names the first such setting, its value, and what is allowed.
+    pub fn check(&self) -> Result<Box<dyn Learner>, SettingsError> {
+        let settings = match self {
+            LearnerSettings::Linear(linear) => NetSettings {
+                hidden: Vec::new(),
+                activation: Activation::Relu,
+                optimizer: linear.optimizer,
+                rate: linear.rate,
+                decay: linear.decay,
+                l2: linear.l2,
+                batch: linear.batch,
+                average: linear.average,
+            },
+            LearnerSettings::Mlp(settings) => {
+                settings.check_hidden()?;
+                settings.clone()
+            }
+        };
+        settings.check_descent()?;
+        Ok(Box::new(Net::of_checked(settings)))
+    }
+}
+
+impl LearnerSettings {
+    /// These settings, or the default ones of another kind of learner.
+    ///
+    /// # Errors
+    /// There is no such kind.
+    pub fn of_kind(&self, kind: &str) -> Result<LearnerSettings, SettingsError> {
+        let optimizer = Optimizer::Sgd { momentum: 0.9 };
+        let (decay, l2, average) = (Decay::Constant, 1e-4, AVERAGE);
+        Ok(match (kind, self) {
+            ("linear", LearnerSettings::Linear(_)) | ("mlp", LearnerSettings::Mlp(_)) => self.clone(),
+            ("linear", _) => LearnerSettings::Linear(LinearSettings { optimizer, rate: 0.05, decay, l2, batch: 64, average }),
+            ("mlp", _) => LearnerSettings::Mlp(NetSettings {
+                hidden: vec![64],
+                activation: Activation::Relu,
+                optimizer,
+                rate: 0.05,
+                decay,
+                l2,
+                batch: 64,
+                average,
+            }),
+            _ => return Err(SettingsError { setting: "kind", value: kind.into(), allowed: "linear or mlp".into() }),
+        })
+    }
+
+    /// Changes the learning rate.
+    ///
+    /// # Errors
+    /// The learner has none.
+    pub fn set_rate(&mut self, rate: f32) -> Result<(), SettingsError> {
+        match self {
+            LearnerSettings::Linear(settings) => settings.rate = rate,
+            LearnerSettings::Mlp(settings) => settings.rate = rate,
+        }
+        Ok(())
+    }
+}
+
+impl NetSettings {
+    fn check_hidden(&self) -> Result<(), SettingsError> {
+        let depth = self.hidden.len();
+        allow((1..=HIDDEN_MAX).contains(&depth), "hidden", || {
+            (format!("{:?}, {depth} layers", self.hidden), format!("1 to {HIDDEN_MAX} layers (`linear` is the learner with none)"))
+        })?;
+        self.hidden.iter().try_for_each(|width| {
+            allow((1..=WIDTH_MAX).contains(width), "hidden", || {
+                (format!("{:?}, with a width of {width}", self.hidden), format!("widths from 1 to {WIDTH_MAX}"))
+            })
+        })
+    }
+
+    fn check_descent(&self) -> Result<(), SettingsError> {
+        match self.optimizer {
+            Optimizer::Sgd { momentum } => share_below_one("optimizer.momentum", momentum)?,
+            Optimizer::Adam { beta1, beta2, epsilon } => {
+                share_below_one("optimizer.beta1", beta1)?;
+                share_below_one("optimizer.beta2", beta2)?;
+                // A normal f32: below that, the sum with the root could be lost and 0 / 0 come out.
+                number("optimizer.epsilon", epsilon, 1e-30, 1.0)?;
+            }
+        }
+        number("rate", self.rate, 1e-12, 1e6)?;
+        if self.l2 != 0.0 {
+            number("l2", self.l2, 1e-30, 1e6)?;
+        }
+        allow((1..=BATCH_MAX).contains(&self.batch), "batch", || (self.batch.to_string(), format!("a count from 1 to {BATCH_MAX}")))?;
+        allow((0.0..=1.0).contains(&self.average), "average", || {
+            (format!("{:?}", self.average), "a number from 0 to 1 (0 serves the last weights)".to_owned())
+        })
+    }
+}
+
+fn default_average() -> f32 {
+    AVERAGE
+}
+
+fn share_below_one(setting: &'static str, value: f32) -> Result<(), SettingsError> {
+    allow((0.0..1.0).contains(&value), setting, || (format!("{value:?}"), "a number from 0 to below 1".to_owned()))
+}
+
+fn number(setting: &'static str, value: f32, low: f32, high: f32) -> Result<(), SettingsError> {
+    allow((low..=high).contains(&value), setting, || {
+        (format!("{value:?}"), format!("a number from {low:?} to {high:?}{}", if setting == "l2" { ", or 0" } else { "" }))
+    })
+}
+
+fn allow(allowed: bool, setting: &'static str, describe: impl FnOnce() -> (String, String)) -> Result<(), SettingsError> {
+    if allowed {
+        return Ok(());
+    }
+    let (value, allowed) = describe();
+    Err(SettingsError { setting, value, allowed })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mlp() -> NetSettings {
+        NetSettings {
+            hidden: vec![128],
+            activation: Activation::Relu,
+            optimizer: Optimizer::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
+            rate: 0.003,
+            decay: Decay::Linear,
+            l2: 1e-4,
+            batch: 256,
+            average: 0.05,
+        }
+    }
+
+    #[test]
+    fn the_json_is_in_field_order_and_comes_back() {
+        let settings = LearnerSettings::Mlp(mlp());
+        let json = serde_json::to_string(&settings).unwrap();
+        assert_eq!(
+            json,
+            r#"{"kind":"mlp","hidden":[128],"activation":"relu","optimizer":{"kind":"adam","beta1":0.9,"beta2":0.999,"epsilon":1e-8},"rate":0.003,"decay":"linear","l2":0.0001,"batch":256,"average":0.05}"#
+        );
+        assert_eq!(serde_json::from_str::<LearnerSettings>(&json).unwrap(), settings);
+    }
+
+    #[test]
+    fn average_may_be_left_out_and_nothing_else() {
+        let linear = r#"{"kind":"linear","optimizer":{"kind":"sgd","momentum":0.9},"rate":0.1,"decay":"constant","l2":0.0,"batch":32}"#;
+        let LearnerSettings::Linear(settings) = serde_json::from_str(linear).unwrap() else {
+            panic!("not linear");
+        };
+        assert_eq!(settings.average.to_bits(), AVERAGE.to_bits());
+        let without_batch = linear.replace(r#","batch":32"#, "");
+        let error = serde_json::from_str::<LearnerSettings>(&without_batch).unwrap_err();
+        assert!(error.to_string().contains("batch"), "{error}");
+    }
+
+    #[test]
+    fn unknown_fields_and_kinds_are_refused() {
+        let settings = serde_json::to_string(&LearnerSettings::Mlp(mlp())).unwrap();
+        for (from, to) in [
+            (r#""batch""#, r#""batches":1,"batch""#),
+            (r#""beta1""#, r#""momentum":0.5,"beta1""#),
+            (r#""mlp""#, r#""mpl""#),
+            (r#""relu""#, r#""selu""#),
+            (r#""kind":"mlp""#, r#""kind":"linear""#),
+        ] {
+            let changed = settings.replacen(from, to, 1);
+            assert_ne!(changed, settings);
+            assert!(serde_json::from_str::<LearnerSettings>(&changed).is_err(), "{changed}");
+        }
+    }
+
+    #[test]
+    fn floats_come_back_with_the_same_bits() {
+        // Every 9973rd f32 between the smallest and the largest value that a setting may have.
+        let (low, high) = (1e-30f32.to_bits(), 1e6f32.to_bits());
+        let mut settings = mlp();
+        for bits in (low..=high).step_by(9973) {
+            settings.rate = f32::from_bits(bits);
+            let json = serde_json::to_string(&LearnerSettings::Mlp(settings.clone())).unwrap();
+            let back: LearnerSettings = serde_json::from_str(&json).unwrap();
+            let LearnerSettings::Mlp(back) = back else {
+                panic!("not mlp");
+            };
+            assert_eq!(back.rate.to_bits(), bits, "{json}");
+        }
+    }
+
+    #[test]
+    fn wrong_values_are_named() {
+        type Change = fn(&mut NetSettings);
+        let adam = |beta1, beta2, epsilon| Optimizer::Adam { beta1, beta2, epsilon };
+        assert!(LearnerSettings::Mlp(mlp()).check().is_ok());
+        let cases: [(&str, &str, Change); 14] = [
+            ("hidden", "0 layers", |s| s.hidden = vec![]),
+            ("hidden", "17 layers", |s| s.hidden = vec![3; 17]),
+            ("hidden", "width of 0", |s| s.hidden = vec![3, 0]),
+            ("rate", "NaN", |s| s.rate = f32::NAN),
+            ("rate", "0.0", |s| s.rate = 0.0),
+            ("rate", "-1.0", |s| s.rate = -1.0),
+            ("rate", "inf", |s| s.rate = f32::INFINITY),
+            ("l2", "-0.1", |s| s.l2 = -0.1),
+            ("l2", "NaN", |s| s.l2 = f32::NAN),
+            ("batch", "0", |s| s.batch = 0),
+            ("batch", "65537", |s| s.batch = 65_537),
+            ("average", "1.5", |s| s.average = 1.5),
+            ("average", "NaN", |s| s.average = f32::NAN),
+            ("optimizer.momentum", "1.0", |s| {
+                s.optimizer = Optimizer::Sgd { momentum: 1.0 };
+            }),
+        ];
+        for (setting, value, change) in cases {
+            let mut settings = mlp();
+            change(&mut settings);
+            let error = LearnerSettings::Mlp(settings).check().unwrap_err();
+            assert_eq!(error.setting, setting);
+            assert!(error.value.contains(value), "{error}");
+        }
+        for (setting, optimizer) in [
+            ("optimizer.beta1", adam(-0.1, 0.9, 1e-8)),
+            ("optimizer.beta2", adam(0.9, 1.0, 1e-8)),
+            ("optimizer.epsilon", adam(0.9, 0.9, 0.0)),
+        ] {
+            let settings = NetSettings { optimizer, ..mlp() };
+            let error = LearnerSettings::Mlp(settings).check().unwrap_err();
+            assert_eq!(error.setting, setting);
+        }
+        let zero = NetSettings { l2: 0.0, ..mlp() };
+        assert!(LearnerSettings::Mlp(zero).check().is_ok());
+    }
+}

@@ -1,0 +1,262 @@
+//! What the ledger can say. Holds handles, counts and digests; never an id, nor an unkeyed hash of one.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    digest::Digest,
+    ids::{GenerationId, Handle, RecipeId, ShardId},
+};
+
+/// The version of ledger entries.
+pub const LEDGER_FORMAT: u32 = 1;
+
+/// One file of the ledger.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// [`LEDGER_FORMAT`].
+    pub format: u32,
+    /// Its number, from 1; also its file name.
+    pub sequence: u64,
+    /// The digest of the entry before it; of nothing for the first.
+    pub previous: Digest,
+    /// When it was written (UTC, RFC 3339).
+    pub time: String,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Event {
+    /// A generation exists.
+    Imported(Imported),
+    /// A recipe was frozen for a generation.
+    Recipe(RecipeFrozen),
+    /// A deletion was accepted: a complete redo record.
+    Accepted(Accepted),
+    /// A deletion is in effect.
+    Effective(Effective),
+    /// Deletions are repaired.
+    Repaired(Repaired),
+    /// A generation took another's place under a fresh model key.
+    Rekeyed(Rekeyed),
+    /// Handles may be imported again.
+    Unsuppressed(Unsuppressed),
+    /// A damaged slice was written again, or given up.
+    Mended(Mended),
+    /// Generations or recipes are no longer in service and their files are gone.
+    Purged(Purged),
+}
+
+/// A generation exists.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Imported {
+    /// Which.
+    pub generation: GenerationId,
+    /// The generation whose slices it was made from, when it is a rekeying.
+    pub rekeys: Option<GenerationId>,
+    /// Names the handle key.
+    pub handle_key: Digest,
+    /// Names the model key.
+    pub model_key: Digest,
+    /// Digest of `partition.json`.
+    pub partition: Digest,
+    /// Records in slices.
+    pub records: u64,
+    /// Records held out.
+    pub held_out: u64,
+    /// Rows refused because their subject or record is suppressed.
+    pub refused: u64,
+    /// Root digest of all cells.
+    pub root: Digest,
+    /// The content digest of every cell.
+    pub cells: BTreeMap<String, Digest>,
+}
+
+/// A recipe was frozen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecipeFrozen {
+    /// For which generation.
+    pub generation: GenerationId,
+    /// Its folder's name.
+    pub recipe: RecipeId,
+    /// Digest of `recipe.json`.
+    pub digest: Digest,
+    /// Digest of the recipe that the configuration file alone would have given, so that a later run can tell
+    /// whether the file changed, or only the flags are gone.
+    pub declared: Digest,
+}
+
+/// What became of one id of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeKind {
+    /// It had records, and they go.
+    Erased,
+    /// The workspace never had it, or not since the last import.
+    NotFound,
+    /// An earlier request took it away.
+    AlreadyErased,
+}
+
+/// One id of a request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outcome {
+    /// Its handle.
+    pub handle: Handle,
+    /// Whether it names a subject (or one record).
+    pub subject: bool,
+    /// What became of it.
+    pub outcome: OutcomeKind,
+    /// Records in slices of the generation in service.
+    pub in_slices: u64,
+    /// Records held out.
+    pub held_out: u64,
+}
+
+/// A cell before and after.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CellChange {
+    /// Of which generation.
+    pub generation: GenerationId,
+    /// Which cell, as in its path.
+    pub cell: String,
+    /// Content digest before.
+    pub before: Digest,
+    /// Content digest after.
+    pub after: Digest,
+    /// Records that go.
+    pub records: u64,
+}
+
+/// What a repair costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cost {
+    /// Visits of rows by the repair, counted from the schedule.
+    pub row_passes: u64,
+    /// Visits of rows by training everything anew.
+    pub full_row_passes: u64,
+}
+
+/// A deletion was accepted. Every step of it can be done again from this entry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accepted {
+    /// The request's name.
+    pub request: String,
+    /// Keyed digest of its ids, so that a repeat can be told from another request.
+    pub ids: Digest,
+    /// Whether its handles are refused by later imports.
+    pub suppress: bool,
+    /// What becomes of each id.
+    pub outcomes: Vec<Outcome>,
+    /// Which cells change.
+    pub cells: Vec<CellChange>,
+    /// Tainted files to be unlinked, relative to the workspace.
+    pub purge: Vec<String>,
+    /// The predicted cost of the repair, this and earlier unrepaired requests together.
+    pub predicted: Cost,
+}
+
+/// A deletion is in effect.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Effective {
+    /// The request's name.
+    pub request: String,
+    /// Root digest of all cells now, by generation.
+    pub roots: BTreeMap<String, Digest>,
+    /// Seconds since the entry `accepted`.
+    pub seconds: f64,
+}
+
+/// What a repair did to one shard.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShardRepair {
+    /// Which shard.
+    pub shard: ShardId,
+    /// The step whose checkpoint it started from; 0 is from nothing.
+    pub from_step: u32,
+    /// Lineage key of its last step before.
+    pub before: Digest,
+    /// Lineage key of its last step now.
+    pub after: Digest,
+    /// Steps trained.
+    pub steps: u32,
+    /// Row-passes trained.
+    pub row_passes: u64,
+}
+
+/// Deletions are repaired.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Repaired {
+    /// The requests, in order of acceptance.
+    pub requests: Vec<String>,
+    /// The generation in service.
+    pub generation: GenerationId,
+    /// The recipe in service.
+    pub recipe: RecipeId,
+    /// What was done.
+    pub shards: Vec<ShardRepair>,
+    /// The lineage key of every shard's last step, in order.
+    pub lineages: Vec<Digest>,
+    /// Row-passes trained, and what everything would have taken.
+    pub actual: Cost,
+    /// Seconds of training.
+    pub seconds: f64,
+}
+
+/// A generation took another's place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rekeyed {
+    /// The old one.
+    pub from: GenerationId,
+    /// The new one.
+    pub to: GenerationId,
+}
+
+/// Handles may be imported again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unsuppressed {
+    /// Which.
+    pub handles: Vec<Handle>,
+}
+
+/// A damaged slice was written again, or given up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mended {
+    /// Of which generation.
+    pub generation: GenerationId,
+    /// Which cell.
+    pub cell: String,
+    /// The recorded digest.
+    pub before: Digest,
+    /// The digest now; the same when the slice was written again from its source.
+    pub after: Digest,
+    /// Whether its records were given up.
+    pub dropped: bool,
+}
+
+/// Generations or recipes are gone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Purged {
+    /// Generations with all their recipes.
+    pub generations: Vec<GenerationId>,
+    /// Single recipes of the generation that stays.
+    pub recipes: Vec<RecipeId>,
+}

@@ -1,0 +1,31 @@
+use std::path::PathBuf;
+
+use crate::fs::FsError;
+
+/// What is wrong with the ledger.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// An entry is missing, changed, or not one.
+    #[error(
+        "{} is damaged at byte {offset}: {what}. The ledger says what was deleted, so nothing is trusted without it: \
+         restore the file from a backup, or import again with `sisa train --fresh`",
+        path.display()
+    )]
+    Damaged {
+        /// The entry's file.
+        path: PathBuf,
+        /// Where the first wrong byte is, as far as it can be told.
+        offset: u64,
+        /// What was found and what was expected.
+        what: String,
+    },
+    /// An entry's number was taken by another process.
+    #[error("another process wrote to the ledger at the same time ({} exists); run the command again", path.display())]
+    Raced {
+        /// The entry's file.
+        path: PathBuf,
+    },
+    /// The disk refused.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+}

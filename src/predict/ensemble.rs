@@ -1,0 +1,205 @@
+//! The members of the vote and how they are brought together.
+#![expect(clippy::indexing_slicing, reason = "rows and classes index arrays that were made with exactly that shape")]
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    checkpoint::CheckpointError,
+    ids::{ShardId, SliceId},
+    learn::{Features, State, Task},
+    num::{Team, sum},
+    train::{Lane, ShardPlan, TrainError},
+};
+
+/// How scores of constituents become one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Aggregate {
+    /// The mean of class probabilities, or of predicted numbers.
+    #[default]
+    Mean,
+    /// The majority vote; a tie goes to the class with the higher mean probability, then to the lower index. Numbers are averaged.
+    Vote,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum PredictError {
+    /// Nothing clean is left to answer with.
+    #[error(
+        "no constituent can answer: {missing} of {shards} shards have no clean checkpoint. \
+         `sisa repair` (or `sisa train`) trains them; until then nothing is predicted"
+    )]
+    NoMembers {
+        /// Shards without one.
+        missing: usize,
+        /// Shards in all.
+        shards: usize,
+    },
+    /// A checkpoint or slice can't be read.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+}
+
+/// One constituent in service.
+#[derive(Debug)]
+pub struct Member {
+    /// Its shard.
+    pub shard: ShardId,
+    /// The step that it serves.
+    pub step: u32,
+    /// Its weight: (step / R)^4, so 1 when it is whole (docs/TRAINING.md, section 6).
+    pub weight: f32,
+    state: Box<dyn State>,
+}
+
+/// All constituents in service.
+#[derive(Debug)]
+pub struct Ensemble {
+    members: Vec<Member>,
+    aggregate: Aggregate,
+    task: Task,
+    /// Checkpoints that were found damaged and passed over.
+    pub damaged: Vec<String>,
+    /// Shards that have no vote.
+    pub silent: Vec<ShardId>,
+}
+
+/// Scores of some rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scores {
+    /// Classes, or 1 for a number.
+    pub outputs: usize,
+    /// `rows x outputs`: probabilities, shares of the vote, or the predicted number.
+    pub values: Vec<f32>,
+    /// The decided class of each row; empty for numbers.
+    pub classes: Vec<u32>,
+}
+
+/// Rows that one task scores.
+const CHUNK_ROWS: usize = 256;
+
+impl Ensemble {
+    /// Loads the deepest sound checkpoint of every shard.
+    ///
+    /// # Errors
+    /// The disk refuses, or no shard has one.
+    pub fn load(lane: &Lane, plans: &[ShardPlan], aggregate: Aggregate) -> Result<Ensemble, PredictError> {
+        let loaded: Vec<Result<_, TrainError>> = plans.par_iter().map(|plan| Ensemble::member(lane, plan)).collect();
+        let mut ensemble =
+            Ensemble { members: Vec::new(), aggregate, task: lane.shards.layout().task, damaged: Vec::new(), silent: Vec::new() };
+        for (plan, loaded) in plans.iter().zip(loaded) {
+            let (member, damaged) = loaded?;
+            ensemble.damaged.extend(damaged);
+            match member {
+                Some(member) => ensemble.members.push(member),
+                None => ensemble.silent.push(plan.shard),
+            }
+        }
+        if ensemble.members.is_empty() {
+            return Err(PredictError::NoMembers { missing: ensemble.silent.len(), shards: plans.len() });
+        }
+        Ok(ensemble)
+    }
+
+    fn member(lane: &Lane, plan: &ShardPlan) -> Result<(Option<Member>, Vec<String>), TrainError> {
+        let mut damaged = Vec::new();
+        let of = plan.rows.len() as f32;
+        for step in (1..=plan.rows.len() as u32).rev().filter(|s| plan.has(*s) && plan.rows_upto(*s) > 0) {
+            let Some(lineage) = plan.lineage(step) else { continue };
+            let decode = |payload: &[u8]| lane.learner.decode(lane.shards.layout(), payload);
+            match lane.checkpoints.read(plan.shard, SliceId(step), lineage, decode) {
+                Ok(state) => {
+                    let state = state.map_err(|source| TrainError::State { shard: plan.shard.0, step, source })?;
+                    let depth = step as f32 / of;
+                    let weight = depth * depth * depth * depth;
+                    return Ok((Some(Member { shard: plan.shard, step, weight, state }), damaged));
+                }
+                Err(e @ CheckpointError::Damaged { .. }) => damaged.push(e.to_string()),
+                Err(CheckpointError::Fs(e)) if e.is_not_found() => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok((None, damaged))
+    }
+
+    /// The members, by shard.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// Scores rows, in parallel over chunks of them; each row's scores depend on that row alone.
+    pub fn scores(&self, features: &Features<'_>) -> Scores {
+        self.gather(features, |chunk| self.chunk(chunk))
+    }
+
+    /// Scores rows by one member alone.
+    pub fn scores_of(&self, member: &Member, features: &Features<'_>) -> Scores {
+        let outputs = self.task.outputs();
+        self.gather(features, |chunk| {
+            let mut values = vec![0.0; chunk.rows() * outputs];
+            member.state.scores(chunk, &Team::solo(), &mut values);
+            let classes = self.decide(&values, &[]);
+            (values, classes)
+        })
+    }
+
+    fn gather(&self, features: &Features<'_>, score: impl Fn(&Features<'_>) -> (Vec<f32>, Vec<u32>) + Sync) -> Scores {
+        let starts: Vec<usize> = (0..features.rows()).step_by(CHUNK_ROWS).collect();
+        let chunks = starts.par_iter().map(|start| {
+            let rows = *start..(start + CHUNK_ROWS).min(features.rows());
+            score(&features.slice(rows))
+        });
+        let chunks: Vec<_> = chunks.collect();
+        let mut scores = Scores { outputs: self.task.outputs(), values: Vec::new(), classes: Vec::new() };
+        for (values, classes) in chunks {
+            scores.values.extend(values);
+            scores.classes.extend(classes);
+        }
+        scores
+    }
+
+    /// One chunk by all members, in order of their shards.
+    fn chunk(&self, features: &Features<'_>) -> (Vec<f32>, Vec<u32>) {
+        let outputs = self.task.outputs();
+        let mut total = vec![0.0_f32; features.rows() * outputs];
+        let mut votes = vec![0.0_f32; if self.votes() { total.len() } else { 0 }];
+        let mut one = total.clone();
+        let mut weights = 0.0_f32;
+        for member in &self.members {
+            member.state.scores(features, &Team::solo(), &mut one);
+            sum::accumulate(member.weight, &one, &mut total);
+            if self.votes() {
+                for (row, class) in self.decide(&one, &[]).into_iter().enumerate() {
+                    votes[row * outputs + class as usize] += member.weight;
+                }
+            }
+            weights += member.weight;
+        }
+        let share = |values: Vec<f32>| values.into_iter().map(|v| v / weights).collect::<Vec<f32>>();
+        if self.votes() {
+            let classes = self.decide(&votes, &total);
+            (share(votes), classes)
+        } else {
+            let classes = self.decide(&total, &[]);
+            (share(total), classes)
+        }
+    }
+
+    fn votes(&self) -> bool {
+        self.aggregate == Aggregate::Vote && self.task != Task::Number
+    }
+
+    /// The class of each row: the highest score, then the highest of `ties`, then the lowest index.
+    fn decide(&self, values: &[f32], ties: &[f32]) -> Vec<u32> {
+        let Task::Classes(classes) = self.task else { return Vec::new() };
+        let classes = classes as usize;
+        let rows = values.chunks_exact(classes).enumerate().map(|(row, values)| {
+            let tie = |class: usize| ties.get(row * classes + class).copied().unwrap_or(0.0);
+            let better = |a: usize, b: usize| values[a] > values[b] || (values[a] == values[b] && tie(a) > tie(b));
+            (1..classes).fold(0, |best, class| if better(class, best) { class } else { best }) as u32
+        });
+        rows.collect()
+    }
+}

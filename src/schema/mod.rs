@@ -1,0 +1,155 @@
+//! Columns to encoded features: declared, never learnt from the rows.
+
+mod declare;
+mod encode;
+mod error;
+mod row;
+
+use serde::{Deserialize, Serialize};
+
+pub use declare::{ColumnDeclaration, Declaration, LabelDeclaration};
+pub use encode::{Encoder, Ids};
+pub use error::{CellError, SchemaError};
+pub use row::{RowLayout, RowRef};
+
+use crate::learn::{Layout, Task};
+
+/// The version of the rules that turn cells into bytes; part of every lineage.
+pub const ENCODER_VERSION: u32 = 1;
+
+/// What the columns of a generation mean: resolved, frozen, in the order in which they are encoded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schema {
+    /// The column that says whom a record is about; without it each record is its own subject.
+    pub subject: Option<String>,
+    /// The columns that name a record; without any, its content does.
+    pub record: Vec<String>,
+    /// What is learnt.
+    pub label: Label,
+    /// Spellings of a missing value, compared with the trimmed cell.
+    pub missing: Vec<String>,
+    /// Every declared column.
+    pub columns: Vec<Column>,
+}
+
+/// The label column.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Label {
+    /// One of the declared values.
+    Class {
+        /// Its column.
+        column: String,
+        /// The classes, in the order of their indices.
+        values: Vec<String>,
+    },
+    /// A number.
+    Number {
+        /// Its column.
+        column: String,
+        /// Whether ln(1 + x) is what is learnt and predicted.
+        log1p: bool,
+    },
+}
+
+/// A declared column.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Column {
+    /// As in the source's header.
+    pub name: String,
+    /// What its cells are.
+    pub kind: Kind,
+}
+
+/// What the cells of a column are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Kind {
+    /// A number, stored as f32, scaled by each constituent.
+    Number {
+        /// Whether ln(1 + x) is stored.
+        log1p: bool,
+        /// Whether a missing value is an input of its own.
+        indicator: bool,
+    },
+    /// An integer from 0 to 255, stored as it is, multiplied by `scale` when used.
+    Byte {
+        /// The factor.
+        scale: f32,
+    },
+    /// One of the declared values; anything else is "other", and missing is a value too.
+    Values {
+        /// The values, in the order of their indices.
+        values: Vec<String>,
+    },
+    /// Hashed into this many buckets; missing is a value too.
+    Buckets {
+        /// How many.
+        buckets: u32,
+    },
+    /// Not used.
+    Ignore,
+}
+
+impl Kind {
+    /// How many indices a category column can take; `None` for other kinds.
+    pub fn category_size(&self) -> Option<u32> {
+        match self {
+            Kind::Values { values } => Some(values.len() as u32 + 2),
+            Kind::Buckets { buckets } => Some(buckets + 1),
+            Kind::Number { .. } | Kind::Byte { .. } | Kind::Ignore => None,
+        }
+    }
+}
+
+impl Label {
+    /// The label's column.
+    pub fn column(&self) -> &str {
+        match self {
+            Label::Class { column, .. } | Label::Number { column, .. } => column,
+        }
+    }
+}
+
+impl Schema {
+    /// The shape of a row as learners see it.
+    pub fn layout(&self) -> Layout {
+        let mut layout = Layout {
+            numbers: 0,
+            indicators: Vec::new(),
+            byte_scales: Vec::new(),
+            categories: Vec::new(),
+            task: match &self.label {
+                Label::Class { values, .. } => Task::Classes(values.len() as u32),
+                Label::Number { .. } => Task::Number,
+            },
+        };
+        for column in &self.columns {
+            match &column.kind {
+                Kind::Number { indicator, .. } => {
+                    if *indicator {
+                        layout.indicators.push(layout.numbers as u32);
+                    }
+                    layout.numbers += 1;
+                }
+                Kind::Byte { scale } => layout.byte_scales.push(*scale),
+                Kind::Values { .. } | Kind::Buckets { .. } => layout.categories.extend(column.kind.category_size()),
+                Kind::Ignore => {}
+            }
+        }
+        layout
+    }
+
+    /// The sizes of an encoded row.
+    pub fn row(&self) -> RowLayout {
+        let layout = self.layout();
+        RowLayout {
+            numbers: layout.numbers as u32,
+            bytes: layout.byte_scales.len() as u32,
+            categories: layout.categories.len() as u32,
+            class_label: matches!(self.label, Label::Class { .. }),
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The store of records: one file a slice, and one for the held-out part of each shard.
+//!
+//! Does not know learners, checkpoints, or why records go away.
+
+mod build;
+mod error;
+mod format;
+mod slice;
+mod store;
+
+pub use build::{SliceFile, StagedRows};
+pub use error::SliceError;
+pub use format::{Header, SLICE_FORMAT, SliceLayout};
+pub use slice::Slice;
+pub use store::{ShardStore, store_digest};

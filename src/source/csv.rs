@@ -1,0 +1,340 @@
+//! CSV (RFC 4180): comma separated, quoted fields, a header line, any line ends, a UTF-8 byte order mark dropped.
+//!
+//! Two roads give the same rows. Lines without a quote are cut by vector search and copied in one piece; a record
+//! with a quote, a lone carriage return or a length beyond the buffer goes through csv-core, whose grammar is
+//! the reference. A test holds the two against each other. Blank lines are skipped on both.
+#![expect(clippy::indexing_slicing, reason = "offsets come from searches of the very slices they index")]
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use csv_core::ReadRecordResult;
+use memchr::{memchr, memchr_iter, memchr3_iter};
+
+use super::Source;
+use super::batch::{Batch, CellKind, Shape, TextRows};
+use super::bytes::Bytes;
+use super::error::SourceError;
+use super::limits::{COLUMNS_MAX, FIELD_BYTES_MAX, RECORD_BYTES_MAX};
+use super::place::PlaceKind;
+
+/// Bytes of the buffer; a line must fit to take the fast road.
+const BUFFER: usize = 1 << 18;
+
+/// A CSV file.
+pub(crate) struct Csv {
+    bytes: Bytes,
+    name: Arc<str>,
+    columns: Vec<String>,
+    core: csv_core::Reader,
+    /// Bytes that were read; those in `start..end` are not yet used.
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// The line of `buffer[start]`, from 1.
+    line: u64,
+    /// A carriage return was the last byte used, so a line feed belongs to it.
+    after_return: bool,
+    /// The first carriage return in `buffer`, or its end if there is none; `None`, or before `start`: search again.
+    return_at: Option<usize>,
+    record: Record,
+    any_rows: bool,
+}
+
+/// A record that went through csv-core.
+#[derive(Default)]
+struct Record {
+    line: u64,
+    bytes: Vec<u8>,
+    filled: usize,
+    ends: Vec<usize>,
+    fields: usize,
+}
+
+/// Why the fast road ended.
+enum Cut {
+    /// The batch is full.
+    Full,
+    /// The next record needs csv-core.
+    Hard,
+    /// The rest of the buffer holds no whole line.
+    Short,
+}
+
+impl Csv {
+    /// Reads the header.
+    pub(crate) fn new(bytes: Bytes) -> Result<Self, SourceError> {
+        Self::with_buffer(bytes, BUFFER)
+    }
+
+    /// With another size of the buffer, so that tests meet its edges.
+    pub(crate) fn with_buffer(bytes: Bytes, buffer: usize) -> Result<Self, SourceError> {
+        let mut csv = Self {
+            name: bytes.name().clone(),
+            bytes,
+            columns: Vec::new(),
+            core: csv_core::Reader::new(),
+            buffer: vec![0; buffer],
+            start: 0,
+            end: 0,
+            line: 1,
+            after_return: false,
+            return_at: None,
+            record: Record::default(),
+            any_rows: false,
+        };
+        csv.refill()?;
+        if csv.buffer[..csv.end].starts_with(b"\xef\xbb\xbf") {
+            csv.start = 3;
+        }
+        if !csv.skip_blank()? {
+            return Err(SourceError::Empty { file: csv.name });
+        }
+        csv.hard_record()?;
+        csv.columns = csv.header()?;
+        Ok(csv)
+    }
+
+    /// The names of the header, each once.
+    fn header(&self) -> Result<Vec<String>, SourceError> {
+        let (file, line) = (&self.name, self.record.line);
+        if self.record.fields > COLUMNS_MAX {
+            return Err(self.too_wide());
+        }
+        let mut seen = BTreeMap::new();
+        let mut names = Vec::new();
+        for (index, name) in self.record.iter().enumerate() {
+            let column = index + 1;
+            let name = std::str::from_utf8(name).map_err(|wrong| SourceError::HeaderUtf8 {
+                file: file.clone(),
+                line,
+                column,
+                byte: wrong.valid_up_to(),
+            })?;
+            if let Some(first) = seen.insert(name, column) {
+                let name = name.to_owned();
+                return Err(SourceError::DuplicateColumn { file: file.clone(), line, name, first, second: column });
+            }
+            names.push(name.to_owned());
+        }
+        Ok(names)
+    }
+
+    /// Moves the unused bytes to the front and fills up behind them; false at the end of the file.
+    fn refill(&mut self) -> Result<bool, SourceError> {
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        self.return_at = None;
+        let count = self.bytes.fill(&mut self.buffer[self.end..])?;
+        self.end += count;
+        Ok(count > 0)
+    }
+
+    /// Goes to the start of the next record; false if there is none.
+    fn skip_blank(&mut self) -> Result<bool, SourceError> {
+        loop {
+            if self.start == self.end && !self.refill()? {
+                return Ok(false);
+            }
+            match self.buffer[self.start] {
+                b'\n' if self.after_return => self.after_return = false,
+                b'\n' => self.line += 1,
+                b'\r' => {
+                    self.line += 1;
+                    self.after_return = true;
+                }
+                _ => {
+                    self.after_return = false;
+                    return Ok(true);
+                }
+            }
+            self.start += 1;
+        }
+    }
+
+    /// Cuts whole lines without quotes out of the buffer, from the start of a record.
+    fn plain_records(&mut self, out: &mut TextRows<'_>) -> Result<Cut, SourceError> {
+        let width = self.columns.len();
+        let rest = &self.buffer[self.start..self.end];
+        let base = out.text.bytes.len();
+        let mut row = 0;
+        // Kept between calls: a search to the end of the buffer for each quoted record would take all the time.
+        let mut next_return = match self.return_at {
+            Some(at) if at >= self.start => at - self.start,
+            _ => memchr(b'\r', rest).unwrap_or(rest.len()),
+        };
+        let mut cut = Cut::Short;
+        // The count of ends after a whole row; anything beyond belongs to the row in progress.
+        let mut whole = out.text.ends.len();
+        for at in memchr3_iter(b',', b'\n', b'"', rest) {
+            match rest[at] {
+                b',' => out.text.ends.push((base + at) as u32),
+                b'\n' => {
+                    let mut end = at;
+                    if next_return < at {
+                        if next_return + 1 < at {
+                            cut = Cut::Hard;
+                            break;
+                        }
+                        end = next_return;
+                        next_return = memchr(b'\r', &rest[at..]).map_or(rest.len(), |found| at + found);
+                    }
+                    if end > row {
+                        out.text.ends.push((base + end) as u32);
+                        let got = out.text.ends.len() - whole;
+                        if got != width {
+                            return Err(self.ragged(self.line, got));
+                        }
+                        whole += width;
+                        out.text.starts.push((base + row) as u32);
+                        out.lines.push(self.line);
+                    }
+                    self.line += 1;
+                    row = at + 1;
+                    if out.full(row) {
+                        cut = Cut::Full;
+                        break;
+                    }
+                }
+                _ => {
+                    cut = Cut::Hard;
+                    break;
+                }
+            }
+        }
+        self.return_at = Some(self.start + next_return);
+        out.text.ends.truncate(whole);
+        out.text.bytes.extend_from_slice(&rest[..row]);
+        self.start += row;
+        Ok(cut)
+    }
+
+    /// Reads one record through csv-core, from its first byte.
+    fn hard_record(&mut self) -> Result<(), SourceError> {
+        self.record.line = self.line;
+        self.record.filled = 0;
+        self.record.fields = 0;
+        loop {
+            let at_end = self.start == self.end && !self.refill()?;
+            // A line feed after the last byte ends a record without one, and cannot end a quoted field.
+            let input = if at_end { &b"\n"[..] } else { &self.buffer[self.start..self.end] };
+            let record = &mut self.record;
+            let (result, used, written, ended) =
+                self.core.read_record(input, &mut record.bytes[record.filled..], &mut record.ends[record.fields..]);
+            let used = &input[..used];
+            self.line += memchr_iter(b'\n', used).count() as u64;
+            self.after_return = used.last() == Some(&b'\r');
+            if !at_end {
+                self.start += used.len();
+            }
+            record.filled += written;
+            record.fields += ended;
+            if let Some(column) = record.long_field(ended) {
+                return Err(SourceError::FieldTooLong { file: self.name.clone(), line: record.line, column });
+            }
+            match result {
+                ReadRecordResult::InputEmpty if at_end => {
+                    return Err(SourceError::UnclosedQuote { file: self.name.clone(), line: record.line });
+                }
+                ReadRecordResult::InputEmpty => {}
+                ReadRecordResult::OutputFull if record.bytes.len() >= RECORD_BYTES_MAX => {
+                    return Err(SourceError::RecordTooLong { file: self.name.clone(), line: record.line });
+                }
+                ReadRecordResult::OutputFull => record.bytes.resize((record.bytes.len() * 2).max(4096), 0),
+                ReadRecordResult::OutputEndsFull if record.ends.len() > COLUMNS_MAX => return Err(self.too_wide()),
+                ReadRecordResult::OutputEndsFull => record.ends.resize((record.ends.len() * 2).max(64), 0),
+                ReadRecordResult::Record | ReadRecordResult::End => break,
+            }
+        }
+        if self.after_return {
+            self.line += 1;
+        }
+        Ok(())
+    }
+
+    fn ragged(&self, line: u64, got: usize) -> SourceError {
+        SourceError::Ragged { file: self.name.clone(), line, expected: self.columns.len(), got }
+    }
+
+    fn too_wide(&self) -> SourceError {
+        let place = format!("line {}", self.record.line);
+        SourceError::TooWide { file: self.name.clone(), place, got: self.record.fields as u64 }
+    }
+}
+
+impl Record {
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let ends = &self.ends[..self.fields];
+        let starts = std::iter::once(0).chain(ends.iter().copied());
+        starts.zip(ends).map(|(start, &end)| &self.bytes[start..end])
+    }
+
+    /// The number of a field beyond the bound, of the last `ended` ones and the one in progress.
+    fn long_field(&self, ended: usize) -> Option<usize> {
+        let from = self.fields - ended;
+        let mut start = if from == 0 { 0 } else { self.ends[from - 1] };
+        for (index, &end) in self.ends[..self.fields].iter().enumerate().skip(from) {
+            if end - start > FIELD_BYTES_MAX {
+                return Some(index + 1);
+            }
+            start = end;
+        }
+        (self.filled - start > FIELD_BYTES_MAX).then_some(self.fields + 1)
+    }
+}
+
+impl Source for Csv {
+    fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    fn next(&mut self, batch: &mut Batch) -> Result<usize, SourceError> {
+        let width = self.columns.len();
+        batch.begin(&self.name, PlaceKind::Line, &[Shape { kind: CellKind::Text, width }]);
+        let Some(mut out) = batch.text() else {
+            return Ok(0);
+        };
+        while !out.full(0) && self.skip_blank()? {
+            let hard = match self.plain_records(&mut out)? {
+                Cut::Full => break,
+                Cut::Hard => true,
+                // A line that the buffer cannot hold, or that the file does not end, is hard too.
+                Cut::Short => self.start < self.end && !self.refill()?,
+            };
+            if hard && self.skip_blank()? {
+                self.hard_record()?;
+                if self.record.fields != width {
+                    return Err(self.ragged(self.record.line, self.record.fields));
+                }
+                out.text.push_row(self.record.iter());
+                out.lines.push(self.record.line);
+            }
+        }
+        let rows = out.lines.len();
+        *out.rows = rows;
+        self.any_rows |= rows > 0;
+        if rows == 0 {
+            self.bytes.file().verify_unchanged()?;
+            if !self.any_rows {
+                return Err(SourceError::NoRows { file: self.name.clone() });
+            }
+        }
+        Ok(rows)
+    }
+
+    fn bytes_read(&self) -> u64 {
+        self.bytes.used()
+    }
+
+    fn bytes_total(&self) -> u64 {
+        self.bytes.total()
+    }
+}
+
+impl fmt::Debug for Csv {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Csv").field("bytes", &self.bytes).field("line", &self.line).finish_non_exhaustive()
+    }
+}

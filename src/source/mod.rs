@@ -1,0 +1,65 @@
+//! Readers of foreign tables: CSV, NPZ and IDX, plain or gzipped, as batches of cells.
+//!
+//! A [`Source`] yields the rows of one table in the order of its file, in batches of bounded memory, and each
+//! row knows its [`Place`] for messages. This module does not know schemas, encodings, handles or stores: a
+//! cell is the bytes of a CSV field or the number an array holds, and what it means is for the layers below.
+//!
+//! | form | recognised by | columns |
+//! |---|---|---|
+//! | CSV | none of the others | names of the header line |
+//! | NPZ | `PK` | `x0`.. of array `X`, `y`, then `id` and `subject` where `ids` and `subjects` are there |
+//! | IDX | two zero bytes | `p0`.. of the images, then `label` of the partner file |
+//!
+//! CSV and IDX may be gzipped. The form is told by content and never by the name of the file.
+//!
+//! Limits: a CSV field has at most 1 MiB and a record 8 MiB; a table has at most 131,072 columns; a batch has at
+//! most 4096 rows and closes once it holds 1 MiB. A corrupt file is an error, never a panic, and lengths that a
+//! file declares are checked before memory is taken for them.
+
+mod ahead;
+mod array;
+mod batch;
+mod bytes;
+mod csv;
+mod error;
+mod file;
+pub mod idx;
+mod idx_table;
+mod limits;
+mod member;
+pub mod npy;
+mod npz;
+mod open;
+mod place;
+
+#[cfg(test)]
+mod tests;
+
+pub use batch::{Batch, Cell};
+pub use error::SourceError;
+pub use file::{SourceFile, Stamp};
+pub use limits::{BATCH_BYTES, BATCH_ROWS_MAX, COLUMNS_MAX, FIELD_BYTES_MAX, RECORD_BYTES_MAX};
+pub use open::{open, open_all, open_pair};
+pub use place::{Place, PlaceKind};
+
+/// One table that is read from front to back.
+pub trait Source: Send {
+    /// The names of the columns, in order; [`Batch::cell`] takes their indices.
+    fn columns(&self) -> &[String];
+
+    /// Replaces the content of `batch` by the next rows and returns their count; 0 is the end of the table.
+    ///
+    /// The end is reported only after the file was found to be the same as when it was opened, so rows are
+    /// trustworthy as a whole once 0 was returned.
+    ///
+    /// # Errors
+    ///
+    /// Any [`SourceError`]. After an error the source is spent: every later call is an error too.
+    fn next(&mut self, batch: &mut Batch) -> Result<usize, SourceError>;
+
+    /// Bytes of the files (as stored, so of the compressed form) that were used for the rows returned so far.
+    fn bytes_read(&self) -> u64;
+
+    /// Bytes of the files, as stored.
+    fn bytes_total(&self) -> u64;
+}

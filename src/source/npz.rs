@@ -1,0 +1,158 @@
+//! NPZ: a zip container of NumPy arrays, `X` and `y` and, if wanted, `ids` and `subjects`, read row by row.
+
+use std::io::BufReader;
+use std::sync::Arc;
+
+use zip::{CompressionMethod, ZipArchive};
+
+use super::Source;
+use super::array::{Array, show_shape};
+use super::batch::{Batch, CellKind, Shape};
+use super::error::SourceError;
+use super::file::SourceFile;
+use super::limits::{COLUMNS_MAX, batch_rows};
+use super::member::Entry;
+use super::place::PlaceKind;
+
+/// The arrays that are read, in the order of their columns, and whether they must be there.
+const ARRAYS: [(&str, bool); 4] = [("X", true), ("y", true), ("ids", false), ("subjects", false)];
+
+/// An NPZ file.
+#[derive(Debug)]
+pub(crate) struct Npz {
+    file: SourceFile,
+    arrays: Vec<Array>,
+    shapes: Vec<Shape>,
+    columns: Vec<String>,
+    rows: u64,
+    rows_per_batch: usize,
+    done: u64,
+}
+
+impl Npz {
+    /// Reads the container's directory and the header of each array.
+    pub(crate) fn new(file: &SourceFile) -> Result<Self, SourceError> {
+        let file = file.reopen()?;
+        let mut entries = entries(&file)?;
+        let found: Vec<String> = entries.iter().map(|entry| entry.array.clone()).collect();
+        let mut arrays = Vec::new();
+        for (array, required) in ARRAYS {
+            match entries.iter().position(|entry| entry.array == array) {
+                Some(at) => arrays.push(Array::new(&file, entries.swap_remove(at))?),
+                None if required => {
+                    let found = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
+                    return Err(SourceError::MissingArray { file: file.name().clone(), array, found });
+                }
+                None => {}
+            }
+        }
+        let rows = arrays.first().map_or(0, Array::rows);
+        let mut columns = Vec::new();
+        for array in &arrays {
+            check_role(file.name(), array, rows)?;
+            match array.name() {
+                "X" => columns.extend((0..array.width()).map(|index| format!("x{index}"))),
+                "ids" => columns.push("id".to_owned()),
+                "subjects" => columns.push("subject".to_owned()),
+                other => columns.push(other.to_owned()),
+            }
+        }
+        let shapes = arrays.iter().map(Array::shape).collect();
+        let rows_per_batch = batch_rows(arrays.iter().map(Array::row_bytes).sum());
+        Ok(Self { file, arrays, shapes, columns, rows, rows_per_batch, done: 0 })
+    }
+}
+
+/// Checks that an array can be what its name says.
+fn check_role(file: &Arc<str>, array: &Array, rows: u64) -> Result<(), SourceError> {
+    let name = array.name().to_owned();
+    let is_text = array.shape().kind == CellKind::Text;
+    if name == "X" {
+        if is_text {
+            let (expected, got) = ("numbers", array.items().to_string());
+            return Err(SourceError::Items { file: file.clone(), array: name, expected, got });
+        }
+        // Room is left for the other arrays.
+        if array.width() > COLUMNS_MAX - ARRAYS.len() {
+            let got = array.width() as u64;
+            return Err(SourceError::TooWide { file: file.clone(), place: "array `X`".to_owned(), got });
+        }
+    } else if array.width() != 1 || array.rows() != rows {
+        return Err(SourceError::Shape {
+            file: file.clone(),
+            array: name,
+            expected: format!("{} as `X` has {rows} rows", show_shape(&[rows])),
+            got: show_shape(&[array.rows(), array.width() as u64]),
+        });
+    }
+    Ok(())
+}
+
+/// What the container's directory says of its members.
+fn entries(file: &SourceFile) -> Result<Vec<Entry>, SourceError> {
+    let name = file.name();
+    let failed = |cause: zip::result::ZipError| SourceError::Zip { file: name.clone(), detail: cause.to_string() };
+    let mut archive = ZipArchive::new(BufReader::new(file.reopen()?)).map_err(failed)?;
+    let mut entries = Vec::new();
+    for index in 0..archive.len() {
+        let member = archive.by_index_raw(index).map_err(failed)?;
+        let array = member.name().map_err(failed)?;
+        let array = array.strip_suffix(".npy").unwrap_or(&array).to_owned();
+        // Before anything else, as a stranger's container may hold any number of them.
+        if !ARRAYS.iter().any(|&(known, _)| known == array) {
+            return Err(SourceError::UnknownArray { file: name.clone(), array });
+        }
+        let packing = |found: String| SourceError::Packing { file: name.clone(), array: array.clone(), found };
+        if member.encrypted() {
+            return Err(packing("encrypted".to_owned()));
+        }
+        let deflated = match member.compression() {
+            CompressionMethod::STORE => false,
+            CompressionMethod::DEFLATE => true,
+            other => return Err(packing(format!("packed by the method {other}"))),
+        };
+        let start = member.data_start().ok_or_else(|| packing("without data".to_owned()))?;
+        let entry = Entry {
+            deflated,
+            start,
+            packed_bytes: member.compressed_size(),
+            bytes: member.size(),
+            crc: member.crc32(),
+            array,
+        };
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
+impl Source for Npz {
+    fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    fn next(&mut self, batch: &mut Batch) -> Result<usize, SourceError> {
+        batch.begin(self.file.name(), PlaceKind::Row, &self.shapes);
+        let left = usize::try_from(self.rows - self.done).unwrap_or(usize::MAX);
+        let count = left.min(self.rows_per_batch);
+        if count == 0 {
+            self.file.verify_unchanged()?;
+        } else {
+            for (array, cells) in self.arrays.iter_mut().zip(batch.parts()) {
+                array.read(self.done, count, cells)?;
+            }
+        }
+        batch.finish_rows(count, self.done + 1);
+        self.done += count as u64;
+        Ok(count)
+    }
+
+    /// The share of the rows, as the arrays are read side by side.
+    fn bytes_read(&self) -> u64 {
+        let share = u128::from(self.bytes_total()) * u128::from(self.done) / u128::from(self.rows.max(1));
+        u64::try_from(share).unwrap_or(u64::MAX)
+    }
+
+    fn bytes_total(&self) -> u64 {
+        self.file.stamp().len
+    }
+}

@@ -1,0 +1,176 @@
+//! Opening tables: the form is told by the first bytes, and images find their labels.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Source;
+use super::ahead::Ahead;
+use super::bytes::Bytes;
+use super::csv::Csv;
+use super::error::SourceError;
+use super::idx_table::{IdxFile, IdxTable};
+use super::npz::Npz;
+
+/// Opens one table. Images in IDX need their labels beside them under the usual names, such as
+/// `train-images-idx3-ubyte.gz` and `train-labels-idx1-ubyte.gz`; a matrix (two dimensions) may do without.
+///
+/// # Errors
+///
+/// Any [`SourceError`] that shows before the first row.
+pub fn open(path: &Path) -> Result<Box<dyn Source>, SourceError> {
+    match Opened::new(path)? {
+        Opened::Table(name, source) => Ok(ahead((name, source))),
+        Opened::Idx(file) => open_images(path, file),
+    }
+}
+
+/// Opens images and their labels, both in IDX.
+///
+/// # Errors
+///
+/// As [`open`]; [`SourceError::Role`] if a file is not what its position asks for.
+pub fn open_pair(images: &Path, labels: &Path) -> Result<Box<dyn Source>, SourceError> {
+    let labels = IdxFile::new(Bytes::open(labels)?)?;
+    Ok(ahead(boxed(IdxTable::new(IdxFile::new(Bytes::open(images)?)?, Some(labels))?)))
+}
+
+/// Opens several tables, in the order given. Images and labels in IDX may both be among the paths and make one
+/// table, at the place of the images: by their usual names, or because there is just one left of each.
+///
+/// # Errors
+///
+/// As [`open`]; [`SourceError::LabelsAlone`] for labels that belong to no images.
+pub fn open_all(paths: &[PathBuf]) -> Result<Vec<Box<dyn Source>>, SourceError> {
+    let mut opened = Vec::new();
+    let mut labels = Vec::new();
+    for path in paths {
+        match Opened::new(path)? {
+            Opened::Idx(file) if file.is_labels() => labels.push((path, file)),
+            other => opened.push((path, other)),
+        }
+    }
+    let mut tables = Vec::new();
+    let mut lone = Vec::new();
+    for (path, table) in opened {
+        let at = tables.len();
+        match table {
+            Opened::Table(name, source) => tables.push(Some((name, source))),
+            Opened::Idx(images) => {
+                let names = label_paths(path);
+                match labels.iter().position(|(given, _)| names.contains(given)) {
+                    Some(index) => {
+                        let (_, labels) = labels.remove(index);
+                        tables.push(Some(boxed(IdxTable::new(images, Some(labels))?)));
+                    }
+                    None => {
+                        tables.push(None);
+                        lone.push((at, path, images));
+                    }
+                }
+            }
+        }
+    }
+    if let ([_], [_]) = (lone.as_slice(), labels.as_slice())
+        && let (Some((at, _, images)), Some((_, labels))) = (lone.pop(), labels.pop())
+        && let Some(table) = tables.get_mut(at)
+    {
+        *table = Some(boxed(IdxTable::new(images, Some(labels))?));
+    }
+    if let Some((_, file)) = labels.first() {
+        return Err(SourceError::LabelsAlone { file: file.bytes().name().clone() });
+    }
+    for (at, path, images) in lone {
+        if let Some(table) = tables.get_mut(at) {
+            *table = Some(boxed(with_partner(path, images)?));
+        }
+    }
+    Ok(tables.into_iter().flatten().map(ahead).collect())
+}
+
+/// A file whose form is known.
+enum Opened {
+    Table(Arc<str>, Box<dyn Source>),
+    Idx(IdxFile),
+}
+
+impl Opened {
+    fn new(path: &Path) -> Result<Self, SourceError> {
+        let bytes = Bytes::open(path)?;
+        let name = bytes.name().clone();
+        if let Some(&(_, found, advice)) = FOREIGN.iter().find(|(magic, ..)| bytes.head().starts_with(magic)) {
+            return Err(SourceError::Foreign { file: name, found, advice });
+        }
+        match bytes.head() {
+            [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] if bytes.is_gzip() => Err(SourceError::Foreign {
+                file: name,
+                found: "a gzipped NPZ",
+                advice: "gunzip it first; numpy.savez_compressed packs the arrays themselves",
+            }),
+            [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Ok(Self::Table(name, Box::new(Npz::new(bytes.file())?))),
+            [0, 0, ..] => Ok(Self::Idx(IdxFile::new(bytes)?)),
+            _ => Ok(Self::Table(name, Box::new(Csv::new(bytes)?))),
+        }
+    }
+}
+
+/// First bytes, name and advice for formats that are often met and not read.
+const FOREIGN: [(&[u8], &str, &str); 10] = [
+    (b"\x93NUMPY", "a single NumPy array", "save X and y together with numpy.savez"),
+    (b"PAR1", "a Parquet file", "write it as CSV"),
+    (b"ARROW1", "an Arrow file", "write it as CSV"),
+    (b"\x89HDF", "an HDF5 file", "write it as CSV, or its arrays with numpy.savez"),
+    (b"\x28\xb5\x2f\xfd", "a zstd stream", "unpack it, or pack it with gzip"),
+    (b"\xfd7zXZ", "an xz stream", "unpack it, or pack it with gzip"),
+    (b"BZh", "a bzip2 stream", "unpack it, or pack it with gzip"),
+    (b"\x1f\x8b", "gzipped twice", "gunzip it once"),
+    (b"\xff\xfe", "UTF-16 text", "save it as UTF-8"),
+    (b"\xfe\xff", "UTF-16 text", "save it as UTF-8"),
+];
+
+fn ahead((name, source): (Arc<str>, Box<dyn Source>)) -> Box<dyn Source> {
+    Box::new(Ahead::new(name, source))
+}
+
+fn boxed(table: IdxTable) -> (Arc<str>, Box<dyn Source>) {
+    (table.name().clone(), Box::new(table))
+}
+
+fn open_images(path: &Path, file: IdxFile) -> Result<Box<dyn Source>, SourceError> {
+    if file.is_labels() {
+        return Err(SourceError::LabelsAlone { file: file.bytes().name().clone() });
+    }
+    Ok(ahead(boxed(with_partner(path, file)?)))
+}
+
+/// Images with the labels that lie beside them.
+fn with_partner(path: &Path, images: IdxFile) -> Result<IdxTable, SourceError> {
+    let names = label_paths(path);
+    if let Some(found) = names.iter().find(|name| name.is_file()) {
+        return IdxTable::new(images, Some(IdxFile::new(Bytes::open(found)?)?));
+    }
+    if images.is_matrix() {
+        return IdxTable::new(images, None);
+    }
+    let tried = match names.as_slice() {
+        [] => "nothing, as the name has no `images` in it".to_owned(),
+        names => names.iter().map(|name| name.display().to_string()).collect::<Vec<_>>().join(", "),
+    };
+    Err(SourceError::NoLabels { file: images.bytes().name().clone(), tried })
+}
+
+/// The usual names of the labels to a file of images: `images` becomes `labels`, `idx3` or `idx2` becomes `idx1`,
+/// first as the images are packed, then otherwise.
+fn label_paths(images: &Path) -> Vec<PathBuf> {
+    let Some(name) = images.file_name().and_then(|name| name.to_str()) else {
+        return Vec::new();
+    };
+    if !name.contains("images") {
+        return Vec::new();
+    }
+    let labels = name.replace("images", "labels").replace("idx3", "idx1").replace("idx2", "idx1");
+    let other = match labels.strip_suffix(".gz") {
+        Some(plain) => plain.to_owned(),
+        None => format!("{labels}.gz"),
+    };
+    [labels, other].into_iter().map(|name| images.with_file_name(name)).collect()
+}

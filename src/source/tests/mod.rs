@@ -1,0 +1,8 @@
+//! Tests of the readers, through the doors that the engine uses.
+
+mod csv;
+mod idx;
+pub(super) mod make;
+mod npz;
+mod open;
+pub(super) mod testing;

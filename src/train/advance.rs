@@ -1,0 +1,60 @@
+//! One step of one constituent: the only place where a state changes.
+
+use super::{Lane, TrainError};
+use crate::{
+    ids::{Cell, Handle, Part, ShardId, SliceId},
+    learn::{Crew, Rows, State, Step, StepError},
+    shard::Slice,
+};
+
+/// A constituent between two steps: its state and the slices that the state has seen.
+#[derive(Debug)]
+pub struct Constituent {
+    shard: ShardId,
+    state: Box<dyn State>,
+    slices: Vec<Slice>,
+}
+
+impl Constituent {
+    /// The initial state of a shard.
+    pub fn initial(lane: &Lane, shard: ShardId) -> Constituent {
+        let seed = lane.shards.key().initial_state(shard);
+        Constituent { shard, state: lane.learner.init(lane.shards.layout(), seed), slices: Vec::new() }
+    }
+
+    /// A state that was trained on `slices`.
+    pub fn resumed(shard: ShardId, state: Box<dyn State>, slices: Vec<Slice>) -> Constituent {
+        Constituent { shard, state, slices }
+    }
+
+    /// The state.
+    pub fn state(&self) -> &dyn State {
+        &*self.state
+    }
+
+    /// The steps taken.
+    pub fn step(&self) -> u32 {
+        self.slices.len() as u32
+    }
+}
+
+/// Opens the next slice of the constituent's shard and trains the step that adds it. Returns the row-passes.
+///
+/// # Errors
+/// The slice is missing or damaged (outer), or the step diverged or was interrupted (inner); the constituent is then
+/// to be thrown away.
+pub fn advance(lane: &Lane, constituent: &mut Constituent, crew: &dyn Crew) -> Result<Result<u64, StepError>, TrainError> {
+    let index = constituent.step() + 1;
+    let cell = Cell { shard: constituent.shard, part: Part::Slice(SliceId(index)) };
+    constituent.slices.push(lane.shards.open(cell)?);
+    let slices = &constituent.slices;
+    if slices.last().is_some_and(|s| s.header().rows == 0) {
+        return Ok(Ok(0));
+    }
+    let of = lane.shards.grid().slices;
+    let records: Vec<&[Handle]> = slices.iter().map(Slice::records).collect();
+    let visits = lane.recipe.schedule.visits(lane.shards.key(), constituent.shard, of, &records);
+    let prefix: Vec<Rows<'_>> = slices.iter().map(Slice::rows).collect();
+    let step = Step { index, of, prefix: &prefix, visits: &visits, crew };
+    Ok(constituent.state.step(&step).map(|()| visits.len() as u64))
+}

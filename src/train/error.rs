@@ -1,0 +1,36 @@
+use crate::{checkpoint::CheckpointError, fs::FsError, learn::StateError, shard::SliceError};
+
+/// Why training stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// A slice can't be used.
+    #[error(transparent)]
+    Slice(#[from] SliceError),
+    /// A checkpoint can't be used.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A checkpoint's payload is sound and yet not a state of this learner.
+    #[error("the checkpoint of step {step} of shard {shard} holds a state of another learner ({source}); this is a bug, please report it")]
+    State {
+        /// The shard.
+        shard: u32,
+        /// The step.
+        step: u32,
+        /// What is wrong.
+        source: StateError,
+    },
+    /// The disk refused.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// The thread pool could not be made.
+    #[error("can't start {threads} worker threads: {message}")]
+    Threads {
+        /// How many.
+        threads: usize,
+        /// What the system said.
+        message: String,
+    },
+    /// The processor can't do what the claim needs.
+    #[error(transparent)]
+    Kernels(#[from] crate::num::IsaError),
+}

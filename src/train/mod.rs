@@ -1,0 +1,21 @@
+//! Training: a build. What is missing is built from the nearest step below it.
+//!
+//! A first run, a resumed run and a repair are the same thing here. **This module does not know that deletion exists.**
+
+mod advance;
+mod crew;
+mod error;
+mod lineage;
+mod plan;
+mod recipe;
+mod run;
+mod schedule;
+
+pub use advance::{Constituent, advance};
+pub use crew::{Pool, Watch};
+pub use error::TrainError;
+pub use lineage::{LineageRoot, lineages};
+pub use plan::{Lane, ShardPlan};
+pub use recipe::{Keep, NUMERICS_VERSION, Recipe};
+pub use run::{Report, ShardReport, Stop, train};
+pub use schedule::{Schedule, ScheduleKind};

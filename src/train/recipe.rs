@@ -1,0 +1,84 @@
+//! How constituents are trained: resolved, frozen, hashed into every lineage.
+
+use serde::{Deserialize, Serialize};
+
+use super::Schedule;
+use crate::{
+    checkpoint::CHECKPOINT_FORMAT,
+    digest::Digest,
+    ids::RecipeId,
+    learn::LearnerSettings,
+};
+
+pub use crate::num::NUMERICS_VERSION;
+
+/// The content of `recipe.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// The version of checkpoint files.
+    pub checkpoint_format: u32,
+    /// The version of the arithmetic; another one gives other bits.
+    pub numerics: u32,
+    /// The learner and its settings.
+    pub learner: LearnerSettings,
+    /// Which rows a step visits.
+    pub schedule: Schedule,
+    /// Which steps leave a checkpoint.
+    pub keep: Keep,
+}
+
+/// Which steps leave a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// Every step.
+    All,
+}
+
+impl Recipe {
+    /// A recipe of this program's formats and arithmetic.
+    pub fn new(learner: LearnerSettings, schedule: Schedule) -> Recipe {
+        Recipe { checkpoint_format: CHECKPOINT_FORMAT, numerics: NUMERICS_VERSION, learner, schedule, keep: Keep::All }
+    }
+
+    /// The bytes of `recipe.json`.
+    pub fn encode(&self) -> Vec<u8> {
+        // The types hold nothing that JSON can't; non-finite settings are refused when they are checked.
+        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// The digest that every lineage covers.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.encode())
+    }
+
+    /// The folder's name.
+    pub fn id(&self) -> RecipeId {
+        RecipeId(self.digest().to_string().chars().take(16).collect())
+    }
+
+    /// The settings that differ from `other`'s, as `path: theirs -> ours`.
+    pub fn differences(&self, other: &Recipe) -> Vec<String> {
+        let value = |r: &Recipe| serde_json::to_value(r).unwrap_or_default();
+        let mut found = Vec::new();
+        differences("", &value(other), &value(self), &mut found);
+        found
+    }
+}
+
+fn differences(path: &str, old: &serde_json::Value, new: &serde_json::Value, found: &mut Vec<String>) {
+    use serde_json::Value::Object;
+    if let (Object(a), Object(b)) = (old, new) {
+        let keys: std::collections::BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+        for key in keys {
+            let null = serde_json::Value::Null;
+            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            differences(&path, a.get(key).unwrap_or(&null), b.get(key).unwrap_or(&null), found);
+        }
+    } else if old != new {
+        found.push(format!("{path}: {old} -> {new}"));
+    }
+}

@@ -1,0 +1,193 @@
+//! Builds what is missing.
+
+use rayon::prelude::*;
+
+use super::{Constituent, Lane, Pool, ShardPlan, TrainError, Watch, advance, lineages};
+use crate::{
+    checkpoint::CheckpointError,
+    fs::{Stopwatch, Sync},
+    ids::{Cell, Part, ShardId, SliceId},
+    learn::StepError,
+};
+
+/// What a run did to one shard.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShardReport {
+    /// The shard.
+    pub shard: ShardId,
+    /// The deepest step it started from; 0 is from nothing.
+    pub from_step: u32,
+    /// Steps trained and published.
+    pub steps: u32,
+    /// Row-passes trained, whether their result was still wanted or not.
+    pub row_passes: u64,
+    /// Bytes of checkpoints published.
+    pub bytes: u64,
+    /// Why it is not complete, if it isn't.
+    pub stop: Option<Stop>,
+}
+
+/// Why a shard is not complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// A step diverged, as the message says; the shard serves its prefix.
+    Diverged(String),
+    /// Somebody asked to stop.
+    Interrupted,
+}
+
+/// What a run did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// Shards that lacked something, in order.
+    pub shards: Vec<ShardReport>,
+    /// Wall time.
+    pub seconds: f64,
+}
+
+impl Report {
+    /// Whether somebody asked to stop.
+    pub fn interrupted(&self) -> bool {
+        self.shards.iter().any(|s| s.stop == Some(Stop::Interrupted))
+    }
+
+    /// The shards that diverged.
+    pub fn diverged(&self) -> impl Iterator<Item = (ShardId, &str)> {
+        self.shards.iter().filter_map(|s| match &s.stop {
+            Some(Stop::Diverged(what)) => Some((s.shard, what.as_str())),
+            _ => None,
+        })
+    }
+
+    /// Row-passes of all shards.
+    pub fn row_passes(&self) -> u64 {
+        self.shards.iter().map(|s| s.row_passes).sum()
+    }
+}
+
+/// Builds what `shards` lack, in parallel, each from the nearest step below. Returns when nothing is missing, or when
+/// what is missing can't be built.
+///
+/// # Errors
+/// A slice is damaged or the disk refuses; what was published stays.
+pub fn train(lane: &Lane, shards: &[ShardId], pool: &Pool, watch: &dyn Watch) -> Result<Report, TrainError> {
+    let clock = Stopwatch::start();
+    let mut plans = Vec::new();
+    for shard in shards {
+        let plan = lane.plan(*shard)?;
+        if plan.missing().next().is_some() {
+            plans.push(plan);
+        }
+    }
+    // The longest first, so that no long one is left over for the end.
+    plans.sort_by_key(|p| std::cmp::Reverse(p.missing_row_passes(&lane.recipe)));
+    let threads = rayon::ThreadPoolBuilder::new()
+        .num_threads(pool.threads())
+        .build()
+        .map_err(|e| TrainError::Threads { threads: pool.threads(), message: e.to_string() })?;
+    let reports = threads.install(|| {
+        let work = plans.par_iter().with_max_len(1).map(|plan| build(lane, plan, pool, watch));
+        work.collect::<Vec<Result<ShardReport, TrainError>>>()
+    });
+    let mut shards = reports.into_iter().collect::<Result<Vec<_>, _>>()?;
+    shards.sort_by_key(|s| s.shard);
+    Ok(Report { shards, seconds: clock.seconds() })
+}
+
+/// Why a run of steps ended.
+enum End {
+    /// The shard is complete, as far as the plan knew.
+    Complete,
+    /// The slices changed under the builder, or a checkpoint turned out damaged: plan again.
+    Again,
+    Stop(Stop),
+}
+
+fn build(lane: &Lane, plan: &ShardPlan, pool: &Pool, watch: &dyn Watch) -> Result<ShardReport, TrainError> {
+    crate::num::isa::check_float_environment()?;
+    let worker = pool.enter(plan.shard, watch);
+    lane.checkpoints.make_shard_dir(plan.shard)?;
+    let first = plan.missing().next().unwrap_or(1);
+    let mut report =
+        ShardReport { shard: plan.shard, from_step: first - 1, steps: 0, row_passes: 0, bytes: 0, stop: None };
+    let mut plan = plan.clone();
+    loop {
+        match segments(lane, &plan, &worker, watch, &mut report)? {
+            End::Complete => {}
+            End::Again => {
+                plan = lane.plan(plan.shard)?;
+                let first = plan.missing().next().unwrap_or(report.from_step + 1);
+                report.from_step = report.from_step.min(first - 1);
+                if plan.missing().next().is_some() {
+                    continue;
+                }
+            }
+            End::Stop(stop) => report.stop = Some(stop),
+        }
+        return Ok(report);
+    }
+}
+
+/// Trains every run of missing steps from the checkpoint before it.
+fn segments(
+    lane: &Lane,
+    plan: &ShardPlan,
+    crew: &dyn crate::learn::Crew,
+    watch: &dyn Watch,
+    report: &mut ShardReport,
+) -> Result<End, TrainError> {
+    let mut constituent: Option<Constituent> = None;
+    for step in plan.missing() {
+        // A run goes on from the step just built; a new run starts from the checkpoint below.
+        let mut current = match constituent.take().filter(|c| c.step() + 1 == step) {
+            Some(current) => current,
+            None => match resume(lane, plan, step - 1)? {
+                Some(current) => current,
+                None => return Ok(End::Again),
+            },
+        };
+        match advance(lane, &mut current, crew)? {
+            Ok(row_passes) => report.row_passes += row_passes,
+            Err(StepError::Interrupted) => return Ok(End::Stop(Stop::Interrupted)),
+            Err(diverged @ StepError::Diverged { .. }) => return Ok(End::Stop(Stop::Diverged(diverged.to_string()))),
+        }
+        let payload = current.state().encode();
+        let Some(bytes) = commit(lane, plan, step, &payload)? else { return Ok(End::Again) };
+        report.steps += 1;
+        report.bytes += bytes;
+        watch.built(plan.shard, SliceId(step), bytes);
+        constituent = Some(current);
+    }
+    Ok(End::Complete)
+}
+
+/// The constituent as its checkpoint of `step` left it; `None` when that turns out damaged (it is then removed).
+fn resume(lane: &Lane, plan: &ShardPlan, step: u32) -> Result<Option<Constituent>, TrainError> {
+    if step == 0 {
+        return Ok(Some(Constituent::initial(lane, plan.shard)));
+    }
+    let Some(lineage) = plan.lineage(step) else { return Ok(None) };
+    let decode = |payload: &[u8]| lane.learner.decode(lane.shards.layout(), payload);
+    let state = match lane.checkpoints.read(plan.shard, SliceId(step), lineage, decode) {
+        Ok(state) => state.map_err(|source| TrainError::State { shard: plan.shard.0, step, source })?,
+        Err(CheckpointError::Damaged { .. }) => {
+            let _lock = lane.shards.lock(plan.shard)?;
+            lane.checkpoints.discard(plan.shard, SliceId(step), lineage)?;
+            return Ok(None);
+        }
+        Err(CheckpointError::Fs(e)) if e.is_not_found() => return Ok(None),
+        Err(e) => return Err(e.into()),
+    };
+    let cells = (1..=step).map(|r| Cell { shard: plan.shard, part: Part::Slice(SliceId(r)) });
+    let slices = cells.map(|cell| lane.shards.open(cell)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Some(Constituent::resumed(plan.shard, state, slices)))
+}
+
+/// Publishes a step if its slices are still those it was trained on; `None` if they moved.
+fn commit(lane: &Lane, plan: &ShardPlan, step: u32, payload: &[u8]) -> Result<Option<u64>, TrainError> {
+    let _lock = lane.shards.lock(plan.shard)?;
+    let headers = lane.headers(plan.shard, step)?;
+    let now = lineages(&lane.root, plan.shard, headers.iter().map(|h| h.1));
+    let Some(lineage) = plan.lineage(step).filter(|wanted| now.last() == Some(wanted)) else { return Ok(None) };
+    Ok(Some(lane.checkpoints.publish(plan.shard, SliceId(step), lineage, payload, Sync::Later)?))
+}

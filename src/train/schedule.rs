@@ -1,0 +1,235 @@
+//! Which rows a step visits, in which order (docs/TRAINING.md, section 2). Pure: handles and counts in, visits out.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    digest::ModelKey,
+    ids::{Handle, ShardId, SliceId},
+    learn::Visit,
+};
+
+/// How a shard's budget is spread over its steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScheduleKind {
+    /// 2E/(R+1) passes over all slices so far (Bourtoule et al. 2021, section V-A).
+    Cumulative,
+    /// A constant budget: the new slice twice, the rest replayed from those before.
+    Replay,
+    /// A budget that falls with the step; otherwise as replay.
+    Front,
+}
+
+/// The schedule of a recipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schedule {
+    /// Which.
+    pub kind: ScheduleKind,
+    /// Epochs: passes over a shard's rows that all steps together amount to.
+    pub epochs: u32,
+}
+
+/// One, in the fixed point of budgets.
+const ONE: u128 = 1 << 20;
+
+/// A set of rows that is visited pass by pass.
+struct Group {
+    rows: u64,
+    visits: u64,
+    /// Nominal passes, fixed point: scales positions.
+    passes: u128,
+}
+
+impl Schedule {
+    /// More epochs than this overflow nothing, but are a typing mistake.
+    pub const EPOCHS_MAX: u32 = 100_000;
+
+    /// The budget of step `r` of `of`, fixed point: passes (cumulative) or slice sizes.
+    fn budget(self, r: u32, of: u32) -> u128 {
+        let epochs = u128::from(self.epochs);
+        match self.kind {
+            ScheduleKind::Cumulative => 2 * epochs * ONE / u128::from(of + 1),
+            ScheduleKind::Replay => epochs * ONE,
+            ScheduleKind::Front => {
+                let (r, of) = (f64::from(r), f64::from(of));
+                let done = |p: f64| {
+                    let rest = 1.0 - p;
+                    let fifth = rest * rest * rest * rest * rest;
+                    0.3 * p + 0.7 * (1.0 - fifth)
+                };
+                let share = done(r / of) - done((r - 1.0) / of);
+                (share * f64::from(self.epochs) * of * ONE as f64) as u128
+            }
+        }
+    }
+
+    /// The groups of step `rows.len()` of `of`, given the rows of slices 1..=r: new (or all), then old.
+    fn groups(self, rows: &[u64], of: u32) -> [Group; 2] {
+        let none = Group { rows: 0, visits: 0, passes: 1 };
+        let r = rows.len() as u32;
+        let Some((&new, old)) = rows.split_last() else { return [none, Group { rows: 0, visits: 0, passes: 1 }] };
+        let old: u64 = old.iter().sum();
+        let all = new + old;
+        let q = self.budget(r, of);
+        if new == 0 {
+            return [none, Group { rows: 0, visits: 0, passes: 1 }];
+        }
+        if self.kind == ScheduleKind::Cumulative {
+            let visits = (q * u128::from(all) / ONE) as u64;
+            return [Group { rows: all, visits, passes: q.max(1) }, none];
+        }
+        let budget = (q * u128::from(all) / (u128::from(r) * ONE)) as u64;
+        if old == 0 {
+            return [Group { rows: new, visits: budget.max(new), passes: q.max(1) }, none];
+        }
+        let new_visits = budget.max(new).min(2 * new);
+        let new_passes = q.min(2 * ONE);
+        let old_passes = ((q - new_passes) / u128::from(r - 1)).max(1);
+        [
+            Group { rows: new, visits: new_visits, passes: new_passes.max(1) },
+            Group { rows: old, visits: budget.saturating_sub(new_visits), passes: old_passes },
+        ]
+    }
+
+    /// How many rows step r visits, given the rows of slices 1..=r: the exact cost.
+    pub fn row_passes(self, rows: &[u64], of: u32) -> u64 {
+        self.groups(rows, of).iter().map(|g| g.visits).sum()
+    }
+
+    /// The visits of step r, given the record handles of slices 1..=r (each ascending).
+    pub fn visits(self, key: &ModelKey, shard: ShardId, of: u32, slices: &[&[Handle]]) -> Vec<Visit> {
+        let counts: Vec<u64> = slices.iter().map(|s| s.len() as u64).collect();
+        let [new, old] = self.groups(&counts, of);
+        let step = SliceId(slices.len() as u32);
+        let last = slices.len().saturating_sub(1);
+        let mut places = Vec::with_capacity((new.visits + old.visits) as usize);
+        let first_of_new = if self.kind == ScheduleKind::Cumulative { 0 } else { last };
+        let mut visit = |group: &Group, from: usize, slices: &[&[Handle]], is_old: bool| {
+            let mut left = group.visits;
+            let mut pass = 0_u32;
+            while left > 0 && group.rows > 0 {
+                let draw = key.pass(shard, step, pass);
+                let mut rows: Vec<(u64, Handle, u32, u32)> = Vec::with_capacity(group.rows as usize);
+                for (slice, handles) in (from as u32..).zip(slices) {
+                    rows.extend((0..).zip(*handles).map(|(row, h)| (draw.of(*h), *h, slice, row)));
+                }
+                if left < group.rows {
+                    rows.sort_unstable();
+                    rows.truncate(left as usize);
+                }
+                left -= rows.len() as u64;
+                let place = |hash: u64| ((u128::from(pass) << 64 | u128::from(hash)) * ONE) / group.passes;
+                places.extend(rows.iter().map(|(hash, handle, slice, row)| Place {
+                    position: place(*hash),
+                    is_old,
+                    handle: *handle,
+                    slice: *slice,
+                    row: *row,
+                }));
+                pass += 1;
+            }
+        };
+        visit(&new, first_of_new, slices.get(first_of_new..).unwrap_or_default(), false);
+        visit(&old, 0, slices.get(..last).unwrap_or_default(), true);
+        places.sort_unstable();
+        let progress = |position: u128| u32::try_from(position >> 32).unwrap_or(u32::MAX);
+        places.iter().map(|p| Visit { slice: p.slice, row: p.row, progress: progress(p.position) }).collect()
+    }
+}
+
+/// A visit on its way to its place; the order of fields is the order of visits.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    position: u128,
+    is_old: bool,
+    handle: Handle,
+    slice: u32,
+    row: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KINDS: [ScheduleKind; 3] = [ScheduleKind::Cumulative, ScheduleKind::Replay, ScheduleKind::Front];
+
+    fn handles(slice: u8, n: u8) -> Vec<Handle> {
+        (0..n).map(|i| Handle([slice, i, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7])).collect()
+    }
+
+    #[test]
+    fn counts_are_the_visits_and_add_up_to_the_epochs() {
+        let key = ModelKey::from_bytes([3; 32]);
+        let slices: Vec<Vec<Handle>> = (0..8).map(|s| handles(s, 40)).collect();
+        let views: Vec<&[Handle]> = slices.iter().map(Vec::as_slice).collect();
+        for kind in KINDS {
+            let schedule = Schedule { kind, epochs: 12 };
+            let mut total = 0;
+            for r in 1..=8 {
+                let visits = schedule.visits(&key, ShardId(1), 8, &views[..r]);
+                let rows: Vec<u64> = views[..r].iter().map(|s| s.len() as u64).collect();
+                assert_eq!(visits.len() as u64, schedule.row_passes(&rows, 8));
+                let seen: std::collections::BTreeSet<u32> =
+                    visits.iter().filter(|v| v.slice as usize == r - 1).map(|v| v.row).collect();
+                assert_eq!(seen.len(), 40, "{kind:?} step {r} leaves out a new row");
+                assert!(visits.is_sorted_by_key(|v| v.progress));
+                total += visits.len();
+            }
+            // Fixed point rounds each of eight steps down by less than one row.
+            assert!((8 * 40 * 12 - 8..=8 * 40 * 12).contains(&total), "{kind:?}: {total}");
+        }
+    }
+
+    #[test]
+    fn taking_a_row_away_moves_no_other_of_its_group() {
+        let key = ModelKey::from_bytes([3; 32]);
+        let slices: Vec<Vec<Handle>> = (0..3).map(|s| handles(s, 30)).collect();
+        let mut fewer = slices.clone();
+        let gone = fewer[1].remove(11);
+        for kind in KINDS {
+            let schedule = Schedule { kind, epochs: 6 };
+            let order = |slices: &[Vec<Handle>], old: bool| {
+                let views: Vec<&[Handle]> = slices.iter().map(Vec::as_slice).collect();
+                let visits = schedule.visits(&key, ShardId(0), 3, &views);
+                let of_group = visits.iter().filter(move |v| (v.slice < 2) == old || kind == ScheduleKind::Cumulative);
+                of_group.map(|v| slices[v.slice as usize][v.row as usize]).collect::<Vec<_>>()
+            };
+            for old in [false, true] {
+                let mut before = order(&slices, old);
+                let mut after = order(&fewer, old);
+                before.retain(|h| *h != gone);
+                // The cut at the end of the last pass moves; what both visit comes in one order.
+                let n = before.len().min(after.len());
+                let common: Vec<_> = before.iter().zip(&after).take_while(|(a, b)| a == b).collect();
+                after.truncate(n);
+                assert!(common.len() * 10 >= n * 9, "{kind:?} old {old}: {} of {n}", common.len());
+            }
+        }
+    }
+
+    #[test]
+    fn empty_slices_and_prefixes_have_their_rules() {
+        let key = ModelKey::from_bytes([3; 32]);
+        let rows = handles(0, 5);
+        for kind in KINDS {
+            let schedule = Schedule { kind, epochs: 4 };
+            assert!(schedule.visits(&key, ShardId(0), 2, &[&rows, &[]]).is_empty());
+            assert!(schedule.visits(&key, ShardId(0), 2, &[&[]]).is_empty());
+            assert!(schedule.visits(&key, ShardId(0), 2, &[&[], &rows]).len() >= 5);
+        }
+    }
+
+    #[test]
+    fn budgets_follow_the_page() {
+        let rows = [100, 100, 100, 100];
+        let replay = Schedule { kind: ScheduleKind::Replay, epochs: 10 };
+        assert_eq!(replay.row_passes(&rows[..1], 4), 1000);
+        assert_eq!(replay.row_passes(&rows, 4), 1000);
+        let cumulative = Schedule { kind: ScheduleKind::Cumulative, epochs: 10 };
+        assert_eq!(cumulative.row_passes(&rows, 4), 1600);
+        let front = Schedule { kind: ScheduleKind::Front, epochs: 10 };
+        // C(1/4) = 0.075 + 0.7 (1 - 0.75^5) = 0.6088867
+        assert_eq!(front.row_passes(&rows[..1], 4), 2435);
+    }
+}

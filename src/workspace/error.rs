@@ -1,0 +1,88 @@
+use std::path::PathBuf;
+
+use crate::{fs::FsError, learn::SettingsError, ledger::LedgerError, shard::SliceError};
+
+/// What is wrong with a workspace.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkspaceError {
+    /// Nothing was imported.
+    #[error("{} holds no records yet; `sisa train` imports and trains", root.display())]
+    Empty {
+        /// The workspace.
+        root: PathBuf,
+    },
+    /// Records, but no model.
+    #[error("{} holds records but no recipe yet; `sisa train` continues", root.display())]
+    NoRecipe {
+        /// The workspace.
+        root: PathBuf,
+    },
+    /// Another process writes.
+    #[error("another sisa is writing to {}; wait for it, or run again with --wait", root.display())]
+    Busy {
+        /// The workspace.
+        root: PathBuf,
+    },
+    /// A deletion was accepted and is not in effect.
+    #[error(
+        "deletion request `{request}` was accepted and is not in effect yet, so nothing may answer; \
+         `sisa repair` (or any command that writes) brings it into effect"
+    )]
+    NotEffective {
+        /// The request.
+        request: String,
+    },
+    /// The workspace changed while it was read.
+    #[error("the workspace moved on while this command was reading it (a deletion or a new model came into effect); run it again")]
+    MovedOn,
+    /// A key is missing.
+    #[error("{} is missing, and there is data made with it; restore the key. A new key is never made beside existing data", path.display())]
+    KeyMissing {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// A key file is not one.
+    #[error("{} is not a key file: it must hold 64 hexadecimal digits", path.display())]
+    KeyMalformed {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// A key file can be read by others.
+    #[error("{} can be read by others (mode {mode:03o}); run `chmod 600 {}`", path.display(), path.display())]
+    KeyExposed {
+        /// The key file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A key is not the one the data was made with.
+    #[error("{} is not the key that generation {generation} was made with; restore the right one", path.display())]
+    KeyWrong {
+        /// The key file.
+        path: PathBuf,
+        /// The generation.
+        generation: String,
+    },
+    /// A frozen file was changed.
+    #[error("{} was changed or damaged at or before byte {offset}: {what}. It is frozen; restore it, or start a new generation with `sisa train --fresh`", path.display())]
+    Frozen {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        offset: u64,
+        /// What was found.
+        what: String,
+    },
+    /// A recipe's settings are not usable by this program.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The ledger is damaged.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// A slice is damaged.
+    #[error(transparent)]
+    Slice(#[from] SliceError),
+    /// The disk refused.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+}

@@ -1,0 +1,346 @@
+//! Names and files of a workspace.
+
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+
+use super::{Current, KeySource, Partition, WorkspaceError, keys};
+use crate::{
+    checkpoint::CheckpointStore,
+    digest::{Digest, HandleKey, ModelKey},
+    fs::{EntryKind, Files, FsError, LockGuard, Sync},
+    ids::{GenerationId, RecipeId},
+    ledger::{GenerationRecord, History, Ledger},
+    order::Placement,
+    shard::ShardStore,
+    train::{Lane, LineageRoot, Recipe},
+};
+
+/// The right to change what is in service. Held for protocols, never for the length of a training run.
+#[derive(Debug)]
+pub struct WriterLock(#[expect(dead_code, reason = "held, not read")] Box<dyn LockGuard>);
+
+/// One folder with everything in it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Workspace {
+    files: Files,
+    root: PathBuf,
+}
+
+impl Workspace {
+    /// The workspace in `root`, which may be empty.
+    pub fn new(files: Files, root: PathBuf) -> Workspace {
+        Workspace { files, root }
+    }
+
+    /// The disk.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// `shards/`.
+    pub fn shards_dir(&self) -> PathBuf {
+        self.root.join("shards")
+    }
+
+    /// `checkpoints/`.
+    pub fn checkpoints_dir(&self) -> PathBuf {
+        self.root.join("checkpoints")
+    }
+
+    /// `.scratch/`.
+    pub fn scratch_dir(&self) -> PathBuf {
+        self.root.join(".scratch")
+    }
+
+    /// The folder of a generation's slices.
+    pub fn generation_dir(&self, generation: GenerationId) -> PathBuf {
+        self.shards_dir().join(generation.to_string())
+    }
+
+    /// The folder of a generation's checkpoints under a recipe.
+    pub fn recipe_dir(&self, generation: GenerationId, recipe: &RecipeId) -> PathBuf {
+        self.checkpoints_dir().join(generation.to_string()).join(recipe.to_string())
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> Ledger {
+        Ledger::new(self.files.clone(), self.shards_dir().join("ledger"))
+    }
+
+    /// Takes the writer lock; makes the folders it needs.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::Busy`] without `wait`, or the disk refuses.
+    pub fn lock(&self, wait: bool) -> Result<WriterLock, WorkspaceError> {
+        let dir = self.ledger().dir().to_owned();
+        self.files.make_dirs(&dir)?;
+        let Some(guard) = self.files.lock(&dir, wait)? else { return Err(WorkspaceError::Busy { root: self.root.clone() }) };
+        self.files.check_locks(&dir)?;
+        Ok(WriterLock(guard))
+    }
+
+    /// What is in service, if anything.
+    ///
+    /// # Errors
+    /// The file is malformed, or the disk refuses.
+    pub fn current(&self) -> Result<Option<Current>, WorkspaceError> {
+        let path = self.shards_dir().join("CURRENT");
+        match self.files.read(&path) {
+            Ok(bytes) => frozen(&path, &bytes).map(Some),
+            Err(e) if e.is_not_found() => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Puts a generation and recipe into service. The caller holds the writer lock.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn switch(&self, _lock: &WriterLock, current: &Current) -> Result<(), FsError> {
+        let _ = self.files.publish(&self.shards_dir().join("CURRENT"), &[&current.encode()], Sync::Now)?;
+        self.files.reached("switched");
+        Ok(())
+    }
+
+    fn handle_key_path(&self) -> PathBuf {
+        self.shards_dir().join("handle.key")
+    }
+
+    /// The handle key.
+    ///
+    /// # Errors
+    /// The file is missing, malformed or exposed.
+    pub fn handle_key(&self) -> Result<HandleKey, WorkspaceError> {
+        Ok(HandleKey::from_bytes(keys::read(&self.files, &self.handle_key_path())?))
+    }
+
+    /// The handle key, made from `source` if the workspace never held anything.
+    ///
+    /// # Errors
+    /// The file is missing beside existing data, malformed or exposed.
+    pub fn handle_key_or_new(&self, source: &KeySource, history: &History) -> Result<HandleKey, WorkspaceError> {
+        let path = self.handle_key_path();
+        if self.files.stat(&path)?.is_none() {
+            if history.head.sequence > 0 {
+                return Err(WorkspaceError::KeyMissing { path });
+            }
+            keys::write(&self.files, &path, source.handle_key(&self.files)?.bytes())?;
+        }
+        self.handle_key()
+    }
+
+    fn model_key_path(&self, generation: GenerationId) -> PathBuf {
+        self.generation_dir(generation).join("model.key")
+    }
+
+    /// Puts a new generation's key and partition in place. They count for nothing until `imported` is in the ledger.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn found(&self, generation: GenerationId, key: &ModelKey, partition: &Partition) -> Result<(), WorkspaceError> {
+        let dir = self.generation_dir(generation);
+        self.files.make_dirs(&dir)?;
+        for shard in partition.grid().shards() {
+            self.files.make_dirs(&dir.join(shard.to_string()))?;
+        }
+        keys::write(&self.files, &self.model_key_path(generation), key.bytes())?;
+        let _ = self.files.publish(&dir.join("partition.json"), &[&partition.encode()], Sync::Now)?;
+        Ok(())
+    }
+
+    /// A generation's partition, checked against the ledger.
+    ///
+    /// # Errors
+    /// The file was changed or is missing.
+    pub fn partition(&self, generation: GenerationId, record: &GenerationRecord) -> Result<Partition, WorkspaceError> {
+        self.frozen(&self.generation_dir(generation).join("partition.json"), record.imported.partition)
+    }
+
+    fn frozen<T: DeserializeOwned>(&self, path: &Path, digest: Digest) -> Result<T, WorkspaceError> {
+        let bytes = match self.files.read(path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.is_not_found() => {
+                return Err(WorkspaceError::Frozen { path: path.to_owned(), offset: 0, what: "the file is missing".into() });
+            }
+            Err(e) => return Err(e.into()),
+        };
+        let got = Digest::of(&bytes);
+        if got != digest {
+            let what = format!("its digest is {got}, the ledger says {digest}");
+            return Err(WorkspaceError::Frozen { path: path.to_owned(), offset: 0, what });
+        }
+        frozen(path, &bytes)
+    }
+
+    /// A generation's model key, checked against the ledger.
+    ///
+    /// # Errors
+    /// The file is missing, malformed, exposed or another key.
+    pub fn model_key(&self, generation: GenerationId, record: &GenerationRecord) -> Result<ModelKey, WorkspaceError> {
+        let path = self.model_key_path(generation);
+        let key = ModelKey::from_bytes(keys::read(&self.files, &path)?);
+        if key.fingerprint() != record.imported.model_key {
+            return Err(WorkspaceError::KeyWrong { path, generation: generation.to_string() });
+        }
+        Ok(key)
+    }
+
+    /// The slices of a generation.
+    ///
+    /// # Errors
+    /// Partition or key can't be used.
+    pub fn shard_store(&self, generation: GenerationId, record: &GenerationRecord) -> Result<ShardStore, WorkspaceError> {
+        let partition = self.partition(generation, record)?;
+        let key = self.model_key(generation, record)?;
+        Ok(self.shard_store_of(generation, &partition, key))
+    }
+
+    /// The slices of a generation that is being made.
+    pub fn shard_store_of(&self, generation: GenerationId, partition: &Partition, key: ModelKey) -> ShardStore {
+        let Partition { schema, .. } = partition;
+        let dir = self.generation_dir(generation);
+        ShardStore::new(self.files.clone(), dir, key, schema.layout(), schema.row(), partition.grid())
+    }
+
+    /// Where the subjects of a generation are.
+    ///
+    /// # Errors
+    /// Keys or partition can't be used.
+    pub fn placement(&self, generation: GenerationId, record: &GenerationRecord, handles: &HandleKey) -> Result<Placement, WorkspaceError> {
+        let grid = self.partition(generation, record)?.grid();
+        Ok(Placement::new(grid, handles.maker(), &self.model_key(generation, record)?))
+    }
+
+    /// Puts a recipe's file in place.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn write_recipe(&self, generation: GenerationId, recipe: &Recipe) -> Result<(), WorkspaceError> {
+        let dir = self.recipe_dir(generation, &recipe.id());
+        self.files.make_dirs(&dir)?;
+        let _ = self.files.publish(&dir.join("recipe.json"), &[&recipe.encode()], Sync::Now)?;
+        Ok(())
+    }
+
+    /// A recipe, checked against the ledger.
+    ///
+    /// # Errors
+    /// The file was changed or is missing.
+    pub fn recipe(&self, generation: GenerationId, record: &GenerationRecord, recipe: &RecipeId) -> Result<Recipe, WorkspaceError> {
+        let frozen = record.recipes.iter().find(|r| r.recipe == *recipe);
+        let path = self.recipe_dir(generation, recipe).join("recipe.json");
+        let Some(frozen) = frozen else {
+            return Err(WorkspaceError::Frozen { path, offset: 0, what: "the ledger does not know this recipe".into() });
+        };
+        self.frozen(&path, frozen.digest)
+    }
+
+    /// Everything that training or serving a generation under a recipe needs.
+    ///
+    /// # Errors
+    /// A frozen file or a key can't be used.
+    pub fn lane(&self, generation: GenerationId, record: &GenerationRecord, recipe: &RecipeId) -> Result<Lane, WorkspaceError> {
+        let shards = self.shard_store(generation, record)?;
+        let checkpoints = CheckpointStore::new(self.files.clone(), self.recipe_dir(generation, recipe));
+        let recipe = self.recipe(generation, record, recipe)?;
+        let learner = recipe.learner.check()?;
+        let root = LineageRoot::new(recipe.digest(), record.imported.partition, shards.key());
+        Ok(Lane { shards, checkpoints, recipe, learner, root })
+    }
+
+    /// Checks the header of every slice against the ledger, so that a swapped, stale or lost slice is seen on every open.
+    ///
+    /// # Errors
+    /// Names the first file that is not what the ledger says.
+    pub fn check_cells(&self, store: &ShardStore, record: &GenerationRecord) -> Result<(), WorkspaceError> {
+        for (cell, digest) in &record.cells {
+            let header = store.header(*cell)?;
+            if header.content != *digest {
+                return Err(crate::shard::SliceError::Damaged {
+                    path: store.path(*cell),
+                    offset: 48,
+                    what: format!("the content digest is {}, the ledger says {digest}", header.content),
+                }
+                .into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what a crash left behind: temporaries and scratch without a living owner, generations that were never
+    /// published, recipes and generations that were purged. The caller holds the writer lock.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn sweep(&self, _lock: &WriterLock, history: &History) -> Result<(), WorkspaceError> {
+        let (shards, checkpoints) = (self.shards_dir(), self.checkpoints_dir());
+        for dir in [&self.root, &shards, &checkpoints, &shards.join("ledger"), &self.scratch_dir()] {
+            self.files.sweep(dir)?;
+        }
+        for (top, is_shards) in [(&shards, true), (&checkpoints, false)] {
+            for (name, kind) in self.files.list(top)? {
+                let Some(generation) = generation_of(&name).filter(|_| kind == EntryKind::Dir) else { continue };
+                let dir = top.join(&name);
+                match history.generations.get(&generation) {
+                    None => self.files.remove_tree(&dir)?,
+                    Some(_) if is_shards => self.sweep_shards(&dir)?,
+                    Some(record) => {
+                        for (recipe, kind) in self.files.list(&dir)? {
+                            let known = record.recipes.iter().any(|r| r.recipe.0 == recipe);
+                            match kind {
+                                EntryKind::Dir if known => self.sweep_shards(&dir.join(&recipe))?,
+                                EntryKind::Dir if is_recipe(&recipe) => self.files.remove_tree(&dir.join(&recipe))?,
+                                _ => {}
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        for (name, kind) in self.files.list(&self.scratch_dir())? {
+            let dir = self.scratch_dir().join(name);
+            if kind == EntryKind::Dir
+                && let Some(_orphan) = self.files.lock(&dir, false)?
+            {
+                self.files.remove_tree(&dir)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sweeps a folder of shard folders.
+    fn sweep_shards(&self, dir: &Path) -> Result<(), FsError> {
+        self.files.sweep(dir)?;
+        for (name, kind) in self.files.list(dir)? {
+            if kind == EntryKind::Dir {
+                self.files.sweep(&dir.join(name))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads a small JSON file of ours.
+fn frozen<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, WorkspaceError> {
+    serde_json::from_slice(bytes).map_err(|e| {
+        let before: usize = bytes.split_inclusive(|b| *b == b'\n').take(e.line().saturating_sub(1)).map(<[u8]>::len).sum();
+        WorkspaceError::Frozen { path: path.to_owned(), offset: (before + e.column().saturating_sub(1)) as u64, what: e.to_string() }
+    })
+}
+
+/// The generation that a folder's name stands for.
+pub(crate) fn generation_of(name: &str) -> Option<GenerationId> {
+    let generation = GenerationId(name.strip_prefix('g')?.parse().ok()?);
+    (generation.to_string() == name).then_some(generation)
+}
+
+/// Whether a folder's name could be a recipe's.
+pub(crate) fn is_recipe(name: &str) -> bool {
+    name.len() == 16 && name.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}

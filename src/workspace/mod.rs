@@ -1,0 +1,15 @@
+//! One folder with its keys, generations, recipes and ledger; what is in service, and who may write.
+
+mod current;
+mod error;
+mod folder;
+mod keys;
+mod partition;
+mod snapshot;
+
+pub use current::Current;
+pub use error::WorkspaceError;
+pub use folder::{Workspace, WriterLock};
+pub use keys::KeySource;
+pub use partition::Partition;
+pub use snapshot::Snapshot;

@@ -1,0 +1,53 @@
+//! `partition.json`: schema, S, R and holdout of a generation, frozen.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    digest::Digest,
+    order::Grid,
+    schema::{ENCODER_VERSION, Schema},
+    shard::SLICE_FORMAT,
+};
+
+/// The content of `partition.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Partition {
+    /// The version of slice files.
+    pub slice_format: u32,
+    /// The version of the encoder.
+    pub encoder: u32,
+    /// S.
+    pub shards: u32,
+    /// R.
+    pub slices: u32,
+    /// The share of subjects held out.
+    pub holdout: f64,
+    /// What the columns mean.
+    pub schema: Schema,
+}
+
+impl Partition {
+    /// A partition of this program's formats.
+    pub fn new(grid: Grid, schema: Schema) -> Partition {
+        let Grid { shards, slices, holdout } = grid;
+        Partition { slice_format: SLICE_FORMAT, encoder: ENCODER_VERSION, shards, slices, holdout, schema }
+    }
+
+    /// S, R and the holdout.
+    pub fn grid(&self) -> Grid {
+        Grid { shards: self.shards, slices: self.slices, holdout: self.holdout }
+    }
+
+    /// The bytes of `partition.json`.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// The digest that every lineage covers.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.encode())
+    }
+}

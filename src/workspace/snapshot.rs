@@ -1,0 +1,88 @@
+//! A consistent view of a workspace.
+
+use super::{Current, Workspace, WorkspaceError};
+use crate::{
+    ids::GenerationId,
+    ledger::{GenerationRecord, History},
+    train::Lane,
+};
+
+/// What the ledger and `CURRENT` said at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// What the ledger adds up to.
+    pub history: History,
+    /// What is in service.
+    pub current: Option<Current>,
+}
+
+impl Workspace {
+    /// Reads the ledger and `CURRENT`.
+    ///
+    /// # Errors
+    /// Either is damaged, or the disk refuses.
+    pub fn snapshot(&self) -> Result<Snapshot, WorkspaceError> {
+        // CURRENT is switched after the entries that it rests on, so read it first.
+        loop {
+            let current = self.current()?;
+            let history = self.ledger().read()?;
+            if self.current()? == current {
+                return Ok(Snapshot { history, current });
+            }
+        }
+    }
+
+    /// As [`Workspace::snapshot`], for a command that answers: refuses while an accepted request is not in effect.
+    ///
+    /// # Errors
+    /// As there, and [`WorkspaceError::NotEffective`].
+    pub fn answering_snapshot(&self) -> Result<Snapshot, WorkspaceError> {
+        let snapshot = self.snapshot()?;
+        match snapshot.history.unfinished().first() {
+            Some(request) => Err(WorkspaceError::NotEffective { request: request.accepted.request.clone() }),
+            None => Ok(snapshot),
+        }
+    }
+
+    /// Whether nothing came into effect since the snapshot was taken.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::MovedOn`], or the disk refuses.
+    pub fn still(&self, snapshot: &Snapshot) -> Result<(), WorkspaceError> {
+        if self.ledger().head()? == snapshot.history.head && self.current()? == snapshot.current {
+            Ok(())
+        } else {
+            Err(WorkspaceError::MovedOn)
+        }
+    }
+
+    /// The lane in service.
+    ///
+    /// # Errors
+    /// Nothing is in service, or its files can't be used.
+    pub fn serving_lane(&self, snapshot: &Snapshot) -> Result<Lane, WorkspaceError> {
+        let (current, record) = self.serving(snapshot)?;
+        self.lane(current.generation, record, &current.recipe)
+    }
+
+    /// What is in service, with its generation's record.
+    ///
+    /// # Errors
+    /// Nothing is.
+    pub fn serving<'a>(&self, snapshot: &'a Snapshot) -> Result<(&'a Current, &'a GenerationRecord), WorkspaceError> {
+        let Some(current) = &snapshot.current else {
+            let root = self.root().to_owned();
+            return Err(if snapshot.history.generations.is_empty() { WorkspaceError::Empty { root } } else { WorkspaceError::NoRecipe { root } });
+        };
+        Ok((current, generation(&snapshot.history, current.generation)?))
+    }
+}
+
+/// A generation's record.
+pub(super) fn generation(history: &History, id: GenerationId) -> Result<&GenerationRecord, WorkspaceError> {
+    history.generations.get(&id).ok_or_else(|| WorkspaceError::Frozen {
+        path: "shards/CURRENT".into(),
+        offset: 0,
+        what: format!("it names generation {id}, which the ledger does not know"),
+    })
+}
