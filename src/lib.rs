@@ -15,3 +15,5 @@ pub mod predict;
 pub mod workspace;
 pub mod import;
 pub mod config;
+pub mod delete;
+pub mod engine;

@@ -31,6 +31,55 @@ pub struct Published {
     pub bytes: u64,
 }
 
+/// A file on its way to its place; dropped before [`Pending::publish`] it leaves nothing.
+#[derive(Debug)]
+pub struct Pending {
+    files: Files,
+    path: PathBuf,
+    temporary: Option<PathBuf>,
+    file: Box<dyn super::Writable>,
+    bytes: u64,
+}
+
+impl Pending {
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), FsError> {
+        self.bytes += bytes.len() as u64;
+        self.file.write_all(bytes).map_err(FsError::at("write", &self.path))
+    }
+
+    /// Puts the file in its place.
+    ///
+    /// # Errors
+    /// When the disk refuses; nothing is at the place that was not there before, unless the last sync failed.
+    pub fn publish(mut self, sync: Sync) -> Result<Published, FsError> {
+        if sync == Sync::Now {
+            let synced = self.file.sync();
+            self.files.synced(synced, &self.path)?;
+        }
+        if let Some(temporary) = &self.temporary {
+            self.files.disk.rename(temporary, &self.path).map_err(FsError::at("rename into place", &self.path))?;
+        }
+        self.temporary = None;
+        if sync == Sync::Now {
+            self.files.sync_dir(parent(&self.path))?;
+        }
+        Ok(Published { bytes: self.bytes })
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if let Some(temporary) = &self.temporary {
+            // Leaving no half file behind is worth a try; open sweeps it otherwise.
+            let _ = self.files.disk.unlink(temporary);
+        }
+    }
+}
+
 /// A disk, and whether it can still be trusted. Cheap to clone; clones share the trust.
 #[derive(Clone, Debug)]
 pub struct Files {
@@ -62,28 +111,25 @@ impl Files {
     }
 
     fn publish_as(&self, path: &Path, parts: &[&[u8]], sync: Sync, private: bool) -> Result<Published, FsError> {
+        let mut pending = self.begin_as(path, private)?;
+        for part in parts {
+            pending.write(part)?;
+        }
+        pending.publish(sync)
+    }
+
+    /// Begins a file that is too large to be held in memory; nothing is at `path` until [`Pending::publish`].
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn begin(&self, path: &Path) -> Result<Pending, FsError> {
+        self.begin_as(path, false)
+    }
+
+    fn begin_as(&self, path: &Path, private: bool) -> Result<Pending, FsError> {
         self.trusted()?;
-        let dir = parent(path);
-        let (temporary, mut file) = self.create_temporary(dir, private)?;
-        let written = (|| {
-            for part in parts {
-                file.write_all(part).map_err(FsError::at("write", &temporary))?;
-            }
-            if sync == Sync::Now {
-                self.synced(file.sync(), &temporary)?;
-            }
-            self.disk.rename(&temporary, path).map_err(FsError::at("rename into place", path))
-        })();
-        if let Err(e) = written {
-            // The write failed; leaving no half file behind is worth a try, and open sweeps it otherwise.
-            let _ = self.disk.unlink(&temporary);
-            return Err(e);
-        }
-        drop(file);
-        if sync == Sync::Now {
-            self.sync_dir(dir)?;
-        }
-        Ok(Published { bytes: parts.iter().map(|p| p.len() as u64).sum() })
+        let (temporary, file) = self.create_temporary(parent(path), private)?;
+        Ok(Pending { files: self.clone(), path: path.to_owned(), temporary: Some(temporary), file, bytes: 0 })
     }
 
     fn create_temporary(&self, dir: &Path, private: bool) -> Result<(PathBuf, Box<dyn super::Writable>), FsError> {

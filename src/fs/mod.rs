@@ -15,6 +15,6 @@ pub use bytes::{AlignedBuf, Bytes};
 pub use clock::{Stopwatch, utc_now};
 pub use disk::{Disk, EntryKind, FileStat, LockGuard, Scratch, Writable};
 pub use error::FsError;
-pub use files::{Files, Published, Sync};
+pub use files::{Files, Pending, Published, Sync};
 pub use real::{RealDisk, random_key};
 pub use spill::Spill;

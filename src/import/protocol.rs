@@ -61,10 +61,56 @@ pub fn import(
     names: &[String],
     progress: &(dyn Fn(u64, u64, u64) -> bool + std::marker::Sync),
 ) -> Result<ImportReport, ImportError> {
+    let suppressed = &history.suppressed;
+    let stage = stage_sources(workspace, plan, sources, names, |h| suppressed.contains(&h), progress)?;
+    if stage.counts().in_slices == 0 {
+        return Err(ImportError::NoRows);
+    }
+    publish(workspace, lock, history, plan, &stage)
+}
+
+/// The files of `cells` as a generation's source gives them, without the rows that `gone` names. Publishes nothing.
+///
+/// # Errors
+/// Anything wrong with a row or the disk.
+pub fn restage(
+    workspace: &Workspace,
+    plan: &Plan,
+    sources: &mut [Box<dyn Source>],
+    names: &[String],
+    cells: &[Cell],
+    gone: impl Fn(Handle) -> bool + std::marker::Sync,
+    progress: &(dyn Fn(u64, u64, u64) -> bool + std::marker::Sync),
+) -> Result<Vec<SliceFile>, ImportError> {
+    let stage = stage_sources(workspace, plan, sources, names, gone, progress)?;
+    let row = plan.partition.schema.row();
+    let mut by_shard: BTreeMap<ShardId, Vec<u8>> = BTreeMap::new();
+    let mut files = Vec::new();
+    for cell in cells {
+        if !by_shard.contains_key(&cell.shard) {
+            by_shard.insert(cell.shard, stage.take(cell.shard.0)?);
+        }
+        let staged = by_shard.get(&cell.shard).map(Vec::as_slice).unwrap_or_default();
+        let rows = StagedRows::new(row, staged).iter().filter(|(_, subject, _)| stage.cell_part(*subject) == cell.part);
+        let mut rows: Vec<_> = rows.collect();
+        let file = SliceFile::build(*cell, row, &mut rows, &plan.model_key);
+        files.push(file.ok_or(ImportError::TooLarge { shard: cell.shard.0 })?);
+    }
+    Ok(files)
+}
+
+/// Reads, encodes, names and stages the rows of all sources.
+fn stage_sources(
+    workspace: &Workspace,
+    plan: &Plan,
+    sources: &mut [Box<dyn Source>],
+    names: &[String],
+    suppressed: impl Fn(Handle) -> bool + std::marker::Sync,
+    progress: &(dyn Fn(u64, u64, u64) -> bool + std::marker::Sync),
+) -> Result<Stage, ImportError> {
     let schema = &plan.partition.schema;
     let naming = if schema.record.is_empty() { Naming::Content } else { Naming::Columns };
     let stage = stage(workspace, plan, naming)?;
-    let suppressed = &history.suppressed;
     let total: u64 = sources.iter().map(|s| s.bytes_total()).sum();
     let (mut done, mut rows) = (0, 0);
     for (number, (source, name)) in (0..).zip(sources.iter_mut().zip(names)) {
@@ -87,7 +133,7 @@ pub fn import(
                 rows += n as u64;
                 filled += 1;
             }
-            let encoded = batches.par_iter().take(filled).map(|batch| rules.stage(&stage, batch, |h| suppressed.contains(&h)));
+            let encoded = batches.par_iter().take(filled).map(|batch| rules.stage(&stage, batch, &suppressed));
             // The first error in the order of the rows, whatever thread met it.
             encoded.collect::<Vec<_>>().into_iter().collect::<Result<(), _>>()?;
             if !progress(done + source.bytes_read(), total, rows) {
@@ -100,11 +146,8 @@ pub fn import(
         done += source.bytes_total();
     }
     stage.check_duplicates(names)?;
-    stage.name_nameless(|h| suppressed.contains(&h))?;
-    if stage.counts().in_slices == 0 {
-        return Err(ImportError::NoRows);
-    }
-    publish(workspace, lock, history, plan, &stage)
+    stage.name_nameless(&suppressed)?;
+    Ok(stage)
 }
 
 /// Imports the rows of an older generation as a new one, under another model key.

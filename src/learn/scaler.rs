@@ -1,5 +1,7 @@
 //! Shift and gain of number columns and of a regression target, from the rows that a state has seen.
 
+use ndarray::{ArrayView2, Axis};
+
 use super::{Labels, Layout, Rows, Task};
 use crate::num::sum::Moments;
 
@@ -31,6 +33,21 @@ impl Scale {
     }
 }
 
+/// Columns whose rows share a cache line.
+const TILE: usize = 16;
+
+/// Copies `rows x columns` as columns, one after the other.
+fn transpose(columns: ArrayView2<'_, f32>, tile: &mut Vec<f32>) {
+    let rows = columns.nrows();
+    tile.clear();
+    tile.resize(rows * columns.ncols(), 0.0);
+    for (i, row) in columns.rows().into_iter().enumerate() {
+        for (to, x) in tile.iter_mut().skip(i).step_by(rows).zip(row) {
+            *to = *x;
+        }
+    }
+}
+
 /// The moments of every scaled column, and the shifts and gains that follow from them.
 #[derive(Clone, Debug)]
 pub(super) struct Scaler {
@@ -56,8 +73,13 @@ impl Scaler {
     /// The scaler with these moments, as many as [`Scaler::columns`].
     pub(super) fn from_moments(layout: &Layout, moments: Vec<Moments>) -> Scaler {
         debug_assert_eq!(moments.len(), Scaler::columns(layout));
-        let mut scaler =
-            Scaler { moments, shifts: Vec::new(), gains: Vec::new(), target: Scale { shift: 0.0, gain: 1.0 }, numbers: layout.numbers };
+        let mut scaler = Scaler {
+            moments,
+            shifts: Vec::new(),
+            gains: Vec::new(),
+            target: Scale { shift: 0.0, gain: 1.0 },
+            numbers: layout.numbers,
+        };
         scaler.refresh();
         scaler
     }
@@ -65,8 +87,14 @@ impl Scaler {
     /// Takes in the rows of a new slice, in row order.
     pub(super) fn take_in(&mut self, rows: &Rows<'_>) {
         let numbers = rows.features.numbers;
-        for (moments, column) in self.moments.iter_mut().zip(numbers.columns()) {
-            moments.merge(&Moments::of(column.iter().copied()));
+        // Columns are read twice, a few at a time from a copy: striding through rows would cost a cache line a value.
+        let mut tile = Vec::new();
+        let (ours, _) = self.moments.split_at_mut(self.numbers);
+        for (moments, columns) in ours.chunks_mut(TILE).zip(numbers.axis_chunks_iter(Axis(1), TILE)) {
+            transpose(columns, &mut tile);
+            for (moments, column) in moments.iter_mut().zip(tile.chunks_exact(numbers.nrows().max(1))) {
+                moments.merge(&Moments::of(column.iter().copied()));
+            }
         }
         if let (Some(moments), Labels::Numbers(labels)) = (self.moments.get_mut(self.numbers), rows.labels) {
             moments.merge(&Moments::of(labels.iter().copied()));
@@ -96,8 +124,13 @@ impl Scaler {
 
     /// The first column whose moments or scale are not finite.
     pub(super) fn not_finite(&self) -> Option<String> {
-        let column = self.moments.iter().position(|m| !(m.mean.is_finite() && m.m2.is_finite() && Scale::of(m).shift.is_finite()))?;
-        Some(if column < self.numbers { format!("the scale of number column {column}") } else { "the scale of the label".to_owned() })
+        let column =
+            self.moments.iter().position(|m| !(m.mean.is_finite() && m.m2.is_finite() && Scale::of(m).shift.is_finite()))?;
+        Some(if column < self.numbers {
+            format!("the scale of number column {column}")
+        } else {
+            "the scale of the label".to_owned()
+        })
     }
 
     fn refresh(&mut self) {
@@ -116,7 +149,7 @@ impl Scaler {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::{Array2, ArrayView2};
+    use ndarray::Array2;
 
     use super::*;
     use crate::learn::Features;

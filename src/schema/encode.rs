@@ -166,6 +166,11 @@ impl Encoder {
         self.label.is_some()
     }
 
+    /// The same encoder, that does not look at the label.
+    pub fn without_label(self) -> Encoder {
+        Encoder { label: None, ..self }
+    }
+
     /// Appends row `row` of the batch: label (zero without one), numbers, categories, bytes.
     ///
     /// # Errors

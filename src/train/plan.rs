@@ -2,7 +2,7 @@
 
 use super::{LineageRoot, Recipe, TrainError, lineages};
 use crate::{
-    checkpoint::CheckpointStore,
+    checkpoint::{CheckpointError, CheckpointStore},
     digest::Digest,
     ids::{Cell, Part, ShardId, SliceId},
     learn::Learner,
@@ -62,6 +62,27 @@ impl Lane {
             present.push(if listed { self.checkpoints.glance(shard, step, *lineage)? } else { None });
         }
         Ok(ShardPlan { shard, rows: headers.iter().map(|h| h.0).collect(), lineages: keys, present })
+    }
+}
+
+impl Lane {
+    /// Reads every checkpoint of a shard whole and removes the damaged ones. The caller holds the shard's commit lock.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn discard_damaged(&self, shard: ShardId) -> Result<usize, TrainError> {
+        let mut damaged = 0;
+        for found in self.checkpoints.list(shard)? {
+            match self.checkpoints.read(shard, found.step, found.lineage, |_| ()) {
+                Ok(()) => {}
+                Err(CheckpointError::Damaged { .. }) => {
+                    self.checkpoints.discard(shard, found.step, found.lineage)?;
+                    damaged += 1;
+                }
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(damaged)
     }
 }
 

@@ -59,6 +59,24 @@ impl Report {
         })
     }
 
+    /// Adds what a later run did.
+    pub fn merge(&mut self, later: Report) {
+        self.seconds += later.seconds;
+        for shard in later.shards {
+            match self.shards.iter_mut().find(|s| s.shard == shard.shard) {
+                None => self.shards.push(shard),
+                Some(before) => {
+                    before.from_step = before.from_step.min(shard.from_step);
+                    before.steps += shard.steps;
+                    before.row_passes += shard.row_passes;
+                    before.bytes += shard.bytes;
+                    before.stop = shard.stop;
+                }
+            }
+        }
+        self.shards.sort_by_key(|s| s.shard);
+    }
+
     /// Row-passes of all shards.
     pub fn row_passes(&self) -> u64 {
         self.shards.iter().map(|s| s.row_passes).sum()

@@ -148,6 +148,20 @@ mod tests {
     }
 
     #[test]
+    fn at_gain_one_the_average_is_the_weight_itself() {
+        let layout = crate::learn::net::tests::layout(1, crate::learn::Task::Number);
+        let settings = NetSettings { l2: 0.0, ..crate::learn::net::tests::settings() };
+        let shape = Shape::new(&layout, &[], settings.activation);
+        let mut parameters = Parameters::init(&shape, &settings, [0; 32]);
+        // 1e-9 - 1 rounds to -1, and 1 + -1 is not 1e-9.
+        parameters.current.fill(1e-9);
+        parameters.average.fill(1.0);
+        let moment = Moment { step: 1, steps: 1, progress: 0 };
+        parameters.update(&shape, &settings, moment, &[0.0, 0.0], Team::solo());
+        assert_eq!(parameters.average, [1e-9, 1e-9]);
+    }
+
+    #[test]
     fn the_average_is_the_weights_for_the_first_updates() {
         assert_eq!(average_gain(0.05, 1), 1.0);
         assert_eq!(average_gain(0.05, 19), 1.0);

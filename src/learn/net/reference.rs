@@ -188,10 +188,13 @@ fn networks_are_the_page_bit_by_bit() {
         let layout = mixed(task);
         let data: Vec<Data> = [29, 0, 17].iter().zip(1..).map(|(&rows, seed)| Data::derived(&layout, rows, seed)).collect();
         for hidden in [&[][..], &[19], &[21, 5]] {
-            for (activation, optimizer, decay) in
-                [(Activation::Relu, sgd, Decay::Linear), (Activation::Tanh, ADAM, Decay::Constant), (Activation::Relu, ADAM, Decay::Linear)]
-            {
-                let settings = NetSettings { hidden: hidden.to_vec(), activation, optimizer, decay, batch: 8, average: 0.3, ..settings() };
+            for (activation, optimizer, decay) in [
+                (Activation::Relu, sgd, Decay::Linear),
+                (Activation::Tanh, ADAM, Decay::Constant),
+                (Activation::Relu, ADAM, Decay::Linear),
+            ] {
+                let settings =
+                    NetSettings { hidden: hidden.to_vec(), activation, optimizer, decay, batch: 8, average: 0.3, ..settings() };
                 let mut state = net(&settings).start(&layout, [7; 32]);
                 let mut expected = state.parameters.clone();
                 for step in [1, 3] {
@@ -248,7 +251,8 @@ fn loss(state: &NetState, layout: &Layout, data: &Data, parameters: &[f64]) -> (
 
 #[test]
 fn gradients_are_finite_differences() {
-    for (task, activation) in [(Task::Classes(3), Activation::Tanh), (Task::Classes(3), Activation::Relu), (Task::Number, Activation::Tanh)]
+    for (task, activation) in
+        [(Task::Classes(3), Activation::Tanh), (Task::Classes(3), Activation::Relu), (Task::Number, Activation::Tanh)]
     {
         let layout = mixed(task);
         let data = Data::derived(&layout, 11, 5);
@@ -302,9 +306,11 @@ fn trajectories_are_those_of_pytorch() {
     let (x, labels) = (numbers(&document["x"]), document["y"].as_array().unwrap());
     let number = |value: &serde_json::Value| value.as_f64().unwrap() as f32;
     let layout = layout(4, Task::Classes(3));
-    for (name, hidden, activation) in
-        [("softmax_4_3", vec![], Activation::Relu), ("tanh_4_5_3", vec![5], Activation::Tanh), ("relu_4_5_3", vec![5], Activation::Relu)]
-    {
+    for (name, hidden, activation) in [
+        ("softmax_4_3", vec![], Activation::Relu),
+        ("tanh_4_5_3", vec![5], Activation::Tanh),
+        ("relu_4_5_3", vec![5], Activation::Relu),
+    ] {
         let model = &document["models"][name];
         for kind in ["sgd", "adam"] {
             let its = &document["optimisers"][kind];

@@ -61,7 +61,12 @@ pub(super) fn encode(rows: u64, scaler: &Scaler, parameters: &Parameters) -> Vec
 }
 
 /// The state in `bytes`: rows, scaler, parameters.
-pub(super) fn decode(layout: &Layout, shape: &Shape, optimizer: &Optimizer, bytes: &[u8]) -> Result<(u64, Scaler, Parameters), StateError> {
+pub(super) fn decode(
+    layout: &Layout,
+    shape: &Shape,
+    optimizer: &Optimizer,
+    bytes: &[u8],
+) -> Result<(u64, Scaler, Parameters), StateError> {
     let vector = shape.parameters().saturating_mul(4);
     let second = match optimizer {
         Optimizer::Sgd { .. } => 0,

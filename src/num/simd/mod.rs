@@ -9,9 +9,12 @@
 //! (the payload of a NaN excepted). AVX-512 code can't run on every development machine: its part is kept to one-line wrappers of
 //! intrinsics, and the generic code above them is proven by the other two sets.
 
-#![expect(
-    unsafe_code,
-    reason = "calls functions with target features once the CPU is known to have them"
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(
+        unsafe_code,
+        reason = "calls functions with target features once the CPU is known to have them"
+    )
 )]
 
 #[cfg(target_arch = "x86_64")]

@@ -86,6 +86,7 @@ pub(super) fn tile_on<L: Lanes, const ROWS: usize, const PANELS: usize, const AT
 }
 
 /// Calls `$entry` with the tile's rows as a constant, one of those listed.
+#[cfg(target_arch = "x86_64")]
 macro_rules! by_rows {
     ($entry:ident, $token:expr, $tile:ident, $panels:literal, $at:ident, [$($rows:literal)*]) => {
         match $tile.rows {

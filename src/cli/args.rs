@@ -1,0 +1,275 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+/// Trains models from which any person's data can be deleted exactly.
+///
+/// Data is split by a keyed hash into shards and slices; each shard trains a model of its own, step by step, with a
+/// checkpoint after each slice. A deletion takes away the checkpoints that saw the person, takes effect at once, and
+/// retrains one shard from its last clean checkpoint. After that every file is byte for byte what training without the
+/// person would have written.
+///
+/// Start with `sisa train` in a folder with a sisa.toml, or `sisa train data.csv` to have one proposed.
+#[derive(Debug, Parser)]
+#[command(name = "sisa", version, help_expected = true, max_term_width = 110)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Global {
+    /// The workspace: the folder that holds shards/ and checkpoints/
+    #[arg(long, short = 'w', global = true, default_value = ".", value_name = "DIR")]
+    pub(crate) workspace: PathBuf,
+    /// Threads to use [default: all cores]; the results are the same bits with any number
+    #[arg(long, global = true, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+    /// Print one JSON object a line on stdout, each with a `type` (docs/JSON.md)
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print results and errors only
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Wait while another sisa writes to the workspace, instead of failing
+    #[arg(long, global = true)]
+    pub(crate) wait: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Import a table if the workspace is empty, then train whatever is missing
+    Train(TrainArgs),
+    /// Propose a commented sisa.toml from a table
+    Schema(SchemaArgs),
+    /// Predict the rows of a table
+    Predict(PredictArgs),
+    /// Measure the ensemble on the held-out rows, or on a labelled table
+    Eval(EvalArgs),
+    /// Show shards, slices and which checkpoints serve
+    Status,
+    /// Delete people's or single records' data: in effect at once, exact after repair
+    Delete(DeleteArgs),
+    /// Check every checkpoint, build the damaged and the missing ones, finish deferred deletions
+    Repair(RepairArgs),
+    /// Train anew under a fresh model key; the old ensemble serves until the new one is whole
+    Rekey(KeyArgs),
+    /// Allow ids to be imported again
+    Unsuppress(UnsuppressArgs),
+    /// List deletion requests with outcomes, times and costs
+    Log,
+    /// Print the receipt of a request, sign it, or check a signed one
+    Receipt(ReceiptArgs),
+    /// Make a key pair for signing receipts
+    Keygen(KeygenArgs),
+    /// Check every file, or train everything again and compare every byte
+    Verify(VerifyArgs),
+    /// Print completions for a shell
+    Completions(CompletionArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct KeyArgs {
+    /// Derive the keys from a number, so that others can repeat an experiment (never for people's data)
+    #[arg(long, value_name = "N", conflicts_with = "key")]
+    pub(crate) seed: Option<u64>,
+    /// Derive the keys from a file with 64 hexadecimal digits, mode 0600
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct TrainArgs {
+    /// Tables to import: CSV or NPZ (plain or gzipped), IDX images and labels; several are one set [default: `sources` in sisa.toml]
+    #[arg(value_name = "SOURCE")]
+    pub(crate) sources: Vec<PathBuf>,
+    /// The configuration [default: sisa.toml in the workspace]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The label's column
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) label: Option<String>,
+    /// The column that says whom a record is about
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) subject: Option<String>,
+    /// The columns that name a record, separated by commas
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub(crate) record: Vec<String>,
+    /// The kind of learner: linear or mlp
+    #[arg(long, value_name = "KIND")]
+    pub(crate) learner: Option<String>,
+    /// How many shards, each with a model of its own
+    #[arg(long, value_name = "S")]
+    pub(crate) shards: Option<u32>,
+    /// How many slices a shard, each with a checkpoint
+    #[arg(long, value_name = "R")]
+    pub(crate) slices: Option<u32>,
+    /// Passes over a shard's rows, all steps together
+    #[arg(long, value_name = "E")]
+    pub(crate) epochs: Option<u32>,
+    /// The learning rate
+    #[arg(long, value_name = "RATE")]
+    pub(crate) rate: Option<f32>,
+    /// Which rows a step visits: cumulative, replay or front
+    #[arg(long, value_name = "KIND")]
+    pub(crate) schedule: Option<String>,
+    /// The share of subjects never trained on
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) holdout: Option<f64>,
+    #[command(flatten)]
+    pub(crate) keys: KeyArgs,
+    /// Train only these shards, as in 0-9 or 0,3,7; other machines may train the others over a shared folder
+    #[arg(long, value_name = "SHARDS")]
+    pub(crate) only_shards: Option<String>,
+    /// Start a new generation from a source; the present one serves until the new one is whole. Ids stay suppressed
+    #[arg(long)]
+    pub(crate) fresh: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SchemaArgs {
+    /// Tables to look at
+    #[arg(value_name = "SOURCE", required = true)]
+    pub(crate) sources: Vec<PathBuf>,
+    /// The label's column [default: guessed]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) label: Option<String>,
+    /// The subject's column [default: guessed]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) subject: Option<String>,
+    /// The record's columns, separated by commas [default: guessed]
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub(crate) record: Vec<String>,
+    /// Write to a file instead of stdout; an existing file is not overwritten
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PredictArgs {
+    /// Tables with the input columns; a label is not needed
+    #[arg(value_name = "SOURCE", required = true)]
+    pub(crate) sources: Vec<PathBuf>,
+    /// Write to a file instead of stdout
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Print the probability of every class
+    #[arg(long)]
+    pub(crate) proba: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct EvalArgs {
+    /// Labelled tables [default: the rows held out]
+    #[arg(value_name = "SOURCE")]
+    pub(crate) sources: Vec<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct IdArgs {
+    /// Ids of people, as in the source's subject column
+    #[arg(long, value_name = "ID", num_args = 1..)]
+    pub(crate) subject: Vec<String>,
+    /// Ids of records, as in the source's record columns, several columns separated by commas
+    #[arg(long, value_name = "ID", num_args = 1..)]
+    pub(crate) record: Vec<String>,
+    /// Read subject ids from a file, one a line, or from the subject (or record) columns of a CSV; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DeleteArgs {
+    #[command(flatten)]
+    pub(crate) ids: IdArgs,
+    /// A name for the request; repeating it with the same ids reports the first outcome
+    #[arg(long, value_name = "ID")]
+    pub(crate) request_id: Option<String>,
+    /// In effect now, repaired by a later `sisa repair` or together with the next deletion
+    #[arg(long)]
+    pub(crate) defer: bool,
+    /// Say what would be done and what it would cost; change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Let later imports bring the ids in again
+    #[arg(long)]
+    pub(crate) no_suppress: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RepairArgs {
+    /// Write damaged slices again from the source they came from
+    #[arg(long, value_name = "SOURCE", num_args = 1..)]
+    pub(crate) from: Vec<PathBuf>,
+    /// Give the records of damaged slices up
+    #[arg(long, conflicts_with = "from")]
+    pub(crate) drop_slice: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct UnsuppressArgs {
+    #[command(flatten)]
+    pub(crate) ids: IdArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ReceiptArgs {
+    /// The request [default: the last one]
+    #[arg(value_name = "REQUEST")]
+    pub(crate) request: Option<String>,
+    /// Sign with a key from `sisa keygen`: prints an in-toto statement in a DSSE envelope
+    #[arg(long, value_name = "KEY")]
+    pub(crate) sign: Option<PathBuf>,
+    /// Check a signed receipt instead
+    #[arg(long, value_name = "FILE", requires = "public", conflicts_with_all = ["sign", "request"])]
+    pub(crate) check: Option<PathBuf>,
+    /// The public key to check with
+    #[arg(long = "pub", value_name = "KEY")]
+    pub(crate) public: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct KeygenArgs {
+    /// Where to write the secret key; the public key goes beside it with `.pub` appended
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct VerifyArgs {
+    /// Train everything again in a scratch folder and compare every byte
+    #[arg(long)]
+    pub(crate) retrain: bool,
+    /// Train only N shards again
+    #[arg(long, value_name = "N", requires = "retrain")]
+    pub(crate) sample: Option<u32>,
+    /// Check that the ledger still holds what a receipt says
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) receipt: Vec<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CompletionArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_argument_has_help_and_none_contradicts_another() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,69 @@
+//! Exit codes, and how errors are shown: once, with what to do next.
+#![expect(clippy::print_stderr, clippy::print_stdout, reason = "the command line prints")]
+
+use std::process::ExitCode;
+
+use sisa::engine::{Error, ErrorKind};
+
+/// What the process says when it ends; README.md has the same table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// Everything that was asked for is done.
+    Done = 0,
+    /// `verify` found a difference.
+    Differs = 1,
+    /// The command line is wrong (clap's own code).
+    Usage = 2,
+    /// The input or the settings are wrong.
+    Input = 3,
+    /// A deletion is in effect, and some of its ids were not known.
+    Unknown = 4,
+    /// Another process was at work; run again.
+    Retry = 5,
+    /// The workspace is damaged.
+    Damage = 6,
+    /// The disk refused; what was durable is, the rest is unknown.
+    Disk = 7,
+    /// A step diverged; its shard serves its prefix.
+    Diverged = 8,
+    /// Nothing can answer yet.
+    NotReady = 9,
+    /// The person asked to stop.
+    Interrupted = 130,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+impl Exit {
+    fn of(kind: ErrorKind) -> Exit {
+        match kind {
+            ErrorKind::Input => Exit::Input,
+            ErrorKind::Retry => Exit::Retry,
+            ErrorKind::Damage => Exit::Damage,
+            ErrorKind::Disk => Exit::Disk,
+            ErrorKind::Interrupted => Exit::Interrupted,
+            ErrorKind::NotReady => Exit::NotReady,
+        }
+    }
+}
+
+/// Shows an error and gives its exit code.
+pub(crate) fn fail(error: &anyhow::Error, json: bool) -> ExitCode {
+    if let Some(io) = error.downcast_ref::<std::io::Error>()
+        && io.kind() == std::io::ErrorKind::BrokenPipe
+    {
+        // Whoever read our output has seen enough.
+        return ExitCode::SUCCESS;
+    }
+    let exit = error.downcast_ref::<Error>().map_or(Exit::Input, |e| Exit::of(e.kind()));
+    if json {
+        println!("{}", serde_json::json!({ "type": "error", "code": exit as u8, "message": format!("{error:#}") }));
+    }
+    eprintln!("sisa: {error:#}");
+    exit.into()
+}

@@ -1,0 +1,287 @@
+//! Results as text, for people.
+
+use std::fmt::Write;
+
+use sisa::engine::{Accepted, Evaluation, Forecast, OutcomeKind, Quality, RepairReport, RequestRecord, Status, TrainReport};
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
+/// A number with thousands apart.
+pub(crate) fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+fn bytes(n: u64) -> String {
+    match n {
+        0..10_000 => format!("{n} B"),
+        10_000..10_000_000 => format!("{:.1} kB", n as f64 / 1e3),
+        10_000_000..10_000_000_000 => format!("{:.1} MB", n as f64 / 1e6),
+        _ => format!("{:.1} GB", n as f64 / 1e9),
+    }
+}
+
+fn seconds(s: f64) -> String {
+    if s < 0.0995 {
+        format!("{:.1} ms", s * 1e3)
+    } else if s < 120.0 {
+        format!("{s:.2} s")
+    } else {
+        format!("{:.1} min", s / 60.0)
+    }
+}
+
+pub(crate) fn trained(report: &TrainReport, workspace_flag: &str) -> String {
+    let mut out = String::new();
+    if let Some(import) = report.import {
+        let _ = write!(out, "imported {} records and held {} out", count(import.records), count(import.held_out));
+        if import.refused > 0 {
+            let _ = write!(out, "; refused {} rows of suppressed ids", count(import.refused));
+        }
+        out.push_str(".\n");
+    }
+    let steps: u32 = report.report.shards.iter().map(|s| s.steps).sum();
+    if steps == 0 && report.complete {
+        out.push_str("nothing to do: every step of every shard is trained.\n");
+        return out;
+    }
+    let passes = report.report.row_passes();
+    let _ = writeln!(
+        out,
+        "trained {} steps of {} shards: {} row-passes in {} ({} a second), {} of checkpoints.",
+        count(u64::from(steps)),
+        report.report.shards.len(),
+        count(passes),
+        seconds(report.report.seconds),
+        count((passes as f64 / report.report.seconds.max(1e-9)) as u64),
+        bytes(report.bytes),
+    );
+    for (shard, what) in report.report.diverged() {
+        let _ = writeln!(out, "shard {shard}: {what}; it serves its last clean step.");
+    }
+    if let Some(repaired) = &report.repaired {
+        let _ = writeln!(out, "repaired: {}.", repaired.requests.join(", "));
+    }
+    if !report.complete {
+        let _ = writeln!(out, "some shards are not trained yet; `sisa train{workspace_flag}` goes on.");
+    }
+    if let Some(evaluation) = &report.evaluation {
+        out.push('\n');
+        out.push_str(&evaluated(evaluation));
+    }
+    let _ = write!(
+        out,
+        "\nnext:\n  sisa status{workspace_flag}                    shards, slices, checkpoints\n  \
+         sisa predict{workspace_flag} FILE --proba      answer\n  \
+         sisa delete{workspace_flag} --subject ID       delete a person, exactly\n"
+    );
+    out
+}
+
+pub(crate) fn evaluated(evaluation: &Evaluation) -> String {
+    let mut out = String::new();
+    let (members, whole) = evaluation.members;
+    match &evaluation.ensemble {
+        Quality::Classes(report) => {
+            let _ = writeln!(out, "accuracy on {} rows:", count(report.rows));
+            let partial = if whole < members { format!(", {} of them on a clean prefix", members - whole) } else { String::new() };
+            let _ = writeln!(out, "  ensemble of {members}{partial}: {}   (log loss {:.4})", percent(report.accuracy), report.log_loss);
+            if let Some(shares) = evaluation.shares {
+                let _ = writeln!(out, "  mean single constituent: {}", percent(shares.constituent));
+                let _ = writeln!(out, "  majority class: {}", percent(shares.majority));
+            }
+            let width = evaluation.classes.iter().map(|c| c.chars().count()).max().unwrap_or(0).max(5);
+            let _ = writeln!(out, "\n  {:width$}  {:>9}  {:>9}  {:>9}", "class", "rows", "precision", "recall");
+            for (name, (rows, precision, recall)) in evaluation.classes.iter().zip(&report.classes) {
+                let _ = writeln!(out, "  {name:width$}  {:>9}  {:>9}  {:>9}", count(*rows), percent(*precision), percent(*recall));
+            }
+        }
+        Quality::Numbers(report) => {
+            let _ = writeln!(out, "on {} rows, ensemble of {members}:", count(report.rows));
+            let _ = writeln!(out, "  RMSE {:.5}\n  MAE  {:.5}\n  R2   {:.5}", report.rmse, report.mae, report.r2);
+        }
+    }
+    out
+}
+
+pub(crate) fn status(status: &Status) -> String {
+    let mut out = String::new();
+    let serving = &status.serving;
+    let _ = writeln!(out, "generation {}, recipe {}, {:?} of constituents", serving.generation, serving.recipe, serving.aggregate);
+    let slices = status.shards.first().map_or(0, |s| s.cells.len());
+    let wide = slices > 16;
+    let _ = writeln!(out, "\nrows by shard and slice; a missing checkpoint is shown as [rows]\n");
+    let _ = write!(out, "shard  serves");
+    if !wide {
+        (1..=slices).for_each(|r| {
+            let _ = write!(out, " {r:>6}");
+        });
+    }
+    let _ = writeln!(out, "  held out  checkpoints");
+    let (mut rows, mut held_out, mut size) = (0, 0, 0);
+    for shard in &status.shards {
+        let serves = if shard.serves == 0 { "-".into() } else { format!("{}/{slices}", shard.serves) };
+        let _ = write!(out, " {}  {serves:>6}", shard.shard);
+        if wide {
+            let line: String = shard.cells.iter().map(|c| if c.checkpoint_bytes.is_some() { '#' } else { '.' }).collect();
+            let _ = write!(out, "  {line}");
+        } else {
+            for cell in &shard.cells {
+                let text = if cell.checkpoint_bytes.is_some() { cell.rows.to_string() } else { format!("[{}]", cell.rows) };
+                let _ = write!(out, " {text:>6}");
+            }
+        }
+        let bytes_here: u64 = shard.cells.iter().filter_map(|c| c.checkpoint_bytes).sum();
+        let _ = writeln!(out, "  {:>8}  {:>11}", shard.held_out, bytes(bytes_here));
+        rows += shard.cells.iter().map(|c| c.rows).sum::<u64>();
+        held_out += shard.held_out;
+        size += bytes_here;
+    }
+    let _ = writeln!(
+        out,
+        "\n{} shards x {slices} slices, {} records, {} held out, {} of checkpoints, {} ledger entries, {} suppressed ids",
+        status.shards.len(),
+        count(rows),
+        count(held_out),
+        bytes(size),
+        status.ledger_entries,
+        status.suppressed
+    );
+    for (generation, recipe) in &status.beside {
+        let _ = writeln!(out, "being built beside it: generation {generation}, recipe {recipe}; `sisa train` goes on");
+    }
+    if !status.unrepaired.is_empty() {
+        let _ = writeln!(out, "in effect, waiting for repair: {}; `sisa repair` does it", status.unrepaired.join(", "));
+    }
+    if status.missing_row_passes > 0 {
+        let share = percent(status.missing_row_passes as f64 / status.full_row_passes.max(1) as f64);
+        let _ = writeln!(out, "missing: {} row-passes, {share} of training everything", count(status.missing_row_passes));
+    }
+    out
+}
+
+/// What became of the ids, in counts.
+fn outcomes(accepted: &Accepted) -> String {
+    let mut out = String::new();
+    let of = |kind: OutcomeKind| accepted.outcomes.iter().filter(move |o| o.outcome == kind);
+    let records: u64 = of(OutcomeKind::Erased).map(|o| o.in_slices + o.held_out).sum();
+    let held_out: u64 = of(OutcomeKind::Erased).map(|o| o.held_out).sum();
+    for (kind, label) in [(OutcomeKind::Erased, "erased"), (OutcomeKind::AlreadyErased, "already erased"), (OutcomeKind::NotFound, "not found")] {
+        let n = of(kind).count();
+        if n > 0 {
+            let _ = write!(out, "  {label}: {} {}", count(n as u64), if n == 1 { "id" } else { "ids" });
+            if kind == OutcomeKind::Erased {
+                let _ = write!(out, ", {} records ({} of them held out)", count(records), count(held_out));
+            }
+            out.push('\n');
+        }
+    }
+    out
+}
+
+pub(crate) fn effective(accepted: &Accepted, took: f64, repeated: bool) -> String {
+    let mut out = format!("effective: request {} after {}\n", accepted.request, seconds(took));
+    if repeated {
+        out = format!("request {} was accepted before; its first outcome:\n", accepted.request);
+    }
+    out.push_str(&outcomes(accepted));
+    let _ = writeln!(out, "  {} slice files written again, {} checkpoints purged", accepted.cells.len(), accepted.purge.len());
+    if accepted.outcomes.iter().any(|o| o.outcome == OutcomeKind::NotFound) && accepted.suppress {
+        out.push_str("  the ids that were not found are suppressed too; `sisa unsuppress` takes a mistake back\n");
+    }
+    out
+}
+
+pub(crate) fn repaired(report: &RepairReport, workspace_flag: &str) -> String {
+    let mut out = String::new();
+    if report.rebuilt > 0 {
+        let _ = writeln!(out, "{} damaged checkpoints were built again", report.rebuilt);
+    }
+    for (shard, what) in report.report.diverged() {
+        let _ = writeln!(out, "shard {shard}: {what}. The deletion stays in effect and the shard serves its last clean step.");
+    }
+    match &report.repaired {
+        Some(repaired) => {
+            let full = repaired.actual.full_row_passes.max(1) as f64;
+            let passes = repaired.actual.row_passes;
+            let _ = writeln!(
+                out,
+                "repaired: {} in {}, {} row-passes ({} of training everything)",
+                repaired.requests.join(", "),
+                seconds(repaired.seconds),
+                count(passes),
+                percent(passes as f64 / full)
+            );
+            let last = repaired.requests.last().map_or("", String::as_str);
+            let _ = writeln!(out, "\nnext:\n  sisa receipt{workspace_flag} {last}\n  sisa verify{workspace_flag} --retrain");
+        }
+        None if report.complete => out.push_str("nothing is waiting for repair\n"),
+        None => {
+            let _ = writeln!(out, "not repaired yet; `sisa repair{workspace_flag}` goes on");
+        }
+    }
+    out
+}
+
+pub(crate) fn forecast(forecast: &Forecast) -> String {
+    let accepted = &forecast.accepted;
+    let mut out = String::from("would be done (nothing was changed):\n");
+    out.push_str(&outcomes(accepted));
+    for change in &accepted.cells {
+        let _ = writeln!(out, "  {} slice {}: {} records go", change.generation, change.cell, change.records);
+    }
+    let _ = writeln!(out, "  {} checkpoints would be purged", accepted.purge.len());
+    let cost = accepted.predicted;
+    let _ = writeln!(
+        out,
+        "repair: {} row-passes, {} of the {} of training everything",
+        count(cost.row_passes),
+        percent(cost.row_passes as f64 / cost.full_row_passes.max(1) as f64),
+        count(cost.full_row_passes)
+    );
+    if let Some(speed) = forecast.row_passes_per_second {
+        let time = |passes: u64| seconds(passes as f64 / speed);
+        let _ = writeln!(out, "about {} against {}, at {} row-passes a second", time(cost.row_passes), time(cost.full_row_passes), count(speed as u64));
+    }
+    out
+}
+
+pub(crate) fn log(requests: &[RequestRecord]) -> String {
+    let mut out = String::new();
+    if requests.is_empty() {
+        out.push_str("no deletion was asked for yet\n");
+    }
+    for r in requests {
+        let _ = writeln!(out, "{}  accepted {}", r.accepted.request, r.accepted_at);
+        out.push_str(&outcomes(&r.accepted));
+        match &r.effective {
+            Some((at, effective)) => {
+                let _ = writeln!(out, "  effective {at}, after {}", seconds(effective.seconds));
+            }
+            None => out.push_str("  not in effect yet\n"),
+        }
+        match &r.repaired {
+            Some((at, repaired)) => {
+                let _ = writeln!(
+                    out,
+                    "  repaired {at}, {} of training, {} row-passes (predicted {}, everything {})",
+                    seconds(repaired.seconds),
+                    count(repaired.actual.row_passes),
+                    count(r.accepted.predicted.row_passes),
+                    count(repaired.actual.full_row_passes)
+                );
+            }
+            None => out.push_str("  not repaired yet\n"),
+        }
+    }
+    out
+}

@@ -1,0 +1,157 @@
+//! Brings accepted requests into effect. Every step can be done again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{DeleteError, Draft, accept::first_hits, target::Gone};
+use crate::{
+    checkpoint::CheckpointStore,
+    digest::Digest,
+    fs::{LockGuard, Stopwatch, Sync},
+    ids::{Cell, GenerationId, ShardId},
+    ledger::{Accepted, CellChange, Effective, Event, GenerationRecord, History},
+    shard::{ShardStore, SliceFile},
+    train::{LineageRoot, lineages},
+    workspace::{Workspace, WriterLock},
+};
+
+/// Accepts a worked-out request and brings it into effect. The caller holds the writer lock, and `history` is as the draft saw it.
+///
+/// # Errors
+/// The disk refuses. Once the request is in the ledger it is not forgotten: the next open for writing goes on with it.
+pub fn bring_into_effect(workspace: &Workspace, lock: &WriterLock, history: &mut History, draft: Draft) -> Result<Effective, DeleteError> {
+    let clock = Stopwatch::start();
+    let Draft { accepted, files } = draft;
+    workspace.ledger().append(history, Event::Accepted(accepted.clone()))?;
+    workspace.files().reached("accepted");
+    effect(workspace, lock, history, &accepted, files, clock)
+}
+
+/// Brings requests that a crash left accepted into effect. Returns how many.
+///
+/// # Errors
+/// The disk refuses, or a slice is neither as before nor as after.
+pub fn recover(workspace: &Workspace, lock: &WriterLock, history: &mut History) -> Result<usize, DeleteError> {
+    let pending: Vec<Accepted> = history.unfinished().iter().map(|r| r.accepted.clone()).collect();
+    for accepted in &pending {
+        effect(workspace, lock, history, accepted, BTreeMap::new(), Stopwatch::start())?;
+    }
+    Ok(pending.len())
+}
+
+/// The changes of one generation.
+struct Change<'a> {
+    id: GenerationId,
+    record: &'a GenerationRecord,
+    store: ShardStore,
+    cells: BTreeMap<Cell, &'a CellChange>,
+}
+
+fn effect(
+    workspace: &Workspace,
+    _lock: &WriterLock,
+    history: &mut History,
+    accepted: &Accepted,
+    mut files: BTreeMap<(GenerationId, Cell), SliceFile>,
+    clock: Stopwatch,
+) -> Result<Effective, DeleteError> {
+    let mut changes = Vec::new();
+    for (id, record) in &history.generations {
+        let cells = accepted.cells.iter().filter(|c| c.generation == *id);
+        let cells: BTreeMap<Cell, &CellChange> = cells.filter_map(|c| Some((c.cell.parse().ok()?, c))).collect();
+        if !cells.is_empty() {
+            changes.push(Change { id: *id, record, store: workspace.shard_store(*id, record)?, cells });
+        }
+    }
+    // From here on no builder of these shards can publish what it made of the old slices.
+    let mut locks: Vec<Box<dyn LockGuard>> = Vec::new();
+    for change in &changes {
+        let shards: BTreeSet<ShardId> = change.cells.keys().map(|c| c.shard).collect();
+        for shard in shards {
+            locks.push(change.store.lock(shard)?);
+        }
+    }
+    // Taint goes before anything large is written, so that a full disk does not delay the effect.
+    let mut held = Vec::new();
+    for change in &changes {
+        purge(workspace, change, &accepted.cells, &mut held)?;
+    }
+    workspace.files().remove_tree(&workspace.scratch_dir())?;
+    workspace.files().reached("purged");
+    let gone = Gone::of(&accepted.outcomes);
+    for change in &changes {
+        for (cell, expected) in &change.cells {
+            rewrite(change, *cell, expected, files.remove(&(change.id, *cell)), &gone, &accepted.request)?;
+            workspace.files().reached("rewritten");
+        }
+    }
+    let roots = changes.iter().map(|c| (c.id.to_string(), c.record.root())).collect();
+    let effective = Effective { request: accepted.request.clone(), roots, seconds: clock.seconds() };
+    workspace.ledger().append(history, Event::Effective(effective.clone()))?;
+    workspace.files().reached("effective");
+    // The blocks of what was unlinked are freed only now.
+    drop(held);
+    Ok(effective)
+}
+
+/// Unlinks every checkpoint, of every recipe, that does not follow from the slices as they will be, and syncs.
+fn purge(workspace: &Workspace, change: &Change<'_>, cells: &[CellChange], held: &mut Vec<Box<dyn LockGuard>>) -> Result<(), DeleteError> {
+    let files = workspace.files();
+    let hits = first_hits(cells, change.id);
+    for recipe in &change.record.recipes {
+        let root = LineageRoot::new(recipe.digest, change.record.imported.partition, change.store.key());
+        let store = CheckpointStore::new(files.clone(), workspace.recipe_dir(change.id, &recipe.recipe));
+        for shard in hits.keys() {
+            // The ledger already says how the slices will be.
+            let contents = change.record.cells.iter().filter(|(c, _)| c.shard == *shard && c.part.number() > 0);
+            let clean: Vec<Digest> = lineages(&root, *shard, contents.map(|(_, digest)| *digest));
+            let dir = store.shard_dir(*shard);
+            let mut any = files.sweep(&dir)?;
+            for found in store.list(*shard)? {
+                if clean.get(found.step.0 as usize) != Some(&found.lineage) {
+                    let path = store.path(*shard, found.step, found.lineage);
+                    held.extend(files.hold(&path)?);
+                    any |= files.unlink(&path)?;
+                }
+            }
+            // Also on a second try: the first may have unlinked and died before it synced.
+            if any || files.stat(&dir)?.is_some() {
+                files.sync_dir(&dir)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Publishes a slice without the records, unless that is done already.
+fn rewrite(
+    change: &Change<'_>,
+    cell: Cell,
+    expected: &CellChange,
+    built: Option<SliceFile>,
+    gone: &Gone,
+    request: &str,
+) -> Result<(), DeleteError> {
+    let store = &change.store;
+    let now = store.header(cell)?.content;
+    // What the ledger says now: the request's digest, unless the slice was given up since.
+    if now == expected.after || change.record.cells.get(&cell) == Some(&now) {
+        return Ok(());
+    }
+    let neither = |got: Digest| DeleteError::Neither { path: store.path(cell), request: request.into(), got: got.to_string() };
+    if now != expected.before {
+        return Err(neither(now));
+    }
+    let file = match built {
+        Some(file) => file,
+        None => {
+            let slice = store.open(cell)?;
+            let rows = slice.records().iter().zip(slice.subjects());
+            let records = rows.filter(|(r, s)| gone.subjects.contains(s) || gone.records.contains(r)).map(|(r, _)| *r).collect();
+            SliceFile::without(&slice, &records, store.key()).ok_or_else(|| neither(now))?
+        }
+    };
+    if file.content != expected.after {
+        return Err(neither(file.content));
+    }
+    Ok(store.publish(&file, Sync::Now)?)
+}

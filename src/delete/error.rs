@@ -1,0 +1,73 @@
+use std::path::PathBuf;
+
+use crate::{
+    checkpoint::CheckpointError, fs::FsError, ledger::LedgerError, shard::SliceError, train::TrainError, workspace::WorkspaceError,
+};
+
+/// Why a deletion stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteError {
+    /// The request's name is taken.
+    #[error("request id `{request}` was used for other ids; choose another id, or repeat the ids of the first request")]
+    OtherIds {
+        /// The name.
+        request: String,
+    },
+    /// The request's name can't be one.
+    #[error("request id `{request}` can't be used: it must have 1 to 128 letters, digits, `-`, `_`, `.` or `:`")]
+    BadRequestId {
+        /// The name.
+        request: String,
+    },
+    /// No ids were given.
+    #[error("no ids were given; name them with --subject, --record or --from")]
+    NoIds,
+    /// Subjects are asked for where there are none.
+    #[error("this workspace has no subject column, so each record is its own subject; name records with --record")]
+    NoSubjects,
+    /// Records are asked for where they have no ids.
+    #[error("this workspace has no record columns, so records have no ids; name subjects with --subject")]
+    NoRecords,
+    /// A record id has another number of columns.
+    #[error("a record id here has {expected} columns ({columns}), separated by commas; {got} were given")]
+    RecordColumns {
+        /// How many there are.
+        expected: usize,
+        /// Their names.
+        columns: String,
+        /// How many were given.
+        got: usize,
+    },
+    /// A slice is neither as before the request nor as after it.
+    #[error(
+        "{} is neither as it was before request `{request}` nor as it should be after it (content digest {got}); \
+         the request stays accepted and nothing answers. `sisa repair --from SOURCE` or `sisa repair --drop-slice` mend the slice",
+        path.display()
+    )]
+    Neither {
+        /// The slice.
+        path: PathBuf,
+        /// The request.
+        request: String,
+        /// Its digest now.
+        got: String,
+    },
+    /// A slice can't be used.
+    #[error(transparent)]
+    Slice(#[from] SliceError),
+    /// A checkpoint can't be used.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The ledger is damaged.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// Planning failed.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// The workspace can't be used.
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
+    /// The disk refused.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+}

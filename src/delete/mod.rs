@@ -1,0 +1,15 @@
+//! Deletion: durable before it acts, in effect before it answers, repaired by training.
+//!
+//! A protocol over the stores and the ledger. Training is asked for what is missing and does not know why it is.
+
+mod accept;
+mod effect;
+mod error;
+mod repair;
+mod target;
+
+pub use accept::{Draft, draft};
+pub use effect::{bring_into_effect, recover};
+pub use error::DeleteError;
+pub use repair::{Repair, close, predicted};
+pub use target::{Target, Targets};

@@ -1,0 +1,92 @@
+//! Ids as typed to handles.
+
+use std::collections::BTreeSet;
+
+use super::DeleteError;
+use crate::{
+    digest::{Digest, HandleKey},
+    ids::Handle,
+    ledger::{Outcome, OutcomeKind},
+    schema::Schema,
+};
+
+/// One id of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Target {
+    /// Whether it names a subject (or one record).
+    pub subject: bool,
+    /// Its handle.
+    pub handle: Handle,
+}
+
+/// The ids of a request; a set, so neither order nor repetition matters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Targets(BTreeSet<Target>);
+
+impl Targets {
+    /// Hashes ids as typed. A record id of several columns is given with commas between them.
+    ///
+    /// # Errors
+    /// There are none, or the workspace has no such ids.
+    pub fn new(schema: &Schema, key: &HandleKey, subjects: &[String], records: &[String]) -> Result<Targets, DeleteError> {
+        let maker = key.maker();
+        let mut targets = BTreeSet::new();
+        if !subjects.is_empty() && schema.subject.is_none() {
+            return Err(DeleteError::NoSubjects);
+        }
+        if !records.is_empty() && schema.record.is_empty() {
+            return Err(DeleteError::NoRecords);
+        }
+        for id in subjects {
+            targets.insert(Target { subject: true, handle: maker.subject(id.trim().as_bytes()) });
+        }
+        for id in records {
+            let parts: Vec<&[u8]> = match schema.record.len() {
+                1 => vec![id.trim().as_bytes()],
+                _ => id.split(',').map(|p| p.trim().as_bytes()).collect(),
+            };
+            if parts.len() != schema.record.len() {
+                return Err(DeleteError::RecordColumns {
+                    expected: schema.record.len(),
+                    columns: schema.record.join(", "),
+                    got: parts.len(),
+                });
+            }
+            targets.insert(Target { subject: false, handle: maker.record(parts.into_iter()) });
+        }
+        if targets.is_empty() { Err(DeleteError::NoIds) } else { Ok(Targets(targets)) }
+    }
+
+    /// The targets, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Target> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// A keyed digest of the set, so that a repeated request can be told from another.
+    pub fn digest(&self, key: &HandleKey) -> Digest {
+        let mut bytes = Vec::new();
+        for target in &self.0 {
+            bytes.push(u8::from(target.subject));
+            bytes.extend_from_slice(&target.handle.0);
+        }
+        key.request(&bytes)
+    }
+}
+
+/// The handles that an accepted request takes away.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Gone {
+    pub(super) subjects: BTreeSet<Handle>,
+    pub(super) records: BTreeSet<Handle>,
+}
+
+impl Gone {
+    pub(super) fn of(outcomes: &[Outcome]) -> Gone {
+        let mut gone = Gone::default();
+        for outcome in outcomes.iter().filter(|o| o.outcome == OutcomeKind::Erased) {
+            let set = if outcome.subject { &mut gone.subjects } else { &mut gone.records };
+            set.insert(outcome.handle);
+        }
+        gone
+    }
+}

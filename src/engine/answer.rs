@@ -1,0 +1,316 @@
+//! `sisa predict` and `sisa eval`.
+
+use super::{Engine, Error, Observer, Progress};
+use crate::{
+    fs::{AlignedBuf, Bytes},
+    ids::{Cell, Part, ShardId, SliceId},
+    learn::{Features, Labels, Rows, Task},
+    predict::{ClassMetrics, ClassReport, Ensemble, Majority, NumberMetrics, NumberReport, Scores},
+    schema::{Encoder, Label, RowLayout, Schema},
+    source::{self, Batch},
+    train::{Lane, ShardPlan},
+    workspace::Snapshot,
+};
+
+/// How good an ensemble is on some rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// The ensemble's quality.
+    pub ensemble: Quality,
+    /// What it is compared with; for classes only.
+    pub shares: Option<Shares>,
+    /// The class names, in order; empty for numbers.
+    pub classes: Vec<String>,
+    /// Members that voted, and how many of them with their full weight.
+    pub members: (usize, usize),
+}
+
+/// Accuracies to compare with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Shares {
+    /// Mean accuracy of a single constituent.
+    pub constituent: f64,
+    /// Accuracy of always saying the most frequent class of the training rows.
+    pub majority: f64,
+}
+
+/// Quality by task.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Quality {
+    /// Of classes.
+    Classes(ClassReport),
+    /// Of numbers.
+    Numbers(NumberReport),
+}
+
+/// Adds up quality by task.
+enum Metrics {
+    Classes(ClassMetrics),
+    Numbers(NumberMetrics),
+}
+
+impl Metrics {
+    fn new(task: Task) -> Metrics {
+        match task {
+            Task::Classes(n) => Metrics::Classes(ClassMetrics::new(n)),
+            Task::Number => Metrics::Numbers(NumberMetrics::default()),
+        }
+    }
+
+    fn add(&mut self, scores: &Scores, labels: &Labels<'_>) {
+        match (self, labels) {
+            (Metrics::Classes(m), Labels::Classes(labels)) => m.add(scores, labels),
+            (Metrics::Numbers(m), Labels::Numbers(labels)) => m.add(scores, labels),
+            // A layout has one task, and labels of that task.
+            (Metrics::Classes(_), Labels::Numbers(_)) | (Metrics::Numbers(_), Labels::Classes(_)) => {}
+        }
+    }
+
+    fn report(&self) -> Quality {
+        match self {
+            Metrics::Classes(m) => Quality::Classes(m.report()),
+            Metrics::Numbers(m) => Quality::Numbers(m.report()),
+        }
+    }
+}
+
+/// What is in service, loaded.
+pub(super) struct Serving {
+    snapshot: Snapshot,
+    lane: Lane,
+    schema: Schema,
+    ensemble: Ensemble,
+}
+
+impl Engine {
+    /// Loads what is in service, as of one moment.
+    fn serving(&self, observer: &dyn Observer) -> Result<Serving, Error> {
+        loop {
+            let snapshot = self.workspace.answering_snapshot()?;
+            let (current, record) = self.workspace.serving(&snapshot)?;
+            let lane = self.workspace.lane(current.generation, record, &current.recipe)?;
+            self.workspace.check_cells(&lane.shards, record)?;
+            let schema = self.workspace.partition(current.generation, record)?.schema;
+            let plans = lane.shards.grid().shards().map(|s| lane.plan(s)).collect::<Result<Vec<ShardPlan>, _>>()?;
+            let ensemble = Ensemble::load(&lane, &plans, current.aggregate);
+            // Whatever was loaded, it counts only if nothing came into effect meanwhile.
+            if self.workspace.still(&snapshot).is_err() {
+                continue;
+            }
+            let ensemble = ensemble?;
+            ensemble.damaged.iter().for_each(|d| observer.note(&format!("passed over: {d}")));
+            return Ok(Serving { snapshot, lane, schema, ensemble });
+        }
+    }
+
+    /// Scores every row of the sources and hands them on in order, with the names of the classes.
+    ///
+    /// # Errors
+    /// Nothing can answer, a row is wrong, or the workspace moved on (what was handed on is then not to be used).
+    pub fn predict(
+        &self,
+        sources: &[std::path::PathBuf],
+        observer: &dyn Observer,
+        mut then: impl FnMut(&[String], &Scores) -> Result<(), Error> + Send,
+    ) -> Result<u64, Error> {
+        let pool = super::train::rayon_pool(self.threads)?;
+        pool.install(|| {
+            let serving = self.serving(observer)?;
+            let classes = class_names(&serving.schema);
+            let rows = self.score(&serving, sources, false, observer, |scores, _| {
+                self.workspace.still(&serving.snapshot)?;
+                then(&classes, scores)
+            })?;
+            self.workspace.still(&serving.snapshot)?;
+            Ok(rows)
+        })
+    }
+
+    /// Compares the ensemble with the labels of sources, or of the holdout when there are none.
+    ///
+    /// # Errors
+    /// Nothing can answer, a row is wrong, or there is nothing to compare with.
+    pub fn evaluate(&self, sources: &[std::path::PathBuf], observer: &dyn Observer) -> Result<Evaluation, Error> {
+        if sources.is_empty() {
+            return self.evaluate_holdout(observer);
+        }
+        let pool = super::train::rayon_pool(self.threads)?;
+        pool.install(|| {
+            let serving = self.serving(observer)?;
+            let mut metrics = Metrics::new(serving.lane.shards.layout().task);
+            self.score(&serving, sources, true, observer, |scores, rows| {
+                metrics.add(scores, &rows.labels);
+                Ok(())
+            })?;
+            self.workspace.still(&serving.snapshot)?;
+            Ok(serving.evaluation(&metrics, None))
+        })
+    }
+
+    /// Compares the ensemble with the rows that were held out.
+    ///
+    /// # Errors
+    /// Nothing can answer, or nothing was held out.
+    pub fn evaluate_holdout(&self, observer: &dyn Observer) -> Result<Evaluation, Error> {
+        let pool = super::train::rayon_pool(self.threads)?;
+        pool.install(|| {
+            let serving = self.serving(observer)?;
+            let store = &serving.lane.shards;
+            let task = store.layout().task;
+            let mut metrics = Metrics::new(task);
+            let members = serving.ensemble.members();
+            let mut singles: Vec<Metrics> = members.iter().map(|_| Metrics::new(task)).collect();
+            let mut majority = serving.majority()?;
+            let (mut hits, mut rows) = (0_u64, 0_u64);
+            for shard in store.grid().shards() {
+                let slice = store.open(Cell { shard, part: Part::Holdout })?;
+                let part = slice.rows();
+                metrics.add(&serving.ensemble.scores(&part.features), &part.labels);
+                for (member, single) in members.iter().zip(&mut singles) {
+                    single.add(&serving.ensemble.scores_of(member, &part.features), &part.labels);
+                }
+                if let (Some(class), Labels::Classes(labels)) = (&mut majority, part.labels) {
+                    hits += labels.iter().filter(|l| **l == *class).count() as u64;
+                }
+                rows += slice.header().rows;
+                observer.progress(Progress::Scoring { rows });
+            }
+            if rows == 0 {
+                return Err(Error::NoHoldout);
+            }
+            self.workspace.still(&serving.snapshot)?;
+            let accuracy = |m: &Metrics| match m.report() {
+                Quality::Classes(report) => report.accuracy,
+                Quality::Numbers(_) => 0.0,
+            };
+            let mean = singles.iter().map(accuracy).fold(0.0, |sum, a| sum + a) / singles.len().max(1) as f64;
+            let shares = majority.map(|_| Shares { constituent: mean, majority: hits as f64 / rows as f64 });
+            Ok(serving.evaluation(&metrics, shares))
+        })
+    }
+
+    /// Encodes and scores sources, batch by batch.
+    fn score(
+        &self,
+        serving: &Serving,
+        paths: &[std::path::PathBuf],
+        labelled: bool,
+        observer: &dyn Observer,
+        mut then: impl FnMut(&Scores, &Rows<'_>) -> Result<(), Error>,
+    ) -> Result<u64, Error> {
+        let mut rows = 0;
+        for mut source in source::open_all(paths)? {
+            let name = paths.first().map(|p| p.display().to_string()).unwrap_or_default();
+            let encoder = Encoder::new(&serving.schema, &name, source.columns(), false)?;
+            if labelled && !encoder.has_label() {
+                return Err(Error::NoLabel { name, column: serving.schema.label.column().to_owned() });
+            }
+            let encoder = if labelled { encoder } else { encoder.without_label() };
+            let mut batch = Batch::new();
+            let mut table = Table::new(serving.schema.row());
+            while source.next(&mut batch)? > 0 {
+                table.fill(&encoder, &batch)?;
+                let view = table.view();
+                let scores = serving.ensemble.scores(&view.features);
+                then(&scores, &view)?;
+                rows += batch.rows() as u64;
+                observer.progress(Progress::Scoring { rows });
+                if observer.stopped() {
+                    return Err(Error::Interrupted);
+                }
+            }
+        }
+        Ok(rows)
+    }
+}
+
+impl Serving {
+    fn evaluation(&self, metrics: &Metrics, shares: Option<Shares>) -> Evaluation {
+        let members = self.ensemble.members();
+        let whole = members.iter().filter(|m| m.step == self.lane.shards.grid().slices).count();
+        Evaluation { ensemble: metrics.report(), shares, classes: class_names(&self.schema), members: (members.len(), whole) }
+    }
+
+    /// The most frequent class of the training rows; `None` for numbers.
+    fn majority(&self) -> Result<Option<u32>, Error> {
+        let Task::Classes(n) = self.lane.shards.layout().task else { return Ok(None) };
+        let mut majority = Majority::new(n);
+        let grid = self.lane.shards.grid();
+        for shard in grid.shards() {
+            for slice in grid.slices() {
+                if let Labels::Classes(labels) = self.slice_rows(shard, slice)?.rows().labels {
+                    majority.add(labels);
+                }
+            }
+        }
+        Ok(Some(majority.class()))
+    }
+
+    fn slice_rows(&self, shard: ShardId, slice: SliceId) -> Result<crate::shard::Slice, Error> {
+        Ok(self.lane.shards.open(Cell { shard, part: Part::Slice(slice) })?)
+    }
+}
+
+fn class_names(schema: &Schema) -> Vec<String> {
+    match &schema.label {
+        Label::Class { values, .. } => values.clone(),
+        Label::Number { .. } => Vec::new(),
+    }
+}
+
+/// Encoded rows of one batch, section by section, as learners see them.
+struct Table {
+    row: RowLayout,
+    rows: usize,
+    numbers: Bytes,
+    categories: Bytes,
+    bytes: Bytes,
+    labels: Bytes,
+    encoded: Vec<u8>,
+}
+
+impl Table {
+    fn new(row: RowLayout) -> Table {
+        let empty = || Bytes::owned(AlignedBuf::zeroed(0));
+        Table { row, rows: 0, numbers: empty(), categories: empty(), bytes: empty(), labels: empty(), encoded: Vec::new() }
+    }
+
+    fn fill(&mut self, encoder: &Encoder, batch: &Batch) -> Result<(), Error> {
+        self.encoded.clear();
+        for row in 0..batch.rows() {
+            encoder
+                .encode(batch, row, &mut self.encoded)
+                .map_err(|error| Error::Cell { place: batch.place(row), error })?;
+        }
+        self.rows = batch.rows();
+        let parts = || self.encoded.chunks_exact(self.row.len()).filter_map(|row| self.row.split(row));
+        let section = |bytes: Vec<u8>| Bytes::owned(AlignedBuf::copy_of(&bytes));
+        let labels = section(parts().flat_map(|p| p.label.iter().copied()).collect());
+        let numbers = section(parts().flat_map(|p| p.numbers.iter().copied()).collect());
+        let categories = section(parts().flat_map(|p| p.categories.iter().copied()).collect());
+        let bytes = section(parts().flat_map(|p| p.bytes.iter().copied()).collect());
+        (self.labels, self.numbers, self.categories, self.bytes) = (labels, numbers, categories, bytes);
+        Ok(())
+    }
+
+    fn view(&self) -> Rows<'_> {
+        Rows {
+            features: Features {
+                numbers: matrix(&self.numbers, self.rows, self.row.numbers),
+                bytes: matrix(&self.bytes, self.rows, self.row.bytes),
+                categories: matrix(&self.categories, self.rows, self.row.categories),
+            },
+            labels: if self.row.class_label {
+                Labels::Classes(bytemuck::try_cast_slice(&self.labels).unwrap_or_default())
+            } else {
+                Labels::Numbers(bytemuck::try_cast_slice(&self.labels).unwrap_or_default())
+            },
+        }
+    }
+}
+
+fn matrix<T: bytemuck::Pod>(bytes: &Bytes, rows: usize, columns: u32) -> ndarray::ArrayView2<'_, T> {
+    let cells = bytemuck::try_cast_slice(bytes).unwrap_or_default();
+    // `fill` made the section exactly this large.
+    ndarray::ArrayView2::from_shape((rows, columns as usize), cells).unwrap_or_else(|_| ndarray::aview2::<T, 0>(&[]))
+}

@@ -1,0 +1,252 @@
+use std::path::PathBuf;
+
+use crate::{
+    config::ConfigError,
+    delete::DeleteError,
+    fs::FsError,
+    import::ImportError,
+    ledger::LedgerError,
+    predict::PredictError,
+    schema::{CellError, SchemaError},
+    shard::SliceError,
+    source::{Place, SourceError},
+    train::TrainError,
+    workspace::WorkspaceError,
+};
+
+/// What the operator should do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// Mend the input or the settings.
+    Input,
+    /// Run again: another process was at work, or the workspace moved on.
+    Retry,
+    /// Restore or repair files of the workspace.
+    Damage,
+    /// Look at the disk.
+    Disk,
+    /// Nothing; the person asked to stop.
+    Interrupted,
+    /// There is nothing to answer with until training has run.
+    NotReady,
+}
+
+/// Why a command stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A source is given where records are already.
+    #[error(
+        "{} holds {records} records already, so the source was not read. `sisa train` without a source continues with them; \
+         `sisa train --fresh {source_name}` starts a new generation from the source", root.display()
+    )]
+    HasRecords {
+        /// The workspace.
+        root: PathBuf,
+        /// Its records.
+        records: u64,
+        /// The source.
+        source_name: String,
+    },
+    /// No source is named.
+    #[error("no source is named: give one, as in `sisa train data.csv`, or list it under `sources` in {}", config.display())]
+    NoSource {
+        /// The configuration file.
+        config: PathBuf,
+    },
+    /// There is no configuration.
+    #[error("{} does not exist; `sisa schema SOURCE` proposes one", config.display())]
+    NoConfig {
+        /// The configuration file.
+        config: PathBuf,
+    },
+    /// A cell of a source is wrong.
+    #[error("{place}, {error}")]
+    Cell {
+        /// Where.
+        place: Place,
+        /// What.
+        error: CellError,
+    },
+    /// A source has no label to compare with.
+    #[error("{name} has no label column `{column}` to compare with; `sisa predict` answers without one")]
+    NoLabel {
+        /// The source.
+        name: String,
+        /// The label's column.
+        column: String,
+    },
+    /// There is no holdout.
+    #[error("nothing was held out (holdout = 0); name a source, as in `sisa eval test.csv`")]
+    NoHoldout,
+    /// A shard is named that isn't there.
+    #[error("--only-shards names shard {shard}; this workspace has shards 0 to {last}")]
+    NoSuchShard {
+        /// The shard.
+        shard: u32,
+        /// The last one.
+        last: u32,
+    },
+    /// A request is named that isn't there.
+    #[error("the ledger has no request `{request}`; `sisa log` lists them")]
+    NoSuchRequest {
+        /// The name.
+        request: String,
+    },
+    /// A file is in the way.
+    #[error("{} exists and is not overwritten; name another file, or move it away", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A source does not bring a damaged slice back.
+    #[error(
+        "{} can't be written again: the rows of the source that belong in it have content digest {got}, the ledger says {expected}. \
+         It is not the source that was imported; name that one, or give the slice's records up with `sisa repair --drop-slice`",
+        path.display()
+    )]
+    OtherSource {
+        /// The damaged slice.
+        path: PathBuf,
+        /// What the source gives.
+        got: String,
+        /// What the ledger says.
+        expected: String,
+    },
+    /// The person asked to stop.
+    #[error("interrupted; run the command again to go on")]
+    Interrupted,
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A source can't be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A source does not fit the schema.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// The import failed.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// Training failed.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// Answering failed.
+    #[error(transparent)]
+    Predict(#[from] PredictError),
+    /// Deleting failed.
+    #[error(transparent)]
+    Delete(#[from] DeleteError),
+    /// The workspace can't be used.
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
+    /// A slice can't be used.
+    #[error(transparent)]
+    Slice(#[from] SliceError),
+    /// The ledger can't be used.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The disk refused.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+}
+
+impl Error {
+    /// What the operator should do.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Error::HasRecords { .. }
+            | Error::NoSource { .. }
+            | Error::NoConfig { .. }
+            | Error::Cell { .. }
+            | Error::NoLabel { .. }
+            | Error::NoHoldout
+            | Error::NoSuchShard { .. }
+            | Error::NoSuchRequest { .. }
+            | Error::Exists { .. }
+            | Error::OtherSource { .. }
+            | Error::Source(_)
+            | Error::Schema(_) => ErrorKind::Input,
+            Error::Interrupted => ErrorKind::Interrupted,
+            Error::Config(e) => config(e),
+            Error::Import(e) => import(e),
+            Error::Train(e) => train(e),
+            Error::Predict(PredictError::NoMembers { .. }) => ErrorKind::NotReady,
+            Error::Predict(PredictError::Train(e)) => train(e),
+            Error::Delete(e) => delete(e),
+            Error::Workspace(e) => workspace(e),
+            Error::Slice(e) => slice(e),
+            Error::Ledger(e) => ledger(e),
+            Error::Fs(_) => ErrorKind::Disk,
+        }
+    }
+}
+
+fn config(error: &ConfigError) -> ErrorKind {
+    match error {
+        ConfigError::Fs(e) if !e.is_not_found() => ErrorKind::Disk,
+        _ => ErrorKind::Input,
+    }
+}
+
+fn import(error: &ImportError) -> ErrorKind {
+    match error {
+        ImportError::Slice(e) => slice(e),
+        ImportError::Workspace(e) => workspace(e),
+        ImportError::Fs(_) => ErrorKind::Disk,
+        ImportError::Interrupted => ErrorKind::Interrupted,
+        _ => ErrorKind::Input,
+    }
+}
+
+fn train(error: &TrainError) -> ErrorKind {
+    match error {
+        TrainError::Slice(e) => slice(e),
+        TrainError::Checkpoint(crate::checkpoint::CheckpointError::Damaged { .. }) | TrainError::State { .. } => ErrorKind::Damage,
+        TrainError::Checkpoint(crate::checkpoint::CheckpointError::Fs(_)) | TrainError::Fs(_) => ErrorKind::Disk,
+        TrainError::Threads { .. } => ErrorKind::Retry,
+        TrainError::Kernels(_) => ErrorKind::Input,
+    }
+}
+
+fn delete(error: &DeleteError) -> ErrorKind {
+    match error {
+        DeleteError::Neither { .. } | DeleteError::Checkpoint(_) => ErrorKind::Damage,
+        DeleteError::Slice(e) => slice(e),
+        DeleteError::Ledger(e) => ledger(e),
+        DeleteError::Train(e) => train(e),
+        DeleteError::Workspace(e) => workspace(e),
+        DeleteError::Fs(_) => ErrorKind::Disk,
+        _ => ErrorKind::Input,
+    }
+}
+
+fn workspace(error: &WorkspaceError) -> ErrorKind {
+    match error {
+        WorkspaceError::Empty { .. } | WorkspaceError::NoRecipe { .. } => ErrorKind::NotReady,
+        WorkspaceError::Busy { .. } | WorkspaceError::NotEffective { .. } | WorkspaceError::MovedOn => ErrorKind::Retry,
+        WorkspaceError::KeyMissing { .. }
+        | WorkspaceError::KeyMalformed { .. }
+        | WorkspaceError::KeyWrong { .. }
+        | WorkspaceError::KeyExposed { .. }
+        | WorkspaceError::Frozen { .. } => ErrorKind::Damage,
+        WorkspaceError::Settings(_) => ErrorKind::Input,
+        WorkspaceError::Ledger(e) => ledger(e),
+        WorkspaceError::Slice(e) => slice(e),
+        WorkspaceError::Fs(_) => ErrorKind::Disk,
+    }
+}
+
+fn ledger(error: &LedgerError) -> ErrorKind {
+    match error {
+        LedgerError::Damaged { .. } => ErrorKind::Damage,
+        LedgerError::Raced { .. } => ErrorKind::Retry,
+        LedgerError::Fs(_) => ErrorKind::Disk,
+    }
+}
+
+fn slice(error: &SliceError) -> ErrorKind {
+    match error {
+        SliceError::Damaged { .. } => ErrorKind::Damage,
+        SliceError::Fs(_) => ErrorKind::Disk,
+    }
+}

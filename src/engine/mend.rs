@@ -1,0 +1,164 @@
+//! `sisa repair --from` and `--drop-slice`: damaged slices written again, or given up.
+
+use std::path::PathBuf;
+
+use super::{Engine, Error, Observer, Progress};
+use crate::{
+    delete::recover,
+    fs::Sync,
+    ids::{Cell, GenerationId, Part},
+    import::{Plan, restage},
+    ledger::{Event, History, Mended},
+    shard::{ShardStore, SliceError, SliceFile},
+    source,
+    train::{LineageRoot, lineages},
+    workspace::{Snapshot, WorkspaceError},
+};
+
+impl Engine {
+    /// Mends every damaged slice of every generation: from the source if one is named, by emptying it otherwise.
+    pub(super) fn mend(&self, from: &[PathBuf], observer: &dyn Observer) -> Result<(), Error> {
+        // Not opened as usual: bringing accepted requests into effect may be what the damage prevents.
+        let lock = self.workspace.lock(self.wait)?;
+        let Snapshot { mut history, .. } = self.workspace.snapshot()?;
+        self.workspace.sweep(&lock, &history)?;
+        let generations: Vec<GenerationId> = history.generations.keys().copied().collect();
+        let mut mended = 0;
+        for generation in generations {
+            let record = history.generations.get(&generation).ok_or(WorkspaceError::MovedOn)?;
+            let store = self.workspace.shard_store(generation, record)?;
+            let mut damaged = Vec::new();
+            for (cell, digest) in &record.cells {
+                if self.is_damaged(&store, &history, generation, *cell, *digest)? {
+                    damaged.push((*cell, *digest));
+                }
+            }
+            if damaged.is_empty() {
+                continue;
+            }
+            mended += damaged.len();
+            if from.is_empty() {
+                for (cell, digest) in damaged {
+                    self.drop_cell(&store, &mut history, generation, cell, digest, observer)?;
+                }
+            } else {
+                self.refill(&store, &mut history, generation, &damaged, from, observer)?;
+            }
+        }
+        if mended == 0 {
+            observer.note("no slice is damaged");
+        }
+        recover(&self.workspace, &lock, &mut history)?;
+        Ok(())
+    }
+
+    /// Whether a slice is neither what the ledger says now, nor what an unfinished request is to change.
+    fn is_damaged(
+        &self,
+        store: &ShardStore,
+        history: &History,
+        generation: GenerationId,
+        cell: Cell,
+        digest: crate::digest::Digest,
+    ) -> Result<bool, Error> {
+        match store.open(cell) {
+            Ok(slice) if slice.header().content == digest => Ok(false),
+            Ok(slice) => {
+                let changes = history.unfinished().into_iter().flat_map(|r| &r.accepted.cells);
+                let mut pending = changes.filter(|c| c.generation == generation && c.cell == cell.to_string());
+                Ok(!pending.any(|c| c.before == slice.header().content))
+            }
+            Err(SliceError::Damaged { .. }) => Ok(true),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Gives the records of a slice up.
+    fn drop_cell(
+        &self,
+        store: &ShardStore,
+        history: &mut History,
+        generation: GenerationId,
+        cell: Cell,
+        before: crate::digest::Digest,
+        observer: &dyn Observer,
+    ) -> Result<(), Error> {
+        let absurd = || SliceError::Damaged { path: store.path(cell), offset: 24, what: "the row count is absurd".into() };
+        let empty = SliceFile::build(cell, store.row(), &mut [], store.key()).ok_or_else(absurd)?;
+        let _commit = store.lock(cell.shard)?;
+        // First the word, then the deed: a crash in between leaves a damaged slice, which the next call drops.
+        let mended = Mended { generation, cell: cell.to_string(), before, after: empty.content, dropped: true };
+        self.workspace.ledger().append(history, Event::Mended(mended))?;
+        self.purge_stale(store, history, generation, cell)?;
+        store.publish(&empty, Sync::Now)?;
+        observer.note(&format!("{} was damaged; its records are given up, and the ledger says so", store.path(cell).display()));
+        Ok(())
+    }
+
+    /// Unlinks the checkpoints of a shard, of every recipe, that do not follow from its slices as the ledger has them.
+    fn purge_stale(&self, store: &ShardStore, history: &History, generation: GenerationId, cell: Cell) -> Result<(), Error> {
+        let Some(record) = history.generations.get(&generation) else { return Ok(()) };
+        if cell.part == Part::Holdout {
+            return Ok(());
+        }
+        for recipe in &record.recipes {
+            let lane = self.workspace.lane(generation, record, &recipe.recipe)?;
+            let root = LineageRoot::new(recipe.digest, record.imported.partition, store.key());
+            let contents = record.cells.iter().filter(|(c, _)| c.shard == cell.shard && c.part.number() > 0);
+            let clean = lineages(&root, cell.shard, contents.map(|(_, digest)| *digest));
+            for found in lane.checkpoints.list(cell.shard)? {
+                if clean.get(found.step.0 as usize) != Some(&found.lineage) {
+                    lane.checkpoints.discard(cell.shard, found.step, found.lineage)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes slices again from the source they came from.
+    fn refill(
+        &self,
+        store: &ShardStore,
+        history: &mut History,
+        generation: GenerationId,
+        damaged: &[(Cell, crate::digest::Digest)],
+        from: &[PathBuf],
+        observer: &dyn Observer,
+    ) -> Result<(), Error> {
+        let record = history.generations.get(&generation).ok_or(WorkspaceError::MovedOn)?;
+        let plan = Plan {
+            generation,
+            rekeys: record.imported.rekeys,
+            partition: self.workspace.partition(generation, record)?,
+            handle_key: self.workspace.handle_key()?,
+            model_key: self.workspace.model_key(generation, record)?,
+        };
+        let mut sources = source::open_all(from)?;
+        let names: Vec<String> = from.iter().map(|p| p.display().to_string()).collect();
+        let progress = |bytes, total, rows| {
+            observer.progress(Progress::Importing { bytes, total, rows });
+            !observer.stopped()
+        };
+        let cells: Vec<Cell> = damaged.iter().map(|(cell, _)| *cell).collect();
+        let gone = &history.erased;
+        let pool = super::train::rayon_pool(self.threads)?;
+        let files = pool.install(|| restage(&self.workspace, &plan, &mut sources, &names, &cells, |h| gone.contains(&h), &progress))?;
+        for (file, (cell, digest)) in files.iter().zip(damaged) {
+            if file.content != *digest {
+                return Err(Error::OtherSource {
+                    path: store.path(*cell),
+                    got: file.content.to_string(),
+                    expected: digest.to_string(),
+                });
+            }
+        }
+        for (file, (cell, digest)) in files.iter().zip(damaged) {
+            let _commit = store.lock(cell.shard)?;
+            store.publish(file, Sync::Now)?;
+            let mended = Mended { generation, cell: cell.to_string(), before: *digest, after: *digest, dropped: false };
+            self.workspace.ledger().append(history, Event::Mended(mended))?;
+            observer.note(&format!("{} was written again, to the byte", store.path(*cell).display()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,108 @@
+//! `sisa status`: what is there, what serves, what is missing.
+
+use super::{Engine, Error};
+use crate::{
+    ids::{Cell, GenerationId, Part, RecipeId, ShardId},
+    train::ShardPlan,
+    workspace::Current,
+};
+
+/// One slice and the checkpoint of its step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CellStatus {
+    /// Rows of the slice.
+    pub rows: u64,
+    /// Bytes of the step's checkpoint; `None` where it is missing.
+    pub checkpoint_bytes: Option<u64>,
+}
+
+/// One shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardStatus {
+    /// Which.
+    pub shard: ShardId,
+    /// The step that serves; 0 when the shard has no vote.
+    pub serves: u32,
+    /// Its slices, in order.
+    pub cells: Vec<CellStatus>,
+    /// Rows held out.
+    pub held_out: u64,
+}
+
+/// A workspace at one moment.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// What is in service.
+    pub serving: Current,
+    /// Its shards.
+    pub shards: Vec<ShardStatus>,
+    /// Generations and recipes that are being built beside it.
+    pub beside: Vec<(GenerationId, RecipeId)>,
+    /// Requests in effect and not repaired.
+    pub unrepaired: Vec<String>,
+    /// Handles that imports refuse.
+    pub suppressed: usize,
+    /// The ledger's last entry.
+    pub ledger_entries: u64,
+    /// Row-passes that are missing.
+    pub missing_row_passes: u64,
+    /// Row-passes of training everything.
+    pub full_row_passes: u64,
+}
+
+impl Status {
+    /// Whether every step exists.
+    pub fn complete(&self) -> bool {
+        self.shards.iter().all(|s| s.cells.iter().all(|c| c.checkpoint_bytes.is_some()))
+    }
+}
+
+impl Engine {
+    /// Looks at the workspace; changes nothing.
+    ///
+    /// # Errors
+    /// Nothing is in service, or the workspace is damaged.
+    pub fn status(&self) -> Result<Status, Error> {
+        let snapshot = self.workspace.answering_snapshot()?;
+        let (current, record) = self.workspace.serving(&snapshot)?;
+        let lane = self.workspace.lane(current.generation, record, &current.recipe)?;
+        self.workspace.check_cells(&lane.shards, record)?;
+        let mut status = Status {
+            serving: current.clone(),
+            shards: Vec::new(),
+            beside: Vec::new(),
+            unrepaired: snapshot.history.unrepaired().iter().map(|r| r.accepted.request.clone()).collect(),
+            suppressed: snapshot.history.suppressed.len(),
+            ledger_entries: snapshot.history.head.sequence,
+            missing_row_passes: 0,
+            full_row_passes: 0,
+        };
+        for shard in lane.shards.grid().shards() {
+            let plan = lane.plan(shard)?;
+            status.missing_row_passes += plan.missing_row_passes(&lane.recipe);
+            status.full_row_passes += plan.row_passes(&lane.recipe);
+            let held_out = lane.shards.header(Cell { shard, part: Part::Holdout })?.rows;
+            status.shards.push(shard_status(&plan, held_out));
+        }
+        for (generation, record) in &snapshot.history.generations {
+            let beside = record.recipes.iter().filter(|r| *generation != current.generation || r.recipe != current.recipe);
+            status.beside.extend(beside.map(|r| (*generation, r.recipe.clone())));
+        }
+        Ok(status)
+    }
+}
+
+fn shard_status(plan: &ShardPlan, held_out: u64) -> ShardStatus {
+    let deepest = plan.deepest();
+    ShardStatus {
+        shard: plan.shard,
+        serves: if plan.rows_upto(deepest) > 0 { deepest } else { 0 },
+        cells: plan
+            .rows
+            .iter()
+            .zip(&plan.present)
+            .map(|(rows, present)| CellStatus { rows: *rows, checkpoint_bytes: *present })
+            .collect(),
+        held_out,
+    }
+}

@@ -1,0 +1,364 @@
+//! `sisa train`: import if nothing is there, freeze, build what is missing, put into service.
+
+use std::path::{Path, PathBuf};
+
+use super::{Engine, Error, Evaluation, Observer, Progress, observe::TrainingWatch};
+use crate::{
+    config::{Config, Flags},
+    delete::{Repair, close},
+    digest::Digest,
+    fs::Sync,
+    ids::{GenerationId, RecipeId, ShardId},
+    import::{ImportReport, Plan, import},
+    ledger::{Event, History, Purged, RecipeFrozen, Rekeyed},
+    source,
+    train::{Lane, Pool, Recipe, Report, train},
+    workspace::{Current, KeySource, Partition, WriterLock},
+};
+
+/// What `sisa train` is asked to do.
+#[derive(Clone, Debug)]
+pub struct TrainRequest {
+    /// Sources given on the command line.
+    pub sources: Vec<PathBuf>,
+    /// The configuration file.
+    pub config: PathBuf,
+    /// Flags that override it.
+    pub flags: Flags,
+    /// Where new keys come from.
+    pub keys: KeySource,
+    /// Train only these shards.
+    pub only_shards: Option<Vec<ShardId>>,
+    /// Start a new generation from a source.
+    pub fresh: bool,
+}
+
+/// What `sisa train` did.
+#[derive(Debug)]
+pub struct TrainReport {
+    /// The import, if there was one.
+    pub import: Option<ImportReport>,
+    /// The generation trained.
+    pub generation: GenerationId,
+    /// The recipe trained.
+    pub recipe: RecipeId,
+    /// What was built.
+    pub report: Report,
+    /// Bytes of all checkpoints built.
+    pub bytes: u64,
+    /// Whether nothing is missing now.
+    pub complete: bool,
+    /// Requests that this run repaired, if any.
+    pub repaired: Option<Repair>,
+    /// Quality on the holdout, if something was built and there is a holdout.
+    pub evaluation: Option<Evaluation>,
+}
+
+impl Engine {
+    /// Imports, freezes, trains and puts into service whatever is missing of that.
+    ///
+    /// # Errors
+    /// Anything wrong with the input, the workspace or the disk. What was published stays, and the next call goes on from there.
+    pub fn train(&self, request: &TrainRequest, observer: &dyn Observer) -> Result<TrainReport, Error> {
+        let (lock, mut snapshot) = self.open_for_writing()?;
+        let mut config = self.config(request)?;
+        let mut imported = None;
+        match snapshot.history.newest() {
+            Some((_, record)) if !request.fresh => {
+                if let Some(source) = request.sources.first() {
+                    return Err(Error::HasRecords {
+                        root: self.workspace.root().to_owned(),
+                        records: record.imported.records,
+                        source_name: source.display().to_string(),
+                    });
+                }
+            }
+            _ => {
+                let config = match &mut config {
+                    Some(config) => config,
+                    None => config.insert(self.propose_config(request, observer)?),
+                };
+                imported = Some(self.import(request, config, &lock, &mut snapshot.history, observer)?);
+            }
+        }
+        self.check_generations(&snapshot.history)?;
+        let Some((generation, _)) = snapshot.history.newest() else {
+            return Err(crate::workspace::WorkspaceError::Empty { root: self.workspace.root().to_owned() }.into());
+        };
+        let recipe = self.freeze(request, config.as_ref(), &lock, &mut snapshot.history, generation, observer)?;
+        let aggregate = match (&config, &snapshot.current) {
+            (Some(config), _) => config.aggregate(),
+            (None, Some(current)) => current.aggregate,
+            (None, None) => Default::default(),
+        };
+        let target = Current { generation, recipe: recipe.clone(), aggregate };
+        match &snapshot.current {
+            // The first model serves as it grows; later ones take over when they are whole.
+            None => self.workspace.switch(&lock, &target)?,
+            Some(now) if now.generation == generation && now.recipe == recipe && now.aggregate != aggregate => {
+                observer.note(&format!("aggregate: {:?} -> {:?}", now.aggregate, aggregate).to_lowercase());
+                self.workspace.switch(&lock, &target)?;
+            }
+            Some(_) => {}
+        }
+        let record = snapshot.history.generations.get(&generation);
+        let record = record.ok_or(crate::workspace::WorkspaceError::MovedOn)?;
+        let lane = self.workspace.lane(generation, record, &recipe)?;
+        drop(lock);
+
+        let shards = self.shards(&lane, request.only_shards.as_deref())?;
+        let (report, complete, repaired) = self.build_until_whole(&lane, &shards, &target, observer)?;
+        let bytes = report.shards.iter().map(|s| s.bytes).sum();
+        if report.interrupted() {
+            return Err(Error::Interrupted);
+        }
+        let built = report.shards.iter().any(|s| s.steps > 0);
+        let has_holdout = lane.shards.grid().holdout > 0.0;
+        let evaluation = if built && complete && has_holdout { Some(self.evaluate_holdout(observer)?) } else { None };
+        Ok(TrainReport { import: imported, generation, recipe, report, bytes, complete, repaired, evaluation })
+    }
+
+    fn config(&self, request: &TrainRequest) -> Result<Option<Config>, Error> {
+        if self.workspace.files().stat(&request.config)?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Config::read(self.workspace.files(), &request.config)?))
+    }
+
+    /// Without a configuration one is proposed, written, and said so.
+    fn propose_config(&self, request: &TrainRequest, observer: &dyn Observer) -> Result<Config, Error> {
+        if request.sources.is_empty() {
+            return Err(Error::NoConfig { config: request.config.clone() });
+        }
+        let proposal = self.propose(&request.sources, &request.flags)?;
+        let _ = self.workspace.files().publish(&request.config, &[proposal.text.as_bytes()], Sync::Now)?;
+        observer.note(&format!("wrote {}: look at it, it is yours from now on", request.config.display()));
+        proposal.notes.iter().for_each(|note| observer.note(note));
+        Ok(Config::parse(&proposal.text, &request.config)?)
+    }
+
+    fn import(
+        &self,
+        request: &TrainRequest,
+        config: &mut Config,
+        lock: &WriterLock,
+        history: &mut History,
+        observer: &dyn Observer,
+    ) -> Result<ImportReport, Error> {
+        config.apply(&request.flags)?;
+        // What the recipe lacks should be said before hours of import.
+        config.recipe()?;
+        let paths = if request.sources.is_empty() { config.sources() } else { request.sources.clone() };
+        let mut sources = source::open_all(&paths)?;
+        let (Some(first), Some(first_path)) = (sources.first(), paths.first()) else {
+            return Err(Error::NoSource { config: request.config.clone() });
+        };
+        let names: Vec<String> = source_names(&paths, sources.len());
+        let first_name = first_path.display().to_string();
+        let schema = config.declaration()?.resolve(&first_name, first.columns())?;
+        let grid = config.grid()?;
+        let handle_key = self.workspace.handle_key_or_new(&request.keys, history)?;
+        let plan = Plan {
+            generation: GenerationId(history.last_generation).next(),
+            rekeys: None,
+            partition: Partition::new(grid, schema),
+            handle_key,
+            model_key: request.keys.model_key(self.workspace.files(), None)?,
+        };
+        let progress = |bytes, total, rows| {
+            observer.progress(Progress::Importing { bytes, total, rows });
+            !observer.stopped()
+        };
+        let pool = rayon_pool(self.threads)?;
+        let report = pool.install(|| import(&self.workspace, lock, history, &plan, &mut sources, &names, &progress))?;
+        if let Some(subjects) = report.subjects_below_shards {
+            observer.note(&format!(
+                "there are {} shards and only {subjects} subjects to train on, so some shards stay empty and have no vote; \
+                 fewer shards would learn better",
+                grid.shards
+            ));
+        }
+        Ok(report)
+    }
+
+    /// The recipe to train: the frozen one, or a new one where the settings changed.
+    fn freeze(
+        &self,
+        request: &TrainRequest,
+        config: Option<&Config>,
+        _lock: &WriterLock,
+        history: &mut History,
+        generation: GenerationId,
+        observer: &dyn Observer,
+    ) -> Result<RecipeId, Error> {
+        let frozen = history.generations.get(&generation).and_then(|g| g.recipes.last()).cloned();
+        let Some(config) = config else {
+            return frozen.map(|f| f.recipe).ok_or_else(|| Error::NoConfig { config: request.config.clone() });
+        };
+        // Read anew, because an import may have applied flags to it.
+        let declared = match self.config(request)? {
+            Some(file) => file.recipe()?,
+            None => config.recipe()?,
+        };
+        let mut with_flags = config.clone();
+        with_flags.apply(&request.flags)?;
+        let wanted = with_flags.recipe()?;
+        if let Some(frozen) = &frozen {
+            let file_unchanged = frozen.declared == declared.digest();
+            let keep = if request.flags.any_training() { frozen.digest == wanted.digest() } else { file_unchanged };
+            if keep {
+                return Ok(frozen.recipe.clone());
+            }
+            if let Some(record) = history.generations.get(&generation) {
+                let old = self.workspace.recipe(generation, record, &frozen.recipe)?;
+                let differences = wanted.differences(&old);
+                if differences.is_empty() {
+                    return Ok(frozen.recipe.clone());
+                }
+                observer.note(&format!(
+                    "the settings differ from the recipe in service, so a new model is built beside it and takes over when it is whole:\n  {}",
+                    differences.join("\n  ")
+                ));
+            }
+        }
+        self.publish_recipe_as(history, generation, &wanted, declared.digest())
+    }
+
+    pub(super) fn publish_recipe_as(
+        &self,
+        history: &mut History,
+        generation: GenerationId,
+        recipe: &Recipe,
+        declared: Digest,
+    ) -> Result<RecipeId, Error> {
+        self.workspace.write_recipe(generation, recipe)?;
+        let frozen = RecipeFrozen { generation, recipe: recipe.id(), digest: recipe.digest(), declared };
+        self.workspace.ledger().append(history, Event::Recipe(frozen))?;
+        self.workspace.files().reached("recipe");
+        Ok(recipe.id())
+    }
+
+    fn shards(&self, lane: &Lane, only: Option<&[ShardId]>) -> Result<Vec<ShardId>, Error> {
+        let count = lane.shards.grid().shards;
+        match only {
+            None => Ok(lane.shards.grid().shards().collect()),
+            Some(only) => match only.iter().find(|s| s.0 >= count) {
+                Some(beyond) => Err(Error::NoSuchShard { shard: beyond.0, last: count - 1 }),
+                None => Ok(only.to_vec()),
+            },
+        }
+    }
+
+    /// Builds what is missing of these shards.
+    pub(super) fn build(&self, lane: &Lane, shards: &[ShardId], observer: &dyn Observer) -> Result<Report, Error> {
+        let (mut total, mut steps) = (0, 0);
+        for shard in shards {
+            let plan = lane.plan(*shard)?;
+            total += plan.missing_row_passes(&lane.recipe);
+            steps += plan.missing().count() as u64;
+        }
+        let watch = TrainingWatch::new(observer, total, steps);
+        Ok(train(lane, shards, &Pool::new(self.threads), &watch)?)
+    }
+
+    /// Builds and settles, again as long as deletions come in between.
+    pub(super) fn build_until_whole(
+        &self,
+        lane: &Lane,
+        shards: &[ShardId],
+        target: &Current,
+        observer: &dyn Observer,
+    ) -> Result<(Report, bool, Option<Repair>), Error> {
+        let mut whole = self.build(lane, shards, observer)?;
+        loop {
+            if whole.interrupted() {
+                return Ok((whole, false, None));
+            }
+            let (complete, repaired) = self.settle(lane, target, &whole)?;
+            let all = shards.len() as u32 == lane.shards.grid().shards;
+            if complete || !all || whole.diverged().next().is_some() {
+                return Ok((whole, complete, repaired));
+            }
+            let more = self.build(lane, shards, observer)?;
+            whole.merge(more);
+        }
+    }
+
+    /// Once nothing is missing: makes it durable, puts it into service, purges what it replaces, closes repairs.
+    pub(super) fn settle(&self, lane: &Lane, target: &Current, report: &Report) -> Result<(bool, Option<Repair>), Error> {
+        for shard in lane.shards.grid().shards() {
+            if lane.plan(shard)?.missing().next().is_some() {
+                return Ok((false, None));
+            }
+        }
+        let built = report.shards.iter().any(|s| s.steps > 0);
+        if built {
+            for shard in report.shards.iter().filter(|s| s.steps > 0) {
+                lane.checkpoints.sync(shard.shard)?;
+            }
+        }
+        let snapshot = self.workspace.snapshot()?;
+        let serving = snapshot.current.as_ref().is_some_and(|c| c.generation == target.generation && c.recipe == target.recipe);
+        if serving && snapshot.history.unrepaired().is_empty() && snapshot.history.unfinished().is_empty() && !self.leftovers(&snapshot.history, target) {
+            return Ok((true, None));
+        }
+        let (lock, mut snapshot) = self.open_for_writing()?;
+        // A deletion may have come in between; then there is something to train again, and the caller's next run does it.
+        for shard in lane.shards.grid().shards() {
+            if lane.plan(shard)?.missing().next().is_some() {
+                return Ok((false, None));
+            }
+        }
+        if !serving {
+            for shard in lane.shards.grid().shards() {
+                lane.checkpoints.sync(shard)?;
+            }
+            let aggregate = target.aggregate;
+            self.workspace.switch(&lock, &Current { aggregate, ..target.clone() })?;
+        }
+        self.purge_replaced(&lock, &mut snapshot.history, target)?;
+        let repaired = close(&self.workspace, &lock, &mut snapshot.history, lane, target, report)?;
+        Ok((true, repaired))
+    }
+
+    /// Whether generations or recipes are on disk that `target` replaces.
+    fn leftovers(&self, history: &History, target: &Current) -> bool {
+        history.generations.iter().any(|(id, g)| *id != target.generation || g.recipes.iter().any(|r| r.recipe != target.recipe))
+    }
+
+    /// Takes everything that `target` replaces out of the ledger, then off the disk.
+    fn purge_replaced(&self, lock: &WriterLock, history: &mut History, target: &Current) -> Result<(), Error> {
+        if !self.leftovers(history, target) {
+            return Ok(());
+        }
+        let old: Vec<GenerationId> = history.generations.keys().copied().filter(|g| *g != target.generation).collect();
+        let record = history.generations.get(&target.generation);
+        if let Some(from) = record.and_then(|r| r.imported.rekeys).filter(|from| old.contains(from)) {
+            self.workspace.ledger().append(history, Event::Rekeyed(Rekeyed { from, to: target.generation }))?;
+        }
+        let record = history.generations.get(&target.generation);
+        let recipes = record.map(|r| r.recipes.iter().map(|r| r.recipe.clone()).filter(|r| *r != target.recipe).collect());
+        let purged = Purged { generations: old, recipes: recipes.unwrap_or_default() };
+        self.workspace.ledger().append(history, Event::Purged(purged))?;
+        self.workspace.files().reached("purging");
+        self.workspace.sweep(lock, history)?;
+        Ok(())
+    }
+}
+
+/// One name a table, for messages; a pair of IDX files is one table.
+fn source_names(paths: &[PathBuf], tables: usize) -> Vec<String> {
+    let name = |p: &Path| p.display().to_string();
+    if paths.len() == tables {
+        return paths.iter().map(|p| name(p)).collect();
+    }
+    let all = paths.iter().map(|p| name(p)).collect::<Vec<_>>().join(" + ");
+    vec![all; tables]
+}
+
+pub(super) fn rayon_pool(threads: usize) -> Result<rayon::ThreadPool, Error> {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .map_err(|e| crate::train::TrainError::Threads { threads, message: e.to_string() }.into())
+}
