@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     digest::Digest,
-    fs::{EntryKind, Files, FsError, Sync},
+    fs::{Bytes, EntryKind, Files, FsError, Sync},
     ids::{ShardId, SliceId},
 };
 
@@ -75,6 +75,18 @@ impl CheckpointStore {
         let path = self.path(shard, step, lineage);
         let bytes = self.files.read(&path)?;
         Ok(then(decode(&bytes, &path, shard, step, lineage)?))
+    }
+
+    /// The whole file as it is, unchecked; `None` when it is not there.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn bytes(&self, shard: ShardId, step: SliceId, lineage: Digest) -> Result<Option<Bytes>, FsError> {
+        match self.files.read(&self.path(shard, step, lineage)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(e) if e.is_not_found() => Ok(None),
+            Err(e) => Err(e),
+        }
     }
 
     /// Whether the file is there with a sound header and the right length, and how long it is.

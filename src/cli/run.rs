@@ -165,7 +165,8 @@ impl Session {
             record: args.record.clone(),
             ..Flags::default()
         };
-        let proposed = self.engine.propose(&args.sources, &flags)?;
+        let config = self.config(args.output.as_ref());
+        let proposed = self.engine.propose(&args.sources, &config, &flags)?;
         match &args.output {
             None => self.text(&proposed.text),
             Some(path) => {

@@ -7,7 +7,7 @@ use crate::{
     import::ImportError,
     ledger::LedgerError,
     predict::PredictError,
-    schema::{CellError, SchemaError},
+    schema::{CellError, ProposeError, SchemaError},
     shard::SliceError,
     source::{Place, SourceError},
     train::TrainError,
@@ -118,6 +118,9 @@ pub enum Error {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Nothing can be proposed.
+    #[error(transparent)]
+    Propose(#[from] ProposeError),
     /// A source can't be read.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -164,6 +167,7 @@ impl Error {
             | Error::NoSuchRequest { .. }
             | Error::Exists { .. }
             | Error::OtherSource { .. }
+            | Error::Propose(_)
             | Error::Source(_)
             | Error::Schema(_) => ErrorKind::Input,
             Error::Interrupted => ErrorKind::Interrupted,
@@ -204,7 +208,7 @@ fn train(error: &TrainError) -> ErrorKind {
         TrainError::Checkpoint(crate::checkpoint::CheckpointError::Damaged { .. }) | TrainError::State { .. } => ErrorKind::Damage,
         TrainError::Checkpoint(crate::checkpoint::CheckpointError::Fs(_)) | TrainError::Fs(_) => ErrorKind::Disk,
         TrainError::Threads { .. } => ErrorKind::Retry,
-        TrainError::Kernels(_) => ErrorKind::Input,
+        TrainError::Kernels(_) | TrainError::Settings(_) => ErrorKind::Input,
     }
 }
 

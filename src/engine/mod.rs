@@ -19,7 +19,6 @@ pub use erase::{DeleteReport, DeleteRequest, Forecast, RepairReport};
 pub use error::{Error, ErrorKind};
 pub use observe::{Observer, Progress, Quiet};
 pub use status::{CellStatus, ShardStatus, Status};
-pub use propose::Proposed;
 pub use train::{TrainReport, TrainRequest};
 
 // What a caller needs to speak to the engine.
@@ -29,6 +28,7 @@ pub use crate::{
     ids::ShardId,
     ledger::{Accepted, OutcomeKind, RequestRecord},
     predict::Scores,
+    schema::Proposal,
     workspace::KeySource,
 };
 

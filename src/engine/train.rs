@@ -130,7 +130,7 @@ impl Engine {
         if request.sources.is_empty() {
             return Err(Error::NoConfig { config: request.config.clone() });
         }
-        let proposal = self.propose(&request.sources, &request.flags)?;
+        let proposal = self.propose(&request.sources, &request.config, &request.flags)?;
         let _ = self.workspace.files().publish(&request.config, &[proposal.text.as_bytes()], Sync::Now)?;
         observer.note(&format!("wrote {}: look at it, it is yours from now on", request.config.display()));
         proposal.notes.iter().for_each(|note| observer.note(note));

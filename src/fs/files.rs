@@ -317,6 +317,19 @@ impl Files {
         Ok(())
     }
 
+    /// How a file is named from a folder: relative where it lies below, as given if it is absolute or can't be said.
+    pub fn name_from(&self, file: &Path, folder: &Path) -> PathBuf {
+        if file.is_absolute() {
+            return file.to_owned();
+        }
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let (Ok(whole), Ok(base)) = (std::path::absolute(file), std::path::absolute(folder)) else { return file.to_owned() };
+        match whole.strip_prefix(&base) {
+            Ok(relative) => relative.to_owned(),
+            Err(_) => whole,
+        }
+    }
+
     /// Whether a file's name is one of our temporaries.
     pub fn is_temporary(name: &str) -> bool {
         name.strip_prefix(TEMPORARY).is_some_and(|rest| {

@@ -3,6 +3,7 @@
 mod declare;
 mod encode;
 mod error;
+mod propose;
 mod row;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use declare::{ColumnDeclaration, Declaration, LabelDeclaration};
 pub use encode::{Encoder, Ids};
 pub use error::{CellError, SchemaError};
+pub use propose::{Proposal, ProposeError, Wishes, propose};
 pub use row::{RowLayout, RowRef};
 
 use crate::learn::{Layout, Task};

@@ -22,6 +22,9 @@ pub enum TrainError {
     /// The disk refused.
     #[error(transparent)]
     Fs(#[from] FsError),
+    /// The recipe's settings can't be used.
+    #[error(transparent)]
+    Settings(#[from] crate::learn::SettingsError),
     /// The thread pool could not be made.
     #[error("can't start {threads} worker threads: {message}")]
     Threads {

@@ -38,6 +38,14 @@ pub struct ShardPlan {
 }
 
 impl Lane {
+    /// The recipe's learner, made once more.
+    ///
+    /// # Errors
+    /// Never for a lane that was made from a checked recipe.
+    pub fn learner_again(&self) -> Result<Box<dyn Learner>, TrainError> {
+        Ok(self.recipe.learner.check()?)
+    }
+
     /// The rows and content digests of slices 1..=upto, from their headers.
     ///
     /// # Errors

@@ -1,0 +1,192 @@
+//! The quick check: digests, lineage, the ledger's chain, strangers, suppressed handles.
+
+use super::Verdict;
+use crate::{
+    checkpoint::CheckpointError,
+    fs::EntryKind,
+    ids::{Cell, GenerationId, Handle, Part, ShardId},
+    ledger::{GenerationRecord, History, LedgerError},
+    shard::SliceError,
+    train::{Lane, lineages},
+    workspace::{Snapshot, Workspace, WorkspaceError},
+};
+
+/// Checks every byte of every file of the workspace against the ledger. `None` for the history when the ledger is damaged.
+///
+/// # Errors
+/// The disk refuses.
+pub fn quick(workspace: &Workspace) -> Result<(Verdict, Option<Snapshot>), WorkspaceError> {
+    let mut verdict = Verdict::default();
+    let snapshot = match workspace.snapshot() {
+        Ok(snapshot) => snapshot,
+        Err(WorkspaceError::Ledger(LedgerError::Damaged { path, offset, what })) => {
+            verdict.find(path, Some(offset), what);
+            return Ok((verdict, None));
+        }
+        Err(WorkspaceError::Frozen { path, offset, what }) => {
+            verdict.find(path, Some(offset), what);
+            return Ok((verdict, None));
+        }
+        Err(e) => return Err(e),
+    };
+    let history = &snapshot.history;
+    for path in workspace.ledger().strangers()? {
+        verdict.find(path, None, "nothing accounts for this file");
+    }
+    for request in history.unfinished() {
+        let what = format!("request `{}` was accepted and is not in effect", request.accepted.request);
+        verdict.find(workspace.ledger().dir(), None, what);
+    }
+    for request in history.unrepaired() {
+        verdict.notes.push(format!("request `{}` is in effect and not repaired yet", request.accepted.request));
+    }
+    match workspace.handle_key() {
+        Ok(key) => {
+            let wrong = history.generations.values().find(|g| g.imported.handle_key != key.fingerprint());
+            if wrong.is_some() {
+                verdict.find(workspace.shards_dir().join("handle.key"), Some(0), "this is not the key that the records were made with");
+            }
+        }
+        Err(e) if history.head.sequence > 0 => note_error(&mut verdict, &workspace.shards_dir().join("handle.key"), e)?,
+        Err(_) => {}
+    }
+    for (id, record) in &history.generations {
+        generation(workspace, history, *id, record, &mut verdict)?;
+    }
+    if let Some(current) = &snapshot.current {
+        let known = history.generations.get(&current.generation);
+        if known.is_none_or(|g| !g.recipes.iter().any(|r| r.recipe == current.recipe)) {
+            verdict.find(workspace.shards_dir().join("CURRENT"), Some(0), "it names a generation or recipe that the ledger does not know");
+        }
+        let bytes = workspace.files().read(&workspace.shards_dir().join("CURRENT"))?;
+        if *bytes != *current.encode() {
+            verdict.find(workspace.shards_dir().join("CURRENT"), Some(0), "its bytes are not as they were written");
+        }
+    }
+    strangers(workspace, history, &mut verdict)?;
+    Ok((verdict, Some(snapshot)))
+}
+
+/// An error about a file becomes a finding; trouble with the disk stays an error.
+fn note_error(verdict: &mut Verdict, path: &std::path::Path, error: WorkspaceError) -> Result<(), WorkspaceError> {
+    match error {
+        WorkspaceError::Frozen { path, offset, what } => verdict.find(path, Some(offset), what),
+        WorkspaceError::Slice(SliceError::Damaged { path, offset, what }) => verdict.find(path, Some(offset), what),
+        e @ (WorkspaceError::KeyMissing { .. }
+        | WorkspaceError::KeyMalformed { .. }
+        | WorkspaceError::KeyExposed { .. }
+        | WorkspaceError::KeyWrong { .. }
+        | WorkspaceError::Settings(_)) => verdict.find(path, Some(0), e.to_string()),
+        e => return Err(e),
+    }
+    Ok(())
+}
+
+fn generation(
+    workspace: &Workspace,
+    history: &History,
+    id: GenerationId,
+    record: &GenerationRecord,
+    verdict: &mut Verdict,
+) -> Result<(), WorkspaceError> {
+    let store = match workspace.shard_store(id, record) {
+        Ok(store) => store,
+        Err(e) => return note_error(verdict, &workspace.generation_dir(id), e),
+    };
+    verdict.checked(0);
+    let gone = |handle: &Handle| history.suppressed.contains(handle) || history.erased.contains(handle);
+    let mut rows_of: std::collections::BTreeMap<ShardId, Vec<u64>> = std::collections::BTreeMap::new();
+    for (cell, digest) in &record.cells {
+        let path = store.path(*cell);
+        let slice = match store.open(*cell) {
+            Ok(slice) => slice,
+            Err(SliceError::Damaged { path, offset, what }) => {
+                verdict.find(path, Some(offset), what);
+                continue;
+            }
+            Err(e) => return Err(e.into()),
+        };
+        verdict.checked(slice.bytes().len());
+        if slice.header().content != *digest {
+            verdict.find(&path, Some(48), format!("its content digest is {}, the ledger says {digest}", slice.header().content));
+        }
+        let found = slice.records().iter().zip(slice.subjects()).filter(|(r, s)| gone(r) || gone(s)).count();
+        if found > 0 {
+            verdict.find(&path, None, format!("it holds {found} records of erased or suppressed ids"));
+        }
+        if cell.part != Part::Holdout {
+            rows_of.entry(cell.shard).or_default().push(slice.header().rows);
+        }
+    }
+    for path in store.strangers()? {
+        verdict.find(path, None, "nothing accounts for this file");
+    }
+    for recipe in &record.recipes {
+        match workspace.lane(id, record, &recipe.recipe) {
+            Ok(lane) => checkpoints(&lane, record, verdict)?,
+            Err(e) => note_error(verdict, &workspace.recipe_dir(id, &recipe.recipe).join("recipe.json"), e)?,
+        }
+    }
+    Ok(())
+}
+
+/// Every checkpoint must be sound, and follow from the slices that the ledger has.
+fn checkpoints(lane: &Lane, record: &GenerationRecord, verdict: &mut Verdict) -> Result<(), WorkspaceError> {
+    let grid = lane.shards.grid();
+    for path in lane.checkpoints.strangers(grid.shards, grid.slices)? {
+        verdict.find(path, None, "nothing accounts for this file");
+    }
+    let mut missing = 0;
+    for shard in grid.shards() {
+        let contents = grid.slices().filter_map(|s| record.cells.get(&Cell { shard, part: Part::Slice(s) }).copied());
+        let keys = lineages(&lane.root, shard, contents);
+        let found = lane.checkpoints.list(shard)?;
+        for checkpoint in &found {
+            let path = lane.checkpoints.path(shard, checkpoint.step, checkpoint.lineage);
+            if keys.get(checkpoint.step.0 as usize) != Some(&checkpoint.lineage) {
+                verdict.find(&path, None, "a stale checkpoint: it does not follow from the slices that the ledger has");
+            }
+            let decode = |payload: &[u8]| (payload.len(), lane.learner.decode(lane.shards.layout(), payload).err());
+            match lane.checkpoints.read(shard, checkpoint.step, checkpoint.lineage, decode) {
+                Ok((bytes, None)) => verdict.checked(bytes),
+                Ok((_, Some(e))) => verdict.find(path, Some(96), e.to_string()),
+                Err(CheckpointError::Damaged { path, offset, what }) => verdict.find(path, Some(offset), what),
+                Err(CheckpointError::Fs(e)) => return Err(e.into()),
+            }
+        }
+        let has = |step: u32| found.iter().any(|f| f.step.0 == step && keys.get(step as usize) == Some(&f.lineage));
+        missing += (1..=grid.slices).filter(|step| !has(*step)).count();
+    }
+    if missing > 0 {
+        verdict.notes.push(format!("{missing} checkpoints are not trained yet (`sisa train` or `sisa repair` build them)"));
+    }
+    Ok(())
+}
+
+/// Names at the top of the folders that nothing accounts for.
+fn strangers(workspace: &Workspace, history: &History, verdict: &mut Verdict) -> Result<(), WorkspaceError> {
+    let files = workspace.files();
+    let known = |name: &str| history.generations.keys().any(|g| g.to_string() == name);
+    for (dir, fine) in [
+        (workspace.shards_dir(), &["README.md", "handle.key", "CURRENT", "ledger"][..]),
+        (workspace.checkpoints_dir(), &["README.md"][..]),
+        (workspace.scratch_dir(), &[][..]),
+    ] {
+        for (name, kind) in files.list(&dir)? {
+            let path = dir.join(&name);
+            if fine.contains(&name.as_str()) || (kind == EntryKind::Dir && known(&name)) {
+                continue;
+            }
+            verdict.find(path, None, "nothing accounts for this file");
+        }
+    }
+    for (id, record) in &history.generations {
+        let dir = workspace.checkpoints_dir().join(id.to_string());
+        for (name, _) in files.list(&dir)? {
+            if !record.recipes.iter().any(|r| r.recipe.0 == name) {
+                verdict.find(dir.join(name), None, "nothing accounts for this file");
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! The full check: train from the slices in a scratch folder and compare every byte.
+
+use super::Verdict;
+use crate::{
+    checkpoint::CheckpointStore,
+    ids::{ShardId, SliceId},
+    train::{Lane, Pool, TrainError, Watch, train},
+    workspace::Workspace,
+};
+
+/// Trains `shards` of a lane again from nothing, in a folder of its own, and compares every checkpoint byte by byte.
+///
+/// # Errors
+/// A slice is damaged, the person asked to stop, or the disk refuses (also because a deletion took the scratch folder away).
+pub fn retrain(
+    workspace: &Workspace,
+    lane: &Lane,
+    shards: &[ShardId],
+    pool: &Pool,
+    watch: &dyn Watch,
+    verdict: &mut Verdict,
+) -> Result<bool, TrainError> {
+    let files = workspace.files();
+    let top = workspace.scratch_dir();
+    files.make_dirs(&top)?;
+    let dir = top.join(format!("verify-{}", std::process::id()));
+    files.make_dirs(&dir)?;
+    // Locked as long as it is ours; without its owner it is swept.
+    let _owner = files.lock(&dir, true)?;
+    let scratch = Lane {
+        shards: lane.shards.clone(),
+        checkpoints: CheckpointStore::new(files.clone(), dir.clone()),
+        recipe: lane.recipe.clone(),
+        learner: lane.learner_again()?,
+        root: lane.root,
+    };
+    let outcome = (|| {
+        let report = train(&scratch, shards, pool, watch)?;
+        if report.interrupted() {
+            return Ok(false);
+        }
+        for shard in shards {
+            compare(lane, &scratch, *shard, verdict)?;
+        }
+        Ok(true)
+    })();
+    // What was trained here saw every record; it must not outlive the comparison.
+    files.remove_tree(&dir)?;
+    files.remove_dir(&top)?;
+    outcome
+}
+
+/// Compares all steps of a shard, present or not, on either side.
+fn compare(lane: &Lane, scratch: &Lane, shard: ShardId, verdict: &mut Verdict) -> Result<(), TrainError> {
+    let plan = lane.plan(shard)?;
+    for step in 1..=plan.rows.len() as u32 {
+        let Some(lineage) = plan.lineage(step) else { continue };
+        let ours = lane.checkpoints.path(shard, SliceId(step), lineage);
+        let anew = scratch.checkpoints.bytes(shard, SliceId(step), lineage)?;
+        let kept = lane.checkpoints.bytes(shard, SliceId(step), lineage)?;
+        match (anew, kept) {
+            (Some(anew), Some(kept)) => {
+                verdict.retrained += 1;
+                if let Some(at) = first_difference(&anew, &kept) {
+                    verdict.find(ours, Some(at), "training again gives another byte here");
+                }
+            }
+            (Some(_), None) => verdict.notes.push(format!("step {step} of shard {shard} is not trained yet")),
+            (None, Some(_)) => verdict.find(ours, None, "training again does not get this far (it diverges), and yet the file is there"),
+            (None, None) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Where two files differ first: a byte, or the end of the shorter.
+fn first_difference(a: &[u8], b: &[u8]) -> Option<u64> {
+    let differs = a.iter().zip(b).position(|(a, b)| a != b);
+    differs.or((a.len() != b.len()).then_some(a.len().min(b.len()))).map(|at| at as u64)
+}

@@ -1,0 +1,164 @@
+//! The judge: the bytes that every slice file and checkpoint file must have, computed from raw rows and keys.
+//!
+//! A second, plain and slow implementation of docs/TRAINING.md. It shares with the engine only BLAKE3 and the scalar
+//! functions `sisa::num::poly::{exp, tanh, log1p}`; whatever else the page says is written here again, in loops.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a judge that can't judge must stop the test")]
+
+mod net;
+mod order;
+mod rows;
+mod slices;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use serde_json::Value;
+
+pub(crate) use rows::Row;
+
+/// What the files are a function of, beside the rows.
+pub(crate) struct Setup {
+    /// Turns ids into handles and assigns the holdout.
+    pub(crate) handle_key: [u8; 32],
+    /// Partition, order, initial states and slice digests.
+    pub(crate) model_key: [u8; 32],
+    /// The bytes of `partition.json`.
+    pub(crate) partition_json: Vec<u8>,
+    /// The bytes of `recipe.json`.
+    pub(crate) recipe_json: Vec<u8>,
+}
+
+/// Path (`shards/0007/03.slice`, `shards/0007/holdout.slice`, `checkpoints/0007/03-<lineage>.ckpt`) to content.
+pub(crate) type Store = BTreeMap<String, Vec<u8>>;
+
+/// A handle of a record or a subject.
+type Handle = [u8; 16];
+
+// Other tests may need only one of the two.
+const _: fn(&Setup, &[Row]) -> Store = expected;
+const _: fn(&Store, &Path, &Path) -> Option<String> = first_difference;
+
+/// Every slice and checkpoint that importing `rows` and training from scratch must leave.
+pub(crate) fn expected(setup: &Setup, rows: &[Row]) -> Store {
+    let partition: Value = serde_json::from_slice(&setup.partition_json).unwrap();
+    let recipe: Value = serde_json::from_slice(&setup.recipe_json).unwrap();
+    let (shards, steps) = (int(&partition["shards"]), int(&partition["slices"]));
+    let schema = rows::Schema::new(&partition["schema"]);
+    let cells = slices::place(setup, &partition, rows::encode(setup, &schema, rows));
+    let fingerprint = derive("sisa 1 model key fingerprint", &[&setup.model_key]);
+    let digests = [hash(&setup.recipe_json), hash(&setup.partition_json), fingerprint];
+    let mut store = Store::new();
+    for shard in 0..shards {
+        let files: Vec<Vec<u8>> = (0..=steps).map(|part| slices::file(setup, &schema, shard, part, &cells[&(shard, part)])).collect();
+        let [recipe_digest, partition_digest, key] = &digests;
+        let mut lineage = derive("sisa 1 lineage root", &[recipe_digest, partition_digest, key, &shard.to_le_bytes()]);
+        let seed = derive("sisa 1 initial state", &[&setup.model_key, &shard.to_le_bytes()]);
+        let mut net = net::Net::new(&recipe["learner"], &schema, seed);
+        let mut prefix: Vec<&[rows::Record]> = Vec::new();
+        let mut alive = true;
+        for step in 1..=steps {
+            let new = &cells[&(shard, step)];
+            prefix.push(new);
+            lineage = derive("sisa 1 lineage step", &[&lineage, &step.to_le_bytes(), slices::content(&files[step as usize])]);
+            if alive && !new.is_empty() {
+                let visits = order::visits(setup, &recipe["schedule"], shard, steps, &prefix);
+                alive = net.step(step, steps, &prefix, &visits);
+            }
+            // A step that diverged leaves nothing, and neither do those after it.
+            if alive {
+                let name = format!("checkpoints/{shard:04}/{step:02}-{}.ckpt", hex(&lineage));
+                store.insert(name, checkpoint(shard, step, &lineage, &net.encode()));
+            }
+        }
+        for (part, file) in files.into_iter().enumerate() {
+            let name = if part == 0 { "holdout".to_owned() } else { format!("{part:02}") };
+            store.insert(format!("shards/{shard:04}/{name}.slice"), file);
+        }
+    }
+    store
+}
+
+/// The first file, slices before checkpoints, that is missing, not expected, or different, with the first different byte.
+/// `shards` is the generation's folder, `checkpoints` the recipe's; every file in a folder under them counts.
+pub(crate) fn first_difference(expected: &Store, shards: &Path, checkpoints: &Path) -> Option<String> {
+    [("shards", shards), ("checkpoints", checkpoints)].into_iter().find_map(|(top, dir)| {
+        let actual = files_under(top, dir);
+        let wanted = expected.iter().filter(|(name, _)| name.split('/').next() == Some(top));
+        let wanted: Store = wanted.map(|(name, bytes)| (name.clone(), bytes.clone())).collect();
+        let names: BTreeSet<&String> = wanted.keys().chain(actual.keys()).collect();
+        names.into_iter().find_map(|name| match (wanted.get(name), actual.get(name)) {
+            (Some(_), None) => Some(format!("{name} is missing")),
+            (None, _) => Some(format!("{name} is there and should not be")),
+            (Some(a), Some(b)) if a == b => None,
+            (Some(a), Some(b)) => {
+                let at = a.iter().zip(b).position(|(a, b)| a != b).unwrap_or(a.len().min(b.len()));
+                let (expected, got) = (a.get(at), b.get(at));
+                let lengths = format!("of {} and {} bytes", a.len(), b.len());
+                Some(format!("{name} ({lengths}) differs at byte {at}: expected {expected:02x?}, got {got:02x?}"))
+            }
+        })
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the judge does not look through the engine's own disk module")]
+fn files_under(top: &str, dir: &Path) -> Store {
+    let mut found = Store::new();
+    for folder in std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap()) {
+        if folder.file_type().unwrap().is_dir() {
+            for file in std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap()) {
+                let name = format!("{top}/{}/{}", folder.file_name().to_str().unwrap(), file.file_name().to_str().unwrap());
+                found.insert(name, std::fs::read(file.path()).unwrap());
+            }
+        }
+    }
+    found
+}
+
+/// Table at the top of the engine's checkpoint format.
+fn checkpoint(shard: u32, step: u32, lineage: &[u8; 32], payload: &[u8]) -> Vec<u8> {
+    let mut file = b"\x89SISACP\n".to_vec();
+    for field in [1, shard, step, 0] {
+        file.extend(field.to_le_bytes());
+    }
+    file.extend((payload.len() as u64).to_le_bytes());
+    file.extend(lineage);
+    let digest = hash(&[&file, payload].concat());
+    file.extend(digest);
+    file.extend(payload);
+    file
+}
+
+fn int(value: &Value) -> u32 {
+    u32::try_from(value.as_u64().unwrap()).unwrap()
+}
+
+fn float(value: &Value) -> f32 {
+    value.as_f64().unwrap() as f32
+}
+
+fn hash(bytes: &[u8]) -> [u8; 32] {
+    *blake3::hash(bytes).as_bytes()
+}
+
+fn derive(context: &str, material: &[&[u8]]) -> [u8; 32] {
+    blake3::derive_key(context, &material.concat())
+}
+
+fn keyed(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+    *blake3::keyed_hash(key, &parts.concat()).as_bytes()
+}
+
+/// The first eight bytes of a hash as a number.
+fn draw(hash: [u8; 32]) -> u64 {
+    u64::from_le_bytes(hash[..8].try_into().unwrap())
+}
+
+fn handle(hash: [u8; 32]) -> Handle {
+    hash[..16].try_into().unwrap()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,69 @@
+//! Records to cells, and the file of a cell.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{
+    Setup, derive, draw, int, keyed,
+    rows::{Record, Schema},
+};
+
+/// The records of every cell (shard from 0; slice from 1, 0 is the held-out part), ascending by record handle.
+pub(super) fn place(setup: &Setup, partition: &Value, records: Vec<Record>) -> BTreeMap<(u32, u32), Vec<Record>> {
+    let (shards, slices) = (int(&partition["shards"]), int(&partition["slices"]));
+    let held_out_below = (partition["holdout"].as_f64().unwrap() * 18_446_744_073_709_551_616.0).floor() as u64;
+    let shard_key = derive("sisa 1 shard", &[&setup.model_key]);
+    let slice_key = derive("sisa 1 slice", &[&setup.model_key]);
+    let holdout_key = derive("sisa 1 holdout", &[&setup.handle_key]);
+    let mut cells: BTreeMap<(u32, u32), Vec<Record>> = BTreeMap::new();
+    for shard in 0..shards {
+        for part in 0..=slices {
+            cells.insert((shard, part), Vec::new());
+        }
+    }
+    for record in records {
+        let of = |key: &[u8; 32]| draw(keyed(key, &[&record.subject]));
+        let shard = (of(&shard_key) % u64::from(shards)) as u32;
+        let slice = 1 + (of(&slice_key) % u64::from(slices)) as u32;
+        let part = if of(&holdout_key) < held_out_below { 0 } else { slice };
+        cells.get_mut(&(shard, part)).unwrap().push(record);
+    }
+    for rows in cells.values_mut() {
+        rows.sort_by_key(|row| row.record);
+        assert!(rows.windows(2).all(|pair| pair[0].record < pair[1].record), "two rows have one record id");
+    }
+    cells
+}
+
+/// The file of a cell: the table at the top of the engine's slice format.
+pub(super) fn file(setup: &Setup, schema: &Schema, shard: u32, part: u32, rows: &[Record]) -> Vec<u8> {
+    let mut file = b"\x89SISASL\n".to_vec();
+    for field in [1, shard, part, u32::from(schema.label.is_err())] {
+        file.extend(field.to_le_bytes());
+    }
+    file.extend((rows.len() as u64).to_le_bytes());
+    for field in [schema.numbers.len(), schema.categories.len(), schema.bytes.len(), 0] {
+        file.extend((field as u32).to_le_bytes());
+    }
+    file.resize(128, 0);
+    let mut section = |bytes: &dyn Fn(&Record) -> Vec<u8>| {
+        rows.iter().for_each(|row| file.extend(bytes(row)));
+        file.resize(file.len().next_multiple_of(64), 0);
+    };
+    section(&|row| row.record.to_vec());
+    section(&|row| row.subject.to_vec());
+    section(&|row| row.label.to_le_bytes().to_vec());
+    section(&|row| row.numbers.iter().flat_map(|x| x.to_bits().to_le_bytes()).collect());
+    section(&|row| row.categories.iter().flat_map(|x| x.to_le_bytes()).collect());
+    section(&|row| row.bytes.clone());
+    let key = derive("sisa 1 slice content", &[&setup.model_key]);
+    let digest = keyed(&key, &[&file[..48], &file[80..]]);
+    file[48..80].copy_from_slice(&digest);
+    file
+}
+
+/// The content digest that a file states.
+pub(super) fn content(file: &[u8]) -> &[u8] {
+    &file[48..80]
+}
