@@ -10,7 +10,7 @@ use std::{
 use super::{Proposal, ProposeError, Wishes, propose};
 use crate::{
     config::Config,
-    schema::{Encoder, Ids, Kind, Label, Schema},
+    schema::{Encoder, Ids, Kind, Schema},
     source::{Batch, Source, open, open_all},
 };
 
