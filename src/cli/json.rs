@@ -1,7 +1,7 @@
 //! `--json`: the records of docs/JSON.md. Types of their own, so that the engine's may change.
 
 use serde_json::{Value, json};
-use sisa::engine::{Accepted, DeleteReport, Evaluation, Forecast, Quality, RepairReport, RequestRecord, Status, TrainReport};
+use sisa::engine::{Accepted, DeleteReport, Evaluation, Forecast, Quality, RepairReport, RequestRecord, Status, TrainReport, Verdict};
 
 pub(crate) fn trained(report: &TrainReport) -> Value {
     json!({
@@ -144,5 +144,17 @@ pub(crate) fn request(record: &RequestRecord) -> Value {
         "predicted_row_passes": record.accepted.predicted.row_passes,
         "row_passes": record.repaired.as_ref().map(|r| r.1.actual.row_passes),
         "full_row_passes": record.accepted.predicted.full_row_passes,
+    })
+}
+
+pub(crate) fn verdict(verdict: &Verdict) -> Value {
+    json!({
+        "type": "verified",
+        "same": verdict.findings.is_empty(),
+        "files": verdict.files,
+        "bytes": verdict.bytes,
+        "retrained": verdict.retrained,
+        "findings": verdict.findings.iter().map(|f| json!({ "file": f.path, "offset": f.offset, "what": f.what })).collect::<Vec<_>>(),
+        "notes": verdict.notes,
     })
 }

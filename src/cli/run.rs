@@ -9,10 +9,10 @@ use std::{
 
 use anyhow::Context;
 use clap::CommandFactory;
-use sisa::engine::{DeleteRequest, Engine, Error, ErrorKind, Flags, KeySource, RealDisk, Scores, ShardId, TrainRequest};
+use sisa::engine::{DeleteRequest, Engine, Error, ErrorKind, Flags, KeySource, RealDisk, Scores, ShardId, TrainRequest, VerifyRequest};
 
 use super::{
-    args::{Args, Command, DeleteArgs, IdArgs, KeyArgs, PredictArgs, SchemaArgs, TrainArgs},
+    args::{Args, Command, DeleteArgs, IdArgs, KeyArgs, PredictArgs, ReceiptArgs, SchemaArgs, TrainArgs, VerifyArgs},
     exit::Exit,
     ids, json,
     progress::Terminal,
@@ -59,7 +59,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
             }
             session.text(&show::log(&requests))
         }
-        Command::Receipt(_) | Command::Keygen(_) | Command::Verify(_) => anyhow::bail!("not yet"),
+        Command::Receipt(receipt) => session.receipt(receipt),
+        Command::Keygen(keygen) => {
+            let public = session.engine.keygen(&keygen.file)?;
+            session.result(
+                || format!("wrote {} (keep it secret) and {}\n", keygen.file.display(), public.display()),
+                || serde_json::json!({ "type": "keys", "secret": keygen.file, "public": public }),
+            )
+        }
+        Command::Verify(verify) => session.verify(verify),
         Command::Completions(completions) => {
             clap_complete::generate(completions.shell, &mut Args::command(), "sisa", &mut std::io::stdout());
             Ok(Exit::Done)
@@ -289,6 +297,37 @@ impl Session {
         } else {
             Exit::Done
         })
+    }
+
+    fn receipt(&self, args: &ReceiptArgs) -> anyhow::Result<Exit> {
+        if let (Some(file), Some(public)) = (&args.check, &args.public) {
+            let receipt = self.engine.check_signed_receipt(file, public)?;
+            return self.result(
+                || format!("the signature holds: request {} was repaired {}\n", receipt.request, receipt.repaired_at.as_deref().unwrap_or("-")),
+                || serde_json::json!({ "type": "signature", "holds": true, "receipt": receipt }),
+            );
+        }
+        let request = args.request.as_deref();
+        match &args.sign {
+            Some(key) => {
+                let envelope = self.engine.sign_receipt(request, key)?;
+                self.text(&format!("{}\n", serde_json::to_string(&envelope)?))
+            }
+            None => {
+                let receipt = self.engine.receipt(request)?;
+                self.result(
+                    || String::from_utf8_lossy(&receipt.encode()).into_owned(),
+                    || serde_json::json!({ "type": "receipt", "receipt": receipt }),
+                )
+            }
+        }
+    }
+
+    fn verify(&self, args: &VerifyArgs) -> anyhow::Result<Exit> {
+        let request = VerifyRequest { retrain: args.retrain, sample: args.sample, receipts: args.receipt.clone() };
+        let verdict = self.engine.verify(&request, &self.terminal)?;
+        self.result(|| show::verdict(&verdict, args.retrain), || json::verdict(&verdict))?;
+        Ok(if verdict.findings.is_empty() { Exit::Done } else { Exit::Differs })
     }
 
     fn rekey(&self, args: &KeyArgs) -> anyhow::Result<Exit> {

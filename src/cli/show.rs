@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use sisa::engine::{Accepted, Evaluation, Forecast, OutcomeKind, Quality, RepairReport, RequestRecord, Status, TrainReport};
+use sisa::engine::{Accepted, Evaluation, Forecast, OutcomeKind, Quality, RepairReport, RequestRecord, Status, TrainReport, Verdict};
 
 fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
@@ -282,6 +282,33 @@ pub(crate) fn log(requests: &[RequestRecord]) -> String {
             }
             None => out.push_str("  not repaired yet\n"),
         }
+    }
+    out
+}
+
+pub(crate) fn verdict(verdict: &Verdict, retrain: bool) -> String {
+    let mut out = String::new();
+    for finding in &verdict.findings {
+        let at = finding.offset.map_or(String::new(), |o| format!(" at byte {o}"));
+        let _ = writeln!(out, "{}{at}: {}", finding.path.display(), finding.what);
+    }
+    for note in &verdict.notes {
+        let _ = writeln!(out, "note: {note}");
+    }
+    let _ = writeln!(out, "checked {} files, {}", count(verdict.files), bytes(verdict.bytes));
+    if verdict.retrained > 0 {
+        let _ = writeln!(out, "trained {} steps again in a scratch folder and compared every byte", count(verdict.retrained));
+    }
+    if verdict.findings.is_empty() {
+        out.push_str(if verdict.retrained > 0 {
+            "every file is bit-identical to training on what remains\n"
+        } else if retrain {
+            "nothing was trained again\n"
+        } else {
+            "everything is as the ledger says; `--retrain` trains again and compares\n"
+        });
+    } else {
+        let _ = writeln!(out, "{} findings", verdict.findings.len());
     }
     out
 }

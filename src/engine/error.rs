@@ -142,6 +142,9 @@ pub enum Error {
     /// The workspace can't be used.
     #[error(transparent)]
     Workspace(#[from] WorkspaceError),
+    /// A signed receipt or its key can't be used.
+    #[error(transparent)]
+    Seal(#[from] crate::receipt::SealError),
     /// A slice can't be used.
     #[error(transparent)]
     Slice(#[from] SliceError),
@@ -168,6 +171,7 @@ impl Error {
             | Error::Exists { .. }
             | Error::OtherSource { .. }
             | Error::Propose(_)
+            | Error::Seal(_)
             | Error::Source(_)
             | Error::Schema(_) => ErrorKind::Input,
             Error::Interrupted => ErrorKind::Interrupted,

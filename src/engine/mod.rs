@@ -1,6 +1,7 @@
 //! The facade: one method a command. Prints nothing and asks nothing.
 
 mod answer;
+mod audit;
 mod erase;
 mod error;
 mod mend;
@@ -14,6 +15,7 @@ use std::{
     sync::Arc,
 };
 
+pub use audit::VerifyRequest;
 pub use answer::{Evaluation, Quality, Shares};
 pub use erase::{DeleteReport, DeleteRequest, Forecast, RepairReport};
 pub use error::{Error, ErrorKind};
@@ -28,7 +30,9 @@ pub use crate::{
     ids::ShardId,
     ledger::{Accepted, OutcomeKind, RequestRecord},
     predict::Scores,
+    receipt::{Envelope, Receipt},
     schema::Proposal,
+    verify::{Finding, Verdict},
     workspace::KeySource,
 };
 

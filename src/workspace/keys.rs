@@ -54,7 +54,10 @@ impl KeySource {
 }
 
 /// Reads a key file; refuses one that others can read.
-pub(super) fn read(files: &Files, path: &Path) -> Result<[u8; 32], WorkspaceError> {
+///
+/// # Errors
+/// The file is missing, malformed or exposed.
+pub fn read(files: &Files, path: &Path) -> Result<[u8; 32], WorkspaceError> {
     let Some(stat) = files.stat(path)? else { return Err(WorkspaceError::KeyMissing { path: path.to_owned() }) };
     if stat.mode & 0o077 != 0 {
         return Err(WorkspaceError::KeyExposed { path: path.to_owned(), mode: stat.mode });

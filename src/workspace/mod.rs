@@ -10,6 +10,6 @@ mod snapshot;
 pub use current::Current;
 pub use error::WorkspaceError;
 pub use folder::{Workspace, WriterLock};
-pub use keys::KeySource;
+pub use keys::{KeySource, read as read_key};
 pub use partition::Partition;
 pub use snapshot::Snapshot;

@@ -1,0 +1,175 @@
+//! `sisa verify`, `sisa receipt`, `sisa keygen`.
+
+use std::path::{Path, PathBuf};
+
+use super::{Engine, Error, Observer, observe::TrainingWatch};
+use crate::{
+    digest::Digest,
+    fs::random_key,
+    ids::ShardId,
+    receipt::{Envelope, PublicKey, Receipt, SealError, SigningKey, public_key_file, secret_key_file},
+    train::Pool,
+    verify::{Finding, Verdict, quick, retrain},
+    workspace::read_key,
+};
+
+/// What `sisa verify` is asked to do.
+#[derive(Clone, Debug, Default)]
+pub struct VerifyRequest {
+    /// Train everything again and compare.
+    pub retrain: bool,
+    /// Train only this many shards again.
+    pub sample: Option<u32>,
+    /// Receipts that the ledger must agree with.
+    pub receipts: Vec<PathBuf>,
+}
+
+impl Engine {
+    /// Looks at everything again; changes nothing but a scratch folder of its own.
+    ///
+    /// # Errors
+    /// The disk refuses, the workspace moved on, or the person asked to stop. What is wrong is in the verdict.
+    pub fn verify(&self, request: &VerifyRequest, observer: &dyn Observer) -> Result<Verdict, Error> {
+        let (mut verdict, snapshot) = quick(&self.workspace)?;
+        for path in &request.receipts {
+            self.check_receipt(path, &mut verdict)?;
+        }
+        let Some(snapshot) = snapshot else { return Ok(verdict) };
+        if request.retrain && verdict.findings.is_empty() && snapshot.current.is_some() {
+            let lane = self.workspace.serving_lane(&snapshot)?;
+            let mut shards: Vec<ShardId> = lane.shards.grid().shards().collect();
+            if let Some(sample) = request.sample {
+                // Which ones changes with every entry of the ledger, and anyone can tell which.
+                let draw = |s: &ShardId| Digest::derive("sisa 1 verify sample", &[&snapshot.history.head.digest.0, &s.0.to_le_bytes()]);
+                shards.sort_by_key(draw);
+                shards.truncate(sample as usize);
+                shards.sort();
+            }
+            let (mut total, mut steps) = (0, 0);
+            for shard in &shards {
+                total += lane.plan(*shard)?.row_passes(&lane.recipe);
+                steps += u64::from(lane.shards.grid().slices);
+            }
+            let watch = TrainingWatch::new(observer, total, steps);
+            let done = retrain(&self.workspace, &lane, &shards, &Pool::new(self.threads), &watch, &mut verdict);
+            // A deletion that came in between took the scratch folder away, and is the better explanation.
+            self.workspace.still(&snapshot)?;
+            if !done? {
+                return Err(Error::Interrupted);
+            }
+        }
+        self.workspace.still(&snapshot)?;
+        Ok(verdict)
+    }
+
+    /// The ledger must hold the entry that the receipt names, and what the receipt says of the request.
+    fn check_receipt(&self, path: &Path, verdict: &mut Verdict) -> Result<(), Error> {
+        let bytes = self.workspace.files().read(path)?;
+        let mut find = |what: String| verdict.findings.push(Finding { path: path.to_owned(), offset: None, what });
+        let receipt: Receipt = match serde_json::from_slice(&bytes) {
+            Ok(receipt) => receipt,
+            Err(e) => {
+                find(format!("this is not a receipt ({e}); a signed one is checked with `sisa receipt --check`"));
+                return Ok(());
+            }
+        };
+        let mut at = None;
+        let history = self.workspace.ledger().read_entries(|entry, digest| {
+            if entry.sequence == receipt.ledger_sequence {
+                at = Some(digest);
+            }
+        });
+        let history = match history {
+            Ok(history) => history,
+            // The quick check has reported the ledger already.
+            Err(_) => return Ok(()),
+        };
+        if at != Some(receipt.ledger_digest) {
+            find(format!(
+                "the receipt was made when the ledger had {} entries, the last with digest {}; the ledger does not have that entry now",
+                receipt.ledger_sequence, receipt.ledger_digest
+            ));
+        }
+        match history.requests.get(&receipt.request) {
+            None => find(format!("the ledger does not know request `{}`", receipt.request)),
+            Some(record) => {
+                let head = crate::ledger::Head { sequence: receipt.ledger_sequence, digest: receipt.ledger_digest };
+                let expected = Receipt::new(record, head);
+                // A receipt made before the repair says less than the ledger does now.
+                let same = if receipt.repaired_at.is_some() { expected == receipt } else { before_repair(expected) == receipt };
+                if !same {
+                    find("the receipt does not say what the ledger says of the request".into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The receipt of a request; of the last one without a name.
+    ///
+    /// # Errors
+    /// There is no such request.
+    pub fn receipt(&self, request: Option<&str>) -> Result<Receipt, Error> {
+        let history = self.workspace.ledger().read()?;
+        let record = match request {
+            Some(name) => history.requests.get(name),
+            None => history.requests.values().max_by_key(|r| r.sequence),
+        };
+        let record = record.ok_or_else(|| Error::NoSuchRequest { request: request.unwrap_or("(the last one)").into() })?;
+        Ok(Receipt::new(record, history.head))
+    }
+
+    /// Signs the receipt of a request.
+    ///
+    /// # Errors
+    /// The key can't be used, or the request is not repaired.
+    pub fn sign_receipt(&self, request: Option<&str>, key: &Path) -> Result<Envelope, Error> {
+        let receipt = self.receipt(request)?;
+        let key = SigningKey::from_bytes(&read_key(self.workspace.files(), key)?);
+        Ok(Envelope::seal(&receipt, &key)?)
+    }
+
+    /// Checks a signed receipt under a public key.
+    ///
+    /// # Errors
+    /// The signature does not hold.
+    pub fn check_signed_receipt(&self, file: &Path, public: &Path) -> Result<Receipt, Error> {
+        let text = self.workspace.files().read(public)?;
+        let key = PublicKey::parse(std::str::from_utf8(&text).map_err(|_| SealError::Key)?)?;
+        Ok(Envelope::open(&self.workspace.files().read(file)?, &key)?)
+    }
+
+    /// Makes a key pair: the secret key at `file`, the public one beside it with `.pub` appended. Returns the latter's path.
+    ///
+    /// # Errors
+    /// A file is in the way, or the disk refuses.
+    pub fn keygen(&self, file: &Path) -> Result<PathBuf, Error> {
+        let mut public = file.as_os_str().to_owned();
+        public.push(".pub");
+        let public = PathBuf::from(public);
+        let files = self.workspace.files();
+        for path in [file, &public] {
+            if files.stat(path)?.is_some() {
+                return Err(Error::Exists { path: path.to_owned() });
+            }
+        }
+        let seed = random_key().map_err(|source| crate::fs::FsError::Io { op: "read", path: "the random generator".into(), source })?;
+        let _ = files.publish_private(file, &[secret_key_file(&seed).as_bytes()])?;
+        self.write_new(&public, public_key_file(&SigningKey::from_bytes(&seed)).as_bytes())?;
+        Ok(public)
+    }
+}
+
+/// A receipt as it was before the repair.
+fn before_repair(receipt: Receipt) -> Receipt {
+    Receipt {
+        repaired_at: None,
+        repair_seconds: None,
+        repaired_together: Vec::new(),
+        shards: Vec::new(),
+        lineages: Vec::new(),
+        actual: None,
+        full_retrain_seconds: None,
+        ..receipt
+    }
+}
