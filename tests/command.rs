@@ -1,0 +1,233 @@
+//! The real command: exit codes, JSON, and being killed.
+
+mod common;
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Output, Stdio},
+};
+
+use common::{Bench, Setup, assert_same, rows, without};
+
+fn sisa(bench: &Bench, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sisa"));
+    command.arg("-w").arg(bench.root()).args(args).stdin(Stdio::null());
+    command
+}
+
+fn run(bench: &Bench, args: &[&str]) -> Output {
+    sisa(bench, args).output().unwrap()
+}
+
+fn code(bench: &Bench, args: &[&str]) -> i32 {
+    run(bench, args).status.code().unwrap()
+}
+
+#[test]
+fn exit_codes_are_those_of_the_readme() {
+    let bench = Bench::new(&Setup::default(), &rows(40));
+    assert_eq!(code(&bench, &["status"]), 9);
+    assert_eq!(code(&bench, &["train", "--nonsense"]), 2);
+    assert_eq!(code(&bench, &["train", "missing.csv"]), 3);
+    assert_eq!(code(&bench, &["train", "--seed", "5"]), 0);
+    assert_eq!(code(&bench, &["train"]), 0);
+    let table = bench.root().join("table.csv");
+    assert_eq!(code(&bench, &["train", table.to_str().unwrap()]), 3);
+    assert_eq!(code(&bench, &["delete", "--subject", "7"]), 0);
+    assert_eq!(code(&bench, &["delete", "--subject", "8", "12345"]), 4);
+    assert_eq!(code(&bench, &["verify", "--retrain"]), 0);
+    let slice = bench.artefacts().into_keys().find(|p| p.extension().unwrap() == "slice").unwrap();
+    std::fs::write(bench.root().join(slice), b"x").unwrap();
+    assert_eq!(code(&bench, &["verify"]), 1);
+    assert_eq!(code(&bench, &["eval"]), 6);
+}
+
+#[test]
+fn every_line_of_json_has_a_type() {
+    let bench = Bench::new(&Setup::default(), &rows(40));
+    let commands: [&[&str]; 9] = [
+        &["train", "--seed", "5"],
+        &["status"],
+        &["eval"],
+        &["delete", "--subject", "3", "--dry-run"],
+        &["delete", "--subject", "3", "--request-id", "q"],
+        &["log"],
+        &["receipt", "q"],
+        &["verify"],
+        &["repair"],
+    ];
+    for args in commands {
+        let output = run(&bench, &[args, &["--json"]].concat());
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(!text.is_empty());
+        for line in text.lines() {
+            let value: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert!(value["type"].is_string(), "{args:?}: {line}");
+        }
+    }
+}
+
+#[test]
+fn signed_receipts_hold_until_a_byte_changes() {
+    let bench = Bench::new(&Setup::default(), &rows(40));
+    run(&bench, &["train", "--seed", "5"]);
+    run(&bench, &["delete", "--subject", "3", "--request-id", "q"]);
+    let path = |name: &str| bench.root().join(name).to_str().unwrap().to_owned();
+    assert_eq!(code(&bench, &["keygen", &path("sign.key")]), 0);
+    assert_eq!(code(&bench, &["keygen", &path("sign.key")]), 3);
+    let signed = run(&bench, &["receipt", "q", "--sign", &path("sign.key")]);
+    assert!(signed.status.success());
+    std::fs::write(path("signed.json"), &signed.stdout).unwrap();
+    let check = ["receipt", "--check", &path("signed.json"), "--pub", &path("sign.key.pub")];
+    assert_eq!(code(&bench, &check), 0);
+    let text = String::from_utf8(signed.stdout).unwrap();
+    let at = text.find("\"payload\":\"").unwrap() + 200;
+    let mut forged = text.into_bytes();
+    forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
+    std::fs::write(path("signed.json"), forged).unwrap();
+    assert_eq!(code(&bench, &check), 3);
+    // A key that others can read is refused.
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path("sign.key"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(code(&bench, &["receipt", "q", "--sign", &path("sign.key")]), 6);
+}
+
+/// Starts a command that stands still at a point of a protocol, and kills it there. `false` when it never came there.
+fn killed_at(bench: &Bench, point: &str, args: &[&str]) -> bool {
+    let mut child = sisa(bench, args).env("SISA_STOP_AT", point).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let reached = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok).any(|l| l.contains("stopped at"));
+    if reached {
+        child.kill().unwrap();
+    }
+    child.wait().unwrap();
+    reached
+}
+
+#[test]
+fn killed_at_every_point_of_a_deletion() {
+    let rows = rows(40);
+    let setup = Setup::default();
+    let fresh = Bench::trained(&setup, &without(&rows, |r| [3, 9, 11].contains(&r.person))).artefacts();
+    for point in ["accepted", "purged", "rewritten", "effective", "synced", "repaired"] {
+        let bench = Bench::trained(&setup, &rows);
+        let delete = ["delete", "--subject", "3", "9", "11", "--request-id", "k"];
+        assert!(killed_at(&bench, point, &delete), "{point} is never reached");
+        if ["accepted", "purged", "rewritten"].contains(&point) {
+            // Nothing answers while an accepted request is not in effect.
+            assert_eq!(code(&bench, &["eval"]), 5, "{point}");
+        }
+        assert_eq!(code(&bench, &["repair"]), 0, "{point}");
+        assert_same(&bench.artefacts(), &fresh, point);
+        assert_eq!(code(&bench, &["verify"]), 0, "{point}");
+        // The same request again reports the first outcome.
+        let again = run(&bench, &[&delete[..], &["--json"]].concat());
+        assert!(String::from_utf8_lossy(&again.stdout).contains("\"repeated\":true"), "{point}");
+    }
+}
+
+#[test]
+fn killed_at_every_point_of_an_import_and_a_switch() {
+    let rows = rows(40);
+    let setup = Setup::default();
+    let reference = Bench::trained(&setup, &rows).artefacts();
+    for point in ["founded", "sliced", "imported", "recipe", "switched"] {
+        let bench = Bench::new(&setup, &rows);
+        assert!(killed_at(&bench, point, &["train", "--seed", "5"]), "{point} is never reached");
+        assert_eq!(code(&bench, &["train", "--seed", "5"]), 0, "{point}");
+        assert_same(&bench.artefacts(), &reference, point);
+        assert_eq!(code(&bench, &["verify"]), 0, "{point}");
+    }
+    let other = Bench::trained(&Setup { epochs: 5, ..setup.clone() }, &rows).artefacts();
+    for point in ["recipe", "switched", "purging"] {
+        let bench = Bench::trained(&setup, &rows);
+        assert!(killed_at(&bench, point, &["train", "--epochs", "5"]), "{point} is never reached");
+        assert_eq!(code(&bench, &["train", "--epochs", "5"]), 0, "{point}");
+        assert_same(&bench.artefacts(), &other, point);
+        assert_eq!(code(&bench, &["verify"]), 0, "{point}");
+    }
+}
+
+#[test]
+fn killed_at_random_many_times() {
+    let rows = rows(120);
+    let setup = Setup { epochs: 12, ..Setup::default() };
+    let gone = [3, 9, 11, 20, 33, 47, 58, 61];
+    let fresh = Bench::trained(&setup, &without(&rows, |r| gone.contains(&r.person))).artefacts();
+    let bench = Bench::new(&setup, &rows);
+    let mut killed = 0;
+    let mut run_until_done = |args: &[&str]| {
+        for round in 0..400_u64 {
+            let mut child = sisa(&bench, args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            // Later rounds get more time, so that the work ends.
+            std::thread::sleep(std::time::Duration::from_micros(300 + round * 700 + round * 7919 % 3000));
+            match child.try_wait().unwrap() {
+                Some(status) => return assert!(status.success(), "{args:?}: {status}"),
+                None => {
+                    child.kill().unwrap();
+                    child.wait().unwrap();
+                    killed += 1;
+                }
+            }
+        }
+        panic!("{args:?} never ends");
+    };
+    run_until_done(&["train", "--seed", "5"]);
+    for (n, person) in gone.iter().enumerate() {
+        run_until_done(&["delete", "--subject", &person.to_string(), "--request-id", &format!("r{n}")]);
+    }
+    run_until_done(&["repair"]);
+    assert!(killed > 20, "{killed}");
+    assert_same(&bench.artefacts(), &fresh, "killed at random");
+    assert_eq!(code(&bench, &["verify", "--retrain"]), 0);
+}
+
+#[test]
+fn a_second_writer_is_told_and_can_wait() {
+    let bench = Bench::trained(&Setup::default(), &rows(40));
+    let mut first = sisa(&bench, &["delete", "--subject", "3"])
+        .env("SISA_STOP_AT", "accepted")
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(first.stderr.take().unwrap()).lines();
+    lines.find(|l| l.as_ref().unwrap().contains("stopped at")).unwrap().unwrap();
+    let second = run(&bench, &["delete", "--subject", "4"]);
+    assert_eq!(second.status.code(), Some(5));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("--wait"));
+    let mut waiting = sisa(&bench, &["delete", "--subject", "4", "--wait"]).stdout(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    assert!(waiting.try_wait().unwrap().is_none());
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(waiting.wait().unwrap().success());
+    // The waiting one brought the first request into effect on its way.
+    let fresh = Bench::trained(&Setup::default(), &without(&rows(40), |r| r.person == 3 || r.person == 4));
+    assert_same(&bench.artefacts(), &fresh.artefacts(), "both");
+}
+
+#[test]
+fn a_builder_at_work_on_an_old_slice_cannot_publish() {
+    // A train that is overtaken by a deletion in another process, again and again at other moments.
+    let rows = rows(150);
+    let setup = Setup { epochs: 40, shards: 2, ..Setup::default() };
+    let fresh = Bench::trained(&setup, &without(&rows, |r| r.person == 3)).artefacts();
+    for moment in 0..12 {
+        let bench = Bench::new(&setup, &rows);
+        let mut train = sisa(&bench, &["train", "--seed", "5"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while !bench.root().join("shards/CURRENT").exists() {
+            std::thread::yield_now();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(moment * 4));
+        let delete = run(&bench, &["delete", "--subject", "3", "--defer", "--wait"]);
+        assert!(delete.status.success(), "{}", String::from_utf8_lossy(&delete.stderr));
+        for (path, bytes) in bench.artefacts() {
+            // A rename may still be under way in the builder; what is there must be clean.
+            assert_eq!(fresh.get(&path), Some(&bytes), "{} at moment {moment}", path.display());
+        }
+        train.wait().unwrap();
+        assert_eq!(code(&bench, &["repair", "--wait"]), 0);
+        assert_same(&bench.artefacts(), &fresh, "overtaken");
+    }
+}

@@ -1,0 +1,237 @@
+//! Small workspaces for tests, and how to compare them.
+#![allow(dead_code, clippy::allow_attributes, reason = "each test uses some of it")]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use sisa::engine::{DeleteReport, DeleteRequest, Engine, Flags, KeySource, Quiet, RealDisk, TrainReport, TrainRequest};
+
+/// One learner and schedule, and how the table is cut.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub shards: u32,
+    pub slices: u32,
+    pub holdout: f64,
+    pub learner: &'static str,
+    pub schedule: &'static str,
+    pub epochs: u32,
+    pub record: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Setup {
+        Setup { shards: 3, slices: 4, holdout: 0.2, learner: MLP, schedule: "replay", epochs: 3, record: true }
+    }
+}
+
+pub const MLP: &str = r#"kind = "mlp"
+hidden = [6]
+activation = "relu"
+optimizer = { kind = "sgd", momentum = 0.9 }
+rate = 0.05
+decay = "linear"
+l2 = 0.001
+batch = 8
+"#;
+
+pub const ADAM: &str = r#"kind = "mlp"
+hidden = [5, 4]
+activation = "tanh"
+optimizer = { kind = "adam", beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 }
+rate = 0.01
+decay = "constant"
+l2 = 0.0
+batch = 16
+"#;
+
+pub const LINEAR: &str = r#"kind = "linear"
+optimizer = { kind = "sgd", momentum = 0.5 }
+rate = 0.1
+decay = "constant"
+l2 = 0.0
+batch = 4
+"#;
+
+impl Setup {
+    pub fn config(&self) -> String {
+        let record = if self.record { "[\"person\", \"year\"]" } else { "[]" };
+        format!(
+            r#"[data]
+sources = ["table.csv"]
+subject = "person"
+record = {record}
+holdout = {holdout}
+missing = ["", "?"]
+
+[label]
+column = "visits"
+values = ["few", "many"]
+
+[columns]
+age = {{ kind = "number", indicator = true }}
+cost = {{ kind = "number", log1p = true }}
+site = {{ kind = "category", values = ["a", "b"] }}
+town = {{ kind = "category", buckets = 8 }}
+level = {{ kind = "byte", scale = 0.01 }}
+year = "ignore"
+
+[shards]
+shards = {shards}
+slices = {slices}
+
+[learner]
+{learner}
+[schedule]
+kind = "{schedule}"
+epochs = {epochs}
+"#,
+            holdout = self.holdout,
+            shards = self.shards,
+            slices = self.slices,
+            learner = self.learner,
+            schedule = self.schedule,
+            epochs = self.epochs,
+        )
+    }
+}
+
+/// A row of the test table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub person: u32,
+    pub year: u32,
+    pub cells: String,
+}
+
+pub const HEADER: &str = "person,year,age,cost,site,town,level,visits\n";
+
+/// `persons` people with one to four yearly rows each; the same for the same arguments.
+pub fn rows(persons: u32) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut x = 88_172_645_463_325_252_u64;
+    let mut next = move |n: u64| {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        x % n
+    };
+    for person in 0..persons {
+        for year in 1..=1 + next(4) as u32 {
+            let age = if next(7) == 0 { "?".into() } else { format!("{}.{}", 18 + next(60), next(10)) };
+            let cost = next(9000) as f64 / 7.0;
+            let site = ["a", "b", "c"][next(3) as usize];
+            let visits = if cost > 600.0 { "many" } else { "few" };
+            let cells = format!("{age},{cost:.2},{site},t{},{},{visits}", next(20), next(256));
+            rows.push(Row { person, year, cells });
+        }
+    }
+    rows
+}
+
+pub fn csv(rows: &[Row]) -> String {
+    let mut text = String::from(HEADER);
+    for row in rows {
+        text += &format!("{},{},{}\n", row.person, row.year, row.cells);
+    }
+    text
+}
+
+pub fn without(rows: &[Row], gone: impl Fn(&Row) -> bool) -> Vec<Row> {
+    rows.iter().filter(|r| !gone(r)).cloned().collect()
+}
+
+/// A workspace in a temporary folder.
+pub struct Bench {
+    pub dir: tempfile::TempDir,
+    pub threads: usize,
+}
+
+impl Bench {
+    /// An empty workspace with a configuration and a table.
+    pub fn new(setup: &Setup, rows: &[Row]) -> Bench {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("sisa.toml"), setup.config()).unwrap();
+        fs::write(dir.path().join("table.csv"), csv(rows)).unwrap();
+        Bench { dir, threads: 2 }
+    }
+
+    /// A workspace that is trained.
+    pub fn trained(setup: &Setup, rows: &[Row]) -> Bench {
+        let bench = Bench::new(setup, rows);
+        assert!(bench.train().complete);
+        bench
+    }
+
+    pub fn root(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn engine(&self) -> Engine {
+        Engine::new(Arc::new(RealDisk::new()), self.root().to_owned(), self.threads, true)
+    }
+
+    pub fn request(&self) -> TrainRequest {
+        TrainRequest {
+            sources: Vec::new(),
+            config: self.root().join("sisa.toml"),
+            flags: Flags::default(),
+            keys: KeySource::Seed(5),
+            only_shards: None,
+            fresh: false,
+        }
+    }
+
+    pub fn train(&self) -> TrainReport {
+        self.engine().train(&self.request(), &Quiet).unwrap()
+    }
+
+    pub fn delete(&self, request: &DeleteRequest) -> DeleteReport {
+        self.engine().delete(request, &Quiet, |_, _, _| {}).unwrap()
+    }
+
+    /// Every slice and checkpoint file, by path.
+    pub fn artefacts(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut found = self.files();
+        found.retain(|path, _| path.extension().is_some_and(|e| e == "slice" || e == "ckpt"));
+        found
+    }
+
+    /// Every file of the workspace but the person's own, by path.
+    pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut found = BTreeMap::new();
+        for top in ["shards", "checkpoints", ".scratch"] {
+            walk(self.root(), &self.root().join(top), &mut found);
+        }
+        found
+    }
+}
+
+fn walk(root: &Path, dir: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            walk(root, &path, found);
+        } else {
+            found.insert(path.strip_prefix(root).unwrap().to_owned(), fs::read(&path).unwrap());
+        }
+    }
+}
+
+/// Two sets of files are the same to the byte; names the first difference.
+pub fn assert_same(a: &BTreeMap<PathBuf, Vec<u8>>, b: &BTreeMap<PathBuf, Vec<u8>>, what: &str) {
+    assert!(!a.is_empty());
+    for path in a.keys().chain(b.keys()) {
+        let (Some(x), Some(y)) = (a.get(path), b.get(path)) else {
+            panic!("{what}: {} is only on one side ({} and {} files)", path.display(), a.len(), b.len())
+        };
+        if let Some(at) = x.iter().zip(y).position(|(x, y)| x != y) {
+            panic!("{what}: {} differs first at byte {at}", path.display());
+        }
+        assert_eq!(x.len(), y.len(), "{what}: {} has another length", path.display());
+    }
+}

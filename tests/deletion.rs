@@ -1,0 +1,215 @@
+//! After any history of training and deleting, every file is what a fresh workspace without the records has.
+
+mod common;
+
+use std::{collections::BTreeSet, fs};
+
+use common::{ADAM, Bench, LINEAR, MLP, Row, Setup, assert_same, rows, without};
+use proptest::prelude::*;
+use sisa::engine::{DeleteRequest, Error, OutcomeKind, Quiet, TrainRequest, VerifyRequest};
+
+fn persons(ids: &[u32]) -> DeleteRequest {
+    DeleteRequest { subjects: ids.iter().map(u32::to_string).collect(), ..DeleteRequest::default() }
+}
+
+#[test]
+fn a_person_is_in_effect_at_once_and_exact_after_repair() {
+    let rows = rows(60);
+    for learner in [MLP, ADAM, LINEAR] {
+        for schedule in ["cumulative", "replay", "front"] {
+            let setup = Setup { learner, schedule, ..Setup::default() };
+            let bench = Bench::trained(&setup, &rows);
+            let report = bench.delete(&persons(&[7, 21, 40]));
+            let repair = report.repair.unwrap();
+            assert!(repair.complete);
+            // The prediction is counted from the same schedule, so it is exact.
+            assert_eq!(report.accepted.predicted.row_passes, repair.report.row_passes());
+            let fresh = Bench::trained(&setup, &without(&rows, |r| [7, 21, 40].contains(&r.person)));
+            assert_same(&bench.artefacts(), &fresh.artefacts(), &format!("{learner} {schedule}"));
+            let verify = VerifyRequest { retrain: true, ..VerifyRequest::default() };
+            assert_eq!(bench.engine().verify(&verify, &Quiet).unwrap().findings, vec![]);
+        }
+    }
+}
+
+#[test]
+fn nothing_that_saw_the_records_is_left_when_it_is_in_effect() {
+    let rows = rows(60);
+    let setup = Setup::default();
+    let bench = Bench::trained(&setup, &rows);
+    let before = bench.artefacts();
+    let fresh = Bench::trained(&setup, &without(&rows, |r| r.person == 7)).artefacts();
+    let request = DeleteRequest { defer: true, ..persons(&[7]) };
+    let mut seen = None;
+    bench.engine().delete(&request, &Quiet, |_, _, _| seen = Some(bench.artefacts())).unwrap();
+    let seen = seen.unwrap();
+    // Every file there is at this moment is one that a workspace without the person has too.
+    for (path, bytes) in &seen {
+        assert_eq!(fresh.get(path), Some(bytes), "{}", path.display());
+    }
+    assert!(seen.len() < before.len());
+    // And it answers meanwhile, from clean prefixes.
+    let evaluation = bench.engine().evaluate(&[], &Quiet).unwrap();
+    assert!(evaluation.members.1 < evaluation.members.0);
+    assert!(bench.engine().repair(&[], false, &Quiet).unwrap().complete);
+    assert_same(&bench.artefacts(), &fresh, "after repair");
+}
+
+#[test]
+fn outcomes_repeats_and_suppression() {
+    let rows = rows(30);
+    let setup = Setup::default();
+    let bench = Bench::trained(&setup, &rows);
+    let request = DeleteRequest { request_id: Some("a-1".into()), ..persons(&[3, 999]) };
+    let report = bench.delete(&request);
+    assert!(report.any_unknown());
+    let erased = report.accepted.outcomes.iter().find(|o| o.outcome == OutcomeKind::Erased).unwrap();
+    assert_eq!(erased.in_slices + erased.held_out, rows.iter().filter(|r| r.person == 3).count() as u64);
+
+    let entries = fs::read_dir(bench.root().join("shards/ledger")).unwrap().count();
+    let repeat = bench.delete(&request);
+    assert!(repeat.repeated);
+    assert_eq!(repeat.accepted, report.accepted);
+    assert_eq!(fs::read_dir(bench.root().join("shards/ledger")).unwrap().count(), entries);
+    let other = DeleteRequest { request_id: Some("a-1".into()), ..persons(&[4]) };
+    assert!(bench.engine().delete(&other, &Quiet, |_, _, _| panic!("applied")).is_err());
+
+    assert_eq!(bench.delete(&persons(&[3])).accepted.outcomes[0].outcome, OutcomeKind::AlreadyErased);
+    // A later import refuses both, row by row, and counts them.
+    let fresh = TrainRequest { sources: vec![bench.root().join("table.csv")], fresh: true, ..bench.request() };
+    let import = bench.engine().train(&fresh, &Quiet).unwrap().import.unwrap();
+    assert_eq!(import.refused, erased.in_slices + erased.held_out);
+    assert_eq!(bench.engine().unsuppress(&["3".into()], &[]).unwrap(), 1);
+    let import = bench.engine().train(&fresh, &Quiet).unwrap().import.unwrap();
+    assert_eq!(import.refused, 0);
+    assert_eq!(bench.delete(&persons(&[3])).accepted.outcomes[0].outcome, OutcomeKind::Erased);
+}
+
+#[test]
+fn single_records_and_held_out_persons() {
+    let rows = rows(60);
+    let setup = Setup::default();
+    let bench = Bench::trained(&setup, &rows);
+    let of_many = rows.iter().find(|r| r.year == 2).unwrap().clone();
+    let request = DeleteRequest { records: vec![format!("{}, {}", of_many.person, of_many.year)], ..DeleteRequest::default() };
+    assert_eq!(bench.delete(&request).accepted.outcomes[0].outcome, OutcomeKind::Erased);
+    let left = without(&rows, |r| *r == of_many);
+    assert_same(&bench.artefacts(), &Bench::trained(&setup, &left).artefacts(), "one record");
+
+    let held_out = (0..60).find(|p| {
+        let forecast = bench.engine().forecast(&persons(&[*p])).unwrap();
+        forecast.accepted.outcomes[0].held_out > 0
+    });
+    let held_out = held_out.unwrap();
+    let report = bench.delete(&persons(&[held_out]));
+    assert_eq!(report.repair.unwrap().report.row_passes(), 0);
+    let left = without(&left, |r| r.person == held_out);
+    assert_same(&bench.artefacts(), &Bench::trained(&setup, &left).artefacts(), "held out");
+}
+
+#[test]
+fn no_raw_id_is_in_any_file() {
+    let mut rows = rows(30);
+    rows.iter_mut().for_each(|r| r.person += 7_650_000);
+    let bench = Bench::trained(&Setup::default(), &rows);
+    bench.delete(&persons(&[7_650_003, 7_659_999]));
+    for (path, bytes) in bench.files() {
+        assert!(!bytes.windows(4).any(|w| w == b"7650" || w == b"7659"), "{}", path.display());
+    }
+}
+
+#[test]
+fn rekeying_keeps_the_records_and_the_suppression_and_purges_the_old() {
+    let rows = rows(40);
+    let setup = Setup::default();
+    let bench = Bench::trained(&setup, &rows);
+    bench.delete(&persons(&[5]));
+    let before = bench.artefacts();
+    bench.engine().rekey(&sisa::engine::KeySource::Random, &Quiet).unwrap();
+    let after = bench.artefacts();
+    assert_eq!(before.len(), after.len());
+    assert!(after.keys().all(|p| p.to_str().unwrap().contains("g0002")));
+    let verify = VerifyRequest { retrain: true, ..VerifyRequest::default() };
+    assert_eq!(bench.engine().verify(&verify, &Quiet).unwrap().findings, vec![]);
+    assert_eq!(bench.delete(&persons(&[5])).accepted.outcomes[0].outcome, OutcomeKind::AlreadyErased);
+}
+
+#[test]
+fn every_shard_hit_in_its_first_slice_means_no_answer() {
+    let rows = rows(12);
+    let setup = Setup { shards: 1, slices: 1, ..Setup::default() };
+    let bench = Bench::trained(&setup, &rows);
+    let trained = (0..12).find(|p| bench.engine().forecast(&persons(&[*p])).unwrap().accepted.outcomes[0].in_slices > 0).unwrap();
+    bench.delete(&DeleteRequest { defer: true, ..persons(&[trained]) });
+    assert!(matches!(bench.engine().evaluate(&[], &Quiet), Err(Error::Predict(_))));
+    bench.engine().repair(&[], false, &Quiet).unwrap();
+    assert!(bench.engine().evaluate(&[], &Quiet).is_ok());
+}
+
+/// What can happen to a workspace.
+#[derive(Clone, Debug)]
+enum Deed {
+    Persons(Vec<u32>, bool),
+    Record(usize, bool),
+    Repair,
+    Train,
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        4 => (prop::collection::vec(0..45_u32, 1..4), any::<bool>()).prop_map(|(p, defer)| Deed::Persons(p, defer)),
+        2 => (0..1000_usize, any::<bool>()).prop_map(|(r, defer)| Deed::Record(r, defer)),
+        1 => Just(Deed::Repair),
+        1 => Just(Deed::Train),
+    ]
+}
+
+fn setup() -> impl Strategy<Value = Setup> {
+    let learner = prop_oneof![Just(MLP), Just(ADAM), Just(LINEAR)];
+    let schedule = prop_oneof![Just("cumulative"), Just("replay"), Just("front")];
+    (1..=8_u32, 1..=8_u32, learner, schedule, 1..4_u32, prop_oneof![Just(0.0), Just(0.3)]).prop_map(
+        |(shards, slices, learner, schedule, epochs, holdout)| Setup {
+            shards,
+            slices,
+            learner,
+            schedule,
+            epochs,
+            holdout,
+            record: true,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_history(setup in setup(), deeds in prop::collection::vec(deed(), 1..6), threads in 1..3_usize) {
+        let rows = rows(40);
+        let mut bench = Bench::trained(&setup, &rows);
+        bench.threads = threads;
+        let mut persons_gone: BTreeSet<u32> = BTreeSet::new();
+        let mut records_gone: Vec<Row> = Vec::new();
+        for deed in deeds {
+            match deed {
+                Deed::Persons(ids, defer) => {
+                    bench.delete(&DeleteRequest { defer, ..persons(&ids) });
+                    persons_gone.extend(ids);
+                }
+                Deed::Record(at, defer) => {
+                    let row = &rows[at % rows.len()];
+                    let records = vec![format!("{},{}", row.person, row.year)];
+                    bench.delete(&DeleteRequest { records, defer, ..DeleteRequest::default() });
+                    records_gone.push(row.clone());
+                }
+                Deed::Repair => { bench.engine().repair(&[], false, &Quiet).unwrap(); }
+                Deed::Train => { bench.train(); }
+            }
+        }
+        prop_assert!(bench.engine().repair(&[], false, &Quiet).unwrap().complete);
+        let left = without(&rows, |r| persons_gone.contains(&r.person) || records_gone.contains(r));
+        let fresh = Bench::trained(&setup, &left);
+        assert_same(&bench.artefacts(), &fresh.artefacts(), "any history");
+        prop_assert_eq!(bench.engine().verify(&VerifyRequest::default(), &Quiet).unwrap().findings, vec![]);
+    }
+}
