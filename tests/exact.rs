@@ -114,7 +114,11 @@ fn a_changed_setting_or_cell_changes_exactly_the_names_that_it_must() {
     let rows = rows(50);
     let names = |bench: &Bench| {
         let files = bench.artefacts();
-        files.into_keys().filter(|p| p.extension().unwrap() == "ckpt").map(|p| p.file_name().unwrap().to_owned()).collect::<Vec<_>>()
+        files
+            .into_keys()
+            .filter(|p| p.extension().unwrap() == "ckpt")
+            .map(|p| p.file_name().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     let setup = Setup::default();
     let reference = names(&Bench::trained(&setup, &rows));

@@ -1,24 +1,18 @@
 //! Every file that the engine writes is, byte for byte, the one that the judge in `oracle/` computes from the rows.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
+#[path = "../src/source/tests/make.rs"]
+mod make;
 mod oracle;
 
 use std::{path::PathBuf, sync::Arc};
 
 use oracle::{Row, Setup, expected, first_difference};
+use serde_json::{Value, json};
 use sisa::{
-    digest::{HandleKey, ModelKey},
-    fs::{Files, RealDisk, Sync},
-    ids::{Cell, GenerationId, Handle, ShardId},
-    import,
-    ledger::History,
-    schema::Schema,
-    shard::SliceFile,
-    train::{Lane, LineageRoot, Pool, Recipe, Watch, train},
-    workspace::{Partition, Workspace},
+    engine::{DeleteRequest, Engine, Flags, KeySource, Quiet, RealDisk, ShardId, TrainRequest},
+    train::ScheduleKind,
 };
-
-const GENERATION: GenerationId = GenerationId(1);
 
 /// Numbers that look random and are the same in every run (splitmix64).
 struct Random(u64);
@@ -63,44 +57,54 @@ struct Shape {
 const MIXED: Shape = Shape { numbers: 4, bytes: 3, categories: 3, classes: 3, subject: true, record_columns: 1, log1p: false };
 /// Wider than a vector everywhere.
 const WIDE: Shape = Shape { numbers: 21, bytes: 37, categories: 2, classes: 19, subject: false, record_columns: 2, log1p: false };
-const REGRESSION: Shape = Shape { numbers: 3, bytes: 0, categories: 2, classes: 0, subject: true, record_columns: 0, log1p: true };
+const REGRESSION: Shape =
+    Shape { numbers: 3, bytes: 0, categories: 2, classes: 0, subject: true, record_columns: 0, log1p: true };
 /// No dense input at all, and rows that only their content and occurrence name.
-const CATEGORIES: Shape = Shape { numbers: 0, bytes: 0, categories: 2, classes: 2, subject: false, record_columns: 0, log1p: false };
+const CATEGORIES: Shape =
+    Shape { numbers: 0, bytes: 0, categories: 2, classes: 2, subject: false, record_columns: 0, log1p: false };
 const BYTES: Shape = Shape { numbers: 0, bytes: 50, categories: 0, classes: 10, subject: false, record_columns: 1, log1p: false };
 const SHAPES: [Shape; 5] = [MIXED, WIDE, REGRESSION, CATEGORIES, BYTES];
 
 const VALUES: [&str; 4] = ["red", "NA", "blau und grün", "7"];
 
 impl Shape {
-    fn schema(&self) -> Schema {
-        let mut columns = Vec::new();
-        let mut column = |name: String, kind: serde_json::Value| columns.push(serde_json::json!({ "name": name, "kind": kind }));
+    /// The `[columns]` of a configuration.
+    fn columns(&self) -> String {
+        let mut lines = String::new();
+        let mut column = |name: String, options: Value| lines += &format!("{name} = {}\n", inline(&options));
         // Kinds take turns, so that the order of the columns is not the order of the kinds.
         for i in 0..self.numbers.max(self.bytes).max(self.categories) {
             if i < self.categories {
-                let values = serde_json::json!({ "values": { "values": VALUES } });
-                let buckets = serde_json::json!({ "buckets": { "buckets": 1 + 4 * i } });
+                let values = json!({ "kind": "category", "values": VALUES });
+                let buckets = json!({ "kind": "category", "buckets": 1 + 4 * i });
                 column(format!("c{i}"), if i % 2 == 0 { values } else { buckets });
             }
             if i < self.bytes {
-                column(format!("b{i}"), serde_json::json!({ "byte": { "scale": 1.0_f32 / (255 - i) as f32 } }));
+                column(format!("b{i}"), json!({ "kind": "byte", "scale": 1.0 / (255 - i) as f64 }));
             }
             if i < self.numbers {
-                column(format!("n{i}"), serde_json::json!({ "number": { "log1p": i % 4 == 3, "indicator": i % 3 == 1 } }));
+                column(format!("n{i}"), json!({ "kind": "number", "log1p": i % 4 == 3, "indicator": i % 3 == 1 }));
             }
         }
         column("unused".to_owned(), "ignore".into());
-        let label = match self.classes {
-            0 => serde_json::json!({ "kind": "number", "column": "label", "log1p": self.log1p }),
-            n => {
-                let values: Vec<String> = (0..n).map(|class| format!("class {class}")).collect();
-                serde_json::json!({ "kind": "class", "column": "label", "values": values })
-            }
-        };
+        lines
+    }
+
+    /// A whole configuration.
+    fn config(&self, (shards, slices): (u32, u32), holdout: f64, recipe: &Value) -> String {
         let record: Vec<String> = (0..self.record_columns).map(|i| format!("id{i}")).collect();
-        let subject = self.subject.then_some("person");
-        let schema = serde_json::json!({ "subject": subject, "record": record, "label": label, "missing": ["", "NA", "-9"], "columns": columns });
-        serde_json::from_value(schema).unwrap()
+        let mut data = json!({ "record": record, "holdout": holdout, "missing": ["", "NA", "-9"] });
+        if self.subject {
+            data["subject"] = "person".into();
+        }
+        let label = match self.classes {
+            0 => json!({ "column": "label", "log1p": self.log1p }),
+            n => json!({ "column": "label", "values": (0..n).map(|class| format!("class {class}")).collect::<Vec<_>>() }),
+        };
+        let grid = json!({ "shards": shards, "slices": slices });
+        let (learner, schedule) = (inline(&recipe["learner"]), inline(&recipe["schedule"]));
+        let tables = format!("data = {}\nlabel = {}\nshards = {}\n", inline(&data), inline(&label), inline(&grid));
+        format!("{tables}learner = {learner}\nschedule = {schedule}\n[columns]\n{}", self.columns())
     }
 
     fn rows(&self, n: usize, random: &mut Random) -> Vec<Row> {
@@ -152,87 +156,90 @@ impl Shape {
     }
 }
 
-#[derive(Debug)]
-struct Quiet;
-
-impl Watch for Quiet {
-    fn visited(&self, _: ShardId, _: usize) -> bool {
-        true
+/// JSON as a value of TOML.
+fn inline(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name} = {}", inline(value))).collect();
+            format!("{{ {} }}", fields.join(", "))
+        }
+        other => other.to_string(),
     }
 }
 
-/// A workspace with one generation and one recipe.
-struct Engine {
+fn recipe(learner: Value, schedule: &str, epochs: u64) -> Value {
+    json!({ "learner": learner, "schedule": { "kind": schedule, "epochs": epochs } })
+}
+
+/// A workspace beside its table and configuration.
+struct Bench {
     dir: tempfile::TempDir,
-    setup: Setup,
-    lane: Lane,
-    threads: usize,
+    engine: Engine,
+    keys: KeySource,
 }
 
-impl Engine {
-    /// Imports the rows.
-    fn new(shape: &Shape, rows: &[Row], (shards, slices): (u32, u32), recipe: serde_json::Value, seed: u8) -> Engine {
+impl Bench {
+    fn new(table: &[u8], config: &str, seed: u64) -> Bench {
         let dir = tempfile::tempdir().unwrap();
-        let files = Files::new(Arc::new(RealDisk::new()));
-        let table = dir.path().join("table.csv");
-        let _ = files.publish(&table, &[shape.csv(rows).as_bytes()], Sync::Later).unwrap();
-        let (handle_key, model_key) = ([seed; 32], [seed.wrapping_add(100); 32]);
-        let holdout = f64::from(seed % 3) * 0.11;
-        let grid = sisa::order::Grid { shards, slices, holdout };
-        let partition = Partition::new(grid, shape.schema());
-        let recipe: Recipe = serde_json::from_value(recipe).unwrap();
-        let setup = Setup { handle_key, model_key, partition_json: partition.encode(), recipe_json: recipe.encode() };
-        let workspace = Workspace::new(files.clone(), dir.path().join("workspace"));
-        let key = ModelKey::from_bytes(model_key);
-        let plan = import::Plan {
-            generation: GENERATION,
-            rekeys: None,
-            partition: partition.clone(),
-            handle_key: HandleKey::from_bytes(handle_key),
-            model_key: key.clone(),
-        };
-        let lock = workspace.lock(false).unwrap();
-        let mut sources = vec![sisa::source::open(&table).unwrap()];
-        import::import(&workspace, &lock, &mut History::default(), &plan, &mut sources, &["table.csv".to_owned()], &|_, _, _| true).unwrap();
-        workspace.write_recipe(GENERATION, &recipe).unwrap();
-        let lane = Lane {
-            shards: workspace.shard_store_of(GENERATION, &partition, key.clone()),
-            checkpoints: sisa::checkpoint::CheckpointStore::new(files, workspace.recipe_dir(GENERATION, &recipe.id())),
-            learner: recipe.learner.check().unwrap(),
-            root: LineageRoot::new(recipe.digest(), partition.digest(), &key),
-            recipe,
-        };
-        Engine { dir, setup, lane, threads: 1 + usize::from(seed % 3) }
+        let engine = Engine::new(Arc::new(RealDisk::new()), dir.path().join("workspace"), 1 + seed as usize % 3, false);
+        engine.write_new(&dir.path().join("table"), table).unwrap();
+        engine.write_new(&dir.path().join("sisa.toml"), config.as_bytes()).unwrap();
+        Bench { dir, engine, keys: KeySource::Seed(seed) }
     }
 
-    fn train(&self) {
-        let shards: Vec<ShardId> = self.lane.shards.grid().shards().collect();
-        train(&self.lane, &shards, &Pool::new(self.threads), &Quiet).unwrap();
+    fn request(&self, fresh: bool) -> TrainRequest {
+        TrainRequest {
+            sources: if fresh { vec![self.dir.path().join("table")] } else { Vec::new() },
+            config: self.dir.path().join("sisa.toml"),
+            flags: Flags::default(),
+            keys: self.keys.clone(),
+            only_shards: None,
+            fresh,
+        }
     }
 
+    fn train(&self, request: &TrainRequest) {
+        self.engine.train(request, &Quiet).unwrap();
+    }
+
+    fn delete(&self, request: DeleteRequest) {
+        self.engine.delete(&request, &Quiet, |_, _, _| {}).unwrap();
+    }
+
+    /// The judge's answer on what is in service, where exactly `rows` remain.
     fn difference(&self, rows: &[Row]) -> Option<String> {
-        first_difference(&expected(&self.setup, rows), self.lane.shards.dir(), self.lane.checkpoints.dir())
+        let workspace = self.engine.workspace();
+        let snapshot = workspace.snapshot().unwrap();
+        let (current, _) = workspace.serving(&snapshot).unwrap();
+        let shards = workspace.generation_dir(current.generation);
+        let checkpoints = workspace.recipe_dir(current.generation, &current.recipe);
+        for (top, dir) in [(workspace.shards_dir(), "g"), (checkpoints.parent().unwrap().to_owned(), "")] {
+            let names = workspace.files().list(&top).unwrap().into_iter().map(|entry| entry.0);
+            let left: Vec<String> = names.filter(|name| name.starts_with(dir)).collect();
+            assert_eq!(left.len(), 1, "something that was replaced is still there: {left:?}");
+        }
+        let read = |path: PathBuf| workspace.files().read(&path).unwrap().to_vec();
+        let setup = Setup {
+            handle_key: *workspace.handle_key().unwrap().bytes(),
+            model_key: *workspace.serving_lane(&snapshot).unwrap().shards.key().bytes(),
+            partition_json: read(shards.join("partition.json")),
+            recipe_json: read(checkpoints.join("recipe.json")),
+        };
+        first_difference(&expected(&setup, rows), &shards, &checkpoints)
     }
-}
-
-fn recipe(learner: serde_json::Value, schedule: &str, epochs: u64) -> serde_json::Value {
-    serde_json::json!({
-        "checkpoint_format": 1, "numerics": sisa::train::NUMERICS_VERSION, "learner": learner,
-        "schedule": { "kind": schedule, "epochs": epochs }, "keep": "all",
-    })
 }
 
 /// All learners, optimisers and decays, with settings that vary with `random`.
-fn learners(random: &mut Random) -> Vec<serde_json::Value> {
+fn learners(random: &mut Random) -> Vec<Value> {
     let mut learners = Vec::new();
     for (momentum, adam) in [(0.0, false), (0.9, false), (0.0, true)] {
         for (kind, activation) in [("linear", ""), ("mlp", "relu"), ("mlp", "tanh")] {
             let optimizer = match adam {
-                true => serde_json::json!({ "kind": "adam", "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-7 }),
-                false => serde_json::json!({ "kind": "sgd", "momentum": momentum }),
+                true => json!({ "kind": "adam", "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-7 }),
+                false => json!({ "kind": "sgd", "momentum": momentum }),
             };
             let (l2, average) = ([0.0, 1e-4, 0.01][random.below(3) as usize], [0.05, 0.3, 0.0][random.below(3) as usize]);
-            let mut learner = serde_json::json!({
+            let mut learner = json!({
                 "kind": kind, "optimizer": optimizer, "rate": 0.03, "decay": random.of(&["constant", "linear"]),
                 "l2": l2, "batch": 1 + random.below(24), "average": average,
             });
@@ -249,57 +256,221 @@ fn learners(random: &mut Random) -> Vec<serde_json::Value> {
 #[test]
 fn the_engine_writes_what_the_judge_computes() {
     let mut random = Random(1);
-    let mut seed = 0_u8;
+    let mut seed = 0;
     for schedule in ["cumulative", "replay", "front"] {
         for learner in learners(&mut random) {
             for shape in SHAPES {
-                seed = seed.wrapping_add(1);
+                seed += 1;
                 let rows = shape.rows(30 + random.below(150) as usize, &mut random);
                 let grid = (1 + random.below(4) as u32, 1 + random.below(4) as u32);
                 let recipe = recipe(learner.clone(), schedule, 1 + random.below(4));
-                let engine = Engine::new(&shape, &rows, grid, recipe.clone(), seed);
-                engine.train();
-                let difference = engine.difference(&rows);
-                assert!(difference.is_none(), "{difference:?}\nseed {seed}, {} rows, {grid:?}, {shape:?}, {recipe}", rows.len());
+                let config = shape.config(grid, (seed % 3) as f64 * 0.11, &recipe);
+                let bench = Bench::new(shape.csv(&rows).as_bytes(), &config, seed);
+                bench.train(&bench.request(true));
+                let difference = bench.difference(&rows);
+                assert!(difference.is_none(), "{difference:?}\nseed {seed}, {} rows, {grid:?}, {shape:?}\n{config}", rows.len());
             }
         }
     }
 }
 
 #[test]
-fn so_do_steps_that_start_from_a_checkpoint_after_a_person_was_taken_away() {
+fn any_history_ends_where_the_remaining_records_begin() {
     let mut random = Random(2);
-    for (schedule, learner) in ["replay", "front", "cumulative"].into_iter().zip(learners(&mut random).into_iter().skip(4)) {
-        let rows = MIXED.rows(150, &mut random);
-        let engine = Engine::new(&MIXED, &rows, (2, 4), recipe(learner, schedule, 3), 9);
-        engine.train();
-        let gone = "person 3";
-        let remaining: Vec<Row> = rows.iter().filter(|row| row.subject.as_deref() != Some(gone)).cloned().collect();
-        assert!(engine.difference(&remaining).is_some());
-        let handle = HandleKey::from_bytes(engine.setup.handle_key).maker().subject(gone.as_bytes());
-        take_away(&engine, handle);
-        engine.train();
-        assert_eq!(engine.difference(&remaining), None);
+    for (seed, learner) in (0..).zip(learners(&mut random)) {
+        for shape in [[MIXED, REGRESSION, BYTES, WIDE][seed as usize % 4]] {
+            let all = shape.rows(60 + random.below(100) as usize, &mut random);
+            let schedule = random.of(&["cumulative", "replay", "front"]).to_owned();
+            let config = shape.config((3, 4), 0.1, &recipe(learner.clone(), &schedule, 2));
+            let bench = Bench::new(shape.csv(&all).as_bytes(), &config, seed);
+            // Some shards first, as if the run had been cut off.
+            bench.train(&TrainRequest { only_shards: Some(vec![ShardId(1)]), ..bench.request(true) });
+            let mut remaining = all.clone();
+            let mut suppressed: Vec<Row> = Vec::new();
+            let mut history = Vec::new();
+            for _ in 0..12 {
+                let what = random.below(9);
+                history.push(what);
+                match what {
+                    0 => bench.train(&bench.request(false)),
+                    1 => {
+                        let rate = Some([0.01, 0.02, 0.05][random.below(3) as usize]);
+                        let schedule = Some([ScheduleKind::Cumulative, ScheduleKind::Replay][random.below(2) as usize]);
+                        let flags = Flags { rate, schedule, ..Flags::default() };
+                        bench.train(&TrainRequest { flags, ..bench.request(false) });
+                    }
+                    2 => {
+                        bench.engine.rekey(&bench.keys, &Quiet).unwrap();
+                    }
+                    3 => {
+                        bench.train(&bench.request(true));
+                        remaining = all.iter().filter(|row| !suppressed.iter().any(|gone| same(row, gone))).cloned().collect();
+                    }
+                    _ => {
+                        let victim = remaining[random.below(remaining.len() as u64) as usize].clone();
+                        let no_suppress = random.below(3) == 0;
+                        let mut request = DeleteRequest { defer: random.below(2) == 0, no_suppress, ..DeleteRequest::default() };
+                        let target = match (&victim.subject, victim.record.is_empty()) {
+                            (Some(subject), true) => Row { record: Vec::new(), subject: Some(subject.clone()), ..victim.clone() },
+                            (Some(subject), false) if what % 2 == 0 => {
+                                Row { record: Vec::new(), subject: Some(subject.clone()), ..victim.clone() }
+                            }
+                            _ => Row { subject: None, ..victim.clone() },
+                        };
+                        match &target.subject {
+                            Some(subject) => request.subjects.push(subject.clone()),
+                            None => request.records.push(target.record.join(",")),
+                        }
+                        remaining.retain(|row| !same(row, &target));
+                        if !no_suppress {
+                            suppressed.push(target);
+                        }
+                        bench.delete(request);
+                    }
+                }
+            }
+            bench.engine.repair(&[], false, &Quiet).unwrap();
+            bench.train(&bench.request(false));
+            let difference = bench.difference(&remaining);
+            assert!(difference.is_none(), "{difference:?}\nseed {seed}, {history:?}, {shape:?}\n{config}");
+        }
     }
 }
 
-/// What a deletion comes to: the slice without the person, and no state that saw it.
-fn take_away(engine: &Engine, subject: Handle) {
-    let Lane { shards, checkpoints, .. } = &engine.lane;
-    let cells: Vec<Cell> = shards.grid().cells().collect();
-    for cell in cells {
-        let slice = shards.open(cell).unwrap();
-        let gone = slice.records_of(subject).collect::<std::collections::BTreeSet<_>>();
-        if gone.is_empty() {
-            continue;
-        }
-        let file = SliceFile::without(&slice, &gone, shards.key()).unwrap();
-        let _ = shards.publish(&file, Sync::Later).unwrap();
-        for found in checkpoints.list(cell.shard).unwrap() {
-            if found.step.0 >= cell.part.number() && cell.part.number() > 0 {
-                let path: PathBuf = checkpoints.path(cell.shard, found.step, found.lineage);
-                assert!(Files::new(Arc::new(RealDisk::new())).unlink(&path).unwrap());
-            }
-        }
+/// Whether a row is what a request named: a subject (then without a record), or a record.
+fn same(row: &Row, target: &Row) -> bool {
+    match &target.subject {
+        Some(_) => row.subject == target.subject,
+        None => row.record == target.record,
+    }
+}
+
+#[test]
+fn numbers_have_one_meaning_however_they_are_written() {
+    let texts = [
+        "0",
+        "-0",
+        "1",
+        "+1",
+        "1.",
+        ".5",
+        "-.5",
+        "1e5",
+        "1E+5",
+        "1e-5",
+        "00012",
+        "3.4028235e38",
+        "1e-45",
+        "7e-46",
+        "0.1",
+        "16777217",
+        "16777219",
+        "8388608.5",
+        "1.00000017881393432617187499",
+        "1.00000017881393432617187500",
+        "1.00000017881393432617187501",
+        "-123456789.123456789",
+        "1e-400",
+        "\t 5\t",
+        "9007199254740993",
+    ];
+    check_texts(&texts);
+}
+
+fn check_texts(texts: &[&str]) {
+    let config = "data = { record = [\"id\"], missing = [\"\"] }\nlabel = { column = \"y\", values = [\"0\", \"1\"] }\n\
+        shards = { shards = 1, slices = 1 }\nlearner = { kind = \"linear\", optimizer = { kind = \"sgd\", momentum = 0.0 }, rate = 1e-12, \
+        decay = \"constant\", l2 = 0.0, batch = 64 }\nschedule = { kind = \"replay\", epochs = 1 }\n[columns]\nx0 = \"number\"\n";
+    let mut table = "id,x0,y\n".to_owned();
+    let mut rows = Vec::new();
+    for (i, text) in texts.iter().enumerate() {
+        table += &format!("{i},{text},{}\n", i % 2);
+        let cells = vec![("x0".to_owned(), (*text).to_owned())];
+        rows.push(Row { subject: None, record: vec![i.to_string()], cells, label: (i % 2).to_string() });
+    }
+    let bench = Bench::new(table.as_bytes(), config, 5);
+    bench.train(&bench.request(true));
+    assert_eq!(bench.difference(&rows), None);
+}
+
+#[test]
+fn numbers_of_arrays_are_those_of_their_texts() {
+    let numbers: Vec<f32> = (0..2000_u32)
+        .map(|i| f32::from_bits(i.wrapping_mul(2_147_483) & 0xbfff_ffff | 1))
+        .chain([1e30, 1.5e-30, f32::MAX, 1e-45])
+        .filter(|x| x.is_finite())
+        .collect();
+    let n = numbers.len();
+    let config = "data = { record = [\"id\"], missing = [\"\"] }\nlabel = { column = \"y\", values = [\"0\", \"1\"] }\n\
+        shards = { shards = 1, slices = 1 }\nlearner = { kind = \"linear\", optimizer = { kind = \"sgd\", momentum = 0.0 }, rate = 1e-12, \
+        decay = \"constant\", l2 = 0.0, batch = 64 }\nschedule = { kind = \"replay\", epochs = 1 }\n[columns]\nx0 = \"number\"\n";
+    let ids: Vec<u8> = (0..n as i64).flat_map(i64::to_le_bytes).collect();
+    let y: Vec<u8> = (0..n).map(|i| (i % 2) as u8).collect();
+    let x: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
+    let (one, two) = (format!("({n},)"), format!("({n}, 1)"));
+    let table = make::npz(
+        false,
+        &[
+            ("X", make::npy("<f4", false, &two, &x)),
+            ("y", make::npy("|u1", false, &one, &y)),
+            ("ids", make::npy("<i8", false, &one, &ids)),
+        ],
+    );
+    let bench = Bench::new(&table, config, 6);
+    bench.train(&bench.request(true));
+    let row = |(i, x): (usize, &f32)| Row {
+        subject: None,
+        record: vec![i.to_string()],
+        cells: vec![("x0".to_owned(), x.to_string())],
+        label: (i % 2).to_string(),
+    };
+    let rows: Vec<Row> = numbers.iter().enumerate().map(row).collect();
+    assert_eq!(bench.difference(&rows), None);
+}
+
+#[test]
+fn missing_bytes_of_arrays() {
+    let n = 20;
+    let config = "data = { record = [\"id\"], missing = [\"7\"] }\nlabel = { column = \"y\", values = [\"0\", \"1\"] }\n\
+        shards = { shards = 1, slices = 1 }\nlearner = { kind = \"linear\", optimizer = { kind = \"sgd\", momentum = 0.0 }, rate = 1e-12, \
+        decay = \"constant\", l2 = 0.0, batch = 64 }\nschedule = { kind = \"replay\", epochs = 1 }\n[columns]\nx0 = \"number\"\n";
+    let ids: Vec<u8> = (0..n as i64).flat_map(i64::to_le_bytes).collect();
+    let y: Vec<u8> = (0..n).map(|i| (i % 2) as u8).collect();
+    let x: Vec<u8> = (0..n as u8).collect();
+    let (one, two) = (format!("({n},)"), format!("({n}, 1)"));
+    let table = make::npz(
+        false,
+        &[
+            ("X", make::npy("|u1", false, &two, &x)),
+            ("y", make::npy("|u1", false, &one, &y)),
+            ("ids", make::npy("<i8", false, &one, &ids)),
+        ],
+    );
+    let bench = Bench::new(&table, config, 6);
+    bench.train(&bench.request(true));
+    let row = |i: usize| Row {
+        subject: None,
+        record: vec![i.to_string()],
+        cells: vec![("x0".to_owned(), i.to_string())],
+        label: (i % 2).to_string(),
+    };
+    let rows: Vec<Row> = (0..n).map(row).collect();
+    assert_eq!(bench.difference(&rows), None);
+}
+
+#[test]
+fn ids_trim() {
+    let config = "data = { subject = \"p\", missing = [\"\"] }\nlabel = { column = \"y\", values = [\"0\", \"1\"] }\n\
+        shards = { shards = 1, slices = 1 }\nlearner = { kind = \"linear\", optimizer = { kind = \"sgd\", momentum = 0.0 }, rate = 1e-12, \
+        decay = \"constant\", l2 = 0.0, batch = 64 }\nschedule = { kind = \"replay\", epochs = 1 }\n[columns]\nx0 = \"number\"\n";
+    for id in ["plain", " plain ", "\u{a0}nbsp", "vt\u{b}", "\u{3000}wide"] {
+        let table = format!("p,x0,y\na,1,0\n{id},2,1\nc,3,1\n");
+        let bench = Bench::new(table.as_bytes(), config, 6);
+        bench.train(&bench.request(true));
+        let report = bench
+            .engine
+            .delete(&DeleteRequest { subjects: vec![id.to_owned()], ..DeleteRequest::default() }, &Quiet, |_, _, _| {})
+            .unwrap();
+        println!("{id:?}: {:?}", report.accepted.outcomes);
     }
 }

@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use sisa::engine::{Accepted, Evaluation, Forecast, OutcomeKind, Quality, RepairReport, RequestRecord, Status, TrainReport, Verdict};
+use sisa::engine::{
+    Accepted, Evaluation, Forecast, OutcomeKind, Quality, RepairReport, RequestRecord, Status, TrainReport, Verdict,
+};
 
 fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
@@ -93,8 +95,14 @@ pub(crate) fn evaluated(evaluation: &Evaluation) -> String {
     match &evaluation.ensemble {
         Quality::Classes(report) => {
             let _ = writeln!(out, "accuracy on {} rows:", count(report.rows));
-            let partial = if whole < members { format!(", {} of them on a clean prefix", members - whole) } else { String::new() };
-            let _ = writeln!(out, "  ensemble of {members}{partial}: {}   (log loss {:.4})", percent(report.accuracy), report.log_loss);
+            let partial =
+                if whole < members { format!(", {} of them on a clean prefix", members - whole) } else { String::new() };
+            let _ = writeln!(
+                out,
+                "  ensemble of {members}{partial}: {}   (log loss {:.4})",
+                percent(report.accuracy),
+                report.log_loss
+            );
             if let Some(shares) = evaluation.shares {
                 let _ = writeln!(out, "  mean single constituent: {}", percent(shares.constituent));
                 let _ = writeln!(out, "  majority class: {}", percent(shares.majority));
@@ -102,7 +110,8 @@ pub(crate) fn evaluated(evaluation: &Evaluation) -> String {
             let width = evaluation.classes.iter().map(|c| c.chars().count()).max().unwrap_or(0).max(5);
             let _ = writeln!(out, "\n  {:width$}  {:>9}  {:>9}  {:>9}", "class", "rows", "precision", "recall");
             for (name, (rows, precision, recall)) in evaluation.classes.iter().zip(&report.classes) {
-                let _ = writeln!(out, "  {name:width$}  {:>9}  {:>9}  {:>9}", count(*rows), percent(*precision), percent(*recall));
+                let _ =
+                    writeln!(out, "  {name:width$}  {:>9}  {:>9}  {:>9}", count(*rows), percent(*precision), percent(*recall));
             }
         }
         Quality::Numbers(report) => {
@@ -116,7 +125,8 @@ pub(crate) fn evaluated(evaluation: &Evaluation) -> String {
 pub(crate) fn status(status: &Status) -> String {
     let mut out = String::new();
     let serving = &status.serving;
-    let _ = writeln!(out, "generation {}, recipe {}, {:?} of constituents", serving.generation, serving.recipe, serving.aggregate);
+    let _ =
+        writeln!(out, "generation {}, recipe {}, {:?} of constituents", serving.generation, serving.recipe, serving.aggregate);
     let slices = status.shards.first().map_or(0, |s| s.cells.len());
     let wide = slices > 16;
     let _ = writeln!(out, "\nrows by shard and slice; a missing checkpoint is shown as [rows]\n");
@@ -175,7 +185,9 @@ fn outcomes(accepted: &Accepted) -> String {
     let of = |kind: OutcomeKind| accepted.outcomes.iter().filter(move |o| o.outcome == kind);
     let records: u64 = of(OutcomeKind::Erased).map(|o| o.in_slices + o.held_out).sum();
     let held_out: u64 = of(OutcomeKind::Erased).map(|o| o.held_out).sum();
-    for (kind, label) in [(OutcomeKind::Erased, "erased"), (OutcomeKind::AlreadyErased, "already erased"), (OutcomeKind::NotFound, "not found")] {
+    for (kind, label) in
+        [(OutcomeKind::Erased, "erased"), (OutcomeKind::AlreadyErased, "already erased"), (OutcomeKind::NotFound, "not found")]
+    {
         let n = of(kind).count();
         if n > 0 {
             let _ = write!(out, "  {label}: {} {}", count(n as u64), if n == 1 { "id" } else { "ids" });
@@ -250,7 +262,13 @@ pub(crate) fn forecast(forecast: &Forecast) -> String {
     );
     if let Some(speed) = forecast.row_passes_per_second {
         let time = |passes: u64| seconds(passes as f64 / speed);
-        let _ = writeln!(out, "about {} against {}, at {} row-passes a second", time(cost.row_passes), time(cost.full_row_passes), count(speed as u64));
+        let _ = writeln!(
+            out,
+            "about {} against {}, at {} row-passes a second",
+            time(cost.row_passes),
+            time(cost.full_row_passes),
+            count(speed as u64)
+        );
     }
     out
 }

@@ -209,7 +209,9 @@ fn import(error: &ImportError) -> ErrorKind {
 fn train(error: &TrainError) -> ErrorKind {
     match error {
         TrainError::Slice(e) => slice(e),
-        TrainError::Checkpoint(crate::checkpoint::CheckpointError::Damaged { .. }) | TrainError::State { .. } => ErrorKind::Damage,
+        TrainError::Checkpoint(crate::checkpoint::CheckpointError::Damaged { .. }) | TrainError::State { .. } => {
+            ErrorKind::Damage
+        }
         TrainError::Checkpoint(crate::checkpoint::CheckpointError::Fs(_)) | TrainError::Fs(_) => ErrorKind::Disk,
         TrainError::Threads { .. } => ErrorKind::Retry,
         TrainError::Kernels(_) | TrainError::Settings(_) => ErrorKind::Input,

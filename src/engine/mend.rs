@@ -142,7 +142,8 @@ impl Engine {
         let cells: Vec<Cell> = damaged.iter().map(|(cell, _)| *cell).collect();
         let gone = &history.erased;
         let pool = super::train::rayon_pool(self.threads)?;
-        let files = pool.install(|| restage(&self.workspace, &plan, &mut sources, &names, &cells, |h| gone.contains(&h), &progress))?;
+        let files =
+            pool.install(|| restage(&self.workspace, &plan, &mut sources, &names, &cells, |h| gone.contains(&h), &progress))?;
         for (file, (cell, digest)) in files.iter().zip(damaged) {
             if file.content != *digest {
                 return Err(Error::OtherSource {

@@ -299,7 +299,11 @@ impl Engine {
         }
         let snapshot = self.workspace.snapshot()?;
         let serving = snapshot.current.as_ref().is_some_and(|c| c.generation == target.generation && c.recipe == target.recipe);
-        if serving && snapshot.history.unrepaired().is_empty() && snapshot.history.unfinished().is_empty() && !self.leftovers(&snapshot.history, target) {
+        if serving
+            && snapshot.history.unrepaired().is_empty()
+            && snapshot.history.unfinished().is_empty()
+            && !self.leftovers(&snapshot.history, target)
+        {
             return Ok((true, None));
         }
         let (lock, mut snapshot) = self.open_for_writing()?;

@@ -56,9 +56,7 @@ impl ClassMetrics {
             rows,
             accuracy: share((0..self.classes).map(hit).sum(), rows),
             log_loss: if rows == 0 { 0.0 } else { self.log_loss / rows as f64 },
-            classes: (0..self.classes)
-                .map(|c| (of_class(c), share(hit(c), decided(c)), share(hit(c), of_class(c))))
-                .collect(),
+            classes: (0..self.classes).map(|c| (of_class(c), share(hit(c), decided(c)), share(hit(c), of_class(c)))).collect(),
         }
     }
 }

@@ -126,8 +126,7 @@ fn build(lane: &Lane, plan: &ShardPlan, pool: &Pool, watch: &dyn Watch) -> Resul
     let worker = pool.enter(plan.shard, watch);
     lane.checkpoints.make_shard_dir(plan.shard)?;
     let first = plan.missing().next().unwrap_or(1);
-    let mut report =
-        ShardReport { shard: plan.shard, from_step: first - 1, steps: 0, row_passes: 0, bytes: 0, stop: None };
+    let mut report = ShardReport { shard: plan.shard, from_step: first - 1, steps: 0, row_passes: 0, bytes: 0, stop: None };
     let mut plan = plan.clone();
     loop {
         match segments(lane, &plan, &worker, watch, &mut report)? {

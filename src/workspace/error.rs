@@ -33,7 +33,9 @@ pub enum WorkspaceError {
         request: String,
     },
     /// The workspace changed while it was read.
-    #[error("the workspace moved on while this command was reading it (a deletion or a new model came into effect); run it again")]
+    #[error(
+        "the workspace moved on while this command was reading it (a deletion or a new model came into effect); run it again"
+    )]
     MovedOn,
     /// A key is missing.
     #[error("{} is missing, and there is data made with it; restore the key. A new key is never made beside existing data", path.display())]

@@ -217,7 +217,12 @@ fn walk(root: &Path, dir: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
         if path.is_dir() {
             walk(root, &path, found);
         } else {
-            found.insert(path.strip_prefix(root).unwrap().to_owned(), fs::read(&path).unwrap());
+            match fs::read(&path) {
+                Ok(bytes) => found.insert(path.strip_prefix(root).unwrap().to_owned(), bytes),
+                // Another process renamed it meanwhile.
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+                Err(e) => panic!("{}: {e}", path.display()),
+            };
         }
     }
 }
