@@ -1,5 +1,11 @@
 //! Small workspaces for tests, and how to compare them.
 #![allow(dead_code, clippy::allow_attributes, reason = "each test uses some of it")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests write their tables by hand, and stop at what they do not expect"
+)]
 
 use std::{
     collections::BTreeMap,
