@@ -172,3 +172,22 @@ fn a_new_recipe_is_built_beside_the_old_and_replaces_it() {
     assert!(again.complete && again.report.shards.is_empty());
     assert_same(&bench.artefacts(), &expected.artefacts(), "a plain run");
 }
+
+/// Holds on every machine and with every kernel (`SISA_KERNELS`); another digest is another numerics version, or another format.
+#[test]
+fn golden_digests_of_whole_workspaces() {
+    let rows = rows(60);
+    for (learner, schedule, golden) in [
+        (MLP, "replay", "?"),
+        (ADAM, "cumulative", "?"),
+        (LINEAR, "front", "?"),
+    ] {
+        let bench = Bench::trained(&Setup { learner, schedule, ..Setup::default() }, &rows);
+        let mut hasher = blake3::Hasher::new();
+        for (path, bytes) in bench.artefacts() {
+            hasher.update(path.to_str().unwrap().as_bytes());
+            hasher.update(&bytes);
+        }
+        assert_eq!(hasher.finalize().to_hex().as_str(), golden, "{schedule}");
+    }
+}
