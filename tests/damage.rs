@@ -1,4 +1,5 @@
 //! Damage is seen: every byte of every file of a small workspace, and files cut, swapped, removed, added and put back.
+#![expect(clippy::disallowed_methods, reason = "tests damage files by hand")]
 
 mod common;
 
@@ -117,7 +118,7 @@ fn planted_breaches_are_reported() {
     fs::write(&file, receipt.encode()).unwrap();
     let with = VerifyRequest { receipts: vec![file.clone()], ..VerifyRequest::default() };
     assert_eq!(engine.verify(&with, &Quiet).unwrap().findings, vec![]);
-    let last = after.keys().filter(|p| p.starts_with("shards/ledger")).next_back().unwrap();
+    let last = after.keys().rfind(|p| p.starts_with("shards/ledger")).unwrap();
     fs::remove_file(bench.root().join(last)).unwrap();
     assert!(!engine.verify(&with, &Quiet).unwrap().findings.is_empty());
     put(last, &after[last]);
@@ -137,7 +138,7 @@ fn planted_breaches_are_reported() {
 fn a_forged_state_is_found_by_training_again() {
     let bench = Bench::trained(&small(), &rows(30));
     let files = bench.artefacts();
-    let (path, bytes) = files.iter().filter(|(p, _)| p.extension().unwrap() == "ckpt").next_back().unwrap();
+    let (path, bytes) = files.iter().rfind(|(p, _)| p.extension().unwrap() == "ckpt").unwrap();
     // A digest made right again is no defence against who can write; only training again is.
     let mut forged = bytes.clone();
     let last = forged.len() - 24;

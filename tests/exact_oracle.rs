@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
 #[path = "../src/source/tests/make.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
 mod make;
 mod oracle;
 
@@ -312,7 +313,7 @@ fn any_history_ends_where_the_remaining_records_begin() {
                         let mut request = DeleteRequest { defer: random.below(2) == 0, no_suppress, ..DeleteRequest::default() };
                         let target = match (&victim.subject, victim.record.is_empty()) {
                             (Some(subject), true) => Row { record: Vec::new(), subject: Some(subject.clone()), ..victim.clone() },
-                            (Some(subject), false) if what % 2 == 0 => {
+                            (Some(subject), false) if what.is_multiple_of(2) => {
                                 Row { record: Vec::new(), subject: Some(subject.clone()), ..victim.clone() }
                             }
                             _ => Row { subject: None, ..victim.clone() },

@@ -270,6 +270,9 @@ fn publish(
     })
 }
 
+/// Record, subject, encoded row.
+type Staged<'a> = (Handle, Handle, &'a [u8]);
+
 /// Writes the files of one shard, durably; returns their digests and the number of subjects trained on.
 fn write_shard(
     workspace: &Workspace,
@@ -278,7 +281,7 @@ fn write_shard(
     shard: ShardId,
 ) -> Result<(Vec<(Cell, Digest)>, u64), ImportError> {
     let bytes = stage.take(shard.0)?;
-    let mut parts: BTreeMap<Part, Vec<(Handle, Handle, &[u8])>> = BTreeMap::new();
+    let mut parts: BTreeMap<Part, Vec<Staged<'_>>> = BTreeMap::new();
     let mut subjects = std::collections::BTreeSet::new();
     for row in StagedRows::new(store.row(), &bytes).iter() {
         let part = stage.cell_part(row.1);
