@@ -1,7 +1,11 @@
 //! The stores: publishing and opening slices and checkpoints, and reading a CSV into a workspace.
 //! Each is beside the bandwidth of plain writing or hashing measured in the same run.
 #![expect(missing_docs, reason = "criterion's macros make the public items")]
-#![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "a bench writes its tables by hand and stops at what it does not expect")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a bench writes its tables by hand and stops at what it does not expect"
+)]
 
 use std::{hint::black_box, path::Path, sync::Arc};
 

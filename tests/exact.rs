@@ -177,11 +177,7 @@ fn a_new_recipe_is_built_beside_the_old_and_replaces_it() {
 #[test]
 fn golden_digests_of_whole_workspaces() {
     let rows = rows(60);
-    for (learner, schedule, golden) in [
-        (MLP, "replay", "?"),
-        (ADAM, "cumulative", "?"),
-        (LINEAR, "front", "?"),
-    ] {
+    for (learner, schedule, golden) in [(MLP, "replay", "?"), (ADAM, "cumulative", "?"), (LINEAR, "front", "?")] {
         let bench = Bench::trained(&Setup { learner, schedule, ..Setup::default() }, &rows);
         let mut hasher = blake3::Hasher::new();
         for (path, bytes) in bench.artefacts() {

@@ -333,7 +333,7 @@ impl Session {
     fn verify(&self, args: &VerifyArgs) -> anyhow::Result<Exit> {
         let request = VerifyRequest { retrain: args.retrain, sample: args.sample, receipts: args.receipt.clone() };
         let verdict = self.engine.verify(&request, &self.terminal)?;
-        self.result(|| show::verdict(&verdict, args.retrain), || json::verdict(&verdict))?;
+        self.result(|| show::verdict(&verdict, args.retrain, args.sample.is_some()), || json::verdict(&verdict))?;
         Ok(if verdict.findings.is_empty() { Exit::Done } else { Exit::Differs })
     }
 

@@ -125,8 +125,13 @@ pub(crate) fn evaluated(evaluation: &Evaluation) -> String {
 pub(crate) fn status(status: &Status) -> String {
     let mut out = String::new();
     let serving = &status.serving;
-    let _ =
-        writeln!(out, "generation {}, recipe {}, {:?} of constituents", serving.generation, serving.recipe, serving.aggregate);
+    let _ = writeln!(
+        out,
+        "generation {}, recipe {}, {} of constituents",
+        serving.generation,
+        serving.recipe,
+        format!("{:?}", serving.aggregate).to_lowercase()
+    );
     let slices = status.shards.first().map_or(0, |s| s.cells.len());
     let wide = slices > 16;
     let _ = writeln!(out, "\nrows by shard and slice; a missing checkpoint is shown as [rows]\n");
@@ -206,7 +211,9 @@ pub(crate) fn effective(accepted: &Accepted, took: f64, repeated: bool) -> Strin
         out = format!("request {} was accepted before; its first outcome:\n", accepted.request);
     }
     out.push_str(&outcomes(accepted));
-    let _ = writeln!(out, "  {} slice files written again, {} checkpoints purged", accepted.cells.len(), accepted.purge.len());
+    let many = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let (slices, checkpoints) = (many(accepted.cells.len(), "slice file"), many(accepted.purge.len(), "checkpoint"));
+    let _ = writeln!(out, "  {slices} written again, {checkpoints} purged");
     if accepted.outcomes.iter().any(|o| o.outcome == OutcomeKind::NotFound) && accepted.suppress {
         out.push_str("  the ids that were not found are suppressed too; `sisa unsuppress` takes a mistake back\n");
     }
@@ -304,7 +311,7 @@ pub(crate) fn log(requests: &[RequestRecord]) -> String {
     out
 }
 
-pub(crate) fn verdict(verdict: &Verdict, retrain: bool) -> String {
+pub(crate) fn verdict(verdict: &Verdict, retrain: bool, sample: bool) -> String {
     let mut out = String::new();
     for finding in &verdict.findings {
         let at = finding.offset.map_or(String::new(), |o| format!(" at byte {o}"));
@@ -318,8 +325,10 @@ pub(crate) fn verdict(verdict: &Verdict, retrain: bool) -> String {
         let _ = writeln!(out, "trained {} steps again in a scratch folder and compared every byte", count(verdict.retrained));
     }
     if verdict.findings.is_empty() {
-        out.push_str(if verdict.retrained > 0 {
+        out.push_str(if verdict.retrained > 0 && !sample {
             "every file is bit-identical to training on what remains\n"
+        } else if verdict.retrained > 0 {
+            "the shards that were trained again are bit-identical to training on what remains\n"
         } else if retrain {
             "nothing was trained again\n"
         } else {

@@ -90,6 +90,8 @@ impl Report {
 /// A slice is damaged or the disk refuses; what was published stays.
 pub fn train(lane: &Lane, shards: &[ShardId], pool: &Pool, watch: &dyn Watch) -> Result<Report, TrainError> {
     let clock = Stopwatch::start();
+    // A forced kernel that this processor lacks must not be passed over in silence.
+    crate::num::Isa::from_env_checked()?;
     let mut plans = Vec::new();
     for shard in shards {
         let plan = lane.plan(*shard)?;

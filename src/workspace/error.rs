@@ -66,7 +66,7 @@ pub enum WorkspaceError {
         generation: String,
     },
     /// A frozen file was changed.
-    #[error("{} was changed or damaged at or before byte {offset}: {what}. It is frozen; restore it, or start a new generation with `sisa train --fresh`", path.display())]
+    #[error("{} was changed or damaged at or before byte {offset}: {what}. It is frozen; restore it from a backup; without one, import into an empty folder", path.display())]
     Frozen {
         /// The file.
         path: PathBuf,
