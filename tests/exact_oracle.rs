@@ -6,19 +6,12 @@ mod oracle;
 use std::{path::PathBuf, sync::Arc};
 
 use oracle::{Row, Setup, expected, first_difference};
+use rayon::prelude::*;
+use serde_json::{Value, json};
 use sisa::{
-    digest::{HandleKey, ModelKey},
-    fs::{Files, RealDisk, Sync},
-    ids::{Cell, GenerationId, Handle, ShardId},
-    import,
-    ledger::History,
-    schema::Schema,
-    shard::SliceFile,
-    train::{Lane, LineageRoot, Pool, Recipe, Watch, train},
-    workspace::{Partition, Workspace},
+    engine::{DeleteRequest, Engine, Flags, KeySource, Quiet, RealDisk, ShardId, TrainReport, TrainRequest},
+    train::ScheduleKind,
 };
-
-const GENERATION: GenerationId = GenerationId(1);
 
 /// Numbers that look random and are the same in every run (splitmix64).
 struct Random(u64);
@@ -63,44 +56,54 @@ struct Shape {
 const MIXED: Shape = Shape { numbers: 4, bytes: 3, categories: 3, classes: 3, subject: true, record_columns: 1, log1p: false };
 /// Wider than a vector everywhere.
 const WIDE: Shape = Shape { numbers: 21, bytes: 37, categories: 2, classes: 19, subject: false, record_columns: 2, log1p: false };
-const REGRESSION: Shape = Shape { numbers: 3, bytes: 0, categories: 2, classes: 0, subject: true, record_columns: 0, log1p: true };
+const REGRESSION: Shape =
+    Shape { numbers: 3, bytes: 0, categories: 2, classes: 0, subject: true, record_columns: 0, log1p: true };
 /// No dense input at all, and rows that only their content and occurrence name.
-const CATEGORIES: Shape = Shape { numbers: 0, bytes: 0, categories: 2, classes: 2, subject: false, record_columns: 0, log1p: false };
+const CATEGORIES: Shape =
+    Shape { numbers: 0, bytes: 0, categories: 2, classes: 2, subject: false, record_columns: 0, log1p: false };
 const BYTES: Shape = Shape { numbers: 0, bytes: 50, categories: 0, classes: 10, subject: false, record_columns: 1, log1p: false };
 const SHAPES: [Shape; 5] = [MIXED, WIDE, REGRESSION, CATEGORIES, BYTES];
 
 const VALUES: [&str; 4] = ["red", "NA", "blau und grün", "7"];
 
 impl Shape {
-    fn schema(&self) -> Schema {
-        let mut columns = Vec::new();
-        let mut column = |name: String, kind: serde_json::Value| columns.push(serde_json::json!({ "name": name, "kind": kind }));
+    /// The `[columns]` of a configuration.
+    fn columns(&self) -> String {
+        let mut lines = String::new();
+        let mut column = |name: String, options: Value| lines += &format!("{name} = {}\n", inline(&options));
         // Kinds take turns, so that the order of the columns is not the order of the kinds.
         for i in 0..self.numbers.max(self.bytes).max(self.categories) {
             if i < self.categories {
-                let values = serde_json::json!({ "values": { "values": VALUES } });
-                let buckets = serde_json::json!({ "buckets": { "buckets": 1 + 4 * i } });
+                let values = json!({ "kind": "category", "values": VALUES });
+                let buckets = json!({ "kind": "category", "buckets": 1 + 4 * i });
                 column(format!("c{i}"), if i % 2 == 0 { values } else { buckets });
             }
             if i < self.bytes {
-                column(format!("b{i}"), serde_json::json!({ "byte": { "scale": 1.0_f32 / (255 - i) as f32 } }));
+                column(format!("b{i}"), json!({ "kind": "byte", "scale": 1.0 / (255 - i) as f64 }));
             }
             if i < self.numbers {
-                column(format!("n{i}"), serde_json::json!({ "number": { "log1p": i % 4 == 3, "indicator": i % 3 == 1 } }));
+                column(format!("n{i}"), json!({ "kind": "number", "log1p": i % 4 == 3, "indicator": i % 3 == 1 }));
             }
         }
         column("unused".to_owned(), "ignore".into());
-        let label = match self.classes {
-            0 => serde_json::json!({ "kind": "number", "column": "label", "log1p": self.log1p }),
-            n => {
-                let values: Vec<String> = (0..n).map(|class| format!("class {class}")).collect();
-                serde_json::json!({ "kind": "class", "column": "label", "values": values })
-            }
-        };
+        lines
+    }
+
+    /// A whole configuration.
+    fn config(&self, (shards, slices): (u32, u32), holdout: f64, recipe: &Value) -> String {
         let record: Vec<String> = (0..self.record_columns).map(|i| format!("id{i}")).collect();
-        let subject = self.subject.then_some("person");
-        let schema = serde_json::json!({ "subject": subject, "record": record, "label": label, "missing": ["", "NA", "-9"], "columns": columns });
-        serde_json::from_value(schema).unwrap()
+        let mut data = json!({ "record": record, "holdout": holdout, "missing": ["", "NA", "-9"] });
+        if self.subject {
+            data["subject"] = "person".into();
+        }
+        let label = match self.classes {
+            0 => json!({ "column": "label", "log1p": self.log1p }),
+            n => json!({ "column": "label", "values": (0..n).map(|class| format!("class {class}")).collect::<Vec<_>>() }),
+        };
+        let grid = json!({ "shards": shards, "slices": slices });
+        let (learner, schedule) = (inline(&recipe["learner"]), inline(&recipe["schedule"]));
+        let tables = format!("data = {}\nlabel = {}\nshards = {}\n", inline(&data), inline(&label), inline(&grid));
+        format!("{tables}learner = {learner}\nschedule = {schedule}\n[columns]\n{}", self.columns())
     }
 
     fn rows(&self, n: usize, random: &mut Random) -> Vec<Row> {
@@ -152,87 +155,86 @@ impl Shape {
     }
 }
 
-#[derive(Debug)]
-struct Quiet;
-
-impl Watch for Quiet {
-    fn visited(&self, _: ShardId, _: usize) -> bool {
-        true
+/// JSON as a value of TOML.
+fn inline(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name} = {}", inline(value))).collect();
+            format!("{{ {} }}", fields.join(", "))
+        }
+        other => other.to_string(),
     }
 }
 
-/// A workspace with one generation and one recipe.
-struct Engine {
+fn recipe(learner: Value, schedule: &str, epochs: u64) -> Value {
+    json!({ "learner": learner, "schedule": { "kind": schedule, "epochs": epochs } })
+}
+
+/// A workspace beside its table and configuration.
+struct Bench {
     dir: tempfile::TempDir,
-    setup: Setup,
-    lane: Lane,
-    threads: usize,
+    engine: Engine,
+    keys: KeySource,
 }
 
-impl Engine {
-    /// Imports the rows.
-    fn new(shape: &Shape, rows: &[Row], (shards, slices): (u32, u32), recipe: serde_json::Value, seed: u8) -> Engine {
+impl Bench {
+    fn new(table: &[u8], config: &str, seed: u64) -> Bench {
         let dir = tempfile::tempdir().unwrap();
-        let files = Files::new(Arc::new(RealDisk::new()));
-        let table = dir.path().join("table.csv");
-        let _ = files.publish(&table, &[shape.csv(rows).as_bytes()], Sync::Later).unwrap();
-        let (handle_key, model_key) = ([seed; 32], [seed.wrapping_add(100); 32]);
-        let holdout = f64::from(seed % 3) * 0.11;
-        let grid = sisa::order::Grid { shards, slices, holdout };
-        let partition = Partition::new(grid, shape.schema());
-        let recipe: Recipe = serde_json::from_value(recipe).unwrap();
-        let setup = Setup { handle_key, model_key, partition_json: partition.encode(), recipe_json: recipe.encode() };
-        let workspace = Workspace::new(files.clone(), dir.path().join("workspace"));
-        let key = ModelKey::from_bytes(model_key);
-        let plan = import::Plan {
-            generation: GENERATION,
-            rekeys: None,
-            partition: partition.clone(),
-            handle_key: HandleKey::from_bytes(handle_key),
-            model_key: key.clone(),
-        };
-        let lock = workspace.lock(false).unwrap();
-        let mut sources = vec![sisa::source::open(&table).unwrap()];
-        import::import(&workspace, &lock, &mut History::default(), &plan, &mut sources, &["table.csv".to_owned()], &|_, _, _| true).unwrap();
-        workspace.write_recipe(GENERATION, &recipe).unwrap();
-        let lane = Lane {
-            shards: workspace.shard_store_of(GENERATION, &partition, key.clone()),
-            checkpoints: sisa::checkpoint::CheckpointStore::new(files, workspace.recipe_dir(GENERATION, &recipe.id())),
-            learner: recipe.learner.check().unwrap(),
-            root: LineageRoot::new(recipe.digest(), partition.digest(), &key),
-            recipe,
-        };
-        Engine { dir, setup, lane, threads: 1 + usize::from(seed % 3) }
+        let engine = Engine::new(Arc::new(RealDisk::new()), dir.path().join("workspace"), 1 + seed as usize % 3, false);
+        engine.write_new(&dir.path().join("table"), table).unwrap();
+        engine.write_new(&dir.path().join("sisa.toml"), config.as_bytes()).unwrap();
+        Bench { dir, engine, keys: KeySource::Seed(seed) }
     }
 
-    fn train(&self) {
-        let shards: Vec<ShardId> = self.lane.shards.grid().shards().collect();
-        train(&self.lane, &shards, &Pool::new(self.threads), &Quiet).unwrap();
+    fn request(&self, fresh: bool) -> TrainRequest {
+        TrainRequest {
+            sources: if fresh { vec![self.dir.path().join("table")] } else { Vec::new() },
+            config: self.dir.path().join("sisa.toml"),
+            flags: Flags::default(),
+            keys: self.keys.clone(),
+            only_shards: None,
+            fresh,
+        }
     }
 
+    fn train(&self, request: &TrainRequest) -> TrainReport {
+        self.engine.train(request, &Quiet).unwrap()
+    }
+
+    /// The judge's answer on what is in service, where exactly `rows` remain.
     fn difference(&self, rows: &[Row]) -> Option<String> {
-        first_difference(&expected(&self.setup, rows), self.lane.shards.dir(), self.lane.checkpoints.dir())
+        let workspace = self.engine.workspace();
+        let snapshot = workspace.snapshot().unwrap();
+        let (current, _) = workspace.serving(&snapshot).unwrap();
+        let shards = workspace.generation_dir(current.generation);
+        let checkpoints = workspace.recipe_dir(current.generation, &current.recipe);
+        for (top, dir) in [(workspace.shards_dir(), "g"), (checkpoints.parent().unwrap().to_owned(), "")] {
+            let names = workspace.files().list(&top).unwrap().into_iter().map(|entry| entry.0);
+            let left: Vec<String> = names.filter(|name| name.starts_with(dir)).collect();
+            assert_eq!(left.len(), 1, "something that was replaced is still there: {left:?}");
+        }
+        let read = |path: PathBuf| workspace.files().read(&path).unwrap().to_vec();
+        let setup = Setup {
+            handle_key: *workspace.handle_key().unwrap().bytes(),
+            model_key: *workspace.serving_lane(&snapshot).unwrap().shards.key().bytes(),
+            partition_json: read(shards.join("partition.json")),
+            recipe_json: read(checkpoints.join("recipe.json")),
+        };
+        first_difference(&expected(&setup, rows), &shards, &checkpoints)
     }
-}
-
-fn recipe(learner: serde_json::Value, schedule: &str, epochs: u64) -> serde_json::Value {
-    serde_json::json!({
-        "checkpoint_format": 1, "numerics": sisa::train::NUMERICS_VERSION, "learner": learner,
-        "schedule": { "kind": schedule, "epochs": epochs }, "keep": "all",
-    })
 }
 
 /// All learners, optimisers and decays, with settings that vary with `random`.
-fn learners(random: &mut Random) -> Vec<serde_json::Value> {
+fn learners(random: &mut Random) -> Vec<Value> {
     let mut learners = Vec::new();
     for (momentum, adam) in [(0.0, false), (0.9, false), (0.0, true)] {
         for (kind, activation) in [("linear", ""), ("mlp", "relu"), ("mlp", "tanh")] {
             let optimizer = match adam {
-                true => serde_json::json!({ "kind": "adam", "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-7 }),
-                false => serde_json::json!({ "kind": "sgd", "momentum": momentum }),
+                true => json!({ "kind": "adam", "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-7 }),
+                false => json!({ "kind": "sgd", "momentum": momentum }),
             };
             let (l2, average) = ([0.0, 1e-4, 0.01][random.below(3) as usize], [0.05, 0.3, 0.0][random.below(3) as usize]);
-            let mut learner = serde_json::json!({
+            let mut learner = json!({
                 "kind": kind, "optimizer": optimizer, "rate": 0.03, "decay": random.of(&["constant", "linear"]),
                 "l2": l2, "batch": 1 + random.below(24), "average": average,
             });
@@ -246,60 +248,167 @@ fn learners(random: &mut Random) -> Vec<serde_json::Value> {
     learners
 }
 
+/// Runs all cases, several at a time: most of their time is waiting for the disk.
+fn each<T: Send>(cases: Vec<T>, run: impl Fn(T) + Send + Sync) {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(8).build().unwrap();
+    pool.install(|| cases.into_par_iter().with_max_len(1).for_each(run));
+}
+
 #[test]
 fn the_engine_writes_what_the_judge_computes() {
     let mut random = Random(1);
-    let mut seed = 0_u8;
+    let mut cases = Vec::new();
     for schedule in ["cumulative", "replay", "front"] {
         for learner in learners(&mut random) {
             for shape in SHAPES {
-                seed = seed.wrapping_add(1);
+                let seed = cases.len() as u64;
                 let rows = shape.rows(30 + random.below(150) as usize, &mut random);
-                let grid = (1 + random.below(4) as u32, 1 + random.below(4) as u32);
+                let grid = (1 + random.below(4) as u32, [1, 2, 3, 4, 11][random.below(5) as usize]);
                 let recipe = recipe(learner.clone(), schedule, 1 + random.below(4));
-                let engine = Engine::new(&shape, &rows, grid, recipe.clone(), seed);
-                engine.train();
-                let difference = engine.difference(&rows);
-                assert!(difference.is_none(), "{difference:?}\nseed {seed}, {} rows, {grid:?}, {shape:?}, {recipe}", rows.len());
+                cases.push((seed, shape, rows, shape.config(grid, [0.0, 0.2, 0.35][seed as usize % 3], &recipe)));
             }
         }
+    }
+    each(cases, |(seed, shape, rows, config)| {
+        let bench = Bench::new(shape.csv(&rows).as_bytes(), &config, seed);
+        bench.train(&bench.request(true));
+        let difference = bench.difference(&rows);
+        assert!(difference.is_none(), "{difference:?}\nseed {seed}, {} rows, {shape:?}\n{config}", rows.len());
+    });
+}
+
+#[test]
+fn a_step_that_diverges_leaves_nothing_and_neither_do_those_after_it() {
+    let mut random = Random(3);
+    let rows = REGRESSION.rows(120, &mut random);
+    let learner = json!({ "kind": "linear", "optimizer": { "kind": "sgd", "momentum": 0.0 }, "rate": 1e3, "decay": "constant",
+        "l2": 0.0, "batch": 8, "average": 0.05 });
+    let bench = Bench::new(REGRESSION.csv(&rows).as_bytes(), &REGRESSION.config((2, 5), 0.0, &recipe(learner, "replay", 2)), 4);
+    let report = bench.train(&bench.request(true));
+    assert!(!report.complete && report.report.shards.iter().all(|shard| (1..5).contains(&shard.steps)), "{report:?}");
+    assert_eq!(bench.difference(&rows), None);
+}
+
+#[test]
+fn numbers_have_one_meaning_however_they_are_written() {
+    let shape = Shape { numbers: 1, bytes: 0, categories: 0, classes: 2, subject: false, record_columns: 1, log1p: false };
+    let learner = json!({ "kind": "linear", "optimizer": { "kind": "sgd", "momentum": 0.0 }, "rate": 1e-3, "decay": "constant",
+        "l2": 0.0, "batch": 8, "average": 0.05 });
+    let config = shape.config((1, 1), 0.0, &recipe(learner, "replay", 1));
+    let spellings = [
+        "0",
+        "-0",
+        "1",
+        "+1",
+        "1.",
+        ".5",
+        "-.5",
+        "1e5",
+        "1E+5",
+        "1e-5",
+        "00012",
+        "0.1",
+        "16777217",
+        "16777219",
+        "8388608.5",
+        "1.00000017881393432617187499",
+        "1.00000017881393432617187500",
+        "1.00000017881393432617187501",
+        "-123456789.123456789",
+        "\t 5\t",
+        "9007199254740993",
+    ];
+    // Numbers that are rounded to nothing; a deviation whose inverse is not finite; the largest.
+    for texts in [spellings.as_slice(), &["1e-45", "7e-46", "1e-400", "0"], &["3.4028235e38", "1", "-3.4028235e38"]] {
+        let row = |(i, text): (usize, &&str)| Row {
+            subject: None,
+            record: vec![i.to_string()],
+            cells: vec![("n0".to_owned(), (*text).to_owned())],
+            label: format!("class {}", i % 2),
+        };
+        let rows: Vec<Row> = texts.iter().enumerate().map(row).collect();
+        let bench = Bench::new(shape.csv(&rows).as_bytes(), &config, 5);
+        bench.train(&bench.request(true));
+        assert_eq!(bench.difference(&rows), None);
     }
 }
 
 #[test]
-fn so_do_steps_that_start_from_a_checkpoint_after_a_person_was_taken_away() {
-    let mut random = Random(2);
-    for (schedule, learner) in ["replay", "front", "cumulative"].into_iter().zip(learners(&mut random).into_iter().skip(4)) {
-        let rows = MIXED.rows(150, &mut random);
-        let engine = Engine::new(&MIXED, &rows, (2, 4), recipe(learner, schedule, 3), 9);
-        engine.train();
-        let gone = "person 3";
-        let remaining: Vec<Row> = rows.iter().filter(|row| row.subject.as_deref() != Some(gone)).cloned().collect();
-        assert!(engine.difference(&remaining).is_some());
-        let handle = HandleKey::from_bytes(engine.setup.handle_key).maker().subject(gone.as_bytes());
-        take_away(&engine, handle);
-        engine.train();
-        assert_eq!(engine.difference(&remaining), None);
-    }
+fn any_history_ends_where_the_remaining_records_begin() {
+    let cases = (0..).zip(learners(&mut Random(2))).collect();
+    each(cases, |(seed, learner)| {
+        let mut random = Random(seed);
+        let shape = [MIXED, REGRESSION, BYTES, WIDE][seed as usize % 4];
+        let all = shape.rows(60 + random.below(100) as usize, &mut random);
+        let schedule = random.of(&["cumulative", "replay", "front"]);
+        let config = shape.config((3, 4), 0.3, &recipe(learner, schedule, 2));
+        let bench = Bench::new(shape.csv(&all).as_bytes(), &config, seed);
+        // Some shards first, as if the run had been cut off.
+        bench.train(&TrainRequest { only_shards: Some(vec![ShardId(1)]), ..bench.request(true) });
+        let mut remaining = all.clone();
+        let mut suppressed: Vec<Target> = Vec::new();
+        let mut history = Vec::new();
+        for _ in 0..12 {
+            match random.below(9) {
+                0 => {
+                    history.push("train".to_owned());
+                    bench.train(&bench.request(false));
+                }
+                1 => {
+                    history.push("train with other settings".to_owned());
+                    let rate = Some([0.01, 0.02, 0.05][random.below(3) as usize]);
+                    let schedule = Some([ScheduleKind::Cumulative, ScheduleKind::Replay][random.below(2) as usize]);
+                    bench.train(&TrainRequest { flags: Flags { rate, schedule, ..Flags::default() }, ..bench.request(false) });
+                }
+                2 => {
+                    history.push("rekey".to_owned());
+                    bench.engine.rekey(&bench.keys, &Quiet).unwrap();
+                }
+                3 => {
+                    history.push("train --fresh".to_owned());
+                    bench.train(&bench.request(true));
+                    remaining = all.iter().filter(|row| !suppressed.iter().any(|target| target.is(row))).cloned().collect();
+                }
+                _ => {
+                    let victim = remaining[random.below(remaining.len() as u64) as usize].clone();
+                    let target = match victim.subject {
+                        Some(subject) if victim.record.is_empty() || random.below(2) == 0 => Target::Subject(subject),
+                        _ => Target::Record(victim.record),
+                    };
+                    let (defer, no_suppress) = (random.below(2) == 0, random.below(3) == 0);
+                    history.push(format!("delete {target:?}, defer {defer}, no suppression {no_suppress}"));
+                    let mut request = DeleteRequest { defer, no_suppress, ..DeleteRequest::default() };
+                    match &target {
+                        Target::Subject(id) => request.subjects.push(id.clone()),
+                        Target::Record(ids) => request.records.push(ids.join(",")),
+                    }
+                    bench.engine.delete(&request, &Quiet, |_, _, _| {}).unwrap();
+                    remaining.retain(|row| !target.is(row));
+                    if !no_suppress {
+                        suppressed.push(target);
+                    }
+                }
+            }
+        }
+        bench.engine.repair(&[], false, &Quiet).unwrap();
+        bench.train(&bench.request(false));
+        let difference = bench.difference(&remaining);
+        assert!(difference.is_none(), "{difference:?}\nseed {seed}, {shape:?}\n{}\n{config}", history.join("\n"));
+    });
 }
 
-/// What a deletion comes to: the slice without the person, and no state that saw it.
-fn take_away(engine: &Engine, subject: Handle) {
-    let Lane { shards, checkpoints, .. } = &engine.lane;
-    let cells: Vec<Cell> = shards.grid().cells().collect();
-    for cell in cells {
-        let slice = shards.open(cell).unwrap();
-        let gone = slice.records_of(subject).collect::<std::collections::BTreeSet<_>>();
-        if gone.is_empty() {
-            continue;
-        }
-        let file = SliceFile::without(&slice, &gone, shards.key()).unwrap();
-        let _ = shards.publish(&file, Sync::Later).unwrap();
-        for found in checkpoints.list(cell.shard).unwrap() {
-            if found.step.0 >= cell.part.number() && cell.part.number() > 0 {
-                let path: PathBuf = checkpoints.path(cell.shard, found.step, found.lineage);
-                assert!(Files::new(Arc::new(RealDisk::new())).unlink(&path).unwrap());
-            }
+/// What a request names.
+#[derive(Debug)]
+enum Target {
+    Subject(String),
+    Record(Vec<String>),
+}
+
+impl Target {
+    fn is(&self, row: &Row) -> bool {
+        match self {
+            Target::Subject(id) => row.subject.as_ref() == Some(id),
+            Target::Record(ids) => row.record == *ids,
         }
     }
 }

@@ -51,7 +51,8 @@ pub(crate) fn expected(setup: &Setup, rows: &[Row]) -> Store {
     let digests = [hash(&setup.recipe_json), hash(&setup.partition_json), fingerprint];
     let mut store = Store::new();
     for shard in 0..shards {
-        let files: Vec<Vec<u8>> = (0..=steps).map(|part| slices::file(setup, &schema, shard, part, &cells[&(shard, part)])).collect();
+        let files: Vec<Vec<u8>> =
+            (0..=steps).map(|part| slices::file(setup, &schema, shard, part, &cells[&(shard, part)])).collect();
         let [recipe_digest, partition_digest, key] = &digests;
         let mut lineage = derive("sisa 1 lineage root", &[recipe_digest, partition_digest, key, &shard.to_le_bytes()]);
         let seed = derive("sisa 1 initial state", &[&setup.model_key, &shard.to_le_bytes()]);
