@@ -3,15 +3,8 @@
 //! Beside criterion's own report, each line gives the lower quartile of all calls: GFLOP/s and share of the peak of one core for
 //! products, ns an element for the rest. The peak is measured again before each group, for the clock drifts.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    reason = "a benchmark reads the clock and prints"
-)]
-#![expect(
-    clippy::unwrap_used,
-    reason = "a benchmark may stop at the first fault"
-)]
+#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a benchmark reads the clock and prints")]
+#![expect(clippy::unwrap_used, reason = "a benchmark may stop at the first fault")]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -51,10 +44,7 @@ fn quartile(c: &mut Criterion, name: &str, mut body: impl FnMut()) -> f64 {
 /// The largest of the fastest `1 / part` of the samples.
 fn fastest(mut samples: Vec<f64>, part: usize) -> f64 {
     samples.sort_by(f64::total_cmp);
-    samples
-        .get(samples.len() / part)
-        .copied()
-        .unwrap_or(f64::NAN)
+    samples.get(samples.len() / part).copied().unwrap_or(f64::NAN)
 }
 
 /// The three layers' products of a network a - b - c: forward twice, dW twice, dX once.
@@ -105,60 +95,28 @@ impl Network {
 fn products(c: &mut Criterion) {
     let solo = Team::solo();
     let peak = probe::fma_peak_flops();
-    println!(
-        "{} kernels, multiply-add peak of one core {:.1} GFLOP/s",
-        Isa::active().name(),
-        peak / 1e9
-    );
-    for (m, n, k) in [
-        (256, 128, 600),
-        (256, 128, 784),
-        (256, 100, 128),
-        (256, 10, 128),
-        (256, 256, 256),
-    ] {
+    println!("{} kernels, multiply-add peak of one core {:.1} GFLOP/s", Isa::active().name(), peak / 1e9);
+    for (m, n, k) in [(256, 128, 600), (256, 128, 784), (256, 100, 128), (256, 10, 128), (256, 256, 256)] {
         let (x, w, dz) = (values(1, m * k), values(2, k * n), values(3, m * n));
         let mut packed = Packed::new();
         let flops = (2 * m * n * k) as f64;
         let report = |name: &str, seconds: f64| {
-            println!(
-                "  {name}: {:.1} GFLOP/s, {:.0} % of peak",
-                flops / seconds / 1e9,
-                100.0 * flops / seconds / peak
-            );
+            println!("  {name}: {:.1} GFLOP/s, {:.0} % of peak", flops / seconds / 1e9, 100.0 * flops / seconds / peak);
         };
         let mut out = vec![0.0; m * n];
         let name = format!("forward {m}x{k}x{n}");
-        report(
-            &name,
-            quartile(c, &name, || {
-                nn(solo, &mut packed, m, n, k, &x, &w, black_box(&mut out))
-            }),
-        );
+        report(&name, quartile(c, &name, || nn(solo, &mut packed, m, n, k, &x, &w, black_box(&mut out))));
         let mut out = vec![0.0; k * n];
         let name = format!("dW {m}x{k}x{n}");
-        report(
-            &name,
-            quartile(c, &name, || {
-                tn(solo, &mut packed, k, n, m, &x, &dz, black_box(&mut out))
-            }),
-        );
+        report(&name, quartile(c, &name, || tn(solo, &mut packed, k, n, m, &x, &dz, black_box(&mut out))));
         let mut out = vec![0.0; m * k];
         let name = format!("dX {m}x{k}x{n}");
-        report(
-            &name,
-            quartile(c, &name, || {
-                nt(solo, &mut packed, m, k, n, &dz, &w, black_box(&mut out))
-            }),
-        );
+        report(&name, quartile(c, &name, || nt(solo, &mut packed, m, k, n, &dz, &w, black_box(&mut out))));
     }
 }
 
 fn networks(c: &mut Criterion) {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(2)
-        .build()
-        .unwrap();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
     for shape in [[600, 128, 100], [784, 128, 10]] {
         let peak = probe::fma_peak_flops();
         let mut network = Network::new(shape);
@@ -186,18 +144,8 @@ fn networks(c: &mut Criterion) {
         };
         let (solo, duo) = (best(Team::solo()), best(Team::of(2)));
         let flops = network.flops();
-        println!(
-            "  {name}: {:.1} GFLOP/s, {:.0} % of peak {:.1}",
-            flops / one / 1e9,
-            100.0 * flops / one / peak,
-            peak / 1e9
-        );
-        println!(
-            "  {name}: {:.0} us with one lane, {:.0} us with two, {:.2} times",
-            solo * 1e6,
-            duo * 1e6,
-            solo / duo
-        );
+        println!("  {name}: {:.1} GFLOP/s, {:.0} % of peak {:.1}", flops / one / 1e9, 100.0 * flops / one / peak, peak / 1e9);
+        println!("  {name}: {:.0} us with one lane, {:.0} us with two, {:.2} times", solo * 1e6, duo * 1e6, solo / duo);
     }
 }
 
@@ -206,87 +154,40 @@ fn elements(c: &mut Criterion) {
     let length = BATCH * 128;
     let mut report = |name: &str, count: usize, body: &mut dyn FnMut()| {
         let seconds = quartile(c, name, body);
-        println!(
-            "  {name}: {:.3} ns an element",
-            seconds * 1e9 / count as f64
-        );
+        println!("  {name}: {:.3} ns an element", seconds * 1e9 / count as f64);
     };
     // In place: repeated tanh and softmax stay in the range of ordinary numbers, and a y of 0.0001 leaves d as it is.
     let source = values(1, length);
     let mut xs = source.clone();
-    report("tanh", length, &mut || {
-        poly::tanh_all(solo, black_box(&mut xs))
-    });
-    report("relu", length, &mut || {
-        poly::relu_all(solo, black_box(&mut xs))
-    });
+    report("tanh", length, &mut || poly::tanh_all(solo, black_box(&mut xs)));
+    report("relu", length, &mut || poly::relu_all(solo, black_box(&mut xs)));
     let (y, mut d) = (vec![1e-4; length], values(2, length));
-    report("tanh backward", length, &mut || {
-        poly::tanh_backward(solo, &y, black_box(&mut d))
-    });
+    report("tanh backward", length, &mut || poly::tanh_backward(solo, &y, black_box(&mut d)));
     for classes in [10, 100] {
         let mut z = values(3, BATCH * classes);
         let name = format!("softmax of {classes}");
-        report(&name, BATCH * classes, &mut || {
-            poly::softmax_rows(solo, classes, black_box(&mut z))
-        });
+        report(&name, BATCH * classes, &mut || poly::softmax_rows(solo, classes, black_box(&mut z)));
     }
     report("sum", length, &mut || {
         black_box(sum::sum(&source));
     });
     let mut out = vec![0.0; 128];
-    report("columns of 128", length, &mut || {
-        sum::columns(solo, 128, &source, black_box(&mut out))
-    });
+    report("columns of 128", length, &mut || sum::columns(solo, 128, &source, black_box(&mut out)));
 
     let weights = 784 * 128;
     let g = values(4, weights);
-    let (mut w, mut m, mut v, mut avg) = (
-        values(5, weights),
-        vec![0.0; weights],
-        vec![0.0; weights],
-        vec![0.0; weights],
-    );
-    let sgd = update::Sgd {
-        rate: 0.01,
-        momentum: 0.9,
-        l2: 1e-4,
-    };
-    report("sgd", weights, &mut || {
-        update::sgd(solo, sgd, 0.01, black_box(&mut w), &g, &mut v, &mut avg)
-    });
-    let adam = update::Adam {
-        rate: 1e-3,
-        beta1: 0.9,
-        beta2: 0.999,
-        eps: 1e-8,
-        l2: 1e-4,
-        corr1: 0.1,
-        corr2: 0.001,
-    };
+    let (mut w, mut m, mut v, mut avg) = (values(5, weights), vec![0.0; weights], vec![0.0; weights], vec![0.0; weights]);
+    let sgd = update::Sgd { rate: 0.01, momentum: 0.9, l2: 1e-4 };
+    report("sgd", weights, &mut || update::sgd(solo, sgd, 0.01, black_box(&mut w), &g, &mut v, &mut avg));
+    let adam = update::Adam { rate: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, l2: 1e-4, corr1: 0.1, corr2: 0.001 };
     v.fill(1.0);
-    report("adam", weights, &mut || {
-        update::adam(
-            solo,
-            adam,
-            0.01,
-            black_box(&mut w),
-            &g,
-            &mut m,
-            &mut v,
-            &mut avg,
-        )
-    });
+    report("adam", weights, &mut || update::adam(solo, adam, 0.01, black_box(&mut w), &g, &mut m, &mut v, &mut avg));
 
     let (row, shift, gain) = (values(6, 600), values(7, 600), values(8, 600));
     let mut out = vec![0.0; 600];
-    report("scale_f32 of 600", 600, &mut || {
-        gather::scale_f32(&row, &shift, &gain, black_box(&mut out))
-    });
+    report("scale_f32 of 600", 600, &mut || gather::scale_f32(&row, &shift, &gain, black_box(&mut out)));
     let bytes = vec![77; 600];
-    report("scale_u8 of 600", 600, &mut || {
-        gather::scale_u8(&bytes, &gain, black_box(&mut out))
-    });
+    report("scale_u8 of 600", 600, &mut || gather::scale_u8(&bytes, &gain, black_box(&mut out)));
 }
 
 fn quick() -> Criterion {

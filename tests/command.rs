@@ -1,4 +1,9 @@
 //! The real command: exit codes, JSON, and being killed.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests damage files by hand, and stop at what they do not expect"
+)]
 
 mod common;
 

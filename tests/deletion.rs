@@ -1,4 +1,5 @@
 //! After any history of training and deleting, every file is what a fresh workspace without the records has.
+#![expect(clippy::disallowed_methods, reason = "tests damage files by hand")]
 
 mod common;
 
@@ -6,7 +7,7 @@ use std::{collections::BTreeSet, fs};
 
 use common::{ADAM, Bench, LINEAR, MLP, Row, Setup, assert_same, rows, without};
 use proptest::prelude::*;
-use sisa::engine::{DeleteRequest, Error, OutcomeKind, Quiet, TrainRequest, VerifyRequest};
+use sisa::engine::{DeleteRequest, Error, Flags, KeySource, OutcomeKind, Quiet, TrainRequest, VerifyRequest};
 
 fn persons(ids: &[u32]) -> DeleteRequest {
     DeleteRequest { subjects: ids.iter().map(u32::to_string).collect(), ..DeleteRequest::default() }
@@ -144,6 +145,46 @@ fn every_shard_hit_in_its_first_slice_means_no_answer() {
     assert!(matches!(bench.engine().evaluate(&[], &Quiet), Err(Error::Predict(_))));
     bench.engine().repair(&[], false, &Quiet).unwrap();
     assert!(bench.engine().evaluate(&[], &Quiet).is_ok());
+}
+
+/// Found by trying: the source was refused, because only erased ids were left out and not those suppressed at the import.
+#[test]
+fn a_slice_comes_back_from_a_source_with_refused_rows() {
+    let rows = rows(30);
+    let setup = Setup { holdout: 0.0, ..Setup::default() };
+    let known = without(&rows, |r| r.person == 7);
+    let bench = Bench::trained(&setup, &known);
+    bench.delete(&persons(&[7]));
+    fs::write(bench.root().join("table.csv"), common::csv(&rows)).unwrap();
+    let fresh = TrainRequest { fresh: true, ..bench.request() };
+    let refused = bench.engine().train(&fresh, &Quiet).unwrap().import.unwrap().refused;
+    assert_eq!(refused, rows.iter().filter(|r| r.person == 7).count() as u64);
+    let good = bench.artefacts();
+    for path in good.keys().filter(|p| p.extension().is_some_and(|e| e == "slice")) {
+        fs::write(bench.root().join(path), b"damaged").unwrap();
+    }
+    bench.engine().repair(&[bench.root().join("table.csv")], false, &Quiet).unwrap();
+    assert_same(&bench.artefacts(), &good, "from the source");
+}
+
+/// Found by trying: flags that a generation can't follow were passed over in silence.
+#[test]
+fn what_is_fixed_for_a_generation_can_not_be_asked_for() {
+    let bench = Bench::trained(&Setup::default(), &rows(30));
+    let ask = |flags: Flags, keys: KeySource| {
+        let request = TrainRequest { flags, keys, ..bench.request() };
+        bench.engine().train(&request, &Quiet)
+    };
+    let same = Flags { shards: Some(3), ..Flags::default() };
+    assert!(ask(same, KeySource::Seed(5)).is_ok());
+    for flags in [
+        Flags { shards: Some(4), ..Flags::default() },
+        Flags { holdout: Some(0.5), ..Flags::default() },
+        Flags { subject: Some("year".into()), ..Flags::default() },
+    ] {
+        assert!(matches!(ask(flags, KeySource::Seed(5)), Err(Error::NeedsFresh { .. })));
+    }
+    assert!(matches!(ask(Flags::default(), KeySource::Seed(6)), Err(Error::NeedsFresh { .. })));
 }
 
 /// What can happen to a workspace.

@@ -1,4 +1,5 @@
 //! The same records, keys and settings give the same bytes, whatever happens on the way.
+#![expect(clippy::disallowed_methods, reason = "tests write their tables by hand")]
 
 mod common;
 
@@ -114,7 +115,11 @@ fn a_changed_setting_or_cell_changes_exactly_the_names_that_it_must() {
     let rows = rows(50);
     let names = |bench: &Bench| {
         let files = bench.artefacts();
-        files.into_keys().filter(|p| p.extension().unwrap() == "ckpt").map(|p| p.file_name().unwrap().to_owned()).collect::<Vec<_>>()
+        files
+            .into_keys()
+            .filter(|p| p.extension().unwrap() == "ckpt")
+            .map(|p| p.file_name().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
     let setup = Setup::default();
     let reference = names(&Bench::trained(&setup, &rows));
@@ -166,4 +171,19 @@ fn a_new_recipe_is_built_beside_the_old_and_replaces_it() {
     let again = bench.train();
     assert!(again.complete && again.report.shards.is_empty());
     assert_same(&bench.artefacts(), &expected.artefacts(), "a plain run");
+}
+
+/// Holds on every machine and with every kernel (`SISA_KERNELS`); another digest is another numerics version, or another format.
+#[test]
+fn golden_digests_of_whole_workspaces() {
+    let rows = rows(60);
+    for (learner, schedule, golden) in [(MLP, "replay", "?"), (ADAM, "cumulative", "?"), (LINEAR, "front", "?")] {
+        let bench = Bench::trained(&Setup { learner, schedule, ..Setup::default() }, &rows);
+        let mut hasher = blake3::Hasher::new();
+        for (path, bytes) in bench.artefacts() {
+            hasher.update(path.to_str().unwrap().as_bytes());
+            hasher.update(&bytes);
+        }
+        assert_eq!(hasher.finalize().to_hex().as_str(), golden, "{schedule}");
+    }
 }

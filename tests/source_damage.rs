@@ -48,15 +48,7 @@ fn seeds() -> Vec<Vec<u8>> {
         ]
     };
     let matrix = idx(&[4, 3], &[5; 12]);
-    vec![
-        gzip(&csv),
-        csv,
-        npz(false, &arrays(false)),
-        npz(true, &arrays(false)),
-        npz(false, &arrays(true)),
-        gzip(&matrix),
-        matrix,
-    ]
+    vec![gzip(&csv), csv, npz(false, &arrays(false)), npz(true, &arrays(false)), npz(false, &arrays(true)), gzip(&matrix), matrix]
 }
 
 fn mutate(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {

@@ -80,7 +80,14 @@ pub(super) fn check_header(
     match head.iter().zip(&expected).position(|(a, b)| a != b) {
         None => Ok(()),
         Some(at) => {
-            let fields = [(32, "lineage key"), (24, "payload length"), (20, "reserved field"), (16, "step"), (12, "shard"), (8, "format version")];
+            let fields = [
+                (32, "lineage key"),
+                (24, "payload length"),
+                (20, "reserved field"),
+                (16, "step"),
+                (12, "shard"),
+                (8, "format version"),
+            ];
             let name = fields.iter().find(|f| at >= f.0).map_or("magic", |f| f.1);
             Err(damaged(at, format!("the {name} is not what the file's name and length say")))
         }
@@ -156,7 +163,9 @@ mod tests {
         let lineage = Digest::of(b"l");
         let name = file_name(SliceId(3), lineage);
         assert_eq!(name_of(&name), Some((SliceId(3), lineage)));
-        for stranger in [name.to_uppercase(), name.replace("03-", "3-"), name.replace("03-", "00-"), name.replace(".ckpt", ".tmp")] {
+        for stranger in
+            [name.to_uppercase(), name.replace("03-", "3-"), name.replace("03-", "00-"), name.replace(".ckpt", ".tmp")]
+        {
             assert_eq!(name_of(&stranger), None, "{stranger}");
         }
     }

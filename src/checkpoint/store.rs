@@ -56,7 +56,8 @@ impl CheckpointStore {
     pub fn list(&self, shard: ShardId) -> Result<Vec<Found>, FsError> {
         let names = self.files.list(&self.shard_dir(shard))?;
         let files = names.iter().filter(|(_, kind)| *kind == EntryKind::File);
-        let mut found: Vec<Found> = files.filter_map(|(n, _)| name_of(n)).map(|(step, lineage)| Found { step, lineage }).collect();
+        let mut found: Vec<Found> =
+            files.filter_map(|(n, _)| name_of(n)).map(|(step, lineage)| Found { step, lineage }).collect();
         found.sort();
         Ok(found)
     }

@@ -85,7 +85,7 @@ pub(crate) struct KeyArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct TrainArgs {
-    /// Tables to import: CSV or NPZ (plain or gzipped), IDX images and labels; several are one set [default: `sources` in sisa.toml]
+    /// Tables to import: CSV or IDX images and labels (plain or gzipped), NPZ; several are one set [default: `sources` in sisa.toml]
     #[arg(value_name = "SOURCE")]
     pub(crate) sources: Vec<PathBuf>,
     /// The configuration [default: sisa.toml in the workspace]

@@ -13,8 +13,7 @@ pub(crate) enum Exit {
     Done = 0,
     /// `verify` found a difference.
     Differs = 1,
-    /// The command line is wrong (clap's own code).
-    Usage = 2,
+    // 2 is clap's own: the command line is wrong.
     /// The input or the settings are wrong.
     Input = 3,
     /// A deletion is in effect, and some of its ids were not known.

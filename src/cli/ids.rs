@@ -8,7 +8,12 @@ use sisa::engine::IdColumns;
 
 /// Reads ids. A file whose first line names the subject column (or all record columns) is a CSV; otherwise each line is a subject
 /// id, or a record id where there are no subjects.
-pub(crate) fn read(path: &Path, columns: &IdColumns, subjects: &mut Vec<String>, records: &mut Vec<String>) -> anyhow::Result<()> {
+pub(crate) fn read(
+    path: &Path,
+    columns: &IdColumns,
+    subjects: &mut Vec<String>,
+    records: &mut Vec<String>,
+) -> anyhow::Result<()> {
     let mut text = String::new();
     if path == Path::new("-") {
         std::io::stdin().read_to_string(&mut text).context("reading ids from standard input")?;
@@ -42,8 +47,11 @@ pub(crate) fn read(path: &Path, columns: &IdColumns, subjects: &mut Vec<String>,
 }
 
 /// The records of a small CSV.
-fn records_of(mut input: &[u8]) -> Vec<Vec<String>> {
+fn records_of(input: &[u8]) -> Vec<Vec<String>> {
     let mut reader = Reader::new();
+    // With a line end after the last record too, each call reads a whole one.
+    let input = [input, b"\n"].concat();
+    let mut input = input.as_slice();
     let (mut fields, mut ends) = (vec![0; input.len() + 1], vec![0; input.len() + 1]);
     let mut rows = Vec::new();
     loop {

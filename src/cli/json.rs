@@ -1,7 +1,9 @@
 //! `--json`: the records of docs/JSON.md. Types of their own, so that the engine's may change.
 
 use serde_json::{Value, json};
-use sisa::engine::{Accepted, DeleteReport, Evaluation, Forecast, Quality, RepairReport, RequestRecord, Status, TrainReport, Verdict};
+use sisa::engine::{
+    Accepted, DeleteReport, Evaluation, Forecast, Quality, RepairReport, RequestRecord, Status, TrainReport, Verdict,
+};
 
 pub(crate) fn trained(report: &TrainReport) -> Value {
     json!({

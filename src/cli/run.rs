@@ -9,7 +9,9 @@ use std::{
 
 use anyhow::Context;
 use clap::CommandFactory;
-use sisa::engine::{DeleteRequest, Engine, Error, ErrorKind, Flags, KeySource, RealDisk, Scores, ShardId, TrainRequest, VerifyRequest};
+use sisa::engine::{
+    DeleteRequest, Engine, Error, ErrorKind, Flags, KeySource, RealDisk, Scores, ShardId, TrainRequest, VerifyRequest,
+};
 
 use super::{
     args::{Args, Command, DeleteArgs, IdArgs, KeyArgs, PredictArgs, ReceiptArgs, SchemaArgs, TrainArgs, VerifyArgs},
@@ -142,7 +144,10 @@ impl Session {
             only_shards: args.only_shards.as_deref().map(shards).transpose().context("--only-shards")?,
             fresh: args.fresh,
         };
-        if args.fresh && !args.yes && !self.confirm("start a new generation? The present one serves until the new one is whole, and is then purged")? {
+        if args.fresh
+            && !args.yes
+            && !self.confirm("start a new generation? The present one serves until the new one is whole, and is then purged")?
+        {
             return Ok(Exit::Interrupted);
         }
         let report = self.engine.train(&request, &self.terminal)?;
@@ -167,12 +172,8 @@ impl Session {
     }
 
     fn schema(&self, args: &SchemaArgs) -> anyhow::Result<Exit> {
-        let flags = Flags {
-            label: args.label.clone(),
-            subject: args.subject.clone(),
-            record: args.record.clone(),
-            ..Flags::default()
-        };
+        let flags =
+            Flags { label: args.label.clone(), subject: args.subject.clone(), record: args.record.clone(), ..Flags::default() };
         let config = self.config(args.output.as_ref());
         let proposed = self.engine.propose(&args.sources, &config, &flags)?;
         match &args.output {
@@ -303,7 +304,13 @@ impl Session {
         if let (Some(file), Some(public)) = (&args.check, &args.public) {
             let receipt = self.engine.check_signed_receipt(file, public)?;
             return self.result(
-                || format!("the signature holds: request {} was repaired {}\n", receipt.request, receipt.repaired_at.as_deref().unwrap_or("-")),
+                || {
+                    format!(
+                        "the signature holds: request {} was repaired {}\n",
+                        receipt.request,
+                        receipt.repaired_at.as_deref().unwrap_or("-")
+                    )
+                },
                 || serde_json::json!({ "type": "signature", "holds": true, "receipt": receipt }),
             );
         }
@@ -326,7 +333,7 @@ impl Session {
     fn verify(&self, args: &VerifyArgs) -> anyhow::Result<Exit> {
         let request = VerifyRequest { retrain: args.retrain, sample: args.sample, receipts: args.receipt.clone() };
         let verdict = self.engine.verify(&request, &self.terminal)?;
-        self.result(|| show::verdict(&verdict, args.retrain), || json::verdict(&verdict))?;
+        self.result(|| show::verdict(&verdict, args.retrain, args.sample.is_some()), || json::verdict(&verdict))?;
         Ok(if verdict.findings.is_empty() { Exit::Done } else { Exit::Differs })
     }
 
@@ -407,7 +414,10 @@ fn json_line(row: u64, class: Option<&str>, values: &[f32], classes: &[String], 
         Some(class) => serde_json::json!({ "type": "prediction", "row": row, "prediction": class }),
         None => serde_json::json!({ "type": "prediction", "row": row, "prediction": values.first() }),
     };
-    if proba && let Some(object) = value.as_object_mut() && class.is_some() {
+    if proba
+        && let Some(object) = value.as_object_mut()
+        && class.is_some()
+    {
         let shares: serde_json::Map<_, _> = classes.iter().cloned().zip(values.iter().map(|v| (*v).into())).collect();
         object.insert("probabilities".into(), shares.into());
     }

@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use sisa::engine::{Accepted, Evaluation, Forecast, OutcomeKind, Quality, RepairReport, RequestRecord, Status, TrainReport, Verdict};
+use sisa::engine::{
+    Accepted, Evaluation, Forecast, OutcomeKind, Quality, RepairReport, RequestRecord, Status, TrainReport, Verdict,
+};
 
 fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
@@ -93,8 +95,14 @@ pub(crate) fn evaluated(evaluation: &Evaluation) -> String {
     match &evaluation.ensemble {
         Quality::Classes(report) => {
             let _ = writeln!(out, "accuracy on {} rows:", count(report.rows));
-            let partial = if whole < members { format!(", {} of them on a clean prefix", members - whole) } else { String::new() };
-            let _ = writeln!(out, "  ensemble of {members}{partial}: {}   (log loss {:.4})", percent(report.accuracy), report.log_loss);
+            let partial =
+                if whole < members { format!(", {} of them on a clean prefix", members - whole) } else { String::new() };
+            let _ = writeln!(
+                out,
+                "  ensemble of {members}{partial}: {}   (log loss {:.4})",
+                percent(report.accuracy),
+                report.log_loss
+            );
             if let Some(shares) = evaluation.shares {
                 let _ = writeln!(out, "  mean single constituent: {}", percent(shares.constituent));
                 let _ = writeln!(out, "  majority class: {}", percent(shares.majority));
@@ -102,7 +110,8 @@ pub(crate) fn evaluated(evaluation: &Evaluation) -> String {
             let width = evaluation.classes.iter().map(|c| c.chars().count()).max().unwrap_or(0).max(5);
             let _ = writeln!(out, "\n  {:width$}  {:>9}  {:>9}  {:>9}", "class", "rows", "precision", "recall");
             for (name, (rows, precision, recall)) in evaluation.classes.iter().zip(&report.classes) {
-                let _ = writeln!(out, "  {name:width$}  {:>9}  {:>9}  {:>9}", count(*rows), percent(*precision), percent(*recall));
+                let _ =
+                    writeln!(out, "  {name:width$}  {:>9}  {:>9}  {:>9}", count(*rows), percent(*precision), percent(*recall));
             }
         }
         Quality::Numbers(report) => {
@@ -116,7 +125,13 @@ pub(crate) fn evaluated(evaluation: &Evaluation) -> String {
 pub(crate) fn status(status: &Status) -> String {
     let mut out = String::new();
     let serving = &status.serving;
-    let _ = writeln!(out, "generation {}, recipe {}, {:?} of constituents", serving.generation, serving.recipe, serving.aggregate);
+    let _ = writeln!(
+        out,
+        "generation {}, recipe {}, {} of constituents",
+        serving.generation,
+        serving.recipe,
+        format!("{:?}", serving.aggregate).to_lowercase()
+    );
     let slices = status.shards.first().map_or(0, |s| s.cells.len());
     let wide = slices > 16;
     let _ = writeln!(out, "\nrows by shard and slice; a missing checkpoint is shown as [rows]\n");
@@ -175,7 +190,9 @@ fn outcomes(accepted: &Accepted) -> String {
     let of = |kind: OutcomeKind| accepted.outcomes.iter().filter(move |o| o.outcome == kind);
     let records: u64 = of(OutcomeKind::Erased).map(|o| o.in_slices + o.held_out).sum();
     let held_out: u64 = of(OutcomeKind::Erased).map(|o| o.held_out).sum();
-    for (kind, label) in [(OutcomeKind::Erased, "erased"), (OutcomeKind::AlreadyErased, "already erased"), (OutcomeKind::NotFound, "not found")] {
+    for (kind, label) in
+        [(OutcomeKind::Erased, "erased"), (OutcomeKind::AlreadyErased, "already erased"), (OutcomeKind::NotFound, "not found")]
+    {
         let n = of(kind).count();
         if n > 0 {
             let _ = write!(out, "  {label}: {} {}", count(n as u64), if n == 1 { "id" } else { "ids" });
@@ -194,7 +211,9 @@ pub(crate) fn effective(accepted: &Accepted, took: f64, repeated: bool) -> Strin
         out = format!("request {} was accepted before; its first outcome:\n", accepted.request);
     }
     out.push_str(&outcomes(accepted));
-    let _ = writeln!(out, "  {} slice files written again, {} checkpoints purged", accepted.cells.len(), accepted.purge.len());
+    let many = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let (slices, checkpoints) = (many(accepted.cells.len(), "slice file"), many(accepted.purge.len(), "checkpoint"));
+    let _ = writeln!(out, "  {slices} written again, {checkpoints} purged");
     if accepted.outcomes.iter().any(|o| o.outcome == OutcomeKind::NotFound) && accepted.suppress {
         out.push_str("  the ids that were not found are suppressed too; `sisa unsuppress` takes a mistake back\n");
     }
@@ -250,7 +269,13 @@ pub(crate) fn forecast(forecast: &Forecast) -> String {
     );
     if let Some(speed) = forecast.row_passes_per_second {
         let time = |passes: u64| seconds(passes as f64 / speed);
-        let _ = writeln!(out, "about {} against {}, at {} row-passes a second", time(cost.row_passes), time(cost.full_row_passes), count(speed as u64));
+        let _ = writeln!(
+            out,
+            "about {} against {}, at {} row-passes a second",
+            time(cost.row_passes),
+            time(cost.full_row_passes),
+            count(speed as u64)
+        );
     }
     out
 }
@@ -286,7 +311,7 @@ pub(crate) fn log(requests: &[RequestRecord]) -> String {
     out
 }
 
-pub(crate) fn verdict(verdict: &Verdict, retrain: bool) -> String {
+pub(crate) fn verdict(verdict: &Verdict, retrain: bool, sample: bool) -> String {
     let mut out = String::new();
     for finding in &verdict.findings {
         let at = finding.offset.map_or(String::new(), |o| format!(" at byte {o}"));
@@ -300,8 +325,10 @@ pub(crate) fn verdict(verdict: &Verdict, retrain: bool) -> String {
         let _ = writeln!(out, "trained {} steps again in a scratch folder and compared every byte", count(verdict.retrained));
     }
     if verdict.findings.is_empty() {
-        out.push_str(if verdict.retrained > 0 {
+        out.push_str(if verdict.retrained > 0 && !sample {
             "every file is bit-identical to training on what remains\n"
+        } else if verdict.retrained > 0 {
+            "the shards that were trained again are bit-identical to training on what remains\n"
         } else if retrain {
             "nothing was trained again\n"
         } else {

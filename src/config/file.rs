@@ -68,8 +68,8 @@ impl Config {
     /// The file is missing, not TOML, or has unknown or missing settings; names line and column.
     pub fn read(files: &Files, path: &Path) -> Result<Config, ConfigError> {
         let bytes = files.read(path)?;
-        let text = std::str::from_utf8(&bytes)
-            .map_err(|e| ConfigError::NotText { path: path.to_owned(), offset: e.valid_up_to() })?;
+        let text =
+            std::str::from_utf8(&bytes).map_err(|e| ConfigError::NotText { path: path.to_owned(), offset: e.valid_up_to() })?;
         Config::parse(text, path)
     }
 

@@ -28,6 +28,12 @@ pub struct Flags {
 }
 
 impl Flags {
+    /// Whether a flag says how records are encoded and cut.
+    pub fn any_partition(&self) -> bool {
+        let columns = self.label.is_some() || self.subject.is_some() || !self.record.is_empty();
+        columns || self.holdout.is_some() || self.shards.is_some() || self.slices.is_some()
+    }
+
     /// Whether a flag says how constituents are trained.
     pub fn any_training(&self) -> bool {
         self.learner.is_some() || self.epochs.is_some() || self.schedule.is_some() || self.rate.is_some()

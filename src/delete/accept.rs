@@ -67,12 +67,13 @@ pub fn draft(
             found.clone_from(&hits.counts);
         }
         for (cell, (slice, gone)) in hits.cells {
-            let file = SliceFile::without(&slice, &gone, store.key())
-                .ok_or_else(|| DeleteError::Slice(crate::shard::SliceError::Damaged {
+            let file = SliceFile::without(&slice, &gone, store.key()).ok_or_else(|| {
+                DeleteError::Slice(crate::shard::SliceError::Damaged {
                     path: store.path(cell),
                     offset: 24,
                     what: "the row count is absurd".into(),
-                }))?;
+                })
+            })?;
             draft.accepted.cells.push(CellChange {
                 generation: *generation,
                 cell: cell.to_string(),
@@ -157,7 +158,12 @@ pub(super) fn first_hits(cells: &[CellChange], generation: GenerationId) -> BTre
 }
 
 /// Names the checkpoints, of every recipe, that saw what goes.
-fn purge_list(workspace: &Workspace, history: &History, generation: GenerationId, accepted: &mut Accepted) -> Result<(), DeleteError> {
+fn purge_list(
+    workspace: &Workspace,
+    history: &History,
+    generation: GenerationId,
+    accepted: &mut Accepted,
+) -> Result<(), DeleteError> {
     let Some(record) = history.generations.get(&generation) else { return Ok(()) };
     let first = first_hits(&accepted.cells, generation);
     for recipe in &record.recipes {

@@ -18,7 +18,12 @@ use crate::{
 ///
 /// # Errors
 /// The disk refuses. Once the request is in the ledger it is not forgotten: the next open for writing goes on with it.
-pub fn bring_into_effect(workspace: &Workspace, lock: &WriterLock, history: &mut History, draft: Draft) -> Result<Effective, DeleteError> {
+pub fn bring_into_effect(
+    workspace: &Workspace,
+    lock: &WriterLock,
+    history: &mut History,
+    draft: Draft,
+) -> Result<Effective, DeleteError> {
     let clock = Stopwatch::start();
     let Draft { accepted, files } = draft;
     workspace.ledger().append(history, Event::Accepted(accepted.clone()))?;
@@ -94,7 +99,12 @@ fn effect(
 }
 
 /// Unlinks every checkpoint, of every recipe, that does not follow from the slices as they will be, and syncs.
-fn purge(workspace: &Workspace, change: &Change<'_>, cells: &[CellChange], held: &mut Vec<Box<dyn LockGuard>>) -> Result<(), DeleteError> {
+fn purge(
+    workspace: &Workspace,
+    change: &Change<'_>,
+    cells: &[CellChange],
+    held: &mut Vec<Box<dyn LockGuard>>,
+) -> Result<(), DeleteError> {
     let files = workspace.files();
     let hits = first_hits(cells, change.id);
     for recipe in &change.record.recipes {

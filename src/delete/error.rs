@@ -1,7 +1,8 @@
 use std::path::PathBuf;
 
 use crate::{
-    checkpoint::CheckpointError, fs::FsError, ledger::LedgerError, shard::SliceError, train::TrainError, workspace::WorkspaceError,
+    checkpoint::CheckpointError, fs::FsError, ledger::LedgerError, shard::SliceError, train::TrainError,
+    workspace::WorkspaceError,
 };
 
 /// Why a deletion stopped.

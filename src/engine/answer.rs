@@ -278,9 +278,7 @@ impl Table {
     fn fill(&mut self, encoder: &Encoder, batch: &Batch) -> Result<(), Error> {
         self.encoded.clear();
         for row in 0..batch.rows() {
-            encoder
-                .encode(batch, row, &mut self.encoded)
-                .map_err(|error| Error::Cell { place: batch.place(row), error })?;
+            encoder.encode(batch, row, &mut self.encoded).map_err(|error| Error::Cell { place: batch.place(row), error })?;
         }
         self.rows = batch.rows();
         let parts = || self.encoded.chunks_exact(self.row.len()).filter_map(|row| self.row.split(row));

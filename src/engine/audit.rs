@@ -40,7 +40,8 @@ impl Engine {
             let mut shards: Vec<ShardId> = lane.shards.grid().shards().collect();
             if let Some(sample) = request.sample {
                 // Which ones changes with every entry of the ledger, and anyone can tell which.
-                let draw = |s: &ShardId| Digest::derive("sisa 1 verify sample", &[&snapshot.history.head.digest.0, &s.0.to_le_bytes()]);
+                let draw =
+                    |s: &ShardId| Digest::derive("sisa 1 verify sample", &[&snapshot.history.head.digest.0, &s.0.to_le_bytes()]);
                 shards.sort_by_key(draw);
                 shards.truncate(sample as usize);
                 shards.sort();
@@ -153,7 +154,8 @@ impl Engine {
                 return Err(Error::Exists { path: path.to_owned() });
             }
         }
-        let seed = random_key().map_err(|source| crate::fs::FsError::Io { op: "read", path: "the random generator".into(), source })?;
+        let seed =
+            random_key().map_err(|source| crate::fs::FsError::Io { op: "read", path: "the random generator".into(), source })?;
         let _ = files.publish_private(file, &[secret_key_file(&seed).as_bytes()])?;
         self.write_new(&public, public_key_file(&SigningKey::from_bytes(&seed)).as_bytes())?;
         Ok(public)

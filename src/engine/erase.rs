@@ -90,7 +90,9 @@ impl Engine {
         };
         let mut repeated = false;
         let (accepted, came) = match snapshot.history.requests.get(&name) {
-            Some(first) if first.accepted.ids != targets.digest(&key) => return Err(DeleteError::OtherIds { request: name }.into()),
+            Some(first) if first.accepted.ids != targets.digest(&key) => {
+                return Err(DeleteError::OtherIds { request: name }.into());
+            }
             Some(RequestRecord { accepted, effective: Some((_, effective)), .. }) => {
                 repeated = true;
                 (accepted.clone(), effective.clone())

@@ -47,6 +47,12 @@ pub enum Error {
         /// The source.
         source_name: String,
     },
+    /// Something is asked for that a generation can't change.
+    #[error("{what}, and that is fixed for a generation; `sisa train --fresh SOURCE` starts another one")]
+    NeedsFresh {
+        /// What differs from the generation at hand.
+        what: String,
+    },
     /// No source is named.
     #[error("no source is named: give one, as in `sisa train data.csv`, or list it under `sources` in {}", config.display())]
     NoSource {
@@ -162,6 +168,7 @@ impl Error {
         match self {
             Error::HasRecords { .. }
             | Error::NoSource { .. }
+            | Error::NeedsFresh { .. }
             | Error::NoConfig { .. }
             | Error::Cell { .. }
             | Error::NoLabel { .. }
@@ -209,7 +216,9 @@ fn import(error: &ImportError) -> ErrorKind {
 fn train(error: &TrainError) -> ErrorKind {
     match error {
         TrainError::Slice(e) => slice(e),
-        TrainError::Checkpoint(crate::checkpoint::CheckpointError::Damaged { .. }) | TrainError::State { .. } => ErrorKind::Damage,
+        TrainError::Checkpoint(crate::checkpoint::CheckpointError::Damaged { .. }) | TrainError::State { .. } => {
+            ErrorKind::Damage
+        }
         TrainError::Checkpoint(crate::checkpoint::CheckpointError::Fs(_)) | TrainError::Fs(_) => ErrorKind::Disk,
         TrainError::Threads { .. } => ErrorKind::Retry,
         TrainError::Kernels(_) | TrainError::Settings(_) => ErrorKind::Input,

@@ -140,9 +140,20 @@ impl Engine {
             !observer.stopped()
         };
         let cells: Vec<Cell> = damaged.iter().map(|(cell, _)| *cell).collect();
-        let gone = &history.erased;
+        // What the import refused, and what was taken away since.
+        let (erased, suppressed) = (&history.erased, &history.suppressed);
         let pool = super::train::rayon_pool(self.threads)?;
-        let files = pool.install(|| restage(&self.workspace, &plan, &mut sources, &names, &cells, |h| gone.contains(&h), &progress))?;
+        let files = pool.install(|| {
+            restage(
+                &self.workspace,
+                &plan,
+                &mut sources,
+                &names,
+                &cells,
+                |h| erased.contains(&h) || suppressed.contains(&h),
+                &progress,
+            )
+        })?;
         for (file, (cell, digest)) in files.iter().zip(damaged) {
             if file.content != *digest {
                 return Err(Error::OtherSource {

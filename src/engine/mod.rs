@@ -15,8 +15,8 @@ use std::{
     sync::Arc,
 };
 
-pub use audit::VerifyRequest;
 pub use answer::{Evaluation, Quality, Shares};
+pub use audit::VerifyRequest;
 pub use erase::{DeleteReport, DeleteRequest, Forecast, RepairReport};
 pub use error::{Error, ErrorKind};
 pub use observe::{Observer, Progress, Quiet};

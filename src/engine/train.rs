@@ -72,6 +72,7 @@ impl Engine {
                         source_name: source.display().to_string(),
                     });
                 }
+                self.check_unchanged(request, config.as_ref(), &snapshot.history, observer)?;
             }
             _ => {
                 let config = match &mut config {
@@ -116,6 +117,51 @@ impl Engine {
         let has_holdout = lane.shards.grid().holdout > 0.0;
         let evaluation = if built && complete && has_holdout { Some(self.evaluate_holdout(observer)?) } else { None };
         Ok(TrainReport { import: imported, generation, recipe, report, bytes, complete, repaired, evaluation })
+    }
+
+    /// What is fixed for a generation: a flag that says otherwise is an error, a file that does is worth a word.
+    fn check_unchanged(
+        &self,
+        request: &TrainRequest,
+        config: Option<&Config>,
+        history: &History,
+        observer: &dyn Observer,
+    ) -> Result<(), Error> {
+        let Some((generation, record)) = history.newest() else { return Ok(()) };
+        let keys = &request.keys;
+        if *keys != KeySource::Random && keys.handle_key(self.workspace.files())?.fingerprint() != record.imported.handle_key {
+            return Err(Error::NeedsFresh { what: "the keys asked for are not those of this workspace".into() });
+        }
+        let partition = self.workspace.partition(generation, record)?;
+        let Some(config) = config else {
+            return if request.flags.any_partition() { Err(Error::NoConfig { config: request.config.clone() }) } else { Ok(()) };
+        };
+        let differs = |config: &Config| -> Result<Option<String>, Error> {
+            let (grid, ours) = (config.grid()?, partition.grid());
+            if grid != ours {
+                let say = |g: crate::order::Grid| format!("S={} R={} holdout={}", g.shards, g.slices, g.holdout);
+                return Ok(Some(format!("{} is asked for where there is {}", say(grid), say(ours))));
+            }
+            let declared = config.declaration()?;
+            let schema = &partition.schema;
+            let same = declared.subject == schema.subject
+                && declared.record == schema.record
+                && declared.label.column == schema.label.column();
+            Ok((!same).then(|| "another label, subject or record column is asked for".into()))
+        };
+        let mut with_flags = config.clone();
+        with_flags.apply(&request.flags)?;
+        match differs(&with_flags)? {
+            Some(what) if request.flags.any_partition() => Err(Error::NeedsFresh { what }),
+            Some(what) => {
+                observer.note(&format!(
+                    "note: {what} in {}; it counts from the next `sisa train --fresh` on",
+                    request.config.display()
+                ));
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     fn config(&self, request: &TrainRequest) -> Result<Option<Config>, Error> {
@@ -299,7 +345,11 @@ impl Engine {
         }
         let snapshot = self.workspace.snapshot()?;
         let serving = snapshot.current.as_ref().is_some_and(|c| c.generation == target.generation && c.recipe == target.recipe);
-        if serving && snapshot.history.unrepaired().is_empty() && snapshot.history.unfinished().is_empty() && !self.leftovers(&snapshot.history, target) {
+        if serving
+            && snapshot.history.unrepaired().is_empty()
+            && snapshot.history.unfinished().is_empty()
+            && !self.leftovers(&snapshot.history, target)
+        {
             return Ok((true, None));
         }
         let (lock, mut snapshot) = self.open_for_writing()?;

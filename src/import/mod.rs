@@ -8,4 +8,4 @@ mod stage;
 
 pub use error::ImportError;
 pub use protocol::{ImportReport, Plan, import, rekey_rows, restage};
-pub use stage::Stage;
+pub use stage::{Naming, Rules, Stage};

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use super::{ImportError, Stage, stage::Naming};
+use super::{
+    ImportError, Stage,
+    stage::{Naming, Rules},
+};
 use crate::{
     digest::{Digest, HandleKey, HandleMaker, ModelKey},
     fs::Sync,
@@ -87,8 +90,8 @@ pub fn restage(
     let mut by_shard: BTreeMap<ShardId, Vec<u8>> = BTreeMap::new();
     let mut files = Vec::new();
     for cell in cells {
-        if !by_shard.contains_key(&cell.shard) {
-            by_shard.insert(cell.shard, stage.take(cell.shard.0)?);
+        if let std::collections::btree_map::Entry::Vacant(vacant) = by_shard.entry(cell.shard) {
+            vacant.insert(stage.take(cell.shard.0)?);
         }
         let staged = by_shard.get(&cell.shard).map(Vec::as_slice).unwrap_or_default();
         let rows = StagedRows::new(row, staged).iter().filter(|(_, subject, _)| stage.cell_part(*subject) == cell.part);
@@ -177,9 +180,9 @@ fn stage(workspace: &Workspace, plan: &Plan, naming: Naming) -> Result<Stage, Im
     let grid = plan.partition.grid();
     let placement = Placement::new(grid, plan.handle_key.maker(), &plan.model_key);
     let schema: &Schema = &plan.partition.schema;
-    let has_subject = schema.subject.is_some();
-    let dir = workspace.shards_dir();
-    Ok(Stage::new(workspace.files(), &dir, grid, placement, plan.handle_key.maker(), schema.row(), naming, has_subject)?)
+    let rules =
+        Rules { placement, handles: plan.handle_key.maker(), row: schema.row(), naming, has_subject: schema.subject.is_some() };
+    Ok(Stage::new(workspace.files(), &workspace.shards_dir(), grid, rules)?)
 }
 
 /// How the rows of one source are encoded and named.
@@ -267,6 +270,9 @@ fn publish(
     })
 }
 
+/// Record, subject, encoded row.
+type Staged<'a> = (Handle, Handle, &'a [u8]);
+
 /// Writes the files of one shard, durably; returns their digests and the number of subjects trained on.
 fn write_shard(
     workspace: &Workspace,
@@ -275,7 +281,7 @@ fn write_shard(
     shard: ShardId,
 ) -> Result<(Vec<(Cell, Digest)>, u64), ImportError> {
     let bytes = stage.take(shard.0)?;
-    let mut parts: BTreeMap<Part, Vec<(Handle, Handle, &[u8])>> = BTreeMap::new();
+    let mut parts: BTreeMap<Part, Vec<Staged<'_>>> = BTreeMap::new();
     let mut subjects = std::collections::BTreeSet::new();
     for row in StagedRows::new(store.row(), &bytes).iter() {
         let part = stage.cell_part(row.1);

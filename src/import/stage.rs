@@ -52,21 +52,28 @@ pub enum Naming {
     Given,
 }
 
+/// How staged rows are named and placed.
+#[derive(Debug)]
+pub struct Rules {
+    /// Where subjects are.
+    pub placement: Placement,
+    /// Makes handles.
+    pub handles: HandleMaker,
+    /// The sizes of a row.
+    pub row: RowLayout,
+    /// What names a record.
+    pub naming: Naming,
+    /// Whether records have a subject of their own.
+    pub has_subject: bool,
+}
+
 impl Stage {
     /// An empty stage in the workspace's folder `dir`.
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn new(
-        files: &Files,
-        dir: &std::path::Path,
-        grid: Grid,
-        placement: Placement,
-        handles: HandleMaker,
-        row: RowLayout,
-        naming: Naming,
-        has_subject: bool,
-    ) -> Result<Stage, FsError> {
+    pub fn new(files: &Files, dir: &std::path::Path, grid: Grid, rules: Rules) -> Result<Stage, FsError> {
+        let Rules { placement, handles, row, naming, has_subject } = rules;
         let meeting = |wanted| if wanted { Spill::new(files, dir, MEETING_BUCKETS).map(Some) } else { Ok(None) };
         Ok(Stage {
             rows: Spill::new(files, dir, grid.shards as usize)?,

@@ -26,6 +26,8 @@ pub struct Entry {
     pub time: String,
     /// What happened.
     pub event: Event,
+    /// BLAKE3 of this entry as it is written with 64 zeros here: shows a changed byte in the last entry too.
+    pub digest: Digest,
 }
 
 /// What happened.

@@ -8,7 +8,7 @@ pub enum LedgerError {
     /// An entry is missing, changed, or not one.
     #[error(
         "{} is damaged at byte {offset}: {what}. The ledger says what was deleted, so nothing is trusted without it: \
-         restore the file from a backup, or import again with `sisa train --fresh`",
+         restore the file from a backup; without one, import into an empty folder",
         path.display()
     )]
     Damaged {

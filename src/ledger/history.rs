@@ -65,7 +65,8 @@ impl History {
         match &entry.event {
             Event::Imported(imported) => self.imported(imported)?,
             Event::Recipe(recipe) => {
-                let generation = self.generations.get_mut(&recipe.generation).ok_or("a recipe for a generation that does not exist")?;
+                let generation =
+                    self.generations.get_mut(&recipe.generation).ok_or("a recipe for a generation that does not exist")?;
                 generation.recipes.retain(|r| r.recipe != recipe.recipe);
                 generation.recipes.push(recipe.clone());
             }

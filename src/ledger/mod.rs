@@ -8,8 +8,8 @@ mod history;
 mod store;
 
 pub use entry::{
-    Accepted, CellChange, Cost, Effective, Entry, Event, Imported, LEDGER_FORMAT, Mended, Outcome, OutcomeKind, Purged, RecipeFrozen, Rekeyed,
-    Repaired, ShardRepair, Unsuppressed,
+    Accepted, CellChange, Cost, Effective, Entry, Event, Imported, LEDGER_FORMAT, Mended, Outcome, OutcomeKind, Purged,
+    RecipeFrozen, Rekeyed, Repaired, ShardRepair, Unsuppressed,
 };
 pub use error::LedgerError;
 pub use history::{GenerationRecord, History, RequestRecord};

@@ -92,6 +92,9 @@ impl Ledger {
             if encode(&entry) != *bytes {
                 return Err(self.damaged(sequence, 0, "its bytes are not as they were written"));
             }
+            if seal(&entry) != entry.digest {
+                return Err(self.damaged(sequence, 0, "its content is not what its digest says"));
+            }
             let digest = Digest::of(&bytes);
             history.take(&entry, digest).map_err(|what| self.damaged(sequence, 0, &what))?;
             show(&entry, digest);
@@ -119,7 +122,15 @@ impl Ledger {
         if self.files.stat(&path)?.is_some() {
             return Err(LedgerError::Raced { path });
         }
-        let entry = Entry { format: LEDGER_FORMAT, sequence, previous: history.head.digest, time: utc_now(), event };
+        let mut entry = Entry {
+            format: LEDGER_FORMAT,
+            sequence,
+            previous: history.head.digest,
+            time: utc_now(),
+            event,
+            digest: Digest([0; 32]),
+        };
+        entry.digest = seal(&entry);
         let bytes = encode(&entry);
         // What contradicts the chain must not become part of it.
         let mut next = history.clone();
@@ -149,6 +160,11 @@ fn encode(entry: &Entry) -> Vec<u8> {
     let mut bytes = serde_json::to_vec_pretty(entry).unwrap_or_default();
     bytes.push(b'\n');
     bytes
+}
+
+/// The digest of an entry's content.
+fn seal(entry: &Entry) -> Digest {
+    Digest::of(&encode(&Entry { digest: Digest([0; 32]), ..entry.clone() }))
 }
 
 fn sequence_of(name: &str) -> Option<u64> {

@@ -1,9 +1,6 @@
 //! Rows of a store into a dense batch, and gathered rows of a weight matrix for categories.
 
-#![expect(
-    clippy::indexing_slicing,
-    reason = "shapes and row numbers are asserted at the start of each call"
-)]
+#![expect(clippy::indexing_slicing, reason = "shapes and row numbers are asserted at the start of each call")]
 
 use super::isa::Isa;
 use super::simd::{Arith, Kernel, Lanes, WIDTH, on};
@@ -20,19 +17,8 @@ pub fn scale_f32(src: &[f32], shift: &[f32], gain: &[f32], dst: &mut [f32]) {
 /// [`scale_f32`] on a given instruction set.
 pub fn scale_f32_with(isa: Isa, src: &[f32], shift: &[f32], gain: &[f32], dst: &mut [f32]) {
     let length = dst.len();
-    assert!(
-        [src.len(), shift.len(), gain.len()] == [length; 3],
-        "row, shift and gain must have {length} elements"
-    );
-    on(
-        isa,
-        ScaleF32 {
-            src,
-            shift,
-            gain,
-            dst,
-        },
-    );
+    assert!([src.len(), shift.len(), gain.len()] == [length; 3], "row, shift and gain must have {length} elements");
+    on(isa, ScaleF32 { src, shift, gain, dst });
 }
 
 /// `dst = f32(src) * gain`, element by element, for one row of bytes.
@@ -47,10 +33,7 @@ pub fn scale_u8(src: &[u8], gain: &[f32], dst: &mut [f32]) {
 /// [`scale_u8`] on a given instruction set.
 pub fn scale_u8_with(isa: Isa, src: &[u8], gain: &[f32], dst: &mut [f32]) {
     let length = dst.len();
-    assert!(
-        [src.len(), gain.len()] == [length; 2],
-        "row and gain must have {length} elements"
-    );
+    assert!([src.len(), gain.len()] == [length; 2], "row and gain must have {length} elements");
     on(isa, ScaleU8 { src, gain, dst });
 }
 
@@ -69,15 +52,7 @@ pub fn add_rows(w: &[f32], width: usize, index: &[u32], out: &mut [f32]) {
 /// [`add_rows`] on a given instruction set.
 pub fn add_rows_with(isa: Isa, w: &[f32], width: usize, index: &[u32], out: &mut [f32]) {
     check_rows(w.len(), width, index, out.len());
-    on(
-        isa,
-        AddRows {
-            w,
-            width,
-            index,
-            out,
-        },
-    );
+    on(isa, AddRows { w, width, index, out });
 }
 
 /// `dw[i] += d` for each row number i of `index`, in the order given: the gradient of [`add_rows`].
@@ -94,28 +69,14 @@ pub fn scatter_rows(dw: &mut [f32], width: usize, index: &[u32], d: &[f32]) {
 /// [`scatter_rows`] on a given instruction set.
 pub fn scatter_rows_with(isa: Isa, dw: &mut [f32], width: usize, index: &[u32], d: &[f32]) {
     check_rows(dw.len(), width, index, d.len());
-    on(
-        isa,
-        ScatterRows {
-            dw,
-            width,
-            index,
-            d,
-        },
-    );
+    on(isa, ScatterRows { dw, width, index, d });
 }
 
 fn check_rows(length: usize, width: usize, index: &[u32], row: usize) {
-    assert!(
-        width > 0 && length.is_multiple_of(width),
-        "{length} elements are no rows of {width}"
-    );
+    assert!(width > 0 && length.is_multiple_of(width), "{length} elements are no rows of {width}");
     assert_eq!(row, width, "the row must be as wide as the matrix");
     let rows = length / width;
-    assert!(
-        index.iter().all(|&i| (i as usize) < rows),
-        "a row number is past the {rows} rows of the matrix"
-    );
+    assert!(index.iter().all(|&i| (i as usize) < rows), "a row number is past the {rows} rows of the matrix");
 }
 
 struct ScaleF32<'a> {
@@ -137,15 +98,7 @@ impl Kernel for ScaleF32<'_> {
             s.store(scale(s, s.load(x), s.load(shift), s.load(gain)), dst);
         }
         if !dst_rest.is_empty() {
-            s.store_part(
-                scale(
-                    s,
-                    s.load_part(x_rest),
-                    s.load_part(shift_rest),
-                    s.load_part(gain_rest),
-                ),
-                dst_rest,
-            );
+            s.store_part(scale(s, s.load_part(x_rest), s.load_part(shift_rest), s.load_part(gain_rest)), dst_rest);
         }
     }
 }
@@ -174,10 +127,7 @@ impl Kernel for ScaleU8<'_> {
         if !dst_rest.is_empty() {
             let mut bytes = [0; WIDTH];
             bytes[..x_rest.len()].copy_from_slice(x_rest);
-            s.store_part(
-                s.mul(s.load_bytes(&bytes), s.load_part(gain_rest)),
-                dst_rest,
-            );
+            s.store_part(s.mul(s.load_bytes(&bytes), s.load_part(gain_rest)), dst_rest);
         }
     }
 }
@@ -193,12 +143,7 @@ impl Kernel for AddRows<'_> {
     type Out = ();
     #[inline(always)]
     fn run<L: Lanes>(self, s: L) {
-        let AddRows {
-            w,
-            width,
-            index,
-            out,
-        } = self;
+        let AddRows { w, width, index, out } = self;
         // Four vectors of `out` stay in registers while the rows pass, and so do their chains.
         const WIDE: usize = 4 * WIDTH;
         let (wide, rest) = out.as_chunks_mut::<WIDE>();
@@ -223,10 +168,7 @@ impl Kernel for AddRows<'_> {
         for out in rest.chunks_mut(WIDTH) {
             let mut total = s.load_part(out);
             for &i in index {
-                total = s.add(
-                    total,
-                    s.load_part(&w[i as usize * width + column..][..out.len()]),
-                );
+                total = s.add(total, s.load_part(&w[i as usize * width + column..][..out.len()]));
             }
             s.store_part(total, out);
             column += WIDTH;
@@ -247,8 +189,7 @@ impl Kernel for ScatterRows<'_> {
     fn run<L: Lanes>(self, s: L) {
         let (ds, d_rest) = self.d.as_chunks::<WIDTH>();
         for &i in self.index {
-            let (rows, rest) =
-                self.dw[i as usize * self.width..][..self.width].as_chunks_mut::<WIDTH>();
+            let (rows, rest) = self.dw[i as usize * self.width..][..self.width].as_chunks_mut::<WIDTH>();
             for (row, d) in rows.iter_mut().zip(ds) {
                 s.store(s.add(s.load(row), s.load(d)), row);
             }
@@ -269,21 +210,12 @@ mod tests {
     #[test]
     fn rows_are_scaled_element_by_element_and_missing_values_are_zero() {
         for length in (0..50).chain([600, 784]) {
-            let (mut src, shift, gain) = (
-                values("x", length),
-                values("shift", length),
-                values("gain", length),
-            );
+            let (mut src, shift, gain) = (values("x", length), values("shift", length), values("gain", length));
             src.iter_mut().step_by(7).for_each(|x| *x = f32::NAN);
-            let scale =
-                |((x, s), g): ((&f32, &f32), &f32)| if x.is_nan() { 0.0 } else { (x - s) * g };
+            let scale = |((x, s), g): ((&f32, &f32), &f32)| if x.is_nan() { 0.0 } else { (x - s) * g };
             let expected: Vec<f32> = src.iter().zip(&shift).zip(&gain).map(scale).collect();
             let bytes: Vec<u8> = (0..length).map(|i| (i * 37 % 256) as u8).collect();
-            let from_bytes: Vec<f32> = bytes
-                .iter()
-                .zip(&gain)
-                .map(|(&x, g)| f32::from(x) * g)
-                .collect();
+            let from_bytes: Vec<f32> = bytes.iter().zip(&gain).map(|(&x, g)| f32::from(x) * g).collect();
             for isa in Isa::available() {
                 let mut got = vec![f32::NAN; length];
                 scale_f32_with(isa, &src, &shift, &gain, &mut got);
@@ -300,26 +232,13 @@ mod tests {
         let rows = 61;
         for width in (1..40).chain([64, 100, 128, 150]) {
             let (w, bias) = (values("w", rows * width), values("bias", width));
-            let index: Vec<u32> = (0..rows as u32)
-                .filter(|i| i % 3 == 0 || i % 7 == 1)
-                .collect();
+            let index: Vec<u32> = (0..rows as u32).filter(|i| i % 3 == 0 || i % 7 == 1).collect();
             let mut hot = vec![0.0; rows];
             index.iter().for_each(|&i| hot[i as usize] = 1.0);
             for isa in Isa::available() {
                 let mut expected = bias.clone();
                 let packed = &mut Packed::new();
-                nn_with(
-                    isa,
-                    Start::Existing,
-                    Team::solo(),
-                    packed,
-                    1,
-                    width,
-                    rows,
-                    &hot,
-                    &w,
-                    &mut expected,
-                );
+                nn_with(isa, Start::Existing, Team::solo(), packed, 1, width, rows, &hot, &w, &mut expected);
                 let mut got = bias.clone();
                 add_rows_with(isa, &w, width, &index, &mut got);
                 assert!(bits(&got) == bits(&expected), "{isa:?} {width}");

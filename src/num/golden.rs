@@ -7,15 +7,9 @@ use super::isa::Isa;
 /// `length` values in -1..1 derived from a name.
 pub(super) fn values(name: &str, length: usize) -> Vec<f32> {
     let mut bytes = vec![0; 4 * length];
-    blake3::Hasher::new()
-        .update(name.as_bytes())
-        .finalize_xof()
-        .fill(&mut bytes);
+    blake3::Hasher::new().update(name.as_bytes()).finalize_xof().fill(&mut bytes);
     let word = |b: &[u8]| u32::from_le_bytes(b.try_into().unwrap());
-    bytes
-        .chunks_exact(4)
-        .map(|b| (word(b) >> 8) as f32 / 8_388_608.0 - 1.0)
-        .collect()
+    bytes.chunks_exact(4).map(|b| (word(b) >> 8) as f32 / 8_388_608.0 - 1.0).collect()
 }
 
 /// The bits of values, for comparisons in which -0.0 is not 0.0.
@@ -45,58 +39,17 @@ fn kernels(isa: Isa) -> Vec<(&'static str, String)> {
     let (a, b) = (values("golden a", m * k), values("golden b", k * n));
     let mut packed = gemm::Packed::new();
     let mut c = values("golden c", m * n);
-    gemm::nn_with(
-        isa,
-        gemm::Start::Existing,
-        team,
-        &mut packed,
-        m,
-        n,
-        k,
-        &a,
-        &b,
-        &mut c,
-    );
+    gemm::nn_with(isa, gemm::Start::Existing, team, &mut packed, m, n, k, &a, &b, &mut c);
     note("nn", &c);
-    gemm::tn_with(
-        isa,
-        gemm::Start::Zero,
-        team,
-        &mut packed,
-        m,
-        n,
-        k,
-        &a,
-        &b,
-        &mut c,
-    );
+    gemm::tn_with(isa, gemm::Start::Zero, team, &mut packed, m, n, k, &a, &b, &mut c);
     note("tn", &c);
-    gemm::nt_with(
-        isa,
-        gemm::Start::Zero,
-        team,
-        &mut packed,
-        m,
-        n,
-        k,
-        &a,
-        &b,
-        &mut c,
-    );
+    gemm::nt_with(isa, gemm::Start::Zero, team, &mut packed, m, n, k, &a, &b, &mut c);
     note("nt", &c);
 
     let xs = scaled("golden x", 5003, 110.0);
     note("exp", &xs.iter().map(|&x| poly::exp(x)).collect::<Vec<_>>());
-    note(
-        "ln",
-        &xs.iter().map(|&x| poly::ln(x.abs())).collect::<Vec<_>>(),
-    );
-    note(
-        "log1p",
-        &xs.iter()
-            .map(|&x| poly::log1p(x.abs() / 8.0 - 0.9))
-            .collect::<Vec<_>>(),
-    );
+    note("ln", &xs.iter().map(|&x| poly::ln(x.abs())).collect::<Vec<_>>());
+    note("log1p", &xs.iter().map(|&x| poly::log1p(x.abs() / 8.0 - 0.9)).collect::<Vec<_>>());
     let mut y = scaled("golden y", 5003, 9.0);
     let mut z = y.clone();
     poly::tanh_all_with(isa, team, &mut y);
@@ -112,59 +65,24 @@ fn kernels(isa: Isa) -> Vec<(&'static str, String)> {
     poly::softmax_rows_with(isa, team, 37, &mut z);
     note("softmax", &z);
 
-    note(
-        "sum",
-        &[sum::sum_with(isa, &xs), sum::dot_with(isa, &xs, &y)],
-    );
+    note("sum", &[sum::sum_with(isa, &xs), sum::dot_with(isa, &xs, &y)]);
     let mut columns = vec![0.0; 83];
     sum::columns_with(isa, team, 83, &b, &mut columns);
     note("columns", &columns);
     let mut moments = sum::Moments::of(xs.iter().copied());
     moments.merge(&sum::Moments::of(b.iter().copied()));
     let wide: Vec<f64> = xs.iter().map(|&x| f64::from(x)).collect();
-    let halves = |x: f64| {
-        [
-            f32::from_bits((x.to_bits() >> 32) as u32),
-            f32::from_bits(x.to_bits() as u32),
-        ]
-    };
-    note(
-        "f64",
-        &[
-            moments.mean,
-            moments.m2,
-            sum::sum_f64(&wide),
-            poly::ln_f64(0.3),
-            poly::exp_f64(0.3),
-        ]
-        .map(halves)
-        .concat(),
-    );
+    let halves = |x: f64| [f32::from_bits((x.to_bits() >> 32) as u32), f32::from_bits(x.to_bits() as u32)];
+    note("f64", &[moments.mean, moments.m2, sum::sum_f64(&wide), poly::ln_f64(0.3), poly::exp_f64(0.3)].map(halves).concat());
 
-    let (mut w, mut v, mut avg) = (
-        values("golden w", 5003),
-        values("golden v", 5003),
-        values("golden avg", 5003),
-    );
-    let sgd = update::Sgd {
-        rate: 0.1,
-        momentum: 0.9,
-        l2: 1e-4,
-    };
+    let (mut w, mut v, mut avg) = (values("golden w", 5003), values("golden v", 5003), values("golden avg", 5003));
+    let sgd = update::Sgd { rate: 0.1, momentum: 0.9, l2: 1e-4 };
     update::sgd_with(isa, team, sgd, 0.05, &mut w, &y, &mut v, &mut avg);
     note("sgd", &[&w[..], &v, &avg].concat());
     let mut m = scaled("golden m", 5003, 0.1);
     v.iter_mut().for_each(|v| *v = v.abs());
     let (corr1, corr2) = (update::correction(0.9, 7), update::correction(0.999, 7));
-    let adam = update::Adam {
-        rate: 1e-3,
-        beta1: 0.9,
-        beta2: 0.999,
-        eps: 1e-8,
-        l2: 1e-4,
-        corr1,
-        corr2,
-    };
+    let adam = update::Adam { rate: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, l2: 1e-4, corr1, corr2 };
     update::adam_with(isa, team, adam, 0.05, &mut w, &y, &mut m, &mut v, &mut avg);
     note("adam", &[&w[..], &m, &v, &avg].concat());
 
@@ -213,10 +131,7 @@ const GOLDEN: &[(&str, &str)] = &[
 fn every_kernel_has_its_golden_bits_on_every_instruction_set() {
     for isa in Isa::available() {
         let got = kernels(isa);
-        let got: Vec<(&str, &str)> = got
-            .iter()
-            .map(|(name, digest)| (*name, digest.as_str()))
-            .collect();
+        let got: Vec<(&str, &str)> = got.iter().map(|(name, digest)| (*name, digest.as_str())).collect();
         assert_eq!(got, GOLDEN, "on {isa:?}");
     }
 }

@@ -21,17 +21,13 @@ pub enum Isa {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IsaError {
     /// The variable holds a word that names no instruction set.
-    #[error(
-        "{VARIABLE} is `{got}`, which names no kernels; set it to scalar, avx2 or avx512, or unset it"
-    )]
+    #[error("{VARIABLE} is `{got}`, which names no kernels; set it to scalar, avx2 or avx512, or unset it")]
     Unknown {
         /// The text found, with invalid UTF-8 replaced.
         got: String,
     },
     /// The variable asks for an instruction set that this CPU lacks.
-    #[error(
-        "{VARIABLE} asks for {wanted}, which this CPU does not have (it has: {available}); choose one of these, or unset it"
-    )]
+    #[error("{VARIABLE} asks for {wanted}, which this CPU does not have (it has: {available}); choose one of these, or unset it")]
     Missing {
         /// The name of the set asked for.
         wanted: &'static str,
@@ -60,10 +56,7 @@ impl Isa {
 
     /// Every set that this CPU can run, narrowest first; [`Isa::Scalar`] is always among them.
     pub fn available() -> Vec<Isa> {
-        [Isa::Scalar, Isa::Avx2, Isa::Avx512]
-            .into_iter()
-            .filter(|isa| isa.is_available())
-            .collect()
+        [Isa::Scalar, Isa::Avx2, Isa::Avx512].into_iter().filter(|isa| isa.is_available()).collect()
     }
 
     /// The set that the environment names, or the widest where it names none.
@@ -105,20 +98,13 @@ impl Isa {
     }
 
     fn parse(text: &str) -> Result<Isa, IsaError> {
-        let found = [Isa::Scalar, Isa::Avx2, Isa::Avx512]
-            .into_iter()
-            .find(|isa| isa.name() == text);
+        let found = [Isa::Scalar, Isa::Avx2, Isa::Avx512].into_iter().find(|isa| isa.name() == text);
         match found {
-            None => Err(IsaError::Unknown {
-                got: text.to_owned(),
-            }),
+            None => Err(IsaError::Unknown { got: text.to_owned() }),
             Some(isa) if isa.is_available() => Ok(isa),
             Some(isa) => {
                 let names: Vec<&str> = Isa::available().into_iter().map(Isa::name).collect();
-                Err(IsaError::Missing {
-                    wanted: isa.name(),
-                    available: names.join(", "),
-                })
+                Err(IsaError::Missing { wanted: isa.name(), available: names.join(", ") })
             }
         }
     }
@@ -158,10 +144,7 @@ pub fn check_float_environment() -> Result<(), IsaError> {
     Ok(())
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this module tests the operation that it lets the kernels use"
-)]
+#[expect(clippy::disallowed_methods, reason = "this module tests the operation that it lets the kernels use")]
 fn fused(a: f32, b: f32, c: f32) -> f32 {
     black_box(black_box(a).mul_add(black_box(b), black_box(c)))
 }
@@ -177,17 +160,9 @@ mod tests {
             assert_eq!(Isa::parse(isa.name()).is_ok(), isa.is_available());
         }
         let error = Isa::parse("AVX2 ").unwrap_err();
-        assert_eq!(
-            error,
-            IsaError::Unknown {
-                got: "AVX2 ".to_owned()
-            }
-        );
+        assert_eq!(error, IsaError::Unknown { got: "AVX2 ".to_owned() });
         assert!(error.to_string().contains("scalar, avx2 or avx512"));
-        let missing = IsaError::Missing {
-            wanted: "avx512",
-            available: "scalar, avx2".to_owned(),
-        };
+        let missing = IsaError::Missing { wanted: "avx512", available: "scalar, avx2".to_owned() };
         assert!(missing.to_string().contains("asks for avx512"));
     }
 
@@ -214,14 +189,9 @@ mod tests {
             (3 << 13, "rounding"),
         ];
         for (flags, words) in cases {
-            let error = with_control_bits(flags, check_float_environment)
-                .unwrap()
-                .unwrap_err();
+            let error = with_control_bits(flags, check_float_environment).unwrap().unwrap_err();
             assert!(error.to_string().contains(words), "{flags:#x}: {error}");
         }
-        assert_eq!(
-            with_control_bits(0, check_float_environment).unwrap(),
-            Ok(())
-        );
+        assert_eq!(with_control_bits(0, check_float_environment).unwrap(), Ok(()));
     }
 }

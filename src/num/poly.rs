@@ -55,19 +55,9 @@ pub(super) fn exp_on<A: Arith>(s: A, x: A::V) -> A::V {
     let magic = s.splat(12_582_912.0);
     let shifted = s.fma(x, s.splat(std::f32::consts::LOG2_E), magic);
     let n = s.sub(shifted, magic);
-    let r = s.fma(
-        n,
-        s.splat(2.121_944_4e-4),
-        s.fma(n, s.splat(-0.693_359_4), x),
-    );
+    let r = s.fma(n, s.splat(2.121_944_4e-4), s.fma(n, s.splat(-0.693_359_4), x));
     let mut p = s.splat(1.987_569_1e-4);
-    for coefficient in [
-        1.398_199_9e-3,
-        8.333_452e-3,
-        4.166_579_6e-2,
-        1.666_666_6e-1,
-        0.5,
-    ] {
+    for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_6e-1, 0.5] {
         p = s.fma(p, r, s.splat(coefficient));
     }
     let y = s.add(s.fma(p, s.mul(r, r), r), s.splat(1.0));
@@ -90,14 +80,7 @@ pub(super) fn tanh_on<A: Arith>(s: A, x: A::V) -> A::V {
     let t = s.max(s.splat(-bound), s.min(s.splat(bound), x));
     let z = s.mul(t, t);
     let mut p = s.splat(-2.760_768_4e-16);
-    for coefficient in [
-        2.000_188e-13,
-        -8.604_672e-11,
-        5.122_297_3e-8,
-        1.485_722_35e-5,
-        6.372_619_5e-4,
-        4.893_524_6e-3,
-    ] {
+    for coefficient in [2.000_188e-13, -8.604_672e-11, 5.122_297_3e-8, 1.485_722_35e-5, 6.372_619_5e-4, 4.893_524_6e-3] {
         p = s.fma(p, z, s.splat(coefficient));
     }
     let mut q = s.splat(1.198_258_4e-6);
@@ -171,15 +154,9 @@ pub fn softmax_rows(team: Team, classes: usize, z: &mut [f32]) {
 
 /// [`softmax_rows`] on a given instruction set.
 pub fn softmax_rows_with(isa: Isa, team: Team, classes: usize, z: &mut [f32]) {
-    assert!(
-        classes > 0 && z.len().is_multiple_of(classes),
-        "{} logits are no rows of {classes}",
-        z.len()
-    );
+    assert!(classes > 0 && z.len().is_multiple_of(classes), "{} logits are no rows of {classes}", z.len());
     let rows = team.piece(z.len() / classes, 1, (TASK_ELEMENTS / 4).div_ceil(classes));
-    team.run(z.chunks_mut(rows * classes), |z| {
-        on(isa, Softmax { classes, z })
-    });
+    team.run(z.chunks_mut(rows * classes), |z| on(isa, Softmax { classes, z }));
 }
 
 /// An activation and its derivative by its output.
@@ -224,9 +201,7 @@ fn map<F: Activation>(isa: Isa, team: Team, xs: &mut [f32], f: F) {
 fn zip<F: Activation>(isa: Isa, team: Team, y: &[f32], d: &mut [f32], f: F) {
     assert_eq!(y.len(), d.len(), "as many outputs as gradients");
     let piece = team.piece(d.len(), WIDTH, TASK_ELEMENTS);
-    team.run(y.chunks(piece).zip(d.chunks_mut(piece)), |(y, d)| {
-        on(isa, Zip { y, d, f })
-    });
+    team.run(y.chunks(piece).zip(d.chunks_mut(piece)), |(y, d)| on(isa, Zip { y, d, f }));
 }
 
 struct Map<'a, F> {
@@ -264,10 +239,7 @@ impl<F: Activation> Kernel for Zip<'_, F> {
             s.store(self.f.backward(s, s.load(y), s.load(d)), d);
         }
         if !d_rest.is_empty() {
-            s.store_part(
-                self.f.backward(s, s.load_part(y_rest), s.load_part(d_rest)),
-                d_rest,
-            );
+            s.store_part(self.f.backward(s, s.load_part(y_rest), s.load_part(d_rest)), d_rest);
         }
     }
 }
@@ -290,13 +262,7 @@ impl Kernel for Softmax<'_> {
             }
             let mut lanes = [0.0; WIDTH];
             s.store(most, &mut lanes);
-            let most = lanes
-                .iter()
-                .chain(rest.iter())
-                .fold(
-                    f32::NEG_INFINITY,
-                    |most, &x| if x > most { x } else { most },
-                );
+            let most = lanes.iter().chain(rest.iter()).fold(f32::NEG_INFINITY, |most, &x| if x > most { x } else { most });
             let most = s.splat(most);
             let mut total = s.splat(0.0);
             for block in blocks.iter_mut() {
@@ -336,10 +302,7 @@ mod tests {
 
     /// A dense sample of all arguments: every 9973rd bit pattern (a prime, so that all low bits occur).
     fn arguments() -> impl Iterator<Item = f32> {
-        (0..=u32::MAX)
-            .step_by(9973)
-            .map(f32::from_bits)
-            .filter(|x| x.is_finite())
+        (0..=u32::MAX).step_by(9973).map(f32::from_bits).filter(|x| x.is_finite())
     }
 
     fn worst(f: fn(f32) -> f32, truth: fn(f64) -> f64, domain: impl Fn(f32) -> bool) -> (f64, f32) {
@@ -363,50 +326,25 @@ mod tests {
 
     #[test]
     fn special_values() {
-        assert_eq!(
-            (exp(0.0), exp(-0.0), exp(f32::INFINITY)),
-            (1.0, 1.0, f32::INFINITY)
-        );
+        assert_eq!((exp(0.0), exp(-0.0), exp(f32::INFINITY)), (1.0, 1.0, f32::INFINITY));
         assert_eq!(exp(f32::NEG_INFINITY).to_bits(), 0);
         assert_eq!((exp(88.722_84), exp(1e30)), (f32::INFINITY, f32::INFINITY));
         assert!(exp(88.722_83).is_finite());
-        assert_eq!(
-            (
-                exp(-103.97).to_bits(),
-                exp(-104.0).to_bits(),
-                exp(-1e30).to_bits()
-            ),
-            (1, 0, 0)
-        );
+        assert_eq!((exp(-103.97).to_bits(), exp(-104.0).to_bits(), exp(-1e30).to_bits()), (1, 0, 0));
         assert!(exp(-90.0) > 0.0 && exp(-90.0) < f32::MIN_POSITIVE);
         assert_eq!(exp(f32::from_bits(1)), 1.0);
 
-        assert_eq!(
-            (tanh(0.0).to_bits(), tanh(-0.0).to_bits()),
-            (0, 0x8000_0000)
-        );
+        assert_eq!((tanh(0.0).to_bits(), tanh(-0.0).to_bits()), (0, 0x8000_0000));
         assert_eq!(tanh(f32::from_bits(1)).to_bits(), 1);
         assert_eq!(tanh(f32::INFINITY), tanh(100.0));
         assert_eq!(tanh(f32::NEG_INFINITY), -tanh(f32::INFINITY));
         for x in arguments() {
-            assert!(
-                tanh(x).abs() <= 1.0 && tanh(-x).to_bits() == (-tanh(x)).to_bits(),
-                "{x}"
-            );
+            assert!(tanh(x).abs() <= 1.0 && tanh(-x).to_bits() == (-tanh(x)).to_bits(), "{x}");
         }
 
-        assert_eq!(
-            (ln(1.0), ln(0.0), ln(-0.0)),
-            (0.0, f32::NEG_INFINITY, f32::NEG_INFINITY)
-        );
-        assert_eq!(
-            (ln(f32::INFINITY), log1p(f32::INFINITY), log1p(-1.0)),
-            (f32::INFINITY, f32::INFINITY, f32::NEG_INFINITY)
-        );
-        assert_eq!(
-            (log1p(-0.0).to_bits(), log1p(f32::from_bits(3)).to_bits()),
-            (0x8000_0000, 3)
-        );
+        assert_eq!((ln(1.0), ln(0.0), ln(-0.0)), (0.0, f32::NEG_INFINITY, f32::NEG_INFINITY));
+        assert_eq!((ln(f32::INFINITY), log1p(f32::INFINITY), log1p(-1.0)), (f32::INFINITY, f32::INFINITY, f32::NEG_INFINITY));
+        assert_eq!((log1p(-0.0).to_bits(), log1p(f32::from_bits(3)).to_bits()), (0x8000_0000, 3));
         assert!(ln(-1.0).is_nan() && log1p(-1.5).is_nan());
         for f in [exp, tanh, ln, log1p] {
             assert!(f(f32::NAN).is_nan());
@@ -420,29 +358,10 @@ mod tests {
 
     #[test]
     fn loops_agree_with_the_scalar_functions() {
-        let specials = [
-            0.0,
-            -0.0,
-            f32::NAN,
-            f32::INFINITY,
-            f32::NEG_INFINITY,
-            1e-45,
-            -1e-40,
-            7.9,
-            -8.0,
-            1e-4,
-            3.9e-4,
-            4.1e-4,
-        ];
+        let specials = [0.0, -0.0, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e-45, -1e-40, 7.9, -8.0, 1e-4, 3.9e-4, 4.1e-4];
         for length in (0..40).chain([1000, 70_001]) {
             let xs: Vec<f32> = (values("activations", length).iter().enumerate())
-                .map(|(i, x)| {
-                    if i % 5 == 0 {
-                        specials[i / 5 % specials.len()]
-                    } else {
-                        x * 9.0
-                    }
-                })
+                .map(|(i, x)| if i % 5 == 0 { specials[i / 5 % specials.len()] } else { x * 9.0 })
                 .collect();
             let ds = values("gradients", length);
             for isa in Isa::available() {
@@ -450,35 +369,23 @@ mod tests {
                     let team = Team::of(lanes);
                     let mut y = xs.clone();
                     tanh_all_with(isa, team, &mut y);
-                    assert!(
-                        y.iter().zip(&xs).all(|(&y, &x)| same(y, tanh(x))),
-                        "{isa:?} {length}"
-                    );
+                    assert!(y.iter().zip(&xs).all(|(&y, &x)| same(y, tanh(x))), "{isa:?} {length}");
                     let mut d = ds.clone();
                     tanh_backward_with(isa, team, &y, &mut d);
                     let expected = |d: f32, y: f32| d * One.fma(-y, y, 1.0);
                     assert!(
-                        d.iter()
-                            .zip(ds.iter().zip(&y))
-                            .all(|(&got, (&d, &y))| same(got, expected(d, y))),
+                        d.iter().zip(ds.iter().zip(&y)).all(|(&got, (&d, &y))| same(got, expected(d, y))),
                         "{isa:?} {length}"
                     );
 
                     let mut y = xs.clone();
                     relu_all_with(isa, team, &mut y);
-                    assert!(
-                        y.iter()
-                            .zip(&xs)
-                            .all(|(&y, &x)| same(y, if x < 0.0 { 0.0 } else { x })),
-                        "{isa:?} {length}"
-                    );
+                    assert!(y.iter().zip(&xs).all(|(&y, &x)| same(y, if x < 0.0 { 0.0 } else { x })), "{isa:?} {length}");
                     let mut d = ds.clone();
                     relu_backward_with(isa, team, &y, &mut d);
                     let expected = |d: f32, y: f32| if y <= 0.0 { 0.0 } else { d };
                     assert!(
-                        d.iter()
-                            .zip(ds.iter().zip(&y))
-                            .all(|(&got, (&d, &y))| same(got, expected(d, y))),
+                        d.iter().zip(ds.iter().zip(&y)).all(|(&got, (&d, &y))| same(got, expected(d, y))),
                         "{isa:?} {length}"
                     );
                 }
@@ -490,10 +397,7 @@ mod tests {
     fn softmax_is_its_definition_row_by_row() {
         for classes in (1..40).chain([100, 128]) {
             let rows = 40_000 / classes.max(900) + 3;
-            let z: Vec<f32> = values("logits", rows * classes)
-                .iter()
-                .map(|x| x * 30.0)
-                .collect();
+            let z: Vec<f32> = values("logits", rows * classes).iter().map(|x| x * 30.0).collect();
             let mut expected = z.clone();
             for row in expected.chunks_mut(classes) {
                 let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -509,10 +413,7 @@ mod tests {
                 for lanes in [1, 3] {
                     let mut got = z.clone();
                     softmax_rows_with(isa, Team::of(lanes), classes, &mut got);
-                    assert!(
-                        bits(&got) == bits(&expected),
-                        "{isa:?} {classes} classes, {lanes} lanes"
-                    );
+                    assert!(bits(&got) == bits(&expected), "{isa:?} {classes} classes, {lanes} lanes");
                 }
             }
         }

@@ -1,9 +1,6 @@
 //! What the CPU could do at best, for benchmarks to compare with.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a probe reads the clock; no result of the engine depends on it"
-)]
+#![expect(clippy::disallowed_methods, reason = "a probe reads the clock; no result of the engine depends on it")]
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -18,12 +15,7 @@ pub fn fma_peak_flops() -> f64 {
     let mut best = f64::INFINITY;
     for _ in 0..20 {
         let begin = Instant::now();
-        let flops = on(
-            Isa::active(),
-            Chains {
-                steps: black_box(STEPS),
-            },
-        );
+        let flops = on(Isa::active(), Chains { steps: black_box(STEPS) });
         best = best.min(begin.elapsed().as_secs_f64() / flops);
     }
     1.0 / best
@@ -39,11 +31,7 @@ impl Kernel for Chains {
     #[inline(always)]
     fn run<L: Lanes>(self, s: L) -> f64 {
         // A set whose tiles span panels has one register a vector, and 32 of them.
-        if L::PANELS > 1 {
-            chains::<L, 12>(s, self.steps)
-        } else {
-            chains::<L, 6>(s, self.steps)
-        }
+        if L::PANELS > 1 { chains::<L, 12>(s, self.steps) } else { chains::<L, 6>(s, self.steps) }
     }
 }
 

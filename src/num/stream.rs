@@ -16,9 +16,7 @@ pub struct Stream {
 
 /// The stream of a seed, from its beginning.
 pub fn stream(seed: [u8; 32]) -> Stream {
-    Stream {
-        generator: ChaCha20Rng::from_seed(seed),
-    }
+    Stream { generator: ChaCha20Rng::from_seed(seed) }
 }
 
 impl RngCore for Stream {
@@ -58,13 +56,7 @@ mod tests {
     fn the_generator_is_chacha20() {
         let mut bytes = [0; 16];
         stream([0; 32]).fill_bytes(&mut bytes);
-        assert_eq!(
-            bytes,
-            [
-                0x76, 0xb8, 0xe0, 0xad, 0xa0, 0xf1, 0x3d, 0x90, 0x40, 0x5d, 0x6a, 0xe5, 0x53, 0x86,
-                0xbd, 0x28
-            ]
-        );
+        assert_eq!(bytes, [0x76, 0xb8, 0xe0, 0xad, 0xa0, 0xf1, 0x3d, 0x90, 0x40, 0x5d, 0x6a, 0xe5, 0x53, 0x86, 0xbd, 0x28]);
     }
 
     /// The distribution takes 23 bits of a word as a fraction: (word >> 9) / 2^23 * (high - low) + low.

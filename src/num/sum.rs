@@ -61,25 +61,11 @@ pub fn columns(team: Team, n: usize, rows: &[f32], out: &mut [f32]) {
 
 /// [`columns`] on a given instruction set.
 pub fn columns_with(isa: Isa, team: Team, n: usize, rows: &[f32], out: &mut [f32]) {
-    assert!(
-        n > 0 && rows.len().is_multiple_of(n),
-        "{} elements are no rows of {n}",
-        rows.len()
-    );
+    assert!(n > 0 && rows.len().is_multiple_of(n), "{} elements are no rows of {n}", rows.len());
     assert_eq!(out.len(), n, "one sum for each column");
     let piece = team.piece(n, 4 * WIDTH, (1usize << 17).div_ceil(rows.len() / n + 1));
     let pieces = out.chunks_mut(piece).enumerate();
-    team.run(pieces, |(index, out)| {
-        on(
-            isa,
-            Columns {
-                n,
-                first: index * piece,
-                rows,
-                out,
-            },
-        )
-    });
+    team.run(pieces, |(index, out)| on(isa, Columns { n, first: index * piece, rows, out }));
 }
 
 /// Adds 16 lanes by the fixed tree.
@@ -149,12 +135,7 @@ impl Kernel for Columns<'_> {
     type Out = ();
     #[inline(always)]
     fn run<L: Lanes>(self, s: L) {
-        let Columns {
-            n,
-            first,
-            rows,
-            out,
-        } = self;
+        let Columns { n, first, rows, out } = self;
         // Four vectors at a time: one chain a column would wait for each addition.
         const WIDE: usize = 4 * WIDTH;
         let (wide, rest) = out.as_chunks_mut::<WIDE>();
@@ -239,11 +220,7 @@ impl Moments {
 
     /// The variance of the values, m2 / count; 0 when there are none.
     pub fn variance(&self) -> f64 {
-        if self.count == 0 {
-            0.0
-        } else {
-            self.m2 / self.count as f64
-        }
+        if self.count == 0 { 0.0 } else { self.m2 / self.count as f64 }
     }
 }
 
@@ -257,10 +234,7 @@ pub fn accumulate(weight: f32, values: &[f32], total: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
-    #![expect(
-        clippy::disallowed_methods,
-        reason = "the reference is a loop of f32::mul_add"
-    )]
+    #![expect(clippy::disallowed_methods, reason = "the reference is a loop of f32::mul_add")]
 
     use super::*;
     use crate::num::golden::{bits, values};
@@ -286,16 +260,8 @@ mod tests {
             }
             let dot = lanes_of(lanes.into_iter(), |_, x| x);
             for isa in Isa::available() {
-                assert_eq!(
-                    sum_with(isa, &a).to_bits(),
-                    sum.to_bits(),
-                    "{isa:?} {length}"
-                );
-                assert_eq!(
-                    dot_with(isa, &a, &b).to_bits(),
-                    dot.to_bits(),
-                    "{isa:?} {length}"
-                );
+                assert_eq!(sum_with(isa, &a).to_bits(), sum.to_bits(), "{isa:?} {length}");
+                assert_eq!(dot_with(isa, &a, &b).to_bits(), dot.to_bits(), "{isa:?} {length}");
             }
             // Sums of f32 values in f64 have other bits in general, so the f64 sum has its own reference.
             let wide: Vec<f64> = a.iter().map(|&x| f64::from(x)).collect();
@@ -305,10 +271,7 @@ mod tests {
             }
             let eight: [f64; 8] = std::array::from_fn(|j| lanes[j] + lanes[j + 8]);
             let four: [f64; 4] = std::array::from_fn(|j| eight[j] + eight[j + 4]);
-            assert_eq!(
-                sum_f64(&wide).to_bits(),
-                ((four[0] + four[2]) + (four[1] + four[3])).to_bits()
-            );
+            assert_eq!(sum_f64(&wide).to_bits(), ((four[0] + four[2]) + (four[1] + four[3])).to_bits());
         }
     }
 
@@ -323,16 +286,7 @@ mod tests {
 
     #[test]
     fn columns_are_chains_over_the_rows() {
-        for (rows, n) in [
-            (0, 5),
-            (1, 1),
-            (3, 16),
-            (7, 17),
-            (256, 10),
-            (33, 100),
-            (64, 128),
-            (2000, 200),
-        ] {
+        for (rows, n) in [(0, 5), (1, 1), (3, 16), (7, 17), (256, 10), (33, 100), (64, 128), (2000, 200)] {
             let xs = values("columns", rows * n);
             let mut expected = vec![0.0f32; n];
             for row in xs.chunks(n) {
@@ -344,10 +298,7 @@ mod tests {
                 for lanes in [1, 2, 3] {
                     let mut got = vec![f32::NAN; n];
                     columns_with(isa, Team::of(lanes), n, &xs, &mut got);
-                    assert!(
-                        bits(&got) == bits(&expected),
-                        "{isa:?} {rows} x {n}, {lanes} lanes"
-                    );
+                    assert!(bits(&got) == bits(&expected), "{isa:?} {rows} x {n}, {lanes} lanes");
                 }
             }
         }
@@ -357,10 +308,7 @@ mod tests {
     fn moments_skip_missing_values_and_merge() {
         let a = [1.0, f32::NAN, 2.0, 4.0];
         let one = Moments::of(a.iter().copied());
-        assert_eq!(
-            (one.count, one.mean.to_bits()),
-            (3, (7.0f64 / 3.0).to_bits())
-        );
+        assert_eq!((one.count, one.mean.to_bits()), (3, (7.0f64 / 3.0).to_bits()));
         let mut merged = one;
         merged.merge(&Moments::of([f32::NAN].into_iter()));
         assert_eq!(merged, one);
@@ -369,14 +317,7 @@ mod tests {
         assert_eq!(empty, one);
         let mut both = Moments::of([1.0, 3.0].into_iter());
         both.merge(&Moments::of([5.0, 7.0].into_iter()));
-        assert_eq!(
-            both,
-            Moments {
-                count: 4,
-                mean: 4.0,
-                m2: 20.0
-            }
-        );
+        assert_eq!(both, Moments { count: 4, mean: 4.0, m2: 20.0 });
         assert_eq!(both.variance(), 5.0);
         assert_eq!(Moments::default().variance(), 0.0);
     }

@@ -15,9 +15,7 @@ impl Team {
 
     /// At most `lanes` tasks; 0 is read as 1. Small calls use fewer.
     pub fn of(lanes: usize) -> Team {
-        Team {
-            lanes: lanes.max(1),
-        }
+        Team { lanes: lanes.max(1) }
     }
 
     /// The most tasks that a call is split into.
@@ -28,11 +26,7 @@ impl Team {
     /// The length of each task's piece of `length` outputs, when a piece should hold at least `least` of them and, but
     /// for the last, a multiple of `unit`. Never 0.
     pub(super) fn piece(self, length: usize, unit: usize, least: usize) -> usize {
-        length
-            .div_ceil(self.lanes)
-            .max(least)
-            .next_multiple_of(unit.max(1))
-            .max(1)
+        length.div_ceil(self.lanes).max(least).next_multiple_of(unit.max(1)).max(1)
     }
 
     /// Runs `work` on every piece. The first stays on the calling thread, the others are up for stealing.
@@ -76,9 +70,7 @@ mod tests {
     fn every_piece_is_run_once() {
         for lanes in [1, 2, 3] {
             let mut marks = [0u8; 10];
-            Team::of(lanes).run(marks.chunks_mut(3), |piece| {
-                piece.iter_mut().for_each(|mark| *mark += 1)
-            });
+            Team::of(lanes).run(marks.chunks_mut(3), |piece| piece.iter_mut().for_each(|mark| *mark += 1));
             assert_eq!(marks, [1; 10]);
         }
     }

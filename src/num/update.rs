@@ -74,54 +74,18 @@ const TASK_ELEMENTS: usize = 16_384;
 /// # Panics
 ///
 /// When the lengths differ.
-pub fn sgd(
-    team: Team,
-    cfg: Sgd,
-    avg_gain: f32,
-    w: &mut [f32],
-    g: &[f32],
-    v: &mut [f32],
-    avg: &mut [f32],
-) {
+pub fn sgd(team: Team, cfg: Sgd, avg_gain: f32, w: &mut [f32], g: &[f32], v: &mut [f32], avg: &mut [f32]) {
     sgd_with(Isa::active(), team, cfg, avg_gain, w, g, v, avg);
 }
 
 /// [`sgd`] on a given instruction set.
 #[expect(clippy::too_many_arguments, reason = "the slices of one step")]
-pub fn sgd_with(
-    isa: Isa,
-    team: Team,
-    cfg: Sgd,
-    avg_gain: f32,
-    w: &mut [f32],
-    g: &[f32],
-    v: &mut [f32],
-    avg: &mut [f32],
-) {
+pub fn sgd_with(isa: Isa, team: Team, cfg: Sgd, avg_gain: f32, w: &mut [f32], g: &[f32], v: &mut [f32], avg: &mut [f32]) {
     let length = w.len();
-    assert!(
-        [g.len(), v.len(), avg.len()] == [length; 3],
-        "gradient, momentum and average must match {length} weights"
-    );
+    assert!([g.len(), v.len(), avg.len()] == [length; 3], "gradient, momentum and average must match {length} weights");
     let piece = team.piece(length, WIDTH, TASK_ELEMENTS);
-    let pieces = w
-        .chunks_mut(piece)
-        .zip(g.chunks(piece))
-        .zip(v.chunks_mut(piece))
-        .zip(avg.chunks_mut(piece));
-    team.run(pieces, |(((w, g), v), avg)| {
-        on(
-            isa,
-            SgdStep {
-                cfg,
-                avg_gain,
-                w,
-                g,
-                v,
-                avg,
-            },
-        )
-    });
+    let pieces = w.chunks_mut(piece).zip(g.chunks(piece)).zip(v.chunks_mut(piece)).zip(avg.chunks_mut(piece));
+    team.run(pieces, |(((w, g), v), avg)| on(isa, SgdStep { cfg, avg_gain, w, g, v, avg }));
 }
 
 /// One step of [`Adam`]. An `avg_gain` of 1 makes the average follow the weights.
@@ -130,16 +94,7 @@ pub fn sgd_with(
 ///
 /// When the lengths differ.
 #[expect(clippy::too_many_arguments, reason = "the slices of one step")]
-pub fn adam(
-    team: Team,
-    cfg: Adam,
-    avg_gain: f32,
-    w: &mut [f32],
-    g: &[f32],
-    m: &mut [f32],
-    v: &mut [f32],
-    avg: &mut [f32],
-) {
+pub fn adam(team: Team, cfg: Adam, avg_gain: f32, w: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], avg: &mut [f32]) {
     adam_with(Isa::active(), team, cfg, avg_gain, w, g, m, v, avg);
 }
 
@@ -158,31 +113,11 @@ pub fn adam_with(
 ) {
     let length = w.len();
     let lengths = [g.len(), m.len(), v.len(), avg.len()];
-    assert!(
-        lengths == [length; 4],
-        "gradient, moments and average must match {length} weights"
-    );
+    assert!(lengths == [length; 4], "gradient, moments and average must match {length} weights");
     let piece = team.piece(length, WIDTH, TASK_ELEMENTS);
     let moments = m.chunks_mut(piece).zip(v.chunks_mut(piece));
-    let pieces = w
-        .chunks_mut(piece)
-        .zip(g.chunks(piece))
-        .zip(moments)
-        .zip(avg.chunks_mut(piece));
-    team.run(pieces, |(((w, g), (m, v)), avg)| {
-        on(
-            isa,
-            AdamStep {
-                cfg,
-                avg_gain,
-                w,
-                g,
-                m,
-                v,
-                avg,
-            },
-        )
-    });
+    let pieces = w.chunks_mut(piece).zip(g.chunks(piece)).zip(moments).zip(avg.chunks_mut(piece));
+    team.run(pieces, |(((w, g), (m, v)), avg)| on(isa, AdamStep { cfg, avg_gain, w, g, m, v, avg }));
 }
 
 struct SgdStep<'a> {
@@ -216,30 +151,19 @@ impl Kernel for SgdStep<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, s: L) {
         let Sgd { rate, momentum, l2 } = self.cfg;
-        let lanes = SgdLanes {
-            rate: s.splat(rate),
-            momentum: s.splat(momentum),
-            l2: s.splat(l2),
-            gain: s.splat(self.avg_gain),
-        };
+        let lanes = SgdLanes { rate: s.splat(rate), momentum: s.splat(momentum), l2: s.splat(l2), gain: s.splat(self.avg_gain) };
         let (ws, w_rest) = self.w.as_chunks_mut::<WIDTH>();
         let (gs, g_rest) = self.g.as_chunks::<WIDTH>();
         let (vs, v_rest) = self.v.as_chunks_mut::<WIDTH>();
         let (avgs, avg_rest) = self.avg.as_chunks_mut::<WIDTH>();
         for (((w, g), v), avg) in ws.iter_mut().zip(gs).zip(vs).zip(avgs) {
-            let (new_w, new_v, new_avg) =
-                lanes.step(s, s.load(w), s.load(g), s.load(v), s.load(avg));
+            let (new_w, new_v, new_avg) = lanes.step(s, s.load(w), s.load(g), s.load(v), s.load(avg));
             s.store(new_w, w);
             s.store(new_v, v);
             s.store(new_avg, avg);
         }
         if !w_rest.is_empty() {
-            let (w, g, v, avg) = (
-                s.load_part(w_rest),
-                s.load_part(g_rest),
-                s.load_part(v_rest),
-                s.load_part(avg_rest),
-            );
+            let (w, g, v, avg) = (s.load_part(w_rest), s.load_part(g_rest), s.load_part(v_rest), s.load_part(avg_rest));
             let (new_w, new_v, new_avg) = lanes.step(s, w, g, v, avg);
             s.store_part(new_w, w_rest);
             s.store_part(new_v, v_rest);
@@ -272,23 +196,11 @@ struct AdamLanes<A: Arith> {
 
 impl<A: Arith> AdamLanes<A> {
     #[inline(always)]
-    fn step(
-        &self,
-        s: A,
-        w: A::V,
-        g: A::V,
-        m: A::V,
-        v: A::V,
-        avg: A::V,
-    ) -> (A::V, A::V, A::V, A::V) {
+    fn step(&self, s: A, w: A::V, g: A::V, m: A::V, v: A::V, avg: A::V) -> (A::V, A::V, A::V, A::V) {
         let g = s.fma(self.l2, w, g);
         let m = s.fma(self.gain1, s.sub(g, m), m);
         let v = s.fma(self.gain2, s.mul(g, g), s.mul(self.beta2, v));
-        let w = s.fnma(
-            self.step,
-            s.div(m, s.add(s.div(s.sqrt(v), self.root), self.eps)),
-            w,
-        );
+        let w = s.fnma(self.step, s.div(m, s.add(s.div(s.sqrt(v), self.root), self.eps)), w);
         (w, m, v, s.fma(self.gain, s.sub(w, avg), avg))
     }
 }
@@ -314,21 +226,15 @@ impl Kernel for AdamStep<'_> {
         let (vs, v_rest) = self.v.as_chunks_mut::<WIDTH>();
         let (avgs, avg_rest) = self.avg.as_chunks_mut::<WIDTH>();
         for ((((w, g), m), v), avg) in ws.iter_mut().zip(gs).zip(ms).zip(vs).zip(avgs) {
-            let (new_w, new_m, new_v, new_avg) =
-                lanes.step(s, s.load(w), s.load(g), s.load(m), s.load(v), s.load(avg));
+            let (new_w, new_m, new_v, new_avg) = lanes.step(s, s.load(w), s.load(g), s.load(m), s.load(v), s.load(avg));
             s.store(new_w, w);
             s.store(new_m, m);
             s.store(new_v, v);
             s.store(new_avg, avg);
         }
         if !w_rest.is_empty() {
-            let (w, g, avg) = (
-                s.load_part(w_rest),
-                s.load_part(g_rest),
-                s.load_part(avg_rest),
-            );
-            let (new_w, new_m, new_v, new_avg) =
-                lanes.step(s, w, g, s.load_part(m_rest), s.load_part(v_rest), avg);
+            let (w, g, avg) = (s.load_part(w_rest), s.load_part(g_rest), s.load_part(avg_rest));
+            let (new_w, new_m, new_v, new_avg) = lanes.step(s, w, g, s.load_part(m_rest), s.load_part(v_rest), avg);
             s.store_part(new_w, w_rest);
             s.store_part(new_m, m_rest);
             s.store_part(new_v, v_rest);
@@ -339,10 +245,7 @@ impl Kernel for AdamStep<'_> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(
-        clippy::disallowed_methods,
-        reason = "the references are written in f32::mul_add"
-    )]
+    #![expect(clippy::disallowed_methods, reason = "the references are written in f32::mul_add")]
 
     use super::*;
     use crate::num::golden::{bits, values};
@@ -351,14 +254,7 @@ mod tests {
 
     #[test]
     fn sgd_is_its_formula_on_every_element() {
-        let (cfg, gain) = (
-            Sgd {
-                rate: 0.05,
-                momentum: 0.9,
-                l2: 1e-3,
-            },
-            0.02,
-        );
+        let (cfg, gain) = (Sgd { rate: 0.05, momentum: 0.9, l2: 1e-3 }, 0.02);
         for length in LENGTHS {
             let (w, g) = (values("w", length), values("g", length));
             let (v, avg) = (values("v", length), values("avg", length));
@@ -374,21 +270,9 @@ mod tests {
             for isa in Isa::available() {
                 for lanes in [1, 2, 3] {
                     let (mut w, mut v, mut avg) = (w.clone(), v.clone(), avg.clone());
-                    sgd_with(
-                        isa,
-                        Team::of(lanes),
-                        cfg,
-                        gain,
-                        &mut w,
-                        &g,
-                        &mut v,
-                        &mut avg,
-                    );
+                    sgd_with(isa, Team::of(lanes), cfg, gain, &mut w, &g, &mut v, &mut avg);
                     for (got, expected) in [w, v, avg].iter().zip(&expected) {
-                        assert!(
-                            bits(got) == bits(expected),
-                            "{isa:?} {length}, {lanes} lanes"
-                        );
+                        assert!(bits(got) == bits(expected), "{isa:?} {length}, {lanes} lanes");
                     }
                 }
             }
@@ -398,22 +282,10 @@ mod tests {
     #[test]
     fn adam_is_its_formula_on_every_element() {
         let (corr1, corr2) = (correction(0.9, 3), correction(0.999, 3));
-        let cfg = Adam {
-            rate: 1e-2,
-            beta1: 0.9,
-            beta2: 0.999,
-            eps: 1e-8,
-            l2: 1e-3,
-            corr1,
-            corr2,
-        };
+        let cfg = Adam { rate: 1e-2, beta1: 0.9, beta2: 0.999, eps: 1e-8, l2: 1e-3, corr1, corr2 };
         let (gain, step, root) = (0.02, cfg.rate / corr1, corr2.sqrt());
         for length in LENGTHS {
-            let (w, g, m) = (
-                values("w", length),
-                values("g", length),
-                values("m", length),
-            );
+            let (w, g, m) = (values("w", length), values("g", length), values("m", length));
             let v: Vec<f32> = values("v", length).iter().map(|x| x * x).collect();
             let avg = values("avg", length);
             let mut expected = [w.clone(), m.clone(), v.clone(), avg.clone()];
@@ -429,24 +301,10 @@ mod tests {
             }
             for isa in Isa::available() {
                 for lanes in [1, 2, 3] {
-                    let (mut w, mut m, mut v, mut avg) =
-                        (w.clone(), m.clone(), v.clone(), avg.clone());
-                    adam_with(
-                        isa,
-                        Team::of(lanes),
-                        cfg,
-                        gain,
-                        &mut w,
-                        &g,
-                        &mut m,
-                        &mut v,
-                        &mut avg,
-                    );
+                    let (mut w, mut m, mut v, mut avg) = (w.clone(), m.clone(), v.clone(), avg.clone());
+                    adam_with(isa, Team::of(lanes), cfg, gain, &mut w, &g, &mut m, &mut v, &mut avg);
                     for (got, expected) in [w, m, v, avg].iter().zip(&expected) {
-                        assert!(
-                            bits(got) == bits(expected),
-                            "{isa:?} {length}, {lanes} lanes"
-                        );
+                        assert!(bits(got) == bits(expected), "{isa:?} {length}, {lanes} lanes");
                     }
                 }
             }
@@ -457,31 +315,11 @@ mod tests {
     fn the_first_adam_step_moves_by_the_rate() {
         // m / corr1 = g and sqrt(v / corr2) = |g|, so the step is rate * sign(g) but for roundings.
         let (corr1, corr2) = (correction(0.9, 1), correction(0.999, 1));
-        let cfg = Adam {
-            rate: 0.01,
-            beta1: 0.9,
-            beta2: 0.999,
-            eps: 0.0,
-            l2: 0.0,
-            corr1,
-            corr2,
-        };
+        let cfg = Adam { rate: 0.01, beta1: 0.9, beta2: 0.999, eps: 0.0, l2: 0.0, corr1, corr2 };
         let (mut w, g) = ([1.0, 1.0], [0.3, -7.0]);
-        adam(
-            Team::solo(),
-            cfg,
-            1.0,
-            &mut w,
-            &g,
-            &mut [0.0; 2],
-            &mut [0.0; 2],
-            &mut [0.0; 2],
-        );
+        adam(Team::solo(), cfg, 1.0, &mut w, &g, &mut [0.0; 2], &mut [0.0; 2], &mut [0.0; 2]);
         // A few roundings of numbers near 1 and 0.01, and 1 - 0.999f32 is not 0.001 to more than 5 digits.
-        assert!(
-            (w[0] - 0.99).abs() < 1e-6 && (w[1] - 1.01).abs() < 1e-6,
-            "{w:?}"
-        );
+        assert!((w[0] - 0.99).abs() < 1e-6 && (w[1] - 1.01).abs() < 1e-6, "{w:?}");
     }
 
     #[test]

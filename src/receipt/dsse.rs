@@ -101,9 +101,7 @@ impl Envelope {
         if receipt.repaired_at.is_none() {
             return Err(SealError::NotRepaired(receipt.request.clone()));
         }
-        let subject = |(shard, lineage): (usize, &Digest)| {
-            json!({ "name": format!("shard {shard:04}, last checkpoint"), "digest": { "sisaLineage": lineage } })
-        };
+        let subject = |(shard, lineage): (usize, &Digest)| json!({ "name": format!("shard {shard:04}, last checkpoint"), "digest": { "sisaLineage": lineage } });
         let statement = json!({
             "_type": STATEMENT_TYPE,
             "subject": receipt.lineages.iter().enumerate().map(subject).collect::<Vec<_>>(),

@@ -185,7 +185,10 @@ impl Encoder {
                     None => {
                         return wrong(
                             name,
-                            format!("label `{}` is not one of the declared values; add it under [label], or drop the row", text.shown()),
+                            format!(
+                                "label `{}` is not one of the declared values; add it under [label], or drop the row",
+                                text.shown()
+                            ),
                         );
                     }
                 }
@@ -231,7 +234,10 @@ impl Encoder {
                     Some(number) if number.is_finite() => number,
                     Some(number) => {
                         let why = if number.is_nan() { "not a number" } else { "infinite, or too large for 32 bits" };
-                        return wrong(name, format!("`{}` is {why}; mend the cell, or list this spelling under `missing`", text.shown()));
+                        return wrong(
+                            name,
+                            format!("`{}` is {why}; mend the cell, or list this spelling under `missing`", text.shown()),
+                        );
                     }
                     None => {
                         return wrong(
@@ -281,7 +287,10 @@ impl Encoder {
         let parsed = std::str::from_utf8(text.get()).ok().and_then(|t| t.parse::<u8>().ok());
         match parsed {
             Some(b) => Ok(b),
-            None => wrong(name, format!("`{}` is not an integer from 0 to 255; mend it, or declare the column a number", text.shown())),
+            None => wrong(
+                name,
+                format!("`{}` is not an integer from 0 to 255; mend it, or declare the column a number", text.shown()),
+            ),
         }
     }
 }

@@ -126,8 +126,7 @@ impl SliceFile {
 
     /// The file of `slice` without these records. `None` when it does not fit an address space.
     pub fn without(slice: &Slice, gone: &BTreeSet<Handle>, key: &ModelKey) -> Option<SliceFile> {
-        let keep: Vec<usize> =
-            slice.records().iter().enumerate().filter(|(_, r)| !gone.contains(r)).map(|(at, _)| at).collect();
+        let keep: Vec<usize> = slice.records().iter().enumerate().filter(|(_, r)| !gone.contains(r)).map(|(at, _)| at).collect();
         let header = slice.header();
         let mut writer = Writer::new(header.row, keep.len() as u64)?;
         let mut encoded = Vec::with_capacity(header.row.len());

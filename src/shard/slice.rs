@@ -4,7 +4,10 @@ use std::path::Path;
 
 use ndarray::ArrayView2;
 
-use super::{Header, SliceError, SliceLayout, format::{HEADER_BYTES, content_digest}};
+use super::{
+    Header, SliceError, SliceLayout,
+    format::{HEADER_BYTES, content_digest},
+};
 use crate::{
     digest::ModelKey,
     fs::Bytes,
@@ -26,10 +29,17 @@ impl Slice {
     ///
     /// # Errors
     /// [`SliceError::Damaged`] with the offset of what is wrong.
-    pub fn open(bytes: Bytes, path: &Path, cell: Cell, layout: &Layout, row: RowLayout, key: &ModelKey) -> Result<Slice, SliceError> {
+    pub fn open(
+        bytes: Bytes,
+        path: &Path,
+        cell: Cell,
+        layout: &Layout,
+        row: RowLayout,
+        key: &ModelKey,
+    ) -> Result<Slice, SliceError> {
         let header = Header::decode(bytes.get(..HEADER_BYTES).unwrap_or(&bytes), path, cell, row, bytes.len() as u64)?;
-        let sections = SliceLayout::new(row, header.rows)
-            .ok_or_else(|| SliceError::damaged(path, 24, "the row count is absurd"))?;
+        let sections =
+            SliceLayout::new(row, header.rows).ok_or_else(|| SliceError::damaged(path, 24, "the row count is absurd"))?;
         let got = content_digest(key, &bytes);
         if got != header.content {
             return Err(SliceError::damaged(
@@ -58,7 +68,11 @@ impl Slice {
         if !layout.categories.is_empty()
             && let Some(at) = categories.iter().zip(layout.categories.iter().cycle()).position(|(c, size)| c >= size)
         {
-            return Err(SliceError::damaged(path, (sections.categories.start + 4 * at) as u64, "a category index is out of range"));
+            return Err(SliceError::damaged(
+                path,
+                (sections.categories.start + 4 * at) as u64,
+                "a category index is out of range",
+            ));
         }
         Ok(())
     }

@@ -181,9 +181,7 @@ impl Array {
         let raw = self.raw.as_slice();
         match (cells, self.items.kind, self.items.bytes) {
             (Cells::Bytes(cells), ..) => cells.extend_from_slice(raw),
-            (Cells::Floats(cells), _, 4) => {
-                cells.extend(numbers(raw).map(|bytes| single(f32::from_le_bytes(bytes).into())))
-            }
+            (Cells::Floats(cells), _, 4) => cells.extend(numbers(raw).map(|bytes| single(f32::from_le_bytes(bytes).into()))),
             (Cells::Floats(cells), ..) => cells.extend(numbers(raw).map(|bytes| single(f64::from_le_bytes(bytes)))),
             (Cells::Ints(cells), ItemKind::Bool, _) => cells.extend(raw.iter().map(|&byte| i64::from(byte != 0))),
             (Cells::Ints(cells), ItemKind::Int, 1) => {

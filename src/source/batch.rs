@@ -110,9 +110,7 @@ impl Batch {
     /// The text of a CSV batch and the lines of its rows; `None` if it was begun with another shape.
     pub(crate) fn text(&mut self) -> Option<TextRows<'_>> {
         match self.parts.first_mut() {
-            Some(Part { cells: Cells::Text(text), .. }) => {
-                Some(TextRows { text, lines: &mut self.lines, rows: &mut self.rows })
-            }
+            Some(Part { cells: Cells::Text(text), .. }) => Some(TextRows { text, lines: &mut self.lines, rows: &mut self.rows }),
             _ => None,
         }
     }

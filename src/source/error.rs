@@ -32,9 +32,7 @@ pub enum SourceError {
         cause: io::Error,
     },
     /// Somebody wrote to the file, or replaced it, while it was read.
-    #[error(
-        "{file}: changed while it was read (expected {expected}, got {got}); let its writer finish and import again"
-    )]
+    #[error("{file}: changed while it was read (expected {expected}, got {got}); let its writer finish and import again")]
     Changed { file: Arc<str>, expected: Box<Stamp>, got: Box<Stamp> },
     /// The file vanished or could not be examined at the end.
     #[error("{file}: cannot be examined again after reading: {cause}; keep the file in place until the import ends")]
@@ -59,9 +57,7 @@ pub enum SourceError {
     #[error("{file}: is {found}, which is not read; {advice}")]
     Foreign { file: Arc<str>, found: &'static str, advice: &'static str },
     /// The reading thread could not be started.
-    #[error(
-        "{file}: the thread that reads ahead could not be started: {cause}; raise the limit on threads and try again"
-    )]
+    #[error("{file}: the thread that reads ahead could not be started: {cause}; raise the limit on threads and try again")]
     Thread {
         file: Arc<str>,
         #[source]
@@ -86,14 +82,10 @@ pub enum SourceError {
     #[error("{file}: line {line}: columns {first} and {second} are both named `{name}`; rename one of them")]
     DuplicateColumn { file: Arc<str>, line: u64, name: String, first: usize, second: usize },
     /// A row or header that is too wide.
-    #[error(
-        "{file}: {place}: has more than {COLUMNS_MAX} columns ({got}); split the table, or check that it is comma separated"
-    )]
+    #[error("{file}: {place}: has more than {COLUMNS_MAX} columns ({got}); split the table, or check that it is comma separated")]
     TooWide { file: Arc<str>, place: String, got: u64 },
     /// A record with more or fewer fields than the header.
-    #[error(
-        "{file}: line {line}: expected {expected} fields as in the header, got {got}; look for a missing or unquoted comma"
-    )]
+    #[error("{file}: line {line}: expected {expected} fields as in the header, got {got}; look for a missing or unquoted comma")]
     Ragged { file: Arc<str>, line: u64, expected: usize, got: usize },
     /// A field beyond the bound.
     #[error(
@@ -137,14 +129,10 @@ pub enum SourceError {
     #[error("{file}: array `{array}` has shape {got}, expected {expected}; reshape it before saving")]
     Shape { file: Arc<str>, array: String, expected: String, got: String },
     /// An array whose items do not fit its role.
-    #[error(
-        "{file}: array `{array}` holds items of type `{got}`, expected {expected}; convert it with astype before saving"
-    )]
+    #[error("{file}: array `{array}` holds items of type `{got}`, expected {expected}; convert it with astype before saving")]
     Items { file: Arc<str>, array: String, expected: &'static str, got: String },
     /// A member whose size contradicts its header.
-    #[error(
-        "{file}: array `{array}`: the header asks for {expected} bytes, the member has {got}; write the file again"
-    )]
+    #[error("{file}: array `{array}`: the header asks for {expected} bytes, the member has {got}; write the file again")]
     MemberSize { file: Arc<str>, array: String, expected: String, got: u64 },
     /// A member that ends early or does not inflate.
     #[error("{file}: array `{array}` is damaged at byte {byte}: {detail}; fetch or write the file again")]
@@ -169,9 +157,7 @@ pub enum SourceError {
         cause: IdxError,
     },
     /// An IDX file whose length contradicts its header.
-    #[error(
-        "{file}: the header announces {rows} rows of {row_bytes} bytes; the data ends in row {row}; fetch the file again"
-    )]
+    #[error("{file}: the header announces {rows} rows of {row_bytes} bytes; the data ends in row {row}; fetch the file again")]
     IdxShort { file: Arc<str>, rows: u64, row_bytes: usize, row: u64 },
     /// Bytes after the last row.
     #[error("{file}: bytes follow the last of {rows} rows; fetch the file again")]

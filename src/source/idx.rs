@@ -40,9 +40,7 @@ pub enum IdxError {
     #[error("IDX files of {got} dimensions are not read, expected 1 to 3; reshape the data")]
     Dimensions { got: u8 },
     /// Rows of no bytes or of too many.
-    #[error(
-        "IDX rows have {got} bytes, expected 1 to {COLUMNS_MAX}; the header is damaged, or the images must be made smaller"
-    )]
+    #[error("IDX rows have {got} bytes, expected 1 to {COLUMNS_MAX}; the header is damaged, or the images must be made smaller")]
     RowBytes { got: u64 },
 }
 

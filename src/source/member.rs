@@ -47,8 +47,7 @@ impl Member {
             cause,
         })?;
         let packed = BufReader::with_capacity(1 << 16, file.take(entry.packed_bytes));
-        let body =
-            if entry.deflated { Body::Deflated(Box::new(DeflateDecoder::new(packed))) } else { Body::Stored(packed) };
+        let body = if entry.deflated { Body::Deflated(Box::new(DeflateDecoder::new(packed))) } else { Body::Stored(packed) };
         Ok(Self { name, entry, body, done: 0, crc: Crc::new() })
     }
 

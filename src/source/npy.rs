@@ -65,9 +65,7 @@ pub enum NpyError {
     #[error("NPY version {major}.{minor} is not read, expected 1.0 to 3.0; write the file with numpy.savez")]
     Version { major: u8, minor: u8 },
     /// A header too long to be one.
-    #[error(
-        "the NPY header claims {got} bytes, at most {NPY_HEADER_BYTES_MAX} are read; the file is damaged: write it again"
-    )]
+    #[error("the NPY header claims {got} bytes, at most {NPY_HEADER_BYTES_MAX} are read; the file is damaged: write it again")]
     Long { got: u64 },
     /// A dictionary that does not parse.
     #[error("the NPY header is malformed at byte {byte}: expected {expected}; write the file again")]
@@ -348,9 +346,7 @@ mod tests {
     fn types_that_are_not_read_are_named() {
         assert_eq!(items("|b1").unwrap().kind, ItemKind::Bool);
         assert_eq!(items("<U262144").unwrap().bytes, 1 << 20);
-        for wrong in
-            ["", "<", "<f", "<f2", "<f16", "<c8", "|O", "<M8[ns]", "=f4", "<U0", "<S-1", "<S+1", "<U262145", "<i3"]
-        {
+        for wrong in ["", "<", "<f", "<f2", "<f16", "<c8", "|O", "<M8[ns]", "=f4", "<U0", "<S-1", "<S+1", "<U262145", "<i3"] {
             assert!(matches!(items(wrong), Err(NpyError::Items { .. })), "{wrong}");
         }
     }
@@ -390,10 +386,7 @@ mod tests {
             }
         }
         let many = format!("{{'shape': ({})}}", "1,".repeat(65));
-        assert!(matches!(
-            NpyHeader::parse(&npy_header(&many)),
-            Err(NpyError::Syntax { expected: "at most 64 dimensions", .. })
-        ));
+        assert!(matches!(NpyHeader::parse(&npy_header(&many)), Err(NpyError::Syntax { expected: "at most 64 dimensions", .. })));
         let structured = npy_header("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (3,)}");
         assert!(matches!(NpyHeader::parse(&structured), Err(NpyError::Items { .. })));
         let huge = npy_header("{'descr': '<f8', 'fortran_order': False, 'shape': (4294967296, 4294967296)}");

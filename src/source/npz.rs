@@ -112,14 +112,8 @@ fn entries(file: &SourceFile) -> Result<Vec<Entry>, SourceError> {
             other => return Err(packing(format!("packed by the method {other}"))),
         };
         let start = member.data_start().ok_or_else(|| packing("without data".to_owned()))?;
-        let entry = Entry {
-            deflated,
-            start,
-            packed_bytes: member.compressed_size(),
-            bytes: member.size(),
-            crc: member.crc32(),
-            array,
-        };
+        let entry =
+            Entry { deflated, start, packed_bytes: member.compressed_size(), bytes: member.size(), crc: member.crc32(), array };
         entries.push(entry);
     }
     Ok(entries)

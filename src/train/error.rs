@@ -10,7 +10,9 @@ pub enum TrainError {
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// A checkpoint's payload is sound and yet not a state of this learner.
-    #[error("the checkpoint of step {step} of shard {shard} holds a state of another learner ({source}); this is a bug, please report it")]
+    #[error(
+        "the checkpoint of step {step} of shard {shard} holds a state of another learner ({source}); this is a bug, please report it"
+    )]
     State {
         /// The shard.
         shard: u32,

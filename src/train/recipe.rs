@@ -3,12 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Schedule;
-use crate::{
-    checkpoint::CHECKPOINT_FORMAT,
-    digest::Digest,
-    ids::RecipeId,
-    learn::LearnerSettings,
-};
+use crate::{checkpoint::CHECKPOINT_FORMAT, digest::Digest, ids::RecipeId, learn::LearnerSettings};
 
 pub use crate::num::NUMERICS_VERSION;
 

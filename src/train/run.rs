@@ -90,6 +90,8 @@ impl Report {
 /// A slice is damaged or the disk refuses; what was published stays.
 pub fn train(lane: &Lane, shards: &[ShardId], pool: &Pool, watch: &dyn Watch) -> Result<Report, TrainError> {
     let clock = Stopwatch::start();
+    // A forced kernel that this processor lacks must not be passed over in silence.
+    crate::num::Isa::from_env_checked()?;
     let mut plans = Vec::new();
     for shard in shards {
         let plan = lane.plan(*shard)?;
@@ -126,8 +128,7 @@ fn build(lane: &Lane, plan: &ShardPlan, pool: &Pool, watch: &dyn Watch) -> Resul
     let worker = pool.enter(plan.shard, watch);
     lane.checkpoints.make_shard_dir(plan.shard)?;
     let first = plan.missing().next().unwrap_or(1);
-    let mut report =
-        ShardReport { shard: plan.shard, from_step: first - 1, steps: 0, row_passes: 0, bytes: 0, stop: None };
+    let mut report = ShardReport { shard: plan.shard, from_step: first - 1, steps: 0, row_passes: 0, bytes: 0, stop: None };
     let mut plan = plan.clone();
     loop {
         match segments(lane, &plan, &worker, watch, &mut report)? {

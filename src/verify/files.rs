@@ -44,7 +44,11 @@ pub fn quick(workspace: &Workspace) -> Result<(Verdict, Option<Snapshot>), Works
         Ok(key) => {
             let wrong = history.generations.values().find(|g| g.imported.handle_key != key.fingerprint());
             if wrong.is_some() {
-                verdict.find(workspace.shards_dir().join("handle.key"), Some(0), "this is not the key that the records were made with");
+                verdict.find(
+                    workspace.shards_dir().join("handle.key"),
+                    Some(0),
+                    "this is not the key that the records were made with",
+                );
             }
         }
         Err(e) if history.head.sequence > 0 => note_error(&mut verdict, &workspace.shards_dir().join("handle.key"), e)?,
@@ -56,7 +60,11 @@ pub fn quick(workspace: &Workspace) -> Result<(Verdict, Option<Snapshot>), Works
     if let Some(current) = &snapshot.current {
         let known = history.generations.get(&current.generation);
         if known.is_none_or(|g| !g.recipes.iter().any(|r| r.recipe == current.recipe)) {
-            verdict.find(workspace.shards_dir().join("CURRENT"), Some(0), "it names a generation or recipe that the ledger does not know");
+            verdict.find(
+                workspace.shards_dir().join("CURRENT"),
+                Some(0),
+                "it names a generation or recipe that the ledger does not know",
+            );
         }
         let bytes = workspace.files().read(&workspace.shards_dir().join("CURRENT"))?;
         if *bytes != *current.encode() {

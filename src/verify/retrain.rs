@@ -66,7 +66,9 @@ fn compare(lane: &Lane, scratch: &Lane, shard: ShardId, verdict: &mut Verdict) -
                 }
             }
             (Some(_), None) => verdict.notes.push(format!("step {step} of shard {shard} is not trained yet")),
-            (None, Some(_)) => verdict.find(ours, None, "training again does not get this far (it diverges), and yet the file is there"),
+            (None, Some(_)) => {
+                verdict.find(ours, None, "training again does not get this far (it diverges), and yet the file is there")
+            }
             (None, None) => {}
         }
     }

@@ -33,7 +33,9 @@ pub enum WorkspaceError {
         request: String,
     },
     /// The workspace changed while it was read.
-    #[error("the workspace moved on while this command was reading it (a deletion or a new model came into effect); run it again")]
+    #[error(
+        "the workspace moved on while this command was reading it (a deletion or a new model came into effect); run it again"
+    )]
     MovedOn,
     /// A key is missing.
     #[error("{} is missing, and there is data made with it; restore the key. A new key is never made beside existing data", path.display())]
@@ -64,7 +66,7 @@ pub enum WorkspaceError {
         generation: String,
     },
     /// A frozen file was changed.
-    #[error("{} was changed or damaged at or before byte {offset}: {what}. It is frozen; restore it, or start a new generation with `sisa train --fresh`", path.display())]
+    #[error("{} was changed or damaged at or before byte {offset}: {what}. It is frozen; restore it from a backup; without one, import into an empty folder", path.display())]
     Frozen {
         /// The file.
         path: PathBuf,

@@ -212,7 +212,12 @@ impl Workspace {
     ///
     /// # Errors
     /// Keys or partition can't be used.
-    pub fn placement(&self, generation: GenerationId, record: &GenerationRecord, handles: &HandleKey) -> Result<Placement, WorkspaceError> {
+    pub fn placement(
+        &self,
+        generation: GenerationId,
+        record: &GenerationRecord,
+        handles: &HandleKey,
+    ) -> Result<Placement, WorkspaceError> {
         let grid = self.partition(generation, record)?.grid();
         Ok(Placement::new(grid, handles.maker(), &self.model_key(generation, record)?))
     }
@@ -232,7 +237,12 @@ impl Workspace {
     ///
     /// # Errors
     /// The file was changed or is missing.
-    pub fn recipe(&self, generation: GenerationId, record: &GenerationRecord, recipe: &RecipeId) -> Result<Recipe, WorkspaceError> {
+    pub fn recipe(
+        &self,
+        generation: GenerationId,
+        record: &GenerationRecord,
+        recipe: &RecipeId,
+    ) -> Result<Recipe, WorkspaceError> {
         let frozen = record.recipes.iter().find(|r| r.recipe == *recipe);
         let path = self.recipe_dir(generation, recipe).join("recipe.json");
         let Some(frozen) = frozen else {
@@ -330,7 +340,11 @@ impl Workspace {
 fn frozen<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, WorkspaceError> {
     serde_json::from_slice(bytes).map_err(|e| {
         let before: usize = bytes.split_inclusive(|b| *b == b'\n').take(e.line().saturating_sub(1)).map(<[u8]>::len).sum();
-        WorkspaceError::Frozen { path: path.to_owned(), offset: (before + e.column().saturating_sub(1)) as u64, what: e.to_string() }
+        WorkspaceError::Frozen {
+            path: path.to_owned(),
+            offset: (before + e.column().saturating_sub(1)) as u64,
+            what: e.to_string(),
+        }
     })
 }
 

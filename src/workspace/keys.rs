@@ -48,7 +48,9 @@ impl KeySource {
         let bytes = self.bytes(files, "sisa 1 model key from seed")?;
         Ok(match rekeys {
             None => ModelKey::from_bytes(bytes),
-            Some(generation) => ModelKey::from_bytes(Digest::derive("sisa 1 rekeyed model key", &[&bytes, &generation.0.to_le_bytes()]).0),
+            Some(generation) => {
+                ModelKey::from_bytes(Digest::derive("sisa 1 rekeyed model key", &[&bytes, &generation.0.to_le_bytes()]).0)
+            }
         })
     }
 }

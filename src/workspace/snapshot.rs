@@ -72,7 +72,11 @@ impl Workspace {
     pub fn serving<'a>(&self, snapshot: &'a Snapshot) -> Result<(&'a Current, &'a GenerationRecord), WorkspaceError> {
         let Some(current) = &snapshot.current else {
             let root = self.root().to_owned();
-            return Err(if snapshot.history.generations.is_empty() { WorkspaceError::Empty { root } } else { WorkspaceError::NoRecipe { root } });
+            return Err(if snapshot.history.generations.is_empty() {
+                WorkspaceError::Empty { root }
+            } else {
+                WorkspaceError::NoRecipe { root }
+            });
         };
         Ok((current, generation(&snapshot.history, current.generation)?))
     }

@@ -1,5 +1,11 @@
 //! Small workspaces for tests, and how to compare them.
 #![allow(dead_code, clippy::allow_attributes, reason = "each test uses some of it")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests write their tables by hand, and stop at what they do not expect"
+)]
 
 use std::{
     collections::BTreeMap,
@@ -12,14 +18,14 @@ use sisa::engine::{DeleteReport, DeleteRequest, Engine, Flags, KeySource, Quiet,
 
 /// One learner and schedule, and how the table is cut.
 #[derive(Clone, Debug)]
-pub struct Setup {
-    pub shards: u32,
-    pub slices: u32,
-    pub holdout: f64,
-    pub learner: &'static str,
-    pub schedule: &'static str,
-    pub epochs: u32,
-    pub record: bool,
+pub(crate) struct Setup {
+    pub(crate) shards: u32,
+    pub(crate) slices: u32,
+    pub(crate) holdout: f64,
+    pub(crate) learner: &'static str,
+    pub(crate) schedule: &'static str,
+    pub(crate) epochs: u32,
+    pub(crate) record: bool,
 }
 
 impl Default for Setup {
@@ -28,7 +34,7 @@ impl Default for Setup {
     }
 }
 
-pub const MLP: &str = r#"kind = "mlp"
+pub(crate) const MLP: &str = r#"kind = "mlp"
 hidden = [6]
 activation = "relu"
 optimizer = { kind = "sgd", momentum = 0.9 }
@@ -38,7 +44,7 @@ l2 = 0.001
 batch = 8
 "#;
 
-pub const ADAM: &str = r#"kind = "mlp"
+pub(crate) const ADAM: &str = r#"kind = "mlp"
 hidden = [5, 4]
 activation = "tanh"
 optimizer = { kind = "adam", beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8 }
@@ -48,7 +54,7 @@ l2 = 0.0
 batch = 16
 "#;
 
-pub const LINEAR: &str = r#"kind = "linear"
+pub(crate) const LINEAR: &str = r#"kind = "linear"
 optimizer = { kind = "sgd", momentum = 0.5 }
 rate = 0.1
 decay = "constant"
@@ -57,7 +63,7 @@ batch = 4
 "#;
 
 impl Setup {
-    pub fn config(&self) -> String {
+    pub(crate) fn config(&self) -> String {
         let record = if self.record { "[\"person\", \"year\"]" } else { "[]" };
         format!(
             r#"[data]
@@ -101,16 +107,16 @@ epochs = {epochs}
 
 /// A row of the test table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    pub person: u32,
-    pub year: u32,
-    pub cells: String,
+pub(crate) struct Row {
+    pub(crate) person: u32,
+    pub(crate) year: u32,
+    pub(crate) cells: String,
 }
 
-pub const HEADER: &str = "person,year,age,cost,site,town,level,visits\n";
+pub(crate) const HEADER: &str = "person,year,age,cost,site,town,level,visits\n";
 
 /// `persons` people with one to four yearly rows each; the same for the same arguments.
-pub fn rows(persons: u32) -> Vec<Row> {
+pub(crate) fn rows(persons: u32) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut x = 88_172_645_463_325_252_u64;
     let mut next = move |n: u64| {
@@ -132,7 +138,7 @@ pub fn rows(persons: u32) -> Vec<Row> {
     rows
 }
 
-pub fn csv(rows: &[Row]) -> String {
+pub(crate) fn csv(rows: &[Row]) -> String {
     let mut text = String::from(HEADER);
     for row in rows {
         text += &format!("{},{},{}\n", row.person, row.year, row.cells);
@@ -140,19 +146,19 @@ pub fn csv(rows: &[Row]) -> String {
     text
 }
 
-pub fn without(rows: &[Row], gone: impl Fn(&Row) -> bool) -> Vec<Row> {
+pub(crate) fn without(rows: &[Row], gone: impl Fn(&Row) -> bool) -> Vec<Row> {
     rows.iter().filter(|r| !gone(r)).cloned().collect()
 }
 
 /// A workspace in a temporary folder.
-pub struct Bench {
-    pub dir: tempfile::TempDir,
-    pub threads: usize,
+pub(crate) struct Bench {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) threads: usize,
 }
 
 impl Bench {
     /// An empty workspace with a configuration and a table.
-    pub fn new(setup: &Setup, rows: &[Row]) -> Bench {
+    pub(crate) fn new(setup: &Setup, rows: &[Row]) -> Bench {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("sisa.toml"), setup.config()).unwrap();
         fs::write(dir.path().join("table.csv"), csv(rows)).unwrap();
@@ -160,21 +166,21 @@ impl Bench {
     }
 
     /// A workspace that is trained.
-    pub fn trained(setup: &Setup, rows: &[Row]) -> Bench {
+    pub(crate) fn trained(setup: &Setup, rows: &[Row]) -> Bench {
         let bench = Bench::new(setup, rows);
         assert!(bench.train().complete);
         bench
     }
 
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         self.dir.path()
     }
 
-    pub fn engine(&self) -> Engine {
+    pub(crate) fn engine(&self) -> Engine {
         Engine::new(Arc::new(RealDisk::new()), self.root().to_owned(), self.threads, true)
     }
 
-    pub fn request(&self) -> TrainRequest {
+    pub(crate) fn request(&self) -> TrainRequest {
         TrainRequest {
             sources: Vec::new(),
             config: self.root().join("sisa.toml"),
@@ -185,23 +191,23 @@ impl Bench {
         }
     }
 
-    pub fn train(&self) -> TrainReport {
+    pub(crate) fn train(&self) -> TrainReport {
         self.engine().train(&self.request(), &Quiet).unwrap()
     }
 
-    pub fn delete(&self, request: &DeleteRequest) -> DeleteReport {
+    pub(crate) fn delete(&self, request: &DeleteRequest) -> DeleteReport {
         self.engine().delete(request, &Quiet, |_, _, _| {}).unwrap()
     }
 
     /// Every slice and checkpoint file, by path.
-    pub fn artefacts(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+    pub(crate) fn artefacts(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut found = self.files();
         found.retain(|path, _| path.extension().is_some_and(|e| e == "slice" || e == "ckpt"));
         found
     }
 
     /// Every file of the workspace but the person's own, by path.
-    pub fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+    pub(crate) fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut found = BTreeMap::new();
         for top in ["shards", "checkpoints", ".scratch"] {
             walk(self.root(), &self.root().join(top), &mut found);
@@ -217,13 +223,18 @@ fn walk(root: &Path, dir: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
         if path.is_dir() {
             walk(root, &path, found);
         } else {
-            found.insert(path.strip_prefix(root).unwrap().to_owned(), fs::read(&path).unwrap());
+            match fs::read(&path) {
+                Ok(bytes) => found.insert(path.strip_prefix(root).unwrap().to_owned(), bytes),
+                // Another process renamed it meanwhile.
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+                Err(e) => panic!("{}: {e}", path.display()),
+            };
         }
     }
 }
 
 /// Two sets of files are the same to the byte; names the first difference.
-pub fn assert_same(a: &BTreeMap<PathBuf, Vec<u8>>, b: &BTreeMap<PathBuf, Vec<u8>>, what: &str) {
+pub(crate) fn assert_same(a: &BTreeMap<PathBuf, Vec<u8>>, b: &BTreeMap<PathBuf, Vec<u8>>, what: &str) {
     assert!(!a.is_empty());
     for path in a.keys().chain(b.keys()) {
         let (Some(x), Some(y)) = (a.get(path), b.get(path)) else {

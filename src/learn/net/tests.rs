@@ -209,7 +209,6 @@ fn digest() -> String {
 /// Prints what [`every_instruction_set_gives_the_same_bytes`] compares: the set is chosen once a process.
 #[test]
 #[ignore = "a part of another test, which runs it in processes of its own"]
-#[expect(clippy::print_stdout, reason = "the way from the process to the test")]
 fn digest_of_this_process() {
     println!("\ndigest {} {}", Isa::active().name(), digest());
 }

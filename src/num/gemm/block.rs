@@ -1,9 +1,6 @@
 //! The loops around the register tile.
 
-#![expect(
-    clippy::indexing_slicing,
-    reason = "the products assert the shapes, the tile asserts its bounds"
-)]
+#![expect(clippy::indexing_slicing, reason = "the products assert the shapes, the tile asserts its bounds")]
 
 use super::super::simd::{Kernel, Lanes, Line, Tile, WIDTH};
 use super::Start;
@@ -31,15 +28,7 @@ impl<const AT: bool> Kernel for Block<'_, AT> {
 
     #[inline(always)]
     fn run<L: Lanes>(self, s: L) {
-        let Block {
-            a,
-            a_step,
-            b,
-            c,
-            n,
-            k,
-            start,
-        } = self;
+        let Block { a, a_step, b, c, n, k, start } = self;
         let rows = c.len() / n;
         for depth in even(k, DEPTH) {
             let from_c = start == Start::Existing || depth.start > 0;
@@ -51,11 +40,7 @@ impl<const AT: bool> Kernel for Block<'_, AT> {
                         rows: tile.len(),
                         panels: panels.len(),
                         k: depth.len(),
-                        a: if AT {
-                            &a[depth.start * a_step + tile.start..]
-                        } else {
-                            &a[tile.start * a_step + depth.start..]
-                        },
+                        a: if AT { &a[depth.start * a_step + tile.start..] } else { &a[tile.start * a_step + depth.start..] },
                         a_step,
                         b: &b[panels.start * k + depth.start..],
                         b_step: k,
@@ -94,11 +79,7 @@ mod tests {
                 let mut next = 0;
                 for range in &ranges {
                     assert_eq!(range.start, next);
-                    assert!(
-                        !range.is_empty()
-                            && range.len() <= most
-                            && range.len() >= length / ranges.len()
-                    );
+                    assert!(!range.is_empty() && range.len() <= most && range.len() >= length / ranges.len());
                     next = range.end;
                 }
                 assert_eq!((next, ranges.len()), (length, length.div_ceil(most)));

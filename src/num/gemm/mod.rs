@@ -33,20 +33,8 @@ pub enum Start {
 /// # Panics
 ///
 /// When a slice is not as long as its shape says.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "shape and operands in the order of BLAS"
-)]
-pub fn nn(
-    team: Team,
-    packed: &mut Packed,
-    m: usize,
-    n: usize,
-    k: usize,
-    a: &[f32],
-    b: &[f32],
-    c: &mut [f32],
-) {
+#[expect(clippy::too_many_arguments, reason = "shape and operands in the order of BLAS")]
+pub fn nn(team: Team, packed: &mut Packed, m: usize, n: usize, k: usize, a: &[f32], b: &[f32], c: &mut [f32]) {
     nn_with(Isa::active(), Start::Zero, team, packed, m, n, k, a, b, c);
 }
 
@@ -55,20 +43,8 @@ pub fn nn(
 /// # Panics
 ///
 /// As [`nn`].
-#[expect(
-    clippy::too_many_arguments,
-    reason = "shape and operands in the order of BLAS"
-)]
-pub fn tn(
-    team: Team,
-    packed: &mut Packed,
-    m: usize,
-    n: usize,
-    k: usize,
-    a: &[f32],
-    b: &[f32],
-    c: &mut [f32],
-) {
+#[expect(clippy::too_many_arguments, reason = "shape and operands in the order of BLAS")]
+pub fn tn(team: Team, packed: &mut Packed, m: usize, n: usize, k: usize, a: &[f32], b: &[f32], c: &mut [f32]) {
     tn_with(Isa::active(), Start::Zero, team, packed, m, n, k, a, b, c);
 }
 
@@ -77,20 +53,8 @@ pub fn tn(
 /// # Panics
 ///
 /// As [`nn`].
-#[expect(
-    clippy::too_many_arguments,
-    reason = "shape and operands in the order of BLAS"
-)]
-pub fn nt(
-    team: Team,
-    packed: &mut Packed,
-    m: usize,
-    n: usize,
-    k: usize,
-    a: &[f32],
-    b: &[f32],
-    c: &mut [f32],
-) {
+#[expect(clippy::too_many_arguments, reason = "shape and operands in the order of BLAS")]
+pub fn nt(team: Team, packed: &mut Packed, m: usize, n: usize, k: usize, a: &[f32], b: &[f32], c: &mut [f32]) {
     nt_with(Isa::active(), Start::Zero, team, packed, m, n, k, a, b, c);
 }
 
@@ -99,10 +63,7 @@ pub fn nt(
 /// # Panics
 ///
 /// As [`nn`], and when the CPU lacks the instruction set.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "shape and operands in the order of BLAS"
-)]
+#[expect(clippy::too_many_arguments, reason = "shape and operands in the order of BLAS")]
 pub fn nn_with(
     isa: Isa,
     start: Start,
@@ -125,10 +86,7 @@ pub fn nn_with(
 /// # Panics
 ///
 /// As [`nn_with`].
-#[expect(
-    clippy::too_many_arguments,
-    reason = "shape and operands in the order of BLAS"
-)]
+#[expect(clippy::too_many_arguments, reason = "shape and operands in the order of BLAS")]
 pub fn tn_with(
     isa: Isa,
     start: Start,
@@ -151,10 +109,7 @@ pub fn tn_with(
 /// # Panics
 ///
 /// As [`nn_with`].
-#[expect(
-    clippy::too_many_arguments,
-    reason = "shape and operands in the order of BLAS"
-)]
+#[expect(clippy::too_many_arguments, reason = "shape and operands in the order of BLAS")]
 pub fn nt_with(
     isa: Isa,
     start: Start,
@@ -173,31 +128,16 @@ pub fn nt_with(
 }
 
 fn check(m: usize, n: usize, k: usize, a: &[f32], b: &[f32], c: &[f32]) {
-    assert_eq!(
-        Some(a.len()),
-        m.checked_mul(k),
-        "the length of A is not m * k for m = {m}, k = {k}"
-    );
-    assert_eq!(
-        Some(b.len()),
-        k.checked_mul(n),
-        "the length of B is not k * n for k = {k}, n = {n}"
-    );
-    assert_eq!(
-        Some(c.len()),
-        m.checked_mul(n),
-        "the length of C is not m * n for m = {m}, n = {n}"
-    );
+    assert_eq!(Some(a.len()), m.checked_mul(k), "the length of A is not m * k for m = {m}, k = {k}");
+    assert_eq!(Some(b.len()), k.checked_mul(n), "the length of B is not k * n for k = {k}, n = {n}");
+    assert_eq!(Some(c.len()), m.checked_mul(n), "the length of C is not m * n for m = {m}, n = {n}");
 }
 
 /// Multiply-adds that are worth one task more: about 10 us of work.
 const TASK_FMAS: usize = 500_000;
 
 /// Multiplies the packed B, with the rows of C split over the team.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "shape and operands in the order of BLAS"
-)]
+#[expect(clippy::too_many_arguments, reason = "shape and operands in the order of BLAS")]
 fn multiply<const AT: bool>(
     isa: Isa,
     start: Start,
@@ -221,20 +161,8 @@ fn multiply<const AT: bool>(
     let rows = team.piece(m, 1, TASK_FMAS.div_ceil(n * k));
     let blocks = c.chunks_mut(rows * n).enumerate().map(|(index, c)| {
         let first = index * rows;
-        let (a, a_step) = if AT {
-            (a.get(first..), m)
-        } else {
-            (a.get(first * k..), k)
-        };
-        Block::<AT> {
-            a: a.unwrap_or_default(),
-            a_step,
-            b: packed.lines(n, k),
-            c,
-            n,
-            k,
-            start,
-        }
+        let (a, a_step) = if AT { (a.get(first..), m) } else { (a.get(first * k..), k) };
+        Block::<AT> { a: a.unwrap_or_default(), a_step, b: packed.lines(n, k), c, n, k, start }
     });
     team.run(blocks, |block| on(isa, block));
 }

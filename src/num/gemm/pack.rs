@@ -1,9 +1,6 @@
 //! The packed form of B.
 
-#![expect(
-    clippy::indexing_slicing,
-    reason = "lengths are asserted by the products that call this"
-)]
+#![expect(clippy::indexing_slicing, reason = "lengths are asserted by the products that call this")]
 
 use super::super::simd::{Line, WIDTH};
 use super::super::team::Team;
@@ -49,13 +46,10 @@ impl Packed {
         }
         let lines = &mut self.lines[..panels * k];
         let piece = team.piece(panels, 1, TASK_LINES.div_ceil(k));
-        team.run(
-            lines.chunks_mut(piece * k).enumerate(),
-            |(index, lines)| match stored {
-                Stored::Rows => rows(index * piece, n, k, b, lines),
-                Stored::Columns => columns(index * piece, n, k, b, lines),
-            },
-        );
+        team.run(lines.chunks_mut(piece * k).enumerate(), |(index, lines)| match stored {
+            Stored::Rows => rows(index * piece, n, k, b, lines),
+            Stored::Columns => columns(index * piece, n, k, b, lines),
+        });
     }
 }
 

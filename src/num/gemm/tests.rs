@@ -1,9 +1,6 @@
 //! Every product, instruction set, odd shape and number of tasks against the plain triple loop, bit by bit.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the reference is a loop of f32::mul_add"
-)]
+#![expect(clippy::disallowed_methods, reason = "the reference is a loop of f32::mul_add")]
 
 use super::*;
 use crate::num::golden::{bits, values};
@@ -11,34 +8,14 @@ use crate::num::golden::{bits, values};
 type Product = fn(Isa, Start, Team, &mut Packed, usize, usize, usize, &[f32], &[f32], &mut [f32]);
 
 /// (name, function, A transposed, B transposed)
-const PRODUCTS: [(&str, Product, bool, bool); 3] = [
-    ("nn", nn_with, false, false),
-    ("tn", tn_with, true, false),
-    ("nt", nt_with, false, true),
-];
+const PRODUCTS: [(&str, Product, bool, bool); 3] =
+    [("nn", nn_with, false, false), ("tn", tn_with, true, false), ("nt", nt_with, false, true)];
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "shape and operands in the order of BLAS"
-)]
-fn reference(
-    at: bool,
-    bt: bool,
-    start: Start,
-    m: usize,
-    n: usize,
-    k: usize,
-    a: &[f32],
-    b: &[f32],
-    c: &mut [f32],
-) {
+#[expect(clippy::too_many_arguments, reason = "shape and operands in the order of BLAS")]
+fn reference(at: bool, bt: bool, start: Start, m: usize, n: usize, k: usize, a: &[f32], b: &[f32], c: &mut [f32]) {
     for i in 0..m {
         for j in 0..n {
-            let mut sum = if start == Start::Zero {
-                0.0
-            } else {
-                c[i * n + j]
-            };
+            let mut sum = if start == Start::Zero { 0.0 } else { c[i * n + j] };
             for l in 0..k {
                 let x = if at { a[l * m + i] } else { a[i * k + l] };
                 let y = if bt { b[j * k + l] } else { b[l * n + j] };
@@ -58,22 +35,8 @@ fn compare(m: usize, n: usize, k: usize, lanes: &[usize]) {
             for isa in Isa::available() {
                 for &lanes in lanes {
                     let mut got = before.clone();
-                    product(
-                        isa,
-                        start,
-                        Team::of(lanes),
-                        &mut Packed::new(),
-                        m,
-                        n,
-                        k,
-                        &a,
-                        &b,
-                        &mut got,
-                    );
-                    assert!(
-                        bits(&got) == bits(&expected),
-                        "{name} {isa:?} {start:?} m={m} n={n} k={k} lanes={lanes}"
-                    );
+                    product(isa, start, Team::of(lanes), &mut Packed::new(), m, n, k, &a, &b, &mut got);
+                    assert!(bits(&got) == bits(&expected), "{name} {isa:?} {start:?} m={m} n={n} k={k} lanes={lanes}");
                 }
             }
         }
@@ -102,49 +65,19 @@ fn deep_and_split_shapes_agree_with_the_triple_loop() {
 
 #[test]
 fn special_values_follow_the_chain() {
-    let specials = [
-        0.0,
-        -0.0,
-        1.0,
-        -1.0,
-        f32::MAX,
-        f32::MIN,
-        f32::MIN_POSITIVE,
-        1e-40,
-        -1e-45,
-        3e38,
-        -3e38,
-        1e-30,
-    ];
+    let specials = [0.0, -0.0, 1.0, -1.0, f32::MAX, f32::MIN, f32::MIN_POSITIVE, 1e-40, -1e-45, 3e38, -3e38, 1e-30];
     let (m, n, k) = (7, 19, 12);
-    let pick = |len: usize, step: usize| -> Vec<f32> {
-        (0..len)
-            .map(|i| specials[(i * step + i / 5) % specials.len()])
-            .collect()
-    };
+    let pick =
+        |len: usize, step: usize| -> Vec<f32> { (0..len).map(|i| specials[(i * step + i / 5) % specials.len()]).collect() };
     let (a, b) = (pick(m * k, 5), pick(k * n, 7));
     for (name, product, at, bt) in PRODUCTS {
         let mut expected = vec![0.0; m * n];
         reference(at, bt, Start::Zero, m, n, k, &a, &b, &mut expected);
         for isa in Isa::available() {
             let mut got = vec![f32::NAN; m * n];
-            product(
-                isa,
-                Start::Zero,
-                Team::solo(),
-                &mut Packed::new(),
-                m,
-                n,
-                k,
-                &a,
-                &b,
-                &mut got,
-            );
+            product(isa, Start::Zero, Team::solo(), &mut Packed::new(), m, n, k, &a, &b, &mut got);
             // The payload of a NaN is not promised, that it is one is.
-            let same = got
-                .iter()
-                .zip(&expected)
-                .all(|(x, y)| x.to_bits() == y.to_bits() || x.is_nan() && y.is_nan());
+            let same = got.iter().zip(&expected).all(|(x, y)| x.to_bits() == y.to_bits() || x.is_nan() && y.is_nan());
             assert!(same, "{name} {isa:?}");
         }
     }
@@ -158,43 +91,16 @@ fn empty_shapes_and_a_used_buffer() {
     assert_eq!(c, [0.0; 6]);
     nn(Team::of(2), &mut packed, 0, 3, 2, &[], &[1.0; 6], &mut []);
     // A smaller product after a larger one, with another padding, must not see the old panels.
-    nn(
-        Team::solo(),
-        &mut packed,
-        1,
-        32,
-        4,
-        &[f32::MAX; 4],
-        &[f32::MAX; 128],
-        &mut [0.0; 32],
-    );
+    nn(Team::solo(), &mut packed, 1, 32, 4, &[f32::MAX; 4], &[f32::MAX; 128], &mut [0.0; 32]);
     let mut c = [0.0; 3];
-    nt(
-        Team::solo(),
-        &mut packed,
-        1,
-        3,
-        2,
-        &[1.0, 2.0],
-        &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
-        &mut c,
-    );
+    nt(Team::solo(), &mut packed, 1, 3, 2, &[1.0, 2.0], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &mut c);
     assert_eq!(c, [5.0, 11.0, 17.0]);
 }
 
 #[test]
 #[should_panic(expected = "the length of B is not k * n")]
 fn a_wrong_shape_is_refused() {
-    nn(
-        Team::solo(),
-        &mut Packed::new(),
-        1,
-        2,
-        2,
-        &[0.0; 2],
-        &[0.0; 3],
-        &mut [0.0; 2],
-    );
+    nn(Team::solo(), &mut Packed::new(), 1, 2, 2, &[0.0; 2], &[0.0; 3], &mut [0.0; 2]);
 }
 
 proptest::proptest! {

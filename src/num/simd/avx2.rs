@@ -1,9 +1,6 @@
 //! AVX2 with FMA.
 
-#![expect(
-    unsafe_code,
-    reason = "intrinsics; the token proves that the CPU has them"
-)]
+#![expect(unsafe_code, reason = "intrinsics; the token proves that the CPU has them")]
 
 use std::arch::x86_64::*;
 
@@ -81,10 +78,7 @@ fn avx2_mask(_proof: Avx2, count: usize) -> Pair<__m256i> {
     // SAFETY: the token proves AVX2.
     unsafe {
         let lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-        Pair(
-            _mm256_cmpgt_epi32(_mm256_set1_epi32(count), lane),
-            _mm256_cmpgt_epi32(_mm256_set1_epi32(count - 8), lane),
-        )
+        Pair(_mm256_cmpgt_epi32(_mm256_set1_epi32(count), lane), _mm256_cmpgt_epi32(_mm256_set1_epi32(count - 8), lane))
     }
 }
 
@@ -92,12 +86,7 @@ impl Lanes for Avx2 {
     #[inline(always)]
     fn load(self, from: &[f32; WIDTH]) -> Self::V {
         // SAFETY: both halves lie within the array; the token proves AVX2.
-        unsafe {
-            Pair(
-                _mm256_loadu_ps(from.as_ptr()),
-                _mm256_loadu_ps(from.as_ptr().add(8)),
-            )
-        }
+        unsafe { Pair(_mm256_loadu_ps(from.as_ptr()), _mm256_loadu_ps(from.as_ptr().add(8))) }
     }
     #[inline(always)]
     fn store(self, v: Self::V, to: &mut [f32; WIDTH]) {
@@ -112,12 +101,7 @@ impl Lanes for Avx2 {
         let mask = avx2_mask(self, from.len());
         // SAFETY: only the lanes of the mask are read, all within the slice; `wrapping_add` forms the address of a half
         // that may lie outside without reading it. The token proves AVX2.
-        unsafe {
-            Pair(
-                _mm256_maskload_ps(from.as_ptr(), mask.0),
-                _mm256_maskload_ps(from.as_ptr().wrapping_add(8), mask.1),
-            )
-        }
+        unsafe { Pair(_mm256_maskload_ps(from.as_ptr(), mask.0), _mm256_maskload_ps(from.as_ptr().wrapping_add(8), mask.1)) }
     }
     #[inline(always)]
     fn store_part(self, v: Self::V, to: &mut [f32]) {

@@ -1,9 +1,6 @@
 //! AVX-512F: one-line wrappers of intrinsics only, for few development machines can run them.
 
-#![expect(
-    unsafe_code,
-    reason = "intrinsics; the token proves that the CPU has them"
-)]
+#![expect(unsafe_code, reason = "intrinsics; the token proves that the CPU has them")]
 
 use std::arch::x86_64::*;
 
@@ -69,9 +66,7 @@ fn avx512_pick<const TEST: i32>(a: __m512, b: __m512, yes: __m512, no: __m512) -
 
 #[inline(always)]
 fn avx512_mask(count: usize) -> __mmask16 {
-    u16::MAX
-        .checked_shr(16 - count.min(WIDTH) as u32)
-        .unwrap_or(0)
+    u16::MAX.checked_shr(16 - count.min(WIDTH) as u32).unwrap_or(0)
 }
 
 impl Lanes for Avx512 {

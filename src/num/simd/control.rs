@@ -1,16 +1,10 @@
 //! A changed floating-point environment, for the test of its check.
 
-#![expect(
-    unsafe_code,
-    reason = "sets the control register of a thread of its own"
-)]
+#![expect(unsafe_code, reason = "sets the control register of a thread of its own")]
 
 /// Runs `body` on a thread of its own with bits of the control register set: 6 subnormal inputs are zero, 13 and 14 rounding,
 /// 15 flush to zero. For the test of the environment check; no other code may run in such a state.
-pub(in crate::num) fn with_control_bits<T: Send>(
-    flags: u32,
-    body: impl FnOnce() -> T + Send,
-) -> std::thread::Result<T> {
+pub(in crate::num) fn with_control_bits<T: Send>(flags: u32, body: impl FnOnce() -> T + Send) -> std::thread::Result<T> {
     std::thread::scope(|scope| {
         let run = || {
             let (mut before, mut during) = (0u32, 0u32);

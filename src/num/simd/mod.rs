@@ -11,10 +11,7 @@
 
 #![cfg_attr(
     target_arch = "x86_64",
-    expect(
-        unsafe_code,
-        reason = "calls functions with target features once the CPU is known to have them"
-    )
+    expect(unsafe_code, reason = "calls functions with target features once the CPU is known to have them")
 )]
 
 #[cfg(target_arch = "x86_64")]
@@ -59,11 +56,7 @@ pub(super) trait Kernel {
 /// When the CPU lacks the set: [`Isa::available`] lists those it has.
 #[inline]
 pub(super) fn on<K: Kernel>(isa: Isa, kernel: K) -> K::Out {
-    assert!(
-        isa.is_available(),
-        "the {} kernels need a CPU that has these instructions",
-        isa.name()
-    );
+    assert!(isa.is_available(), "the {} kernels need a CPU that has these instructions", isa.name());
     match isa {
         Isa::Scalar => kernel.run(Plain(())),
         #[cfg(target_arch = "x86_64")]

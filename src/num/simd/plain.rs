@@ -1,9 +1,6 @@
 //! One lane, and the scalar set built from it.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the scalar set is built from f32::mul_add"
-)]
+#![expect(clippy::disallowed_methods, reason = "the scalar set is built from f32::mul_add")]
 #![expect(clippy::indexing_slicing, reason = "lanes have constant bounds")]
 
 use std::array::from_fn;

@@ -1,13 +1,7 @@
 //! The register tile of the products.
 
-#![expect(
-    unsafe_code,
-    reason = "reads A and B of the tile without a check at every step of k"
-)]
-#![expect(
-    clippy::indexing_slicing,
-    reason = "accumulators have constant bounds, and C's are asserted"
-)]
+#![expect(unsafe_code, reason = "reads A and B of the tile without a check at every step of k")]
+#![expect(clippy::indexing_slicing, reason = "accumulators have constant bounds, and C's are asserted")]
 
 use super::{Lanes, Line, WIDTH};
 
@@ -33,14 +27,8 @@ pub(in crate::num) struct Tile<'a> {
 
 /// The tile, with its accumulators in registers.
 #[inline(always)]
-#[expect(
-    clippy::needless_range_loop,
-    reason = "i and p number registers; constant bounds let every loop but that over k unroll"
-)]
-pub(super) fn tile_on<L: Lanes, const ROWS: usize, const PANELS: usize, const AT: bool>(
-    s: L,
-    t: Tile<'_>,
-) {
+#[expect(clippy::needless_range_loop, reason = "i and p number registers; constant bounds let every loop but that over k unroll")]
+pub(super) fn tile_on<L: Lanes, const ROWS: usize, const PANELS: usize, const AT: bool>(s: L, t: Tile<'_>) {
     assert!(t.rows == ROWS && t.panels == PANELS && t.k > 0 && (1..=WIDTH).contains(&t.width));
     let (a_row, a_k) = if AT { (1, t.a_step) } else { (t.a_step, 1) };
     assert!((ROWS - 1) * a_row + (t.k - 1) * a_k < t.a.len());

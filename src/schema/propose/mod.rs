@@ -1,8 +1,8 @@
 //! Proposes a commented `sisa.toml` from data, once: people own it from then on.
 //!
 //! The proposal is a function of the set of rows, of the columns' order and of what is wished for. No value that fewer
-//! than ten subjects share is written down (classes of the label apart, which must be complete), and ranges leave out the
-//! ten most extreme subjects on either side (docs: rule 1 of what makes unlearning exact).
+//! than ten subjects share is written down (classes of the label apart, which must be complete), and each end of a range is
+//! one that at least ten subjects reach, rounded (docs: rule 1 of what makes unlearning exact).
 
 mod judge;
 mod names;
@@ -129,8 +129,9 @@ pub enum ProposeError {
 /// Proposes a configuration for the sources, which are read to their ends and are parts of one table; `names` are their
 /// paths as they are to be written.
 ///
-/// Memory is bounded whatever the sources hold: some 64 MB for what columns hold, and 32 MB for each set of columns
-/// that still tells all rows apart, up to 2,000,000 rows.
+/// Memory does not grow with the rows: it is bounded for each column (less for each the more there are), by a million hashes
+/// for each of at most three candidates for the subject, and by 2,000,000 hashes for each set of columns that still tells
+/// all rows apart.
 ///
 /// # Errors
 /// A source can't be read, a wished for column is not there, the label can't be guessed or learnt, or nothing else is left.

@@ -111,7 +111,7 @@ pub(super) fn id_name(name: &str) -> Option<IdName> {
     let is_id = |word: &String| IDS.contains(&word.as_str());
     let beside = |word: &String| is_id(word) || is_people(word) || BESIDE.contains(&word.as_str());
     let (first, last) = (words.first(), words.last());
-    if words.iter().any(|word| ROWS.contains(&word.as_str())) || words.is_empty() {
+    if words.iter().any(|word| ROWS.contains(&word.as_str())) || name.trim().is_empty() {
         let only = words.iter().all(|w| is_id(w) || ROWS.contains(&w.as_str()) || w.parse::<u32>().is_ok() || w == "number");
         return only.then_some(IdName::Row);
     }

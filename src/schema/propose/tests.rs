@@ -98,7 +98,7 @@ fn visits() -> Table {
         "year" => (2001 + row % 3).to_string(),
         "age" => (20 + mix(row / 3, 1) % 60).to_string(),
         "cost" => {
-            if mix(row, 2) % 5 > 0 {
+            if !mix(row, 2).is_multiple_of(20) {
                 "0".into()
             } else {
                 format!("{}.5", mix(row, 3) % 3000)
@@ -106,7 +106,7 @@ fn visits() -> Table {
         }
         "sex" => ["f", "m"][mix(row / 3, 4) % 2].into(),
         "blood pressure" => {
-            if mix(row, 5) % 10 == 0 {
+            if mix(row, 5).is_multiple_of(10) {
                 "NA".into()
             } else {
                 (90 + mix(row, 6) % 70).to_string()
@@ -248,10 +248,11 @@ fn wishes_come_before_guesses() {
     let wishes = Wishes { label: Some("cost".into()), subject: Some("ward".into()), record: vec!["note".into()] };
     let proposal = visits().try_propose(&wishes).unwrap();
     has(&proposal, "column = \"cost\"");
-    has(&proposal, "log1p = true");
     has(&proposal, "subject = \"ward\"");
     has(&proposal, "record = [\"note\"]");
     assert_eq!((proposal.subjects, proposal.notes.len()), (50, 0));
+    let by_patient = Wishes { label: Some("cost".into()), ..Wishes::default() };
+    has(&visits().try_propose(&by_patient).unwrap(), "log1p = true");
     let of = |label: &str, subject: &str| {
         let wishes = Wishes { label: Some(label.into()), subject: Some(subject.into()), record: Vec::new() };
         visits().try_propose(&wishes).unwrap_err()
@@ -281,7 +282,7 @@ fn none_is_missing_among_numbers_and_a_value_among_texts() {
 #[test]
 fn missing_labels_are_said_and_not_made_a_class() {
     let table = Table::new(&["x", "label"], 200, |row, column| match column {
-        "label" if row % 20 == 0 => "?".into(),
+        "label" if row.is_multiple_of(20) => "?".into(),
         "label" => ["a", "b"][mix(row, 2) % 2].into(),
         _ => format!("{}.5", mix(row, 1) % 50),
     });
@@ -365,7 +366,8 @@ fn arrays_of_floats_are_numbers_with_nan_as_missing() {
     let folder = tempfile::tempdir().unwrap();
     let path: PathBuf = folder.path().join("t.npz");
     let rows = 400_usize;
-    let cell = |i: usize| if i % 20 == 3 && mix(i, 1) % 5 == 0 { f32::NAN } else { (mix(i, 2) % 1000) as f32 / 8.0 - 60.0 };
+    let cell =
+        |i: usize| if i % 20 == 3 && mix(i, 1).is_multiple_of(5) { f32::NAN } else { (mix(i, 2) % 1000) as f32 / 8.0 - 60.0 };
     let x = (0..rows * 20).flat_map(|i| cell(i).to_le_bytes()).collect();
     let y = (0..rows).flat_map(|i| ((mix(i, 3) % 3) as f64).to_le_bytes()).collect();
     let subjects = (0..rows as i64).flat_map(|i| (i / 4).to_le_bytes()).collect();

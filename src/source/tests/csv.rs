@@ -209,8 +209,7 @@ fn both_roads_cut_as_csv_core_does_at_any_edge_of_the_buffer() {
         for _ in 0..1 + random.below(8) {
             end = if one_end { end } else { random.below(ends.len()) };
             text += ends[end];
-            let fields: Vec<&str> =
-                (0..width).map(|_| pieces[random.below(if plain { 4 } else { pieces.len() })]).collect();
+            let fields: Vec<&str> = (0..width).map(|_| pieces[random.below(if plain { 4 } else { pieces.len() })]).collect();
             text += &fields.join(",");
         }
         text += ["", "\n", "\r\n", "\r"][random.below(4)];

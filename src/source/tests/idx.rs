@@ -54,17 +54,13 @@ fn a_pair_by_any_names_and_all_in_one_call() {
 #[test]
 fn sets_in_one_call_are_paired_by_name() {
     let folder = Folder::new();
-    let names =
-        ["t10k-labels-idx1-ubyte", "train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte"];
+    let names = ["t10k-labels-idx1-ubyte", "train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte"];
     let other = idx(&[1, 1, 2], &[10, 11]);
     let data = [idx(&[1], &[12]), images(), labels(), other];
     let paths: Vec<_> = names.iter().zip(&data).map(|(name, bytes)| folder.file(name, bytes)).collect();
     let mut all = open_all(&paths).unwrap();
     assert_eq!(drain(all[0].as_mut()).unwrap(), expected());
-    assert_eq!(
-        drain(all[1].as_mut()).unwrap(),
-        [("Row 1".to_owned(), vec!["b10".to_owned(), "b11".into(), "b12".into()])]
-    );
+    assert_eq!(drain(all[1].as_mut()).unwrap(), [("Row 1".to_owned(), vec!["b10".to_owned(), "b11".into(), "b12".into()])]);
     // Labels that were not named are found on the disk.
     assert_eq!(drain(open_all(&paths[1..2]).unwrap()[0].as_mut()).unwrap(), expected());
 }

@@ -96,10 +96,7 @@ fn items_without_a_cell_name_their_row() {
     let mut large = i8s(&[1, -1]);
     assert!(matches!(column("<u8", 2, &large), Err(SourceError::Item { row: 2, .. })));
     large[8..12].copy_from_slice(&0xd800u32.to_le_bytes());
-    assert!(matches!(
-        column("<U1", 2, &[[b'a', 0, 0, 0], [0, 0xd8, 0, 0]].concat()),
-        Err(SourceError::Item { row: 2, .. })
-    ));
+    assert!(matches!(column("<U1", 2, &[[b'a', 0, 0, 0], [0, 0xd8, 0, 0]].concat()), Err(SourceError::Item { row: 2, .. })));
 }
 
 #[test]

@@ -1,0 +1,127 @@
+//! Each layer knows only those above it in this list, and a few never know each other.
+#![expect(clippy::unwrap_used, reason = "a test that finds something else should stop")]
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+/// From the top down; modules on one line do not know each other unless `ALSO` says so.
+const LAYERS: [&[&str]; 16] = [
+    &["ids"],
+    &["digest", "num"],
+    &["fs"],
+    &["order"],
+    &["learn"],
+    &["source"],
+    &["schema"],
+    &["shard"],
+    &["checkpoint"],
+    &["ledger"],
+    &["train"],
+    &["predict"],
+    &["workspace"],
+    &["import", "delete", "verify", "receipt"],
+    &["config"],
+    &["engine"],
+];
+
+/// What a module must not know although it stands above.
+const NEVER: [(&str, &str); 7] = [
+    ("learn", "fs"),
+    ("learn", "order"),
+    ("checkpoint", "learn"),
+    ("checkpoint", "shard"),
+    ("source", "learn"),
+    ("delete", "predict"),
+    ("verify", "predict"),
+];
+
+/// The modules of this crate that a file's code names, tests left out.
+fn known(text: &str) -> BTreeSet<String> {
+    let code: String = text.lines().filter(|l| !l.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let code = code.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let mut found = BTreeSet::new();
+    for part in code.split("crate::").skip(1) {
+        match part.strip_prefix('{') {
+            None => {
+                found.insert(part.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+            }
+            Some(group) => {
+                // Names at the first depth of the braces.
+                let (mut depth, mut name) = (0, String::new());
+                for c in group.chars() {
+                    match c {
+                        '{' => depth += 1,
+                        '}' if depth == 0 => break,
+                        '}' => depth -= 1,
+                        ',' if depth == 0 => {
+                            found.insert(std::mem::take(&mut name).split("::").next().unwrap_or_default().trim().to_owned());
+                        }
+                        c if depth == 0 => name.push(c),
+                        _ => {}
+                    }
+                }
+                found.insert(name.split("::").next().unwrap_or_default().trim().to_owned());
+            }
+        }
+    }
+    found
+}
+
+fn files(path: &Path, out: &mut Vec<(String, String)>) {
+    if path.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            files(&entry.unwrap().path(), out);
+        }
+    } else if path.extension().is_some_and(|e| e == "rs") && !path.to_str().unwrap().contains("/tests") {
+        out.push((path.display().to_string(), fs::read_to_string(path).unwrap()));
+    }
+}
+
+#[test]
+fn each_layer_knows_only_those_above() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let layer = |name: &str| LAYERS.iter().position(|l| l.contains(&name));
+    let mut uses = 0;
+    for (at, modules) in LAYERS.iter().enumerate() {
+        for module in *modules {
+            let mut found = Vec::new();
+            let folder = src.join(module);
+            files(&if folder.is_dir() { folder } else { src.join(format!("{module}.rs")) }, &mut found);
+            assert!(!found.is_empty(), "{module} is not there");
+            for (file, text) in found {
+                for used in known(&text).iter().filter(|u| u.as_str() != *module) {
+                    let Some(other) = layer(used) else { continue };
+                    assert!(other < at, "{file}: `{module}` must not know `{used}`");
+                    assert!(!NEVER.contains(&(module, used.as_str())), "{file}: `{module}` must never know `{used}`");
+                    uses += 1;
+                }
+            }
+        }
+    }
+    assert!(uses > 100, "the reader of imports found {uses} only");
+}
+
+#[test]
+fn only_the_command_line_prints_and_it_knows_the_engine_alone() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut all = Vec::new();
+    files(&src, &mut all);
+    for (file, text) in all {
+        let cli = file.contains("/cli/");
+        if cli {
+            for part in text.split("sisa::").skip(1) {
+                assert!(part.starts_with("engine"), "{file} knows more than the engine: sisa::{}", &part[..part.len().min(20)]);
+            }
+        } else if !file.ends_with("fs/real.rs") {
+            let prints =
+                ["println!(", "eprintln!(", "print!("].iter().any(|p| text.lines().any(|l| l.trim_start().starts_with(p)));
+            assert!(!prints || file.contains("reference") || file.contains("probe"), "{file} prints");
+        }
+    }
+}
+
+#[test]
+fn the_reader_of_imports_reads() {
+    let text = "use crate::{\n    a::{b, c},\n    d::E,\n    f,\n};\nuse crate::g::H;\n// crate::no\n";
+    let names: Vec<_> = known(text).into_iter().collect();
+    assert_eq!(names, ["", "a", "d", "f", "g"]);
+}
