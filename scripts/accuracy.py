@@ -171,14 +171,14 @@ class Bench:
             "[learner]", net, 'optimizer = { kind = "sgd", momentum = 0.9 }', f"rate = {rate!r}", 'decay = "constant"',
             "l2 = 0.0", f"batch = {batch}", "[schedule]", 'kind = "replay"', f"epochs = {self.epochs}", ""])
 
-    def call(self, *command):
-        """The last JSON line of a command, or None when it failed."""
+    def call(self, wanted, *command):
+        """The JSON line of type `wanted` that a command prints."""
         done = subprocess.run([self.arguments.sisa, *map(str, command), "--threads", "2", "--quiet", "--json"],
                               capture_output=True, text=True)
-        if done.returncode != 0:
-            print(self.name, *command[:1], done.stdout[-500:], done.stderr[-500:], file=sys.stderr)
-            return None
-        return json.loads(done.stdout.splitlines()[-1])
+        found = [line for line in map(json.loads, done.stdout.splitlines()) if line["type"] == wanted]
+        if not found:
+            raise RuntimeError(f"{command}: {done.stdout}{done.stderr}")
+        return found[0]
 
     def accuracy(self, learner, batch, shards, slices, schedule, rate, seed, holdout):
         """Accuracy on the test rows, or on the engine's held-out part of the training rows when `holdout` is not 0."""
@@ -190,14 +190,15 @@ class Bench:
             try:
                 with open(os.path.join(workspace, "sisa.toml"), "w") as file:
                     file.write(self.config(learner, batch, rate))
-                trained = self.call("train", *self.train, "--workspace", workspace, "--seed", seed, "--shards", shards,
+                trained = self.call("trained", "train", *self.train, "--workspace", workspace, "--seed", seed, "--shards", shards,
                                     "--slices", slices, "--schedule", schedule, "--holdout", holdout, "--yes")
-                measured = None
-                if trained and trained["complete"] and not trained["diverged"]:
-                    measured = self.call("eval", *([] if holdout else self.test), "--workspace", workspace)
+                accuracy = 0.0  # what a rate is worth at which a shard diverges
+                if not trained["diverged"]:
+                    evaluated = self.call("evaluated", "eval", *([] if holdout else self.test), "--workspace", workspace)
+                    accuracy = evaluated["accuracy"]
             finally:
                 shutil.rmtree(workspace)
-            self.known[key] = measured["accuracy"] if measured else 0.0  # a run that diverged has no accuracy
+            self.known[key] = accuracy
             with open(self.arguments.results, "a") as file:
                 file.write(json.dumps({"run": run, "accuracy": self.known[key]}) + "\n")
         return self.known[key]
