@@ -1,6 +1,6 @@
 """Test accuracy of the engine over shards and schedules, beside the expected cost of deletions.
 
-    python3 scripts/accuracy.py DATA_DIR SISA [--only health,letter,adult,fashion,diabetes] [--part ...]
+    python3 scripts/accuracy.py DATA_DIR SISA [--only health,letter,adult,fashion,diabetes] [--part shards|baselines]
 
 Needs the standard library and the `sisa` program. DATA_DIR holds the tables that docs/ACCURACY.md names. Every run
 is a workspace of its own in a temporary folder. Its result is appended to --results, and a run that the file holds
