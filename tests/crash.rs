@@ -38,6 +38,8 @@ struct Story {
     before: Reference,
     /// In the end, when it was.
     after: Reference,
+    /// Every file that may be there once the deletion is in effect.
+    clean: Reference,
     accepted: fn(&History) -> bool,
     /// Whether an ensemble that is whole answers at any moment.
     serves: bool,
@@ -51,6 +53,14 @@ const DELETE_AGAIN: Finish = Finish {
     run: |engine| {
         World::delete(engine, false, || {})?;
         World::repair(engine)
+    },
+};
+const DELETE_AGAIN_THEN_TRAIN: Finish = Finish {
+    name: "the same request, then train",
+    repeats: true,
+    run: |engine| {
+        World::delete(engine, false, || {})?;
+        World::train(engine)
     },
 };
 const REKEY_AGAIN: Finish = Finish {
@@ -72,6 +82,7 @@ fn train() -> Story {
         run: |engine, _| World::train(engine),
         finishes: &[TRAIN],
         before: after.clone(),
+        clean: after.clone(),
         after,
         accepted: |_| true,
         serves: false,
@@ -79,12 +90,26 @@ fn train() -> Story {
 }
 
 fn delete(defer: bool) -> Story {
+    delete_from(if defer { "delete --defer, then repair" } else { "delete" }, defer, World::trained)
+}
+
+/// Checkpoints of the killed training were never synced.
+fn delete_after_killed_training() -> Story {
+    delete_from("delete after a killed training", false, |world| World::killed(&world.empty(), World::train, "g0001", 3))
+}
+
+/// Checkpoints in the scratch folder saw the persons too.
+fn delete_after_killed_verify() -> Story {
+    delete_from("delete after a killed verify", false, |world| World::killed(&world.trained(), World::verify, ".scratch", 2))
+}
+
+fn delete_from(name: &'static str, defer: bool, start: fn(&World) -> SimDisk) -> Story {
     let world = World::new();
-    let start = world.trained();
+    let after = Reference::of(&world.trained_without());
     leak(world, |world| Story {
-        name: if defer { "delete --defer, then repair" } else { "delete" },
-        before: Reference::of(&start),
-        start,
+        name,
+        before: Reference::of(&world.trained()),
+        start: start(world),
         run: if defer {
             |engine, claims| {
                 World::delete(engine, true, || claims.effective = true)?;
@@ -94,7 +119,8 @@ fn delete(defer: bool) -> Story {
             |engine, claims| World::delete(engine, false, || claims.effective = true)
         },
         finishes: &[TRAIN, REPAIR, DELETE_AGAIN],
-        after: Reference::of(&world.trained_without()),
+        clean: after.clone(),
+        after,
         accepted: |history| history.requests.contains_key("r1"),
         serves: false,
     })
@@ -111,9 +137,36 @@ fn rekey() -> Story {
         start,
         run: |engine, _| World::rekey(engine),
         finishes: &[TRAIN, REKEY_AGAIN],
+        clean: Reference::of(&rekeyed),
         after: Reference::of(&rekeyed),
         accepted: |history| history.generations.contains_key(&GenerationId(2)),
         serves: true,
+    })
+}
+
+/// The new generation is begun, and must neither keep the persons nor get lost.
+fn delete_during_rekeying() -> Story {
+    let world = World::new();
+    let rekeyed = |disk: SimDisk| {
+        World::rekey(&World::engine(&disk)).unwrap();
+        Reference::of(&disk)
+    };
+    let (before, after) = (rekeyed(world.trained()), rekeyed(world.trained_without()));
+    let mut clean = Reference::of(&world.trained_without());
+    clean.files.extend(after.files.clone());
+    leak(world, |world| Story {
+        name: "delete during a rekeying, then train",
+        start: World::killed(&world.trained(), World::rekey, "g0002", 2),
+        run: |engine, claims| {
+            World::delete(engine, false, || claims.effective = true)?;
+            World::train(engine)
+        },
+        finishes: &[TRAIN, DELETE_AGAIN_THEN_TRAIN],
+        before,
+        after,
+        clean,
+        accepted: |history| history.requests.contains_key("r1"),
+        serves: false,
     })
 }
 
@@ -151,7 +204,7 @@ impl Story {
     /// An image is sound, and every way to go on ends well.
     fn judge(&self, tally: &mut Tally, place: &str, image: &SimDisk, claims: Claims, cut: Option<u64>) {
         tally.images += 1;
-        let history = match check_image(image, claims, &self.after) {
+        let history = match check_image(image, claims, &self.clean) {
             Ok(history) => history,
             Err(what) => return tally.failures.push(format!("{place}: {what}")),
         };
@@ -185,11 +238,12 @@ impl Story {
         // The end is durable as far as the ledger says so.
         for coin in [Coin::Lost, Coin::Torn(7)] {
             let later = disk.crashed(coin);
-            check_image(&later, Claims::default(), expected).map_err(|e| format!("power cut at the end, {coin:?}: {e}"))?;
+            check_image(&later, Claims::default(), &self.clean).map_err(|e| format!("power cut at the end, {coin:?}: {e}"))?;
             go_on(&later).and_then(|()| check_finished(&later, expected)).map_err(|e| format!("power cut at the end, {coin:?}: {e}"))?;
         }
-        let Some(seed) = cut else { return Ok(()) };
-        let at = 1 + seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) % disk.meter().operations.max(1);
+        let operations = disk.meter().operations;
+        let Some(seed) = cut.filter(|_| operations > 0) else { return Ok(()) };
+        let at = 1 + seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) % operations;
         let disk = image.restarted(Fault::Stop(at));
         if go_on(&disk).is_ok() {
             return Err(format!("it succeeds although the machine stopped at operation {at}"));
@@ -197,7 +251,7 @@ impl Story {
         let meter = disk.meter();
         let again = disk.crashed(if seed % 2 == 0 { Coin::Lost } else { Coin::Seed(seed) });
         let named = |e| format!("power cut before operation {at} ({}; after `{}`): {e}", meter.last, meter.point);
-        let history = check_image(&again, Claims::default(), &self.after).map_err(named)?;
+        let history = check_image(&again, Claims::default(), &self.clean).map_err(named)?;
         let accepted = finish.repeats || (self.accepted)(&history);
         go_on(&again).and_then(|()| check_finished(&again, if accepted { &self.after } else { &self.before })).map_err(named)
     }
@@ -295,6 +349,12 @@ held! {
     a_kill_of_a_deletion_then_a_power_cut_forgets_no_accepted_request: kill_at_every_operation_then_power_cut(delete(false));
     a_kill_of_a_deferred_deletion_then_a_power_cut_forgets_no_accepted_request: kill_at_every_operation_then_power_cut(delete(true));
     a_kill_of_a_rekeying_then_a_power_cut_leaves_one_whole_ensemble: kill_at_every_operation_then_power_cut(rekey());
+    a_power_cut_in_a_deletion_after_a_killed_training_forgets_no_accepted_request: power_cut_at_every_operation(delete_after_killed_training());
+    a_kill_of_a_deletion_after_a_killed_training_forgets_no_accepted_request: kill_at_every_operation_then_power_cut(delete_after_killed_training());
+    a_power_cut_in_a_deletion_after_a_killed_verify_leaves_no_scratch: power_cut_at_every_operation(delete_after_killed_verify());
+    a_kill_of_a_deletion_after_a_killed_verify_leaves_no_scratch: kill_at_every_operation_then_power_cut(delete_after_killed_verify());
+    a_power_cut_in_a_deletion_during_a_rekeying_covers_both_generations: power_cut_at_every_operation(delete_during_rekeying());
+    a_kill_of_a_deletion_during_a_rekeying_covers_both_generations: kill_at_every_operation_then_power_cut(delete_during_rekeying());
     a_write_that_fails_in_training_is_an_error_and_breaks_nothing: every_write_fails(train());
     a_write_that_fails_in_a_deletion_is_an_error_and_breaks_nothing: every_write_fails(delete(false));
     a_write_that_fails_in_a_deferred_deletion_is_an_error_and_breaks_nothing: every_write_fails(delete(true));
@@ -303,6 +363,14 @@ held! {
     after_a_failed_sync_in_a_deletion_nothing_is_written_until_reopened: every_sync_fails(delete(false));
     after_a_failed_sync_in_a_deferred_deletion_nothing_is_written_until_reopened: every_sync_fails(delete(true));
     after_a_failed_sync_in_a_rekeying_nothing_is_written_until_reopened: every_sync_fails(rekey());
+}
+
+#[test]
+fn the_deleted_persons_are_in_both_shards_and_the_holdout() {
+    let disk = World::new().trained();
+    let engine = World::engine(&disk);
+    let hit: Vec<_> = sim::GONE.iter().map(|person| World::hit(&engine, *person).concat()).collect();
+    assert_eq!(hit, ["0000/01", "0001/02", "0001/holdout"]);
 }
 
 #[test]

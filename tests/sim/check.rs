@@ -19,9 +19,9 @@ pub struct Claims {
     pub effective: bool,
 }
 
-/// Checks an image as a power cut or a kill left it, before anything opens it for writing. `after` is the workspace without the
-/// deleted persons. Returns what its ledger says.
-pub fn check_image(disk: &SimDisk, claims: Claims, after: &Reference) -> Result<History, String> {
+/// Checks an image as a power cut or a kill left it, before anything opens it for writing. `clean` has every file that a workspace
+/// without the deleted persons may have. Returns what its ledger says.
+pub fn check_image(disk: &SimDisk, claims: Claims, clean: &Reference) -> Result<History, String> {
     let history = match workspace(disk).ledger().read() {
         Ok(history) => history,
         Err(e) => return Err(format!("the ledger can't be read: {e}")),
@@ -33,22 +33,28 @@ pub fn check_image(disk: &SimDisk, claims: Claims, after: &Reference) -> Result<
     }
     let here = Reference::of(disk);
     if effective {
-        nothing_saw_the_deleted(&here, after)?;
+        nothing_saw_the_deleted(&here, clean)?;
     }
     if request.is_some_and(|r| r.repaired.is_some()) {
-        same(&artefacts(&here.files), &artefacts(&after.files)).map_err(|what| format!("the ledger says repaired, but {what}"))?;
+        let current = workspace(disk).current().map_err(|e| e.to_string())?.ok_or("nothing serves")?;
+        let serving = |reference: &Reference| {
+            let mut files = artefacts(&reference.files);
+            files.retain(|path, _| path.iter().any(|part| part == current.generation.to_string().as_str()));
+            files
+        };
+        same(&serving(&here), &serving(clean)).map_err(|what| format!("the ledger says repaired, but {what}"))?;
     }
     Ok(history)
 }
 
 /// No file holds a deleted person's handle, and no checkpoint is there that a workspace without them has not.
-fn nothing_saw_the_deleted(here: &Reference, after: &Reference) -> Result<(), String> {
+fn nothing_saw_the_deleted(here: &Reference, clean: &Reference) -> Result<(), String> {
     let gone = World::gone();
     for (path, bytes) in &here.files {
         if gone.iter().any(|handle| bytes.windows(16).any(|window| window == handle.0)) {
             return Err(format!("the deletion is in effect, and {} holds a deleted person", path.display()));
         }
-        if path.extension().is_some_and(|e| e == "ckpt") && !after.files.contains_key(path) {
+        if path.extension().is_some_and(|e| e == "ckpt") && !clean.files.contains_key(path) {
             return Err(format!("the deletion is in effect, and {} saw a deleted person", path.display()));
         }
     }

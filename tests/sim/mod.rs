@@ -15,4 +15,4 @@ pub use check::{Claims, check_finished, check_image};
 pub use disk::SimDisk;
 pub use fault::Fault;
 pub use image::Coin;
-pub use world::{Reference, World};
+pub use world::{GONE, Reference, World};

@@ -8,22 +8,22 @@ use std::{
 };
 
 use sisa::{
-    engine::{DeleteRequest, Engine, Error, Flags, KeySource, Quiet, TrainRequest},
+    engine::{DeleteRequest, Engine, Error, Flags, KeySource, Quiet, TrainRequest, VerifyRequest},
     fs::Files,
     ids::{GenerationId, Handle},
     ledger::History,
     workspace::Workspace,
 };
 
-use super::{SimDisk, image::Image};
+use super::{Fault, SimDisk, image::Image};
 use crate::common::{LINEAR, Row, Setup, csv, rows, without};
 
 /// The keys of the first generation, and those of the rekeying.
 const SEED: u64 = 5;
 const NEW_SEED: u64 = 9;
 
-/// Who is deleted: in both shards, so that every lock and folder takes part.
-pub const GONE: [u32; 2] = [7, 21];
+/// Who is deleted: one in the first slice of a shard, one in the second slice of the other, one held out.
+pub const GONE: [u32; 3] = [21, 20, 33];
 
 /// What a workspace holds when nothing is left to do: every file but the ledger's, and every folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +88,12 @@ impl World {
         Engine::new(Arc::new(disk.clone()), World::root(), 1, false)
     }
 
+    /// The cells that the deletion changes.
+    pub fn hit(engine: &Engine, person: u32) -> Vec<String> {
+        let request = DeleteRequest { subjects: vec![person.to_string()], ..DeleteRequest::default() };
+        engine.forecast(&request).unwrap().accepted.cells.into_iter().map(|change| change.cell).collect()
+    }
+
     pub fn train(engine: &Engine) -> Result<(), Error> {
         let request = TrainRequest {
             sources: Vec::new(),
@@ -121,6 +127,24 @@ impl World {
 
     pub fn rekey(engine: &Engine) -> Result<(), Error> {
         engine.rekey(&KeySource::Seed(NEW_SEED), &Quiet).map(|_| ())
+    }
+
+    pub fn verify(engine: &Engine) -> Result<(), Error> {
+        engine.verify(&VerifyRequest { retrain: true, ..VerifyRequest::default() }, &Quiet).map(|_| ())
+    }
+
+    /// `disk` with `run` killed on it as soon as `enough` checkpoints are below a folder of this name.
+    pub fn killed(disk: &SimDisk, run: fn(&Engine) -> Result<(), Error>, below: &str, enough: usize) -> SimDisk {
+        for at in 1.. {
+            let stopped = disk.restarted(Fault::Stop(at));
+            assert!(run(&World::engine(&stopped)).is_err(), "it never gets there");
+            let files = artefacts(&Reference::of(&stopped).files);
+            let there = |path: &Path| path.extension().is_some_and(|e| e == "ckpt") && path.iter().any(|part| part == below);
+            if files.keys().filter(|path| there(path)).count() >= enough {
+                return stopped.restarted(Fault::None);
+            }
+        }
+        unreachable!("the loop has no end")
     }
 
     /// The handles of the deleted persons.
@@ -169,13 +193,15 @@ impl World {
 impl Reference {
     /// What is there now.
     pub fn of(disk: &SimDisk) -> Reference {
-        let (mut files, dirs) = disk.image().tree();
+        let (mut files, mut dirs) = disk.image().tree();
         let ledger = World::root().join("shards/ledger");
         let inside = |path: &Path| Path::new("/").join(path).starts_with(&ledger);
         // Entries hold times; reading the ledger checks them.
         files.retain(|path, _| !inside(path) || !is_entry(path));
         // The source's path differs between references, and is the person's.
         files.remove(Path::new("w/sisa.toml"));
+        // An empty one may stay.
+        dirs.remove(Path::new("w/.scratch"));
         Reference { files, dirs }
     }
 }
