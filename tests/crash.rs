@@ -2,9 +2,8 @@
 //!
 //! Every history is run once to count its operations, then once for each of them with the machine stopping there, each write failing, and
 //! each sync failing. One thread, so that the order of operations is the same in each run.
-#![allow(clippy::allow_attributes, reason = "the helpers are shared with other tests")]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test stops at what it does not expect, and says what it ran")]
 
-#[allow(dead_code, unreachable_pub, reason = "other tests use the rest")]
 mod common;
 mod sim;
 
@@ -239,7 +238,9 @@ impl Story {
         for coin in [Coin::Lost, Coin::Torn(7)] {
             let later = disk.crashed(coin);
             check_image(&later, Claims::default(), &self.clean).map_err(|e| format!("power cut at the end, {coin:?}: {e}"))?;
-            go_on(&later).and_then(|()| check_finished(&later, expected)).map_err(|e| format!("power cut at the end, {coin:?}: {e}"))?;
+            go_on(&later)
+                .and_then(|()| check_finished(&later, expected))
+                .map_err(|e| format!("power cut at the end, {coin:?}: {e}"))?;
         }
         let operations = disk.meter().operations;
         let Some(seed) = cut.filter(|_| operations > 0) else { return Ok(()) };

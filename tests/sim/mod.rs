@@ -3,7 +3,14 @@
 //! What the disk does at a power cut: a folder's changes since its last sync are each kept or lost, which includes every reordering of
 //! them; content since a file's last sync is whole, torn at some byte, empty, or of the right length with zeros at its end. What it does not do: lose what
 //! a sync returned for, tear a rename, or pretend that a sync which failed once succeeded when it is tried again without writing.
-#![allow(unreachable_pub, clippy::allow_attributes, reason = "each test uses some of it")]
+#![allow(
+    unreachable_pub,
+    clippy::allow_attributes,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "each test uses some of it, and stops at what it does not expect"
+)]
 
 mod check;
 mod disk;
