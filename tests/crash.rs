@@ -239,7 +239,9 @@ impl Story {
         for coin in [Coin::Lost, Coin::Torn(7)] {
             let later = disk.crashed(coin);
             check_image(&later, Claims::default(), &self.clean).map_err(|e| format!("power cut at the end, {coin:?}: {e}"))?;
-            go_on(&later).and_then(|()| check_finished(&later, expected)).map_err(|e| format!("power cut at the end, {coin:?}: {e}"))?;
+            go_on(&later)
+                .and_then(|()| check_finished(&later, expected))
+                .map_err(|e| format!("power cut at the end, {coin:?}: {e}"))?;
         }
         let operations = disk.meter().operations;
         let Some(seed) = cut.filter(|_| operations > 0) else { return Ok(()) };

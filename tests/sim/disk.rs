@@ -174,7 +174,12 @@ impl Disk for SimDisk {
         }
         let ino = add(&mut state.image, dir, &name, Node::file(if private { 0o600 } else { 0o644 }))?;
         drop(state);
-        Ok(Box::new(Writing { disk: self.clone(), ino, name: path.display().to_string(), _lock: self.lock_node(ino, false, path) }))
+        Ok(Box::new(Writing {
+            disk: self.clone(),
+            ino,
+            name: path.display().to_string(),
+            _lock: self.lock_node(ino, false, path),
+        }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -179,7 +179,10 @@ impl World {
         new.write_recipe(generation, &lane.recipe).unwrap();
         let anew = sisa::train::Lane {
             shards: new.shard_store_of(generation, &plan.partition, plan.model_key.clone()),
-            checkpoints: sisa::checkpoint::CheckpointStore::new(new.files().clone(), new.recipe_dir(generation, &lane.recipe.id())),
+            checkpoints: sisa::checkpoint::CheckpointStore::new(
+                new.files().clone(),
+                new.recipe_dir(generation, &lane.recipe.id()),
+            ),
             learner: lane.recipe.learner.check().unwrap(),
             root: sisa::train::LineageRoot::new(lane.recipe.digest(), plan.partition.digest(), &plan.model_key),
             recipe: lane.recipe,
