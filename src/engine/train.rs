@@ -385,7 +385,8 @@ impl Engine {
 
     /// Whether generations or recipes are on disk that `target` replaces.
     fn leftovers(&self, history: &History, target: &Current) -> bool {
-        history.generations.iter().any(|(id, g)| *id != target.generation || g.recipes.iter().any(|r| r.recipe != target.recipe))
+        let Purged { generations, recipes } = replaced(history, target);
+        !generations.is_empty() || !recipes.is_empty()
     }
 
     /// Takes everything that `target` replaces out of the ledger, then off the disk.
@@ -393,19 +394,26 @@ impl Engine {
         if !self.leftovers(history, target) {
             return Ok(());
         }
-        let old: Vec<GenerationId> = history.generations.keys().copied().filter(|g| *g != target.generation).collect();
+        let purged = replaced(history, target);
         let record = history.generations.get(&target.generation);
-        if let Some(from) = record.and_then(|r| r.imported.rekeys).filter(|from| old.contains(from)) {
+        if let Some(from) = record.and_then(|r| r.imported.rekeys).filter(|from| purged.generations.contains(from)) {
             self.workspace.ledger().append(history, Event::Rekeyed(Rekeyed { from, to: target.generation }))?;
         }
-        let record = history.generations.get(&target.generation);
-        let recipes = record.map(|r| r.recipes.iter().map(|r| r.recipe.clone()).filter(|r| *r != target.recipe).collect());
-        let purged = Purged { generations: old, recipes: recipes.unwrap_or_default() };
         self.workspace.ledger().append(history, Event::Purged(purged))?;
         self.workspace.files().reached("purging");
         self.workspace.sweep(lock, history)?;
         Ok(())
     }
+}
+
+/// What `target` replaces: older generations, and older recipes of its own. What is newer is being built and will replace it.
+fn replaced(history: &History, target: &Current) -> Purged {
+    let generations = history.generations.keys().copied().filter(|g| *g < target.generation).collect();
+    let newest = history.generations.keys().all(|g| *g <= target.generation);
+    let own = history.generations.get(&target.generation).map(|g| g.recipes.as_slice()).unwrap_or_default();
+    // The ledger purges a recipe from all generations, so those go only when no newer generation may use them.
+    let at = own.iter().position(|r| r.recipe == target.recipe).filter(|_| newest).unwrap_or(0);
+    Purged { generations, recipes: own.iter().take(at).map(|r| r.recipe.clone()).collect() }
 }
 
 /// One name a table, for messages; a pair of IDX files is one table.
