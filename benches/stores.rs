@@ -1,6 +1,5 @@
 //! The stores: publishing and opening slices and checkpoints, and reading a CSV into a workspace.
 //! Each is beside the bandwidth of plain writing or hashing measured in the same run.
-#![expect(missing_docs, reason = "criterion's macros make the public items")]
 #![expect(
     clippy::disallowed_methods,
     clippy::unwrap_used,

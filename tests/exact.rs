@@ -177,13 +177,19 @@ fn a_new_recipe_is_built_beside_the_old_and_replaces_it() {
 #[test]
 fn golden_digests_of_whole_workspaces() {
     let rows = rows(60);
-    for (learner, schedule, golden) in [(MLP, "replay", "?"), (ADAM, "cumulative", "?"), (LINEAR, "front", "?")] {
+    let digests = [(MLP, "replay"), (ADAM, "cumulative"), (LINEAR, "front")].map(|(learner, schedule)| {
         let bench = Bench::trained(&Setup { learner, schedule, ..Setup::default() }, &rows);
         let mut hasher = blake3::Hasher::new();
         for (path, bytes) in bench.artefacts() {
             hasher.update(path.to_str().unwrap().as_bytes());
             hasher.update(&bytes);
         }
-        assert_eq!(hasher.finalize().to_hex().as_str(), golden, "{schedule}");
-    }
+        hasher.finalize().to_hex().to_string()
+    });
+    let golden = [
+        "0c99f3583c731adde9004f2adf3b42cb154e5140b70855ec4d2c1486c4de31cb",
+        "0a694f631364fc13bcd4951500742cd8f60af8897eaf14d075bc9d9bb960ac74",
+        "ea08ad2d02936aa13ef455a4292c7d04c32ae8f4cccc2ca890703b7fa2b23b38",
+    ];
+    assert_eq!(digests, golden);
 }

@@ -80,7 +80,10 @@ fn effect(
     for change in &changes {
         purge(workspace, change, &accepted.cells, &mut held)?;
     }
-    workspace.files().remove_tree(&workspace.scratch_dir())?;
+    if workspace.files().stat(&workspace.scratch_dir())?.is_some() {
+        workspace.files().remove_tree(&workspace.scratch_dir())?;
+        workspace.files().sync_dir(workspace.root())?;
+    }
     workspace.files().reached("purged");
     let gone = Gone::of(&accepted.outcomes);
     for change in &changes {

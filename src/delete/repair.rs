@@ -91,8 +91,11 @@ pub fn close(
         lineages(&lane.root, shard, slices).last().copied().unwrap_or(Digest([0; 32]))
     };
     let mut shards = Vec::new();
-    for shard in touched {
+    // All of them: one that is untouched now may be the work of a run that was killed before it synced.
+    for shard in lane.shards.grid().shards() {
         lane.checkpoints.sync(shard)?;
+    }
+    for shard in touched {
         let did = report.shards.iter().find(|s| s.shard == shard);
         shards.push(ShardRepair {
             shard,

@@ -145,8 +145,9 @@ impl Engine {
         let Some(current) = &snapshot.current else { return Ok(None) };
         let lane = self.workspace.serving_lane(snapshot)?;
         let shards: Vec<_> = lane.shards.grid().shards().collect();
+        let rebuilt = self.discard_damaged(&lane, &shards)?;
         let (report, complete, repaired) = self.build_until_whole(&lane, &shards, current, observer)?;
-        Ok(Some(RepairReport { report, repaired, complete, rebuilt: 0 }))
+        Ok(Some(RepairReport { report, repaired, complete, rebuilt }))
     }
 
     /// Checks every checkpoint in service, builds the damaged and the missing again, and closes waiting requests. Damaged slices
@@ -160,19 +161,14 @@ impl Engine {
         }
         let (lock, snapshot) = self.open_for_writing()?;
         self.check_generations(&snapshot.history)?;
-        let lane = self.workspace.serving_lane(&snapshot)?;
-        let mut rebuilt = 0;
-        for shard in lane.shards.grid().shards() {
-            let _commit = lane.shards.lock(shard)?;
-            rebuilt += lane.discard_damaged(shard)?;
-        }
+        self.workspace.serving(&snapshot)?;
         drop(lock);
         let report = self.repair_serving(&snapshot, observer)?;
         let report = report.ok_or_else(|| WorkspaceError::NoRecipe { root: self.workspace.root().to_owned() })?;
         if report.report.interrupted() {
             return Err(Error::Interrupted);
         }
-        Ok(RepairReport { rebuilt, ..report })
+        Ok(report)
     }
 
     /// Trains anew under a fresh model key, beside the ensemble in service, which serves until the new one is whole and is then purged.
@@ -210,6 +206,7 @@ impl Engine {
         let lane = self.workspace.lane(generation, record, &target.recipe)?;
         drop(lock);
         let shards: Vec<_> = lane.shards.grid().shards().collect();
+        self.discard_damaged(&lane, &shards)?;
         let (report, _, _) = self.build_until_whole(&lane, &shards, &target, observer)?;
         if report.interrupted() {
             return Err(Error::Interrupted);

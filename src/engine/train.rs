@@ -108,6 +108,7 @@ impl Engine {
         drop(lock);
 
         let shards = self.shards(&lane, request.only_shards.as_deref())?;
+        self.discard_damaged(&lane, &shards)?;
         let (report, complete, repaired) = self.build_until_whole(&lane, &shards, &target, observer)?;
         let bytes = report.shards.iter().map(|s| s.bytes).sum();
         if report.interrupted() {
@@ -300,6 +301,17 @@ impl Engine {
                 None => Ok(only.to_vec()),
             },
         }
+    }
+
+    /// Removes checkpoints that are there and damaged, so that they count as missing. A power cut can leave a file with its header and
+    /// its length and other bytes in between, and a plan looks no further than those two. Returns how many.
+    pub(super) fn discard_damaged(&self, lane: &Lane, shards: &[ShardId]) -> Result<usize, Error> {
+        let mut damaged = 0;
+        for shard in shards {
+            let _commit = lane.shards.lock(*shard)?;
+            damaged += lane.discard_damaged(*shard)?;
+        }
+        Ok(damaged)
     }
 
     /// Builds what is missing of these shards.

@@ -47,6 +47,7 @@ impl Pending {
     /// # Errors
     /// When the disk refuses.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), FsError> {
+        self.files.trusted()?;
         self.bytes += bytes.len() as u64;
         self.file.write_all(bytes).map_err(FsError::at("write", &self.path))
     }
@@ -56,6 +57,7 @@ impl Pending {
     /// # Errors
     /// When the disk refuses; nothing is at the place that was not there before, unless the last sync failed.
     pub fn publish(mut self, sync: Sync) -> Result<Published, FsError> {
+        self.files.trusted()?;
         if sync == Sync::Now {
             let synced = self.file.sync();
             self.files.synced(synced, &self.path)?;
@@ -73,7 +75,8 @@ impl Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        if let Some(temporary) = &self.temporary {
+        // After a failed sync nothing changes the disk any more; the next open sweeps.
+        if let Some(temporary) = self.temporary.as_ref().filter(|_| self.files.trusted().is_ok()) {
             // Leaving no half file behind is worth a try; open sweeps it otherwise.
             let _ = self.files.disk.unlink(temporary);
         }

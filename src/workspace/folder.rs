@@ -286,6 +286,9 @@ impl Workspace {
     /// Removes what a crash left behind: temporaries and scratch without a living owner, generations that were never
     /// published, recipes and generations that were purged. The caller holds the writer lock.
     ///
+    /// Then makes every name in the workspace durable. Whoever wrote last may have been killed between a rename, an unlink or a new
+    /// folder and its sync; what is seen now and relied on must not be otherwise after a power cut.
+    ///
     /// # Errors
     /// The disk refuses.
     pub fn sweep(&self, _lock: &WriterLock, history: &History) -> Result<(), WorkspaceError> {
@@ -293,6 +296,7 @@ impl Workspace {
         for dir in [&self.root, &shards, &checkpoints, &shards.join("ledger"), &self.scratch_dir()] {
             self.files.sweep(dir)?;
         }
+        self.files.sync_dir(&shards.join("ledger"))?;
         for (top, is_shards) in [(&shards, true), (&checkpoints, false)] {
             for (name, kind) in self.files.list(top)? {
                 let Some(generation) = generation_of(&name).filter(|_| kind == EntryKind::Dir) else { continue };
@@ -309,8 +313,12 @@ impl Workspace {
                                 _ => {}
                             }
                         }
+                        self.files.sync_dir(&dir)?;
                     }
                 }
+            }
+            if self.files.stat(top)?.is_some() {
+                self.files.sync_dir(top)?;
             }
         }
         for (name, kind) in self.files.list(&self.scratch_dir())? {
@@ -321,18 +329,23 @@ impl Workspace {
                 self.files.remove_tree(&dir)?;
             }
         }
-        Ok(())
+        if self.files.stat(&self.scratch_dir())?.is_some() {
+            self.files.sync_dir(&self.scratch_dir())?;
+        }
+        Ok(self.files.sync_dir(&self.root)?)
     }
 
-    /// Sweeps a folder of shard folders.
+    /// Sweeps a folder of shard folders, and makes its names durable.
     fn sweep_shards(&self, dir: &Path) -> Result<(), FsError> {
         self.files.sweep(dir)?;
         for (name, kind) in self.files.list(dir)? {
             if kind == EntryKind::Dir {
-                self.files.sweep(&dir.join(name))?;
+                let inner = dir.join(name);
+                self.files.sweep(&inner)?;
+                self.files.sync_dir(&inner)?;
             }
         }
-        Ok(())
+        self.files.sync_dir(dir)
     }
 }
 

@@ -1,0 +1,95 @@
+//! What must hold of an image at any moment, and when nothing is left to do.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use sisa::{
+    engine::{Quiet, VerifyRequest},
+    ledger::History,
+};
+
+use super::{
+    SimDisk,
+    world::{Reference, World, artefacts, workspace},
+};
+
+/// What the engine told its caller before it stopped.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Claims {
+    /// The deletion is in effect.
+    pub effective: bool,
+}
+
+/// Checks an image as a power cut or a kill left it, before anything opens it for writing. `clean` has every file that a workspace
+/// without the deleted persons may have. Returns what its ledger says.
+pub fn check_image(disk: &SimDisk, claims: Claims, clean: &Reference) -> Result<History, String> {
+    let history = match workspace(disk).ledger().read() {
+        Ok(history) => history,
+        Err(e) => return Err(format!("the ledger can't be read: {e}")),
+    };
+    let request = history.requests.get("r1");
+    let effective = request.is_some_and(|r| r.effective.is_some());
+    if claims.effective && !effective {
+        return Err("the caller was told that the deletion is in effect, and the ledger does not know".to_owned());
+    }
+    let here = Reference::of(disk);
+    if effective {
+        nothing_saw_the_deleted(&here, clean)?;
+    }
+    if request.is_some_and(|r| r.repaired.is_some()) {
+        let current = workspace(disk).current().map_err(|e| e.to_string())?.ok_or("nothing serves")?;
+        let serving = |reference: &Reference| {
+            let mut files = artefacts(&reference.files);
+            files.retain(|path, _| path.iter().any(|part| part == current.generation.to_string().as_str()));
+            files
+        };
+        same(&serving(&here), &serving(clean)).map_err(|what| format!("the ledger says repaired, but {what}"))?;
+    }
+    Ok(history)
+}
+
+/// No file holds a deleted person's handle, and no checkpoint is there that a workspace without them has not.
+fn nothing_saw_the_deleted(here: &Reference, clean: &Reference) -> Result<(), String> {
+    let gone = World::gone();
+    for (path, bytes) in &here.files {
+        if gone.iter().any(|handle| bytes.windows(16).any(|window| window == handle.0)) {
+            return Err(format!("the deletion is in effect, and {} holds a deleted person", path.display()));
+        }
+        if path.extension().is_some_and(|e| e == "ckpt") && !clean.files.contains_key(path) {
+            return Err(format!("the deletion is in effect, and {} saw a deleted person", path.display()));
+        }
+    }
+    Ok(())
+}
+
+/// Checks a workspace in which nothing is left to do: to the byte as `expected`, no file or folder more, nothing waiting.
+pub fn check_finished(disk: &SimDisk, expected: &Reference) -> Result<(), String> {
+    let history = check_image(disk, Claims::default(), expected)?;
+    for (name, request) in &history.requests {
+        if request.effective.is_none() || request.repaired.is_none() {
+            return Err(format!("request {name} is not repaired"));
+        }
+    }
+    let here = Reference::of(disk);
+    same(&here.files, &expected.files)?;
+    if let Some(dir) = here.dirs.symmetric_difference(&expected.dirs).next() {
+        return Err(format!("folder {} is on one side only", dir.display()));
+    }
+    match World::engine(disk).verify(&VerifyRequest::default(), &Quiet) {
+        Ok(verdict) if verdict.findings.is_empty() => Ok(()),
+        Ok(verdict) => Err(format!("verify finds {:?}", verdict.findings)),
+        Err(e) => Err(format!("verify fails: {e}")),
+    }
+}
+
+fn same(here: &BTreeMap<PathBuf, Vec<u8>>, expected: &BTreeMap<PathBuf, Vec<u8>>) -> Result<(), String> {
+    for path in here.keys().chain(expected.keys()) {
+        let at = match (here.get(path), expected.get(path)) {
+            (None, _) => return Err(format!("{} is missing", path.display())),
+            (_, None) => return Err(format!("{} is there, and nothing accounts for it", path.display())),
+            (Some(a), Some(b)) if a == b => continue,
+            (Some(a), Some(b)) => a.iter().zip(b).position(|(a, b)| a != b).unwrap_or(a.len().min(b.len())),
+        };
+        return Err(format!("{} differs first at byte {at}", path.display()));
+    }
+    Ok(())
+}

@@ -1,0 +1,18 @@
+//! A disk in memory that forgets what was not synced, and histories of the engine run on it.
+//!
+//! What the disk does at a power cut: a folder's changes since its last sync are each kept or lost, which includes every reordering of
+//! them; content since a file's last sync is whole, torn at some byte, empty, or of the right length with zeros at its end. What it does not do: lose what
+//! a sync returned for, tear a rename, or pretend that a sync which failed once succeeded when it is tried again without writing.
+#![allow(unreachable_pub, clippy::allow_attributes, reason = "each test uses some of it")]
+
+mod check;
+mod disk;
+mod fault;
+mod image;
+mod world;
+
+pub use check::{Claims, check_finished, check_image};
+pub use disk::SimDisk;
+pub use fault::Fault;
+pub use image::Coin;
+pub use world::{GONE, Reference, World};

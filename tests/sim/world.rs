@@ -1,0 +1,231 @@
+//! The workspace that the histories are about, and what it must look like in the end.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use sisa::{
+    engine::{DeleteRequest, Engine, Error, Flags, KeySource, Quiet, TrainRequest, VerifyRequest},
+    fs::Files,
+    ids::{GenerationId, Handle},
+    ledger::History,
+    workspace::Workspace,
+};
+
+use super::{Fault, SimDisk, image::Image};
+use crate::common::{LINEAR, Row, Setup, csv, rows, without};
+
+/// The keys of the first generation, and those of the rekeying.
+const SEED: u64 = 5;
+const NEW_SEED: u64 = 9;
+
+/// Who is deleted: one in the first slice of a shard, one in the second slice of the other, one held out.
+pub const GONE: [u32; 3] = [21, 20, 33];
+
+/// What a workspace holds when nothing is left to do: every file but the ledger's, and every folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    pub files: BTreeMap<PathBuf, Vec<u8>>,
+    pub dirs: BTreeSet<PathBuf>,
+}
+
+/// Small enough that a history takes milliseconds: 40 persons, about 100 rows, two shards of two slices.
+#[derive(Debug)]
+pub struct World {
+    sources: tempfile::TempDir,
+    setup: Setup,
+    rows: Vec<Row>,
+}
+
+impl World {
+    pub fn new() -> World {
+        let setup = Setup { shards: 2, slices: 2, learner: LINEAR, epochs: 2, ..Setup::default() };
+        let world = World { sources: tempfile::tempdir().unwrap(), setup, rows: rows(40) };
+        fs::write(world.source(), csv(&world.rows)).unwrap();
+        world
+    }
+
+    pub fn root() -> PathBuf {
+        PathBuf::from("/w")
+    }
+
+    fn source(&self) -> PathBuf {
+        self.sources.path().join("table.csv")
+    }
+
+    fn disk_for(&self, source: &Path) -> SimDisk {
+        let disk = SimDisk::of(Image::new());
+        let config = self.setup.config().replace("\"table.csv\"", &format!("{:?}", source.to_str().unwrap()));
+        disk.put(&World::root().join("sisa.toml"), config.as_bytes());
+        disk
+    }
+
+    /// A workspace with a configuration and nothing else.
+    pub fn empty(&self) -> SimDisk {
+        self.disk_for(&self.source())
+    }
+
+    /// A workspace that was trained just now.
+    pub fn trained(&self) -> SimDisk {
+        let disk = self.empty();
+        World::train(&World::engine(&disk)).unwrap();
+        disk
+    }
+
+    /// The deleted persons never were in this one.
+    pub fn trained_without(&self) -> SimDisk {
+        let source = self.sources.path().join("without.csv");
+        fs::write(&source, csv(&without(&self.rows, |row| GONE.contains(&row.person)))).unwrap();
+        let disk = self.disk_for(&source);
+        World::train(&World::engine(&disk)).unwrap();
+        disk
+    }
+
+    pub fn engine(disk: &SimDisk) -> Engine {
+        Engine::new(Arc::new(disk.clone()), World::root(), 1, false)
+    }
+
+    /// The cells that the deletion changes.
+    pub fn hit(engine: &Engine, person: u32) -> Vec<String> {
+        let request = DeleteRequest { subjects: vec![person.to_string()], ..DeleteRequest::default() };
+        engine.forecast(&request).unwrap().accepted.cells.into_iter().map(|change| change.cell).collect()
+    }
+
+    pub fn train(engine: &Engine) -> Result<(), Error> {
+        let request = TrainRequest {
+            sources: Vec::new(),
+            config: World::root().join("sisa.toml"),
+            flags: Flags::default(),
+            keys: KeySource::Seed(SEED),
+            only_shards: None,
+            fresh: false,
+        };
+        let report = engine.train(&request, &Quiet)?;
+        assert!(report.complete, "train returned and something is missing");
+        Ok(())
+    }
+
+    pub fn repair(engine: &Engine) -> Result<(), Error> {
+        let report = engine.repair(&[], false, &Quiet)?;
+        assert!(report.complete, "repair returned and something is missing");
+        Ok(())
+    }
+
+    /// `effective` is called when the engine says so.
+    pub fn delete(engine: &Engine, defer: bool, effective: impl FnOnce()) -> Result<(), Error> {
+        let request = DeleteRequest {
+            subjects: GONE.iter().map(u32::to_string).collect(),
+            request_id: Some("r1".to_owned()),
+            defer,
+            ..DeleteRequest::default()
+        };
+        engine.delete(&request, &Quiet, |_, _, _| effective()).map(|_| ())
+    }
+
+    pub fn rekey(engine: &Engine) -> Result<(), Error> {
+        engine.rekey(&KeySource::Seed(NEW_SEED), &Quiet).map(|_| ())
+    }
+
+    pub fn verify(engine: &Engine) -> Result<(), Error> {
+        engine.verify(&VerifyRequest { retrain: true, ..VerifyRequest::default() }, &Quiet).map(|_| ())
+    }
+
+    /// `disk` with `run` killed on it as soon as `enough` checkpoints are below a folder of this name.
+    pub fn killed(disk: &SimDisk, run: fn(&Engine) -> Result<(), Error>, below: &str, enough: usize) -> SimDisk {
+        for at in 1.. {
+            let stopped = disk.restarted(Fault::Stop(at));
+            assert!(run(&World::engine(&stopped)).is_err(), "it never gets there");
+            let files = artefacts(&Reference::of(&stopped).files);
+            let there = |path: &Path| path.extension().is_some_and(|e| e == "ckpt") && path.iter().any(|part| part == below);
+            if files.keys().filter(|path| there(path)).count() >= enough {
+                return stopped.restarted(Fault::None);
+            }
+        }
+        unreachable!("the loop has no end")
+    }
+
+    /// The handles of the deleted persons.
+    pub fn gone() -> Vec<Handle> {
+        let files = Files::new(Arc::new(SimDisk::of(Image::new())));
+        let maker = KeySource::Seed(SEED).handle_key(&files).unwrap().maker();
+        GONE.iter().map(|person| maker.subject(person.to_string().as_bytes())).collect()
+    }
+
+    /// Slices and checkpoints of the rekeyed generation, from an import of the source under the derived key.
+    pub fn imported_as_rekeyed(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let generation = GenerationId(2);
+        let trained = self.trained();
+        let old = workspace(&trained);
+        let history = old.ledger().read().unwrap();
+        let (first, record) = history.newest().unwrap();
+        let lane = old.serving_lane(&old.snapshot().unwrap()).unwrap();
+        let disk = self.empty();
+        let new = workspace(&disk);
+        let plan = sisa::import::Plan {
+            generation,
+            rekeys: None,
+            partition: old.partition(first, record).unwrap(),
+            handle_key: old.handle_key().unwrap(),
+            model_key: KeySource::Seed(NEW_SEED).model_key(new.files(), Some(generation)).unwrap(),
+        };
+        let lock = new.lock(false).unwrap();
+        let mut sources = vec![sisa::source::open(&self.source()).unwrap()];
+        let mut history = History::default();
+        let names = ["table.csv".to_owned()];
+        sisa::import::import(&new, &lock, &mut history, &plan, &mut sources, &names, &|_, _, _| true).unwrap();
+        new.write_recipe(generation, &lane.recipe).unwrap();
+        let anew = sisa::train::Lane {
+            shards: new.shard_store_of(generation, &plan.partition, plan.model_key.clone()),
+            checkpoints: sisa::checkpoint::CheckpointStore::new(new.files().clone(), new.recipe_dir(generation, &lane.recipe.id())),
+            learner: lane.recipe.learner.check().unwrap(),
+            root: sisa::train::LineageRoot::new(lane.recipe.digest(), plan.partition.digest(), &plan.model_key),
+            recipe: lane.recipe,
+        };
+        let shards: Vec<_> = anew.shards.grid().shards().collect();
+        sisa::train::train(&anew, &shards, &sisa::train::Pool::new(1), &Unwatched).unwrap();
+        artefacts(&Reference::of(&disk).files)
+    }
+}
+
+impl Reference {
+    /// What is there now.
+    pub fn of(disk: &SimDisk) -> Reference {
+        let (mut files, mut dirs) = disk.image().tree();
+        let ledger = World::root().join("shards/ledger");
+        let inside = |path: &Path| Path::new("/").join(path).starts_with(&ledger);
+        // Entries hold times; reading the ledger checks them.
+        files.retain(|path, _| !inside(path) || !is_entry(path));
+        // The source's path differs between references, and is the person's.
+        files.remove(Path::new("w/sisa.toml"));
+        // An empty one may stay.
+        dirs.remove(Path::new("w/.scratch"));
+        Reference { files, dirs }
+    }
+}
+
+pub fn workspace(disk: &SimDisk) -> Workspace {
+    Workspace::new(Files::new(Arc::new(disk.clone())), World::root())
+}
+
+/// Slices and checkpoints.
+pub fn artefacts(files: &BTreeMap<PathBuf, Vec<u8>>) -> BTreeMap<PathBuf, Vec<u8>> {
+    let is = |path: &Path| path.extension().is_some_and(|e| e == "slice" || e == "ckpt");
+    files.iter().filter(|(path, _)| is(path)).map(|(path, bytes)| (path.clone(), bytes.clone())).collect()
+}
+
+fn is_entry(path: &Path) -> bool {
+    let name = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_suffix(".json"));
+    name.is_some_and(|number| number.len() == 8 && number.bytes().all(|b| b.is_ascii_digit()))
+}
+
+#[derive(Debug)]
+struct Unwatched;
+
+impl sisa::train::Watch for Unwatched {
+    fn visited(&self, _: sisa::ids::ShardId, _: usize) -> bool {
+        true
+    }
+}
