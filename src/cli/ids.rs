@@ -28,7 +28,7 @@ pub(crate) fn read(
     let record_at: Option<Vec<usize>> = columns.record.iter().map(at).collect();
     let record_at = record_at.filter(|r| !r.is_empty());
     if subject_at.is_none() && record_at.is_none() {
-        let ids = text.lines().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned);
+        let ids = text.lines().map(str::trim_ascii).filter(|l| !l.is_empty()).map(str::to_owned);
         match columns.subject {
             Some(_) => subjects.extend(ids),
             None => records.extend(ids),
@@ -36,7 +36,7 @@ pub(crate) fn read(
         return Ok(());
     }
     for row in rows {
-        let cell = |at: usize| row.get(at).map(|c| c.trim().to_owned()).unwrap_or_default();
+        let cell = |at: usize| row.get(at).map(|c| c.trim_ascii().to_owned()).unwrap_or_default();
         match (subject_at, &record_at) {
             (Some(at), _) => subjects.push(cell(at)),
             (None, Some(at)) => records.push(at.iter().map(|at| cell(*at)).collect::<Vec<_>>().join(",")),

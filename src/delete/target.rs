@@ -24,7 +24,7 @@ pub struct Target {
 pub struct Targets(BTreeSet<Target>);
 
 impl Targets {
-    /// Hashes ids as typed. A record id of several columns is given with commas between them.
+    /// Hashes ids as typed, without ASCII white space around them, as an import does. A record id of several columns is given with commas between them.
     ///
     /// # Errors
     /// There are none, or the workspace has no such ids.
@@ -38,12 +38,12 @@ impl Targets {
             return Err(DeleteError::NoRecords);
         }
         for id in subjects {
-            targets.insert(Target { subject: true, handle: maker.subject(id.trim().as_bytes()) });
+            targets.insert(Target { subject: true, handle: maker.subject(id.trim_ascii().as_bytes()) });
         }
         for id in records {
             let parts: Vec<&[u8]> = match schema.record.len() {
-                1 => vec![id.trim().as_bytes()],
-                _ => id.split(',').map(|p| p.trim().as_bytes()).collect(),
+                1 => vec![id.trim_ascii().as_bytes()],
+                _ => id.split(',').map(|p| p.trim_ascii().as_bytes()).collect(),
             };
             if parts.len() != schema.record.len() {
                 return Err(DeleteError::RecordColumns {

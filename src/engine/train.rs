@@ -116,7 +116,14 @@ impl Engine {
         }
         let built = report.shards.iter().any(|s| s.steps > 0);
         let has_holdout = lane.shards.grid().holdout > 0.0;
-        let evaluation = if built && complete && has_holdout { Some(self.evaluate_holdout(observer)?) } else { None };
+        let evaluation = match built && complete && has_holdout {
+            true => match self.evaluate_holdout(observer) {
+                // Chance, or deletions, may leave nobody in the held-out part.
+                Err(Error::NoHoldout) => None,
+                evaluated => Some(evaluated?),
+            },
+            false => None,
+        };
         Ok(TrainReport { import: imported, generation, recipe, report, bytes, complete, repaired, evaluation })
     }
 

@@ -120,7 +120,7 @@ impl ColumnDeclaration {
 
 fn distinct(values: &[String]) -> Result<(), String> {
     let mut seen = BTreeSet::new();
-    match values.iter().find(|v| !seen.insert(v.trim())) {
+    match values.iter().find(|v| !seen.insert(v.trim_ascii())) {
         Some(twice) => Err(format!("value `{twice}` is listed twice")),
         None if values.is_empty() => Err("`values` is empty".into()),
         None => Ok(()),
@@ -205,7 +205,7 @@ impl Declaration {
                 if values.len() < 2 {
                     return Err(wrong("[label]", "a class label needs at least two values".into()));
                 }
-                Label::Class { column: column.clone(), values: values.iter().map(|v| v.trim().to_owned()).collect() }
+                Label::Class { column: column.clone(), values: values.iter().map(|v| v.trim_ascii().to_owned()).collect() }
             }
             LabelDeclaration { column, values: None, log1p } => Label::Number { column: column.clone(), log1p: *log1p },
         };
@@ -242,7 +242,7 @@ impl Declaration {
             subject: self.subject.clone(),
             record: self.record.clone(),
             label,
-            missing: self.missing.iter().map(|m| m.trim().to_owned()).collect(),
+            missing: self.missing.iter().map(|m| m.trim_ascii().to_owned()).collect(),
             columns,
         };
         schema.check_source(source_name, found, true)?;

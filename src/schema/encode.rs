@@ -51,7 +51,7 @@ struct Lookup(Vec<(Vec<u8>, u32)>);
 
 impl Lookup {
     fn new(values: &[String]) -> Lookup {
-        let mut sorted: Vec<_> = values.iter().zip(0..).map(|(v, i)| (v.trim().as_bytes().to_vec(), i)).collect();
+        let mut sorted: Vec<_> = values.iter().zip(0..).map(|(v, i)| (v.trim_ascii().as_bytes().to_vec(), i)).collect();
         sorted.sort();
         Lookup(sorted)
     }
@@ -75,16 +75,19 @@ impl Missing {
     }
 }
 
-/// A cell's text: as it stands in a table, or the decimal form of a binary integer.
+/// The longest decimal form is that of small floats, such as -0.0000000000000000000000000000000000000117549435: 49 bytes.
+const NUMBER_BYTES: usize = 64;
+
+/// A cell's text: as it stands in a table, or the decimal form of a binary number.
 struct Text<'a> {
     bytes: &'a [u8],
-    buffer: [u8; 24],
+    buffer: [u8; NUMBER_BYTES],
     len: usize,
 }
 
 impl<'a> Text<'a> {
     fn of(cell: Cell<'a>) -> Text<'a> {
-        let mut text = Text { bytes: &[], buffer: [0; 24], len: 0 };
+        let mut text = Text { bytes: &[], buffer: [0; NUMBER_BYTES], len: 0 };
         let number = match cell {
             Cell::Text(bytes) => {
                 text.bytes = bytes.trim_ascii();
@@ -218,10 +221,12 @@ impl Encoder {
     /// The number, the canonical NaN where it is missing; -0 becomes 0 so that equal values are equal bytes.
     fn number(&self, name: &str, cell: Cell<'_>, log1p: bool) -> Result<f32, CellError> {
         let parsed = match cell {
+            // A number may be a spelling of what is missing, so it has to be looked at as text.
+            _ if self.missing.numeric => None,
             Cell::Byte(b) => Some(f32::from(b)),
-            Cell::Int(i) if !self.missing.numeric => Some(i as f32),
-            Cell::Text(text) if !self.missing.numeric => parse_number(text.trim_ascii()),
-            _ => None,
+            Cell::Int(i) => Some(i as f32),
+            Cell::Float(f) => Some(f),
+            Cell::Text(text) => parse_number(text.trim_ascii()),
         };
         let number = match parsed {
             Some(number) if number.is_finite() => number,

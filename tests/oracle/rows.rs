@@ -105,7 +105,7 @@ impl Schema {
     fn category(&self, column: &Category, text: &str) -> u32 {
         let missing = self.missing.iter().any(|spelling| spelling == text);
         match &column.kind {
-            Ok(values) => match values.iter().position(|value| value.trim() == text) {
+            Ok(values) => match values.iter().position(|value| value.trim_ascii() == text) {
                 Some(index) => index as u32,
                 None => values.len() as u32 + u32::from(missing),
             },
@@ -121,7 +121,7 @@ impl Schema {
             record: Handle::default(),
             subject: Handle::default(),
             label: match &self.label {
-                Ok(classes) => classes.iter().position(|class| class.trim() == label).unwrap() as u32,
+                Ok(classes) => classes.iter().position(|class| class.trim_ascii() == label).unwrap() as u32,
                 Err(log1p) => self.number(label, *log1p).to_bits(),
             },
             numbers: self.numbers.iter().map(|column| self.number(cell(&column.name), column.log1p)).collect(),
