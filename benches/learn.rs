@@ -35,10 +35,12 @@ type Size = (usize, usize, u32, u32);
 fn bench(c: &mut Criterion, name: &str, (numbers, bytes, hidden, classes): Size, activation: Activation, optimizer: Optimizer) {
     let layout = Layout {
         numbers,
+        ranges: vec![None; numbers],
         indicators: vec![],
         byte_scales: vec![1.0 / 255.0; bytes],
         categories: vec![],
         task: Task::Classes(classes),
+        label_range: None,
     };
     let mix = |i: usize, j: usize| (i as u32 * 7919 + j as u32 * 104_729).wrapping_mul(0x9e37_79b1) >> 16;
     let x = Array2::from_shape_fn((ROWS, numbers), |(i, j)| mix(i, j) as f32 / 65536.0 - 0.5);

@@ -27,10 +27,12 @@ const ROWS: usize = 250;
 fn slice_store(dir: &Path) -> ShardStore {
     let layout = Layout {
         numbers: 0,
+        ranges: Vec::new(),
         indicators: Vec::new(),
         byte_scales: vec![1.0; COLUMNS],
         categories: Vec::new(),
         task: Task::Classes(100),
+        label_range: None,
     };
     let row = RowLayout { numbers: 0, bytes: COLUMNS as u32, categories: 0, class_label: true };
     let grid = Grid { shards: 1, slices: 1, holdout: 0.0 };

@@ -170,6 +170,11 @@ impl ModelKey {
         Digest::derive("sisa 1 initial state", &[&self.0, &shard.0.to_le_bytes()]).0
     }
 
+    /// The seed of the initial states of learners whose states add up across shards.
+    pub fn shared_initial_state(&self) -> [u8; 32] {
+        Digest::derive("sisa 1 shared initial state", &[&self.0]).0
+    }
+
     /// A keyed digest of a slice file's content.
     pub fn content(&self, parts: &[&[u8]]) -> Digest {
         let key = Digest::derive("sisa 1 slice content", &[&self.0]);

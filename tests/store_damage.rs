@@ -21,7 +21,15 @@ const CELL: Cell = Cell { shard: ShardId(2), part: Part::Slice(SliceId(3)) };
 const ROW: RowLayout = RowLayout { numbers: 2, bytes: 3, categories: 2, class_label: true };
 
 fn layout() -> Layout {
-    Layout { numbers: 2, indicators: vec![1], byte_scales: vec![0.5; 3], categories: vec![4, 9], task: Task::Classes(3) }
+    Layout {
+        numbers: 2,
+        ranges: vec![None; 2],
+        indicators: vec![1],
+        byte_scales: vec![0.5; 3],
+        categories: vec![4, 9],
+        task: Task::Classes(3),
+        label_range: None,
+    }
 }
 
 /// splitmix64

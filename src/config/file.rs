@@ -23,7 +23,7 @@ pub struct Config {
     columns: toml::Table,
     shards: Shards,
     learner: LearnerSettings,
-    schedule: Schedule,
+    schedule: Option<Schedule>,
     #[serde(skip)]
     path: PathBuf,
 }
@@ -102,10 +102,18 @@ impl Config {
         self.data.holdout = flags.holdout.unwrap_or(self.data.holdout);
         self.shards.shards = flags.shards.unwrap_or(self.shards.shards);
         self.shards.slices = flags.slices.unwrap_or(self.shards.slices);
-        self.schedule.epochs = flags.epochs.unwrap_or(self.schedule.epochs);
-        self.schedule.kind = flags.schedule.unwrap_or(self.schedule.kind);
         if let Some(kind) = &flags.learner {
-            self.learner = self.learner.of_kind(kind)?;
+            let learner = self.learner.of_kind(kind)?;
+            if learner.check()?.abilities().downdate != self.learner.check()?.abilities().downdate {
+                // What was scheduled for the other kind has no meaning for this one.
+                self.schedule = None;
+            }
+            self.learner = learner;
+        }
+        if flags.epochs.is_some() || flags.schedule.is_some() {
+            let schedule = self.schedule()?;
+            self.schedule =
+                Some(Schedule { kind: flags.schedule.unwrap_or(schedule.kind), epochs: flags.epochs.unwrap_or(schedule.epochs) });
         }
         if let Some(rate) = flags.rate {
             self.learner.set_rate(rate)?;
@@ -177,15 +185,32 @@ impl Config {
     /// # Errors
     /// A setting is out of range.
     pub fn recipe(&self) -> Result<Recipe, ConfigError> {
-        if !(1..=Schedule::EPOCHS_MAX).contains(&self.schedule.epochs) {
-            return Err(ConfigError::Setting {
-                setting: "epochs",
-                value: self.schedule.epochs.to_string(),
-                allowed: "1 to 100000",
-            });
+        let schedule = self.schedule()?;
+        let wrong = |setting, value: String, allowed| Err(ConfigError::Setting { setting, value, allowed });
+        let once = schedule.kind == ScheduleKind::Once;
+        if self.learner.check()?.abilities().downdate {
+            if !once || schedule.epochs != 1 {
+                let allowed = "kind = \"once\" and epochs = 1 (or no [schedule]): this learner is a function of the set of rows, and more visits would change nothing";
+                return wrong("schedule", format!("{:?} with {} epochs", schedule.kind, schedule.epochs).to_lowercase(), allowed);
+            }
+        } else if once {
+            return wrong("schedule", "once".into(), "cumulative, replay or front: this learner is trained in passes");
         }
-        self.learner.check()?;
-        Ok(Recipe::new(self.learner.clone(), self.schedule))
+        if !(1..=Schedule::EPOCHS_MAX).contains(&schedule.epochs) {
+            return wrong("epochs", schedule.epochs.to_string(), "1 to 100000");
+        }
+        Ok(Recipe::new(self.learner.clone(), schedule))
+    }
+
+    /// The schedule as written, or what suits the learner.
+    fn schedule(&self) -> Result<Schedule, ConfigError> {
+        let downdate = self.learner.check()?.abilities().downdate;
+        let suits = if downdate {
+            Schedule { kind: ScheduleKind::Once, epochs: 1 }
+        } else {
+            Schedule { kind: ScheduleKind::Replay, epochs: 20 }
+        };
+        Ok(self.schedule.unwrap_or(suits))
     }
 }
 
@@ -197,7 +222,8 @@ impl std::str::FromStr for ScheduleKind {
             "cumulative" => Ok(ScheduleKind::Cumulative),
             "replay" => Ok(ScheduleKind::Replay),
             "front" => Ok(ScheduleKind::Front),
-            other => Err(format!("`{other}` is not one of cumulative, replay, front")),
+            "once" => Ok(ScheduleKind::Once),
+            other => Err(format!("`{other}` is not one of cumulative, replay, front, once")),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Engine, Error, Evaluation, Observer, Progress, observe::TrainingWatch};
 use crate::{
-    config::{Config, Flags},
+    config::{Config, ConfigError, Flags},
     delete::{Repair, close},
     digest::Digest,
     fs::Sync,
@@ -210,6 +210,7 @@ impl Engine {
         let names: Vec<String> = source_names(&paths, sources.len());
         let first_name = first_path.display().to_string();
         let schema = config.declaration()?.resolve(&first_name, first.columns())?;
+        config.recipe()?.accepts(&schema.layout()).map_err(ConfigError::from)?;
         let grid = config.grid()?;
         let handle_key = self.workspace.handle_key_or_new(&request.keys, history)?;
         let plan = Plan {
@@ -274,6 +275,9 @@ impl Engine {
                     differences.join("\n  ")
                 ));
             }
+        }
+        if let Some(record) = history.generations.get(&generation) {
+            wanted.accepts(&self.workspace.partition(generation, record)?.schema.layout()).map_err(ConfigError::from)?;
         }
         self.publish_recipe_as(history, generation, &wanted, declared.digest())
     }

@@ -191,8 +191,15 @@ mod tests {
 
     #[test]
     fn rows_are_numbers_then_bytes_then_indicators_then_categories() {
-        let layout =
-            Layout { numbers: 2, indicators: vec![1], byte_scales: vec![0.5, 2.0], categories: vec![3, 2], task: Task::Number };
+        let layout = Layout {
+            numbers: 2,
+            ranges: vec![None; 2],
+            label_range: None,
+            indicators: vec![1],
+            byte_scales: vec![0.5, 2.0],
+            categories: vec![3, 2],
+            task: Task::Number,
+        };
         let columns = Columns::of(&layout);
         assert_eq!(columns.dense(), 5);
         let mut scaler = Scaler::new(&layout);

@@ -12,6 +12,7 @@ pub mod settings;
 use std::fmt::Debug;
 
 use ndarray::ArrayView2;
+use serde::{Deserialize, Serialize};
 
 use crate::num::Team;
 
@@ -36,11 +37,17 @@ impl Task {
     }
 }
 
+/// The declared ends of a number, the lower one first, both finite.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Range(pub [f32; 2]);
+
 /// The shape of a row as the learner sees it; fixed for a generation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
     /// Number columns (f32, NaN where missing).
     pub numbers: usize,
+    /// The declared range of each number column, as the column is stored; values beyond it count as its ends.
+    pub ranges: Vec<Option<Range>>,
     /// Which number columns have a missing indicator, ascending.
     pub indicators: Vec<u32>,
     /// The declared scale of each byte column.
@@ -49,6 +56,8 @@ pub struct Layout {
     pub categories: Vec<u32>,
     /// What is learnt.
     pub task: Task,
+    /// The declared range of a number that is learnt, as it is stored.
+    pub label_range: Option<Range>,
 }
 
 /// The labels of some rows.
@@ -152,8 +161,42 @@ pub enum StepError {
 #[error("not a state of this learner: {0}")]
 pub struct StateError(pub String);
 
+/// What a learner can do with its states beside training them on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Abilities {
+    /// A state is a function of the *set* of its rows, and rows can be taken out of it again ([`State::downdate`]). Steps then visit each new
+    /// row once, and no other.
+    pub downdate: bool,
+    /// States of several shards add up to one model ([`State::merge`]). Their seed is then the same for all shards.
+    pub merge: bool,
+}
+
+/// Rows that leave the state of a prefix.
+#[derive(Debug)]
+pub struct Removal<'a, 'r> {
+    /// Slices 1..=index as the state has seen them.
+    pub before: &'a [Rows<'r>],
+    /// For each of those slices the rows that go, ascending.
+    pub gone: &'a [Vec<u32>],
+    /// How many ways the work may be split; changes no bit.
+    pub team: Team,
+}
+
 /// A kind of model with its settings.
 pub trait Learner: Debug + Send + Sync {
+    /// What the states of this learner can do.
+    fn abilities(&self) -> Abilities {
+        Abilities::default()
+    }
+
+    /// Whether the learner can work with such rows.
+    ///
+    /// # Errors
+    /// Names the setting or the declaration that stands in the way, and what to do.
+    fn accepts(&self, _layout: &Layout) -> Result<(), SettingsError> {
+        Ok(())
+    }
+
     /// The state before any row, from a derived seed.
     fn init(&self, layout: &Layout, seed: [u8; 32]) -> Box<dyn State>;
 
@@ -164,13 +207,32 @@ pub trait Learner: Debug + Send + Sync {
     fn decode(&self, layout: &Layout, bytes: &[u8]) -> Result<Box<dyn State>, StateError>;
 }
 
-/// The state of one constituent.
-pub trait State: Debug + Send + Sync {
+/// The state of one constituent. `Any`, so that [`State::merge`] can tell its own kind.
+pub trait State: Debug + Send + Sync + std::any::Any {
     /// Trains one step.
     ///
     /// # Errors
     /// When it diverges or is interrupted; the state is then to be thrown away.
     fn step(&mut self, step: &Step<'_, '_>) -> Result<(), StepError>;
+
+    /// Takes rows out: the state is then, to the bit, that of training on the rest. Only for learners whose [`Abilities`] say so.
+    ///
+    /// # Errors
+    /// The removal does not fit the state (or nothing can be taken out of it); the state is then to be thrown away.
+    fn downdate(&mut self, _removal: &Removal<'_, '_>) -> Result<(), StateError> {
+        Err(StateError("its learner does not take rows out".into()))
+    }
+
+    /// Adds the state of another shard: one model of the rows of both. Only for learners whose [`Abilities`] say so.
+    ///
+    /// # Errors
+    /// The other is not a state of the same learner and layout.
+    fn merge(&mut self, _other: &dyn State) -> Result<(), StateError> {
+        Err(StateError("its learner does not merge states".into()))
+    }
+
+    /// Does what the first call of [`State::scores`] would otherwise have to do, such as solving for weights.
+    fn prepare(&mut self, _team: Team) {}
 
     /// Writes `rows x outputs` scores, row-major.
     fn scores(&self, features: &Features<'_>, team: &Team, out: &mut [f32]);

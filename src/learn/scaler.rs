@@ -155,7 +155,15 @@ mod tests {
     use crate::learn::Features;
 
     fn layout(numbers: usize, task: Task) -> Layout {
-        Layout { numbers, indicators: Vec::new(), byte_scales: Vec::new(), categories: Vec::new(), task }
+        Layout {
+            numbers,
+            ranges: vec![None; numbers],
+            indicators: Vec::new(),
+            byte_scales: Vec::new(),
+            categories: Vec::new(),
+            task,
+            label_range: None,
+        }
     }
 
     fn take_in(scaler: &mut Scaler, numbers: ArrayView2<'_, f32>, labels: Labels<'_>) {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use super::{Column, Kind, Label, Schema, SchemaError};
+use crate::learn::Range;
 
 /// The parts of `sisa.toml` that declare what the columns mean.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +33,8 @@ pub struct LabelDeclaration {
     /// Whether ln(1 + x) of a number is learnt.
     #[serde(default)]
     pub log1p: bool,
+    /// The ends of a number.
+    pub range: Option<[f64; 2]>,
 }
 
 /// One line under `[columns]`.
@@ -50,6 +53,7 @@ pub enum ColumnDeclaration {
 pub struct ColumnOptions {
     kind: String,
     log1p: Option<bool>,
+    range: Option<[f64; 2]>,
     indicator: Option<bool>,
     scale: Option<f64>,
     values: Option<Vec<String>>,
@@ -70,10 +74,11 @@ impl ColumnDeclaration {
             ColumnDeclaration::Long(options) => options,
         };
         let wrong = |problem: String| SchemaError::Declaration { at: format!("[columns] {name}"), problem };
-        let ColumnOptions { kind, log1p, indicator, scale, values, buckets } = options;
+        let ColumnOptions { kind, log1p, range, indicator, scale, values, buckets } = options;
         let allow = |allowed: &[&str]| {
             let given = [
                 ("log1p", log1p.is_some()),
+                ("range", range.is_some()),
                 ("indicator", indicator.is_some()),
                 ("scale", scale.is_some()),
                 ("values", values.is_some()),
@@ -86,8 +91,10 @@ impl ColumnDeclaration {
         };
         match kind.as_str() {
             "number" => {
-                allow(&["log1p", "indicator"])?;
-                Ok(Kind::Number { log1p: log1p.unwrap_or(false), indicator: indicator.unwrap_or(false) })
+                allow(&["log1p", "range", "indicator"])?;
+                let log1p = log1p.unwrap_or(false);
+                let range = declared_range(*range, log1p).map_err(wrong)?;
+                Ok(Kind::Number { log1p, indicator: indicator.unwrap_or(false), range })
             }
             "byte" => {
                 allow(&["scale"])?;
@@ -116,6 +123,19 @@ impl ColumnDeclaration {
             other => Err(wrong(format!("kind `{other}` is unknown; it is one of number, byte, category, ignore"))),
         }
     }
+}
+
+/// Two ends in order, as f32, that the column can take.
+fn declared_range(range: Option<[f64; 2]>, log1p: bool) -> Result<Option<Range>, String> {
+    let Some([low, high]) = range else { return Ok(None) };
+    let range = Range([low as f32, high as f32]);
+    if !range.0.iter().all(|end| end.is_finite()) || range.0[0] >= range.0[1] {
+        return Err(format!("`range` is [{low}, {high}]; write two finite numbers, the lower one first"));
+    }
+    if log1p && range.0[0] <= -1.0 {
+        return Err(format!("`range` begins at {low}; log1p needs numbers above -1"));
+    }
+    Ok(Some(range))
 }
 
 fn distinct(values: &[String]) -> Result<(), String> {
@@ -197,6 +217,9 @@ impl Declaration {
     pub fn resolve(&self, source_name: &str, found: &[String]) -> Result<Schema, SchemaError> {
         let wrong = |at: &str, problem: String| SchemaError::Declaration { at: at.into(), problem };
         let label = match &self.label {
+            LabelDeclaration { values: Some(_), range: Some(_), .. } => {
+                return Err(wrong("[label]", "`range` is for numbers; a label with `values` is a class".into()));
+            }
             LabelDeclaration { values: Some(_), log1p: true, .. } => {
                 return Err(wrong("[label]", "`log1p` is for numbers; a label with `values` is a class".into()));
             }
@@ -207,7 +230,11 @@ impl Declaration {
                 }
                 Label::Class { column: column.clone(), values: values.iter().map(|v| v.trim_ascii().to_owned()).collect() }
             }
-            LabelDeclaration { column, values: None, log1p } => Label::Number { column: column.clone(), log1p: *log1p },
+            LabelDeclaration { column, values: None, log1p, range } => Label::Number {
+                column: column.clone(),
+                log1p: *log1p,
+                range: declared_range(*range, *log1p).map_err(|p| wrong("[label]", p))?,
+            },
         };
 
         let mut declared: Vec<(u32, &str, Column)> = Vec::new();

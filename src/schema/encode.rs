@@ -131,7 +131,7 @@ impl Encoder {
             label: position(schema.label.column()).map(|at| {
                 let rule = match &schema.label {
                     Label::Class { column, values } => LabelRule::Class(column.clone(), Lookup::new(values)),
-                    Label::Number { column, log1p } => LabelRule::Number(column.clone(), *log1p),
+                    Label::Number { column, log1p, .. } => LabelRule::Number(column.clone(), *log1p),
                 };
                 (at, rule)
             }),

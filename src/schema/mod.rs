@@ -14,7 +14,8 @@ pub use error::{CellError, SchemaError};
 pub use propose::{Proposal, ProposeError, Wishes, propose};
 pub use row::{RowLayout, RowRef};
 
-use crate::learn::{Layout, Task};
+use crate::learn::{Layout, Range, Task};
+use crate::num::poly;
 
 /// The version of the rules that turn cells into bytes; part of every lineage.
 pub const ENCODER_VERSION: u32 = 1;
@@ -52,6 +53,9 @@ pub enum Label {
         column: String,
         /// Whether ln(1 + x) is what is learnt and predicted.
         log1p: bool,
+        /// The declared ends, in the units of the source.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        range: Option<Range>,
     },
 }
 
@@ -75,6 +79,9 @@ pub enum Kind {
         log1p: bool,
         /// Whether a missing value is an input of its own.
         indicator: bool,
+        /// The declared ends, in the units of the source.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        range: Option<Range>,
     },
     /// An integer from 0 to 255, stored as it is, multiplied by `scale` when used.
     Byte {
@@ -120,6 +127,7 @@ impl Schema {
     pub fn layout(&self) -> Layout {
         let mut layout = Layout {
             numbers: 0,
+            ranges: Vec::new(),
             indicators: Vec::new(),
             byte_scales: Vec::new(),
             categories: Vec::new(),
@@ -127,10 +135,15 @@ impl Schema {
                 Label::Class { values, .. } => Task::Classes(values.len() as u32),
                 Label::Number { .. } => Task::Number,
             },
+            label_range: match &self.label {
+                Label::Number { log1p, range, .. } => range.map(|r| encoded(r, *log1p)),
+                Label::Class { .. } => None,
+            },
         };
         for column in &self.columns {
             match &column.kind {
-                Kind::Number { indicator, .. } => {
+                Kind::Number { log1p, indicator, range } => {
+                    layout.ranges.push(range.map(|r| encoded(r, *log1p)));
                     if *indicator {
                         layout.indicators.push(layout.numbers as u32);
                     }
@@ -154,4 +167,9 @@ impl Schema {
             class_label: matches!(self.label, Label::Class { .. }),
         }
     }
+}
+
+/// A declared range as its column is stored.
+fn encoded(range: Range, log1p: bool) -> Range {
+    if log1p { Range(range.0.map(|end| poly::log1p(end) + 0.0)) } else { range }
 }

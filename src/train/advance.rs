@@ -18,7 +18,8 @@ pub struct Constituent {
 impl Constituent {
     /// The initial state of a shard.
     pub fn initial(lane: &Lane, shard: ShardId) -> Constituent {
-        let seed = lane.shards.key().initial_state(shard);
+        let key = lane.shards.key();
+        let seed = if lane.learner.abilities().merge { key.shared_initial_state() } else { key.initial_state(shard) };
         Constituent { shard, state: lane.learner.init(lane.shards.layout(), seed), slices: Vec::new() }
     }
 

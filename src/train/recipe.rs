@@ -3,7 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::Schedule;
-use crate::{checkpoint::CHECKPOINT_FORMAT, digest::Digest, ids::RecipeId, learn::LearnerSettings};
+use crate::{
+    checkpoint::CHECKPOINT_FORMAT,
+    digest::Digest,
+    ids::RecipeId,
+    learn::{Layout, LearnerSettings, SettingsError},
+};
 
 pub use crate::num::NUMERICS_VERSION;
 
@@ -35,6 +40,14 @@ impl Recipe {
     /// A recipe of this program's formats and arithmetic.
     pub fn new(learner: LearnerSettings, schedule: Schedule) -> Recipe {
         Recipe { checkpoint_format: CHECKPOINT_FORMAT, numerics: NUMERICS_VERSION, learner, schedule, keep: Keep::All }
+    }
+
+    /// Whether the learner can work with such rows.
+    ///
+    /// # Errors
+    /// Names the setting or the declaration that stands in the way.
+    pub fn accepts(&self, layout: &Layout) -> Result<(), SettingsError> {
+        self.learner.check()?.accepts(layout)
     }
 
     /// The bytes of `recipe.json`.

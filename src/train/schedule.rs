@@ -18,6 +18,8 @@ pub enum ScheduleKind {
     Replay,
     /// A budget that falls with the step; otherwise as replay.
     Front,
+    /// Each new row once, whatever the epochs: for learners whose state is a function of the set of rows.
+    Once,
 }
 
 /// The schedule of a recipe.
@@ -51,6 +53,7 @@ impl Schedule {
         match self.kind {
             ScheduleKind::Cumulative => 2 * epochs * ONE / u128::from(of + 1),
             ScheduleKind::Replay => epochs * ONE,
+            ScheduleKind::Once => ONE,
             ScheduleKind::Front => {
                 let (r, of) = (f64::from(r), f64::from(of));
                 let done = |p: f64| {
@@ -78,6 +81,9 @@ impl Schedule {
         if self.kind == ScheduleKind::Cumulative {
             let visits = (q * u128::from(all) / ONE) as u64;
             return [Group { rows: all, visits, passes: q.max(1) }, none];
+        }
+        if self.kind == ScheduleKind::Once {
+            return [Group { rows: new, visits: new, passes: ONE }, none];
         }
         let budget = (q * u128::from(all) / (u128::from(r) * ONE)) as u64;
         if old == 0 {
@@ -208,6 +214,19 @@ mod tests {
     }
 
     #[test]
+    fn once_visits_each_new_row_once_and_no_other() {
+        let key = ModelKey::from_bytes([3; 32]);
+        let slices: Vec<Vec<Handle>> = (0..3).map(|s| handles(s, 30)).collect();
+        let views: Vec<&[Handle]> = slices.iter().map(Vec::as_slice).collect();
+        let once = Schedule { kind: ScheduleKind::Once, epochs: 1 };
+        for r in 1..=3 {
+            let visits = once.visits(&key, ShardId(0), 3, &views[..r]);
+            let rows: std::collections::BTreeSet<u32> = visits.iter().map(|v| v.row).collect();
+            assert!(rows.len() == 30 && visits.len() == 30 && visits.iter().all(|v| v.slice as usize == r - 1));
+        }
+    }
+
+    #[test]
     fn empty_slices_and_prefixes_have_their_rules() {
         let key = ModelKey::from_bytes([3; 32]);
         let rows = handles(0, 5);
@@ -227,6 +246,8 @@ mod tests {
         assert_eq!(replay.row_passes(&rows, 4), 1000);
         let cumulative = Schedule { kind: ScheduleKind::Cumulative, epochs: 10 };
         assert_eq!(cumulative.row_passes(&rows, 4), 1600);
+        let once = Schedule { kind: ScheduleKind::Once, epochs: 1 };
+        assert_eq!([1, 2, 4].map(|r| once.row_passes(&rows[..r], 4)), [100, 100, 100]);
         let front = Schedule { kind: ScheduleKind::Front, epochs: 10 };
         // C(1/4) = 0.075 + 0.7 (1 - 0.75^5) = 0.6088867
         assert_eq!(front.row_passes(&rows[..1], 4), 2435);

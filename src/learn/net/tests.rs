@@ -99,7 +99,15 @@ impl Data {
 
 /// A layout of numbers alone.
 pub(super) fn layout(numbers: usize, task: Task) -> Layout {
-    Layout { numbers, indicators: vec![], byte_scales: vec![], categories: vec![], task }
+    Layout {
+        numbers,
+        ranges: vec![None; numbers],
+        indicators: vec![],
+        byte_scales: vec![],
+        categories: vec![],
+        task,
+        label_range: None,
+    }
 }
 
 /// A layout with columns of every kind.

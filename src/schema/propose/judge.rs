@@ -132,7 +132,7 @@ fn number(column: &ColumnProfile, counts: Counts) -> Verdict {
     if column.whole && (3..=CODES_MAX).contains(&distinct) {
         comment.push(format!("{distinct} whole numbers; if they are codes, make it a category"));
     }
-    Verdict { kind: Kind::Number { log1p, indicator }, comment }
+    Verdict { kind: Kind::Number { log1p, indicator, range: None }, comment }
 }
 
 fn category(column: &ColumnProfile, counts: Counts) -> Verdict {

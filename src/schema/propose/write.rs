@@ -91,8 +91,8 @@ fn key(name: &str) -> String {
 
 fn kind_text(kind: &Kind) -> String {
     match kind {
-        Kind::Number { log1p: false, indicator: false } => "\"number\"".into(),
-        Kind::Number { log1p, indicator } => {
+        Kind::Number { log1p: false, indicator: false, .. } => "\"number\"".into(),
+        Kind::Number { log1p, indicator, .. } => {
             let log1p = if *log1p { ", log1p = true" } else { "" };
             let indicator = if *indicator { ", indicator = true" } else { "" };
             format!("{{ kind = \"number\"{log1p}{indicator} }}")
