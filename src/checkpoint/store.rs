@@ -142,6 +142,14 @@ impl CheckpointStore {
         self.files.sync_dir(&dir)
     }
 
+    /// Makes the names of the shards' folders durable.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn sync_names(&self) -> Result<(), FsError> {
+        self.files.sync_dir(&self.dir)
+    }
+
     /// Files of the recipe's folder that are not checkpoints of `shards` shards and `slices` steps.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use crate::{
     digest::Digest,
     ids::{Cell, Part, ShardId},
     ledger::{CellChange, Cost, Event, History, Repaired, ShardRepair},
-    train::{Lane, Report, lineages},
+    train::{Lane, Report, ShardPlan, lineages},
     workspace::{Snapshot, Workspace, WriterLock},
 };
 
@@ -47,8 +47,8 @@ pub fn predicted(workspace: &Workspace, snapshot: &Snapshot, cells: &[CellChange
     Ok(cost)
 }
 
-/// Records that all requests in effect are repaired, if they are. Syncs the checkpoints first. The caller holds the writer lock.
-/// Returns `None` when there was nothing to record, or when a step is missing still.
+/// Records that all requests in effect are repaired. The caller holds the writer lock; `plans` are those of all shards, whole and durable.
+/// Returns `None` when there was nothing to record.
 ///
 /// # Errors
 /// The disk refuses.
@@ -57,20 +57,13 @@ pub fn close(
     _lock: &WriterLock,
     history: &mut History,
     lane: &Lane,
+    plans: &[ShardPlan],
     current: &crate::workspace::Current,
     report: &Report,
 ) -> Result<Option<Repair>, DeleteError> {
     let requests: Vec<String> = history.unrepaired().iter().map(|r| r.accepted.request.clone()).collect();
     if requests.is_empty() {
         return Ok(None);
-    }
-    let mut plans = Vec::new();
-    for shard in lane.shards.grid().shards() {
-        let plan = lane.plan(shard)?;
-        if plan.missing().next().is_some() {
-            return Ok(None);
-        }
-        plans.push(plan);
     }
     let Some(record) = history.generations.get(&current.generation) else { return Ok(None) };
     // How the slices were before the first of these requests.
@@ -91,10 +84,6 @@ pub fn close(
         lineages(&lane.root, shard, slices).last().copied().unwrap_or(Digest([0; 32]))
     };
     let mut shards = Vec::new();
-    // All of them: one that is untouched now may be the work of a run that was killed before it synced.
-    for shard in lane.shards.grid().shards() {
-        lane.checkpoints.sync(shard)?;
-    }
     for shard in touched {
         let did = report.shards.iter().find(|s| s.shard == shard);
         shards.push(ShardRepair {
@@ -116,7 +105,6 @@ pub fn close(
         actual: Cost { row_passes: report.row_passes(), full_row_passes: full },
         seconds: report.seconds,
     };
-    workspace.files().reached("synced");
     workspace.ledger().append(history, Event::Repaired(repaired.clone()))?;
     workspace.files().reached("repaired");
     Ok(Some(repaired))

@@ -107,8 +107,8 @@ impl Engine {
             }
         };
         effective(&accepted, &came, repeated);
-        drop(lock);
-        let repair = if request.defer || repeated { None } else { self.repair_serving(&snapshot, observer)? };
+        lock.done()?;
+        let repair = if request.defer || repeated { None } else { self.repair_serving(&snapshot, false, observer)? };
         Ok(DeleteReport { accepted, effective: came, repeated, repair })
     }
 
@@ -140,13 +140,14 @@ impl Engine {
         Ok(Targets::new(&schema, &key, subjects, records)?)
     }
 
-    /// Trains what the generation and recipe in service lack, and closes the requests that waited for it.
-    fn repair_serving(&self, snapshot: &Snapshot, observer: &dyn Observer) -> Result<Option<RepairReport>, Error> {
+    /// Trains what the generation and recipe in service lack, and closes the requests that waited for it. With `all`, every checkpoint
+    /// is read and checked first, also those that are known to be durable.
+    fn repair_serving(&self, snapshot: &Snapshot, all: bool, observer: &dyn Observer) -> Result<Option<RepairReport>, Error> {
         let Some(current) = &snapshot.current else { return Ok(None) };
         let lane = self.workspace.serving_lane(snapshot)?;
         let shards: Vec<_> = lane.shards.grid().shards().collect();
-        let rebuilt = self.discard_damaged(&lane, &shards)?;
-        let (report, complete, repaired) = self.build_until_whole(&lane, &shards, current, observer)?;
+        let (plans, rebuilt) = self.plans(&lane, &shards, all)?;
+        let (report, complete, repaired) = self.build_until_whole(&lane, plans, current, observer)?;
         Ok(Some(RepairReport { report, repaired, complete, rebuilt }))
     }
 
@@ -162,8 +163,8 @@ impl Engine {
         let (lock, snapshot) = self.open_for_writing()?;
         self.check_generations(&snapshot.history)?;
         self.workspace.serving(&snapshot)?;
-        drop(lock);
-        let report = self.repair_serving(&snapshot, observer)?;
+        lock.done()?;
+        let report = self.repair_serving(&snapshot, true, observer)?;
         let report = report.ok_or_else(|| WorkspaceError::NoRecipe { root: self.workspace.root().to_owned() })?;
         if report.report.interrupted() {
             return Err(Error::Interrupted);
@@ -204,10 +205,10 @@ impl Engine {
         let target = Current { generation, recipe: recipe.id(), aggregate: current.aggregate };
         let record = snapshot.history.generations.get(&generation).ok_or(WorkspaceError::MovedOn)?;
         let lane = self.workspace.lane(generation, record, &target.recipe)?;
-        drop(lock);
+        lock.done()?;
         let shards: Vec<_> = lane.shards.grid().shards().collect();
-        self.discard_damaged(&lane, &shards)?;
-        let (report, _, _) = self.build_until_whole(&lane, &shards, &target, observer)?;
+        let (plans, _) = self.plans(&lane, &shards, false)?;
+        let (report, _, _) = self.build_until_whole(&lane, plans, &target, observer)?;
         if report.interrupted() {
             return Err(Error::Interrupted);
         }
@@ -241,13 +242,14 @@ impl Engine {
     /// # Errors
     /// The ids can't be used, another process writes, or the disk refuses.
     pub fn unsuppress(&self, subjects: &[String], records: &[String]) -> Result<usize, Error> {
-        let (_lock, mut snapshot) = self.open_for_writing()?;
+        let (lock, mut snapshot) = self.open_for_writing()?;
         let targets = self.targets(&snapshot, subjects, records)?;
         let handles: Vec<_> = targets.iter().map(|t| t.handle).filter(|h| snapshot.history.suppressed.contains(h)).collect();
         let count = handles.len();
         if count > 0 {
             self.workspace.ledger().append(&mut snapshot.history, Event::Unsuppressed(Unsuppressed { handles }))?;
         }
+        lock.done()?;
         Ok(count)
     }
 

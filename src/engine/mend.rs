@@ -21,7 +21,7 @@ impl Engine {
         // Not opened as usual: bringing accepted requests into effect may be what the damage prevents.
         let lock = self.workspace.lock(self.wait)?;
         let Snapshot { mut history, .. } = self.workspace.snapshot()?;
-        self.workspace.sweep(&lock, &history)?;
+        self.workspace.tidy(&lock, &history)?;
         let generations: Vec<GenerationId> = history.generations.keys().copied().collect();
         let mut mended = 0;
         for generation in generations {
@@ -49,6 +49,7 @@ impl Engine {
             observer.note("no slice is damaged");
         }
         recover(&self.workspace, &lock, &mut history)?;
+        lock.done()?;
         Ok(())
     }
 

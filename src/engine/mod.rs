@@ -116,7 +116,7 @@ impl Engine {
     fn open_for_writing(&self) -> Result<(WriterLock, Snapshot), Error> {
         let lock = self.workspace.lock(self.wait)?;
         let mut snapshot = self.workspace.snapshot()?;
-        self.workspace.sweep(&lock, &snapshot.history)?;
+        self.workspace.tidy(&lock, &snapshot.history)?;
         recover(&self.workspace, &lock, &mut snapshot.history)?;
         Ok((lock, snapshot))
     }

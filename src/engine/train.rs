@@ -10,10 +10,10 @@ use crate::{
     fs::Sync,
     ids::{GenerationId, RecipeId, ShardId},
     import::{ImportReport, Plan, import},
-    ledger::{Event, History, Purged, RecipeFrozen, Rekeyed},
+    ledger::{Event, History, Purged, RecipeFrozen, Rekeyed, Trained},
     source,
-    train::{Lane, Pool, Recipe, Report, train},
-    workspace::{Current, KeySource, Partition, WriterLock},
+    train::{Lane, Pool, Recipe, Report, ShardPlan, train},
+    workspace::{Current, KeySource, Partition, Snapshot, WriterLock},
 };
 
 /// What `sisa train` is asked to do.
@@ -105,11 +105,11 @@ impl Engine {
         let record = snapshot.history.generations.get(&generation);
         let record = record.ok_or(crate::workspace::WorkspaceError::MovedOn)?;
         let lane = self.workspace.lane(generation, record, &recipe)?;
-        drop(lock);
+        lock.done()?;
 
         let shards = self.shards(&lane, request.only_shards.as_deref())?;
-        self.discard_damaged(&lane, &shards)?;
-        let (report, complete, repaired) = self.build_until_whole(&lane, &shards, &target, observer)?;
+        let (plans, _) = self.plans(&lane, &shards, false)?;
+        let (report, complete, repaired) = self.build_until_whole(&lane, plans, &target, observer)?;
         let bytes = report.shards.iter().map(|s| s.bytes).sum();
         if report.interrupted() {
             return Err(Error::Interrupted);
@@ -307,90 +307,108 @@ impl Engine {
         }
     }
 
-    /// Removes checkpoints that are there and damaged, so that they count as missing. A power cut can leave a file with its header and
-    /// its length and other bytes in between, and a plan looks no further than those two. Returns how many.
-    pub(super) fn discard_damaged(&self, lane: &Lane, shards: &[ShardId]) -> Result<usize, Error> {
+    /// What these shards have and lack. Checkpoints that are there and damaged are removed, so that they count as missing: a power cut can
+    /// leave a file with its header and its length and other bytes in between, and a plan looks no further than those two. What was
+    /// once known to be durable is not read again, unless `all` is. Also returns how many were damaged.
+    pub(super) fn plans(&self, lane: &Lane, shards: &[ShardId], all: bool) -> Result<(Vec<ShardPlan>, usize), Error> {
         let mut damaged = 0;
+        let mut plans = Vec::with_capacity(shards.len());
         for shard in shards {
-            let _commit = lane.shards.lock(*shard)?;
-            damaged += lane.discard_damaged(*shard)?;
+            let mut plan = lane.plan(*shard)?;
+            if all || !lane.is_durable(&plan) {
+                let _commit = lane.shards.lock(*shard)?;
+                let found = lane.discard_damaged(*shard)?;
+                if found > 0 {
+                    plan = lane.plan(*shard)?;
+                    damaged += found;
+                }
+            }
+            plans.push(plan);
         }
-        Ok(damaged)
+        Ok((plans, damaged))
     }
 
     /// Builds what is missing of these shards.
-    pub(super) fn build(&self, lane: &Lane, shards: &[ShardId], observer: &dyn Observer) -> Result<Report, Error> {
-        let (mut total, mut steps) = (0, 0);
-        for shard in shards {
-            let plan = lane.plan(*shard)?;
-            total += plan.missing_row_passes(&lane.recipe);
-            steps += plan.missing().count() as u64;
-        }
+    pub(super) fn build(&self, lane: &Lane, plans: &[ShardPlan], observer: &dyn Observer) -> Result<Report, Error> {
+        let total = plans.iter().map(|plan| plan.missing_row_passes(&lane.recipe)).sum();
+        let steps = plans.iter().map(|plan| plan.missing().count() as u64).sum();
         let watch = TrainingWatch::new(observer, total, steps);
-        Ok(train(lane, shards, &Pool::new(self.threads), &watch)?)
+        Ok(train(lane, plans.to_vec(), &Pool::new(self.threads), &watch)?)
     }
 
     /// Builds and settles, again as long as deletions come in between.
     pub(super) fn build_until_whole(
         &self,
         lane: &Lane,
-        shards: &[ShardId],
+        mut plans: Vec<ShardPlan>,
         target: &Current,
         observer: &dyn Observer,
     ) -> Result<(Report, bool, Option<Repair>), Error> {
-        let mut whole = self.build(lane, shards, observer)?;
+        let shards: Vec<ShardId> = plans.iter().map(|plan| plan.shard).collect();
+        let all = shards.len() as u32 == lane.shards.grid().shards;
+        let mut whole = self.build(lane, &plans, observer)?;
         loop {
             if whole.interrupted() {
                 return Ok((whole, false, None));
             }
-            let (complete, repaired) = self.settle(lane, target, &whole)?;
-            let all = shards.len() as u32 == lane.shards.grid().shards;
+            if !all || !whole.shards.is_empty() {
+                plans = lane.plans()?;
+            }
+            let (complete, repaired) = self.settle(lane, target, &whole, &plans)?;
             if complete || !all || whole.diverged().next().is_some() {
                 return Ok((whole, complete, repaired));
             }
-            let more = self.build(lane, shards, observer)?;
+            (plans, _) = self.plans(lane, &shards, false)?;
+            let more = self.build(lane, &plans, observer)?;
             whole.merge(more);
         }
     }
 
-    /// Once nothing is missing: makes it durable, puts it into service, purges what it replaces, closes repairs.
-    pub(super) fn settle(&self, lane: &Lane, target: &Current, report: &Report) -> Result<(bool, Option<Repair>), Error> {
-        for shard in lane.shards.grid().shards() {
-            if lane.plan(shard)?.missing().next().is_some() {
-                return Ok((false, None));
-            }
+    /// Once nothing is missing: makes it durable, puts it into service, purges what it replaces, closes repairs. `plans` are those of all shards.
+    pub(super) fn settle(
+        &self,
+        lane: &Lane,
+        target: &Current,
+        report: &Report,
+        plans: &[ShardPlan],
+    ) -> Result<(bool, Option<Repair>), Error> {
+        if !plans.iter().all(ShardPlan::is_complete) {
+            return Ok((false, None));
         }
-        let built = report.shards.iter().any(|s| s.steps > 0);
-        if built {
-            for shard in report.shards.iter().filter(|s| s.steps > 0) {
-                lane.checkpoints.sync(shard.shard)?;
-            }
-        }
+        let serves = |snapshot: &Snapshot| {
+            snapshot.current.as_ref().is_some_and(|c| c.generation == target.generation && c.recipe == target.recipe)
+        };
         let snapshot = self.workspace.snapshot()?;
-        let serving = snapshot.current.as_ref().is_some_and(|c| c.generation == target.generation && c.recipe == target.recipe);
-        if serving
+        let durable = plans.iter().all(|plan| lane.is_durable(plan));
+        if serves(&snapshot)
+            && durable
             && snapshot.history.unrepaired().is_empty()
             && snapshot.history.unfinished().is_empty()
             && !self.leftovers(&snapshot.history, target)
         {
             return Ok((true, None));
         }
+        // The long part, while others may still write.
+        lane.make_durable(plans)?;
+        self.workspace.files().reached("synced");
         let (lock, mut snapshot) = self.open_for_writing()?;
         // A deletion may have come in between; then there is something to train again, and the caller's next run does it.
-        for shard in lane.shards.grid().shards() {
-            if lane.plan(shard)?.missing().next().is_some() {
-                return Ok((false, None));
-            }
+        if lane.plans()? != plans {
+            lock.done()?;
+            return Ok((false, None));
         }
-        if !serving {
-            for shard in lane.shards.grid().shards() {
-                lane.checkpoints.sync(shard)?;
-            }
+        if !serves(&snapshot) {
             let aggregate = target.aggregate;
             self.workspace.switch(&lock, &Current { aggregate, ..target.clone() })?;
         }
         self.purge_replaced(&lock, &mut snapshot.history, target)?;
-        let repaired = close(&self.workspace, &lock, &mut snapshot.history, lane, target, report)?;
+        let repaired = close(&self.workspace, &lock, &mut snapshot.history, lane, plans, target, report)?;
+        if repaired.is_none() && !durable {
+            let lineages = plans.iter().filter_map(|p| p.lineages.last().copied()).collect();
+            let trained = Trained { generation: target.generation, recipe: target.recipe.clone(), lineages };
+            self.workspace.ledger().append(&mut snapshot.history, Event::Trained(trained))?;
+        }
+        lock.done()?;
         Ok((true, repaired))
     }
 
@@ -412,7 +430,7 @@ impl Engine {
         }
         self.workspace.ledger().append(history, Event::Purged(purged))?;
         self.workspace.files().reached("purging");
-        self.workspace.sweep(lock, history)?;
+        self.workspace.sweep(lock, history, true)?;
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt::Debug, io, path::Path};
 use super::Bytes;
 
 /// A file being written.
-pub trait Writable: Debug + Send {
+pub trait Writable: Debug + Send + Sync {
     /// Appends all of `bytes`.
     ///
     /// # Errors

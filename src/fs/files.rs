@@ -52,6 +52,22 @@ impl Pending {
         self.file.write_all(bytes).map_err(FsError::at("write", &self.path))
     }
 
+    /// Removes the temporary file.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn discard(mut self) -> Result<(), FsError> {
+        match self.temporary.take() {
+            Some(temporary) => self.files.unlink(&temporary).map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    /// Leaves the temporary file where it is, for somebody else to find and sweep.
+    pub fn abandon(mut self) {
+        self.temporary = None;
+    }
+
     /// Puts the file in its place.
     ///
     /// # Errors

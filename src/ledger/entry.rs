@@ -44,6 +44,8 @@ pub enum Event {
     Effective(Effective),
     /// Deletions are repaired.
     Repaired(Repaired),
+    /// Every step of a recipe is trained and durable.
+    Trained(Trained),
     /// A generation took another's place under a fresh model key.
     Rekeyed(Rekeyed),
     /// Handles may be imported again.
@@ -217,6 +219,18 @@ pub struct Repaired {
     pub actual: Cost,
     /// Seconds of training.
     pub seconds: f64,
+}
+
+/// Every step of a recipe is trained and durable, so that a later run need not read it to trust it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trained {
+    /// Of which generation.
+    pub generation: GenerationId,
+    /// Its recipe.
+    pub recipe: RecipeId,
+    /// The lineage key of every shard's last step, in order.
+    pub lineages: Vec<Digest>,
 }
 
 /// A generation took another's place.

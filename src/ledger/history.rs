@@ -18,6 +18,8 @@ pub struct GenerationRecord {
     pub cells: BTreeMap<Cell, Digest>,
     /// Its recipes, oldest first.
     pub recipes: Vec<RecipeFrozen>,
+    /// For each recipe that was once whole and durable, the lineage key that every shard's last step had then.
+    pub durable: BTreeMap<RecipeId, Vec<Digest>>,
 }
 
 impl GenerationRecord {
@@ -86,7 +88,9 @@ impl History {
                     let request = self.requests.get_mut(name).ok_or("a repair without a request")?;
                     request.repaired = Some((entry.time.clone(), repaired.clone()));
                 }
+                self.durable(repaired.generation, &repaired.recipe, &repaired.lineages);
             }
+            Event::Trained(trained) => self.durable(trained.generation, &trained.recipe, &trained.lineages),
             Event::Rekeyed(_) => {}
             Event::Unsuppressed(event) => event.handles.iter().for_each(|h| {
                 self.suppressed.remove(h);
@@ -108,12 +112,19 @@ impl History {
         Ok(())
     }
 
+    fn durable(&mut self, generation: GenerationId, recipe: &RecipeId, lineages: &[Digest]) {
+        // A generation may be purged by now.
+        if let Some(generation) = self.generations.get_mut(&generation) {
+            generation.durable.insert(recipe.clone(), lineages.to_vec());
+        }
+    }
+
     fn imported(&mut self, imported: &Imported) -> Result<(), String> {
         let mut cells = BTreeMap::new();
         for (name, digest) in &imported.cells {
             cells.insert(name.parse::<Cell>().map_err(|()| format!("`{name}` is not a cell"))?, *digest);
         }
-        let record = GenerationRecord { imported: imported.clone(), cells, recipes: Vec::new() };
+        let record = GenerationRecord { imported: imported.clone(), cells, recipes: Vec::new(), durable: BTreeMap::new() };
         if record.root() != imported.root {
             return Err("the root digest is not that of the cells".into());
         }

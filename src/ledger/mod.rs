@@ -9,7 +9,7 @@ mod store;
 
 pub use entry::{
     Accepted, CellChange, Cost, Effective, Entry, Event, Imported, LEDGER_FORMAT, Mended, Outcome, OutcomeKind, Purged,
-    RecipeFrozen, Rekeyed, Repaired, ShardRepair, Unsuppressed,
+    RecipeFrozen, Rekeyed, Repaired, ShardRepair, Trained, Unsuppressed,
 };
 pub use error::LedgerError;
 pub use history::{GenerationRecord, History, RequestRecord};

@@ -140,13 +140,14 @@ impl Ledger {
         Ok(history.head)
     }
 
-    /// Files in the folder that are not entries.
+    /// Files in the folder that are neither entries nor temporaries (a writer at work, or one that was killed, has one here).
     ///
     /// # Errors
     /// When the disk refuses.
     pub fn strangers(&self) -> Result<Vec<PathBuf>, LedgerError> {
         let names = self.files.list(&self.dir)?;
-        let strangers = names.into_iter().filter(|(n, k)| *k != EntryKind::File || sequence_of(n).is_none());
+        let strangers =
+            names.into_iter().filter(|(n, k)| *k != EntryKind::File || (sequence_of(n).is_none() && !Files::is_temporary(n)));
         Ok(strangers.map(|(n, _)| self.dir.join(n)).collect())
     }
 

@@ -1,5 +1,7 @@
 //! What a shard has and what it lacks.
 
+use rayon::prelude::*;
+
 use super::{LineageRoot, Recipe, TrainError, lineages};
 use crate::{
     checkpoint::{CheckpointError, CheckpointStore},
@@ -22,6 +24,8 @@ pub struct Lane {
     pub learner: Box<dyn Learner>,
     /// What all lineages have in common.
     pub root: LineageRoot,
+    /// The lineage key of every shard's last step when all of them were last known to be durable; empty if they never were.
+    pub durable: Vec<Digest>,
 }
 
 /// The lineage of a shard as its slices are on disk now, and which of its steps exist.
@@ -56,6 +60,14 @@ impl Lane {
         Ok(headers.collect::<Result<_, _>>()?)
     }
 
+    /// What every shard has and what it lacks.
+    ///
+    /// # Errors
+    /// As for one.
+    pub fn plans(&self) -> Result<Vec<ShardPlan>, TrainError> {
+        self.shards.grid().shards().map(|shard| self.plan(shard)).collect()
+    }
+
     /// What the shard has and what it lacks.
     ///
     /// # Errors
@@ -74,6 +86,25 @@ impl Lane {
 }
 
 impl Lane {
+    /// Whether all that the shard is to have was once known to be durable.
+    pub fn is_durable(&self, plan: &ShardPlan) -> bool {
+        plan.lineages.len() > 1 && self.durable.get(plan.shard.0 as usize) == plan.lineages.last()
+    }
+
+    /// Makes the checkpoints of those shards durable of which that is not known.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn make_durable(&self, plans: &[ShardPlan]) -> Result<(), TrainError> {
+        let unknown: Vec<&ShardPlan> = plans.iter().filter(|plan| !self.is_durable(plan)).collect();
+        // Together, so that the disk can do several at once.
+        unknown.par_iter().try_for_each(|plan| self.checkpoints.sync(plan.shard))?;
+        if !unknown.is_empty() {
+            self.checkpoints.sync_names()?;
+        }
+        Ok(())
+    }
+
     /// Reads every checkpoint of a shard whole and removes the damaged ones. The caller holds the shard's commit lock.
     ///
     /// # Errors
@@ -95,6 +126,11 @@ impl Lane {
 }
 
 impl ShardPlan {
+    /// Whether no step is missing.
+    pub fn is_complete(&self) -> bool {
+        self.missing().next().is_none()
+    }
+
     /// The lineage key of a step; that of the initial state for 0.
     pub fn lineage(&self, step: u32) -> Option<Digest> {
         self.lineages.get(step as usize).copied()

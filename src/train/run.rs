@@ -83,21 +83,18 @@ impl Report {
     }
 }
 
-/// Builds what `shards` lack, in parallel, each from the nearest step below. Returns when nothing is missing, or when
+/// Builds what is missing, in parallel, each from the nearest step below. Returns when nothing is missing, or when
 /// what is missing can't be built.
 ///
 /// # Errors
 /// A slice is damaged or the disk refuses; what was published stays.
-pub fn train(lane: &Lane, shards: &[ShardId], pool: &Pool, watch: &dyn Watch) -> Result<Report, TrainError> {
+pub fn train(lane: &Lane, mut plans: Vec<ShardPlan>, pool: &Pool, watch: &dyn Watch) -> Result<Report, TrainError> {
     let clock = Stopwatch::start();
     // A forced kernel that this processor lacks must not be passed over in silence.
     crate::num::Isa::from_env_checked()?;
-    let mut plans = Vec::new();
-    for shard in shards {
-        let plan = lane.plan(*shard)?;
-        if plan.missing().next().is_some() {
-            plans.push(plan);
-        }
+    plans.retain(|plan| !plan.is_complete());
+    if plans.is_empty() {
+        return Ok(Report { shards: Vec::new(), seconds: clock.seconds() });
     }
     // The longest first, so that no long one is left over for the end.
     plans.sort_by_key(|p| std::cmp::Reverse(p.missing_row_passes(&lane.recipe)));
@@ -137,7 +134,7 @@ fn build(lane: &Lane, plan: &ShardPlan, pool: &Pool, watch: &dyn Watch) -> Resul
                 plan = lane.plan(plan.shard)?;
                 let first = plan.missing().next().unwrap_or(report.from_step + 1);
                 report.from_step = report.from_step.min(first - 1);
-                if plan.missing().next().is_some() {
+                if !plan.is_complete() {
                     continue;
                 }
             }
@@ -208,5 +205,11 @@ fn commit(lane: &Lane, plan: &ShardPlan, step: u32, payload: &[u8]) -> Result<Op
     let headers = lane.headers(plan.shard, step)?;
     let now = lineages(&lane.root, plan.shard, headers.iter().map(|h| h.1));
     let Some(lineage) = plan.lineage(step).filter(|wanted| now.last() == Some(wanted)) else { return Ok(None) };
-    Ok(Some(lane.checkpoints.publish(plan.shard, SliceId(step), lineage, payload, Sync::Later)?))
+    if lane.checkpoints.glance(plan.shard, SliceId(step), lineage)?.is_some() {
+        // Somebody else was faster, and may have made it durable; nothing is put over it.
+        return Ok(Some(0));
+    }
+    // Of a shard that is known to be durable nothing may be less than that.
+    let sync = if lane.is_durable(plan) { Sync::Now } else { Sync::Later };
+    Ok(Some(lane.checkpoints.publish(plan.shard, SliceId(step), lineage, payload, sync)?))
 }

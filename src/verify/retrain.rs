@@ -33,9 +33,11 @@ pub fn retrain(
         recipe: lane.recipe.clone(),
         learner: lane.learner_again()?,
         root: lane.root,
+        durable: Vec::new(),
     };
     let outcome = (|| {
-        let report = train(&scratch, shards, pool, watch)?;
+        let plans = shards.iter().map(|shard| scratch.plan(*shard)).collect::<Result<Vec<_>, _>>()?;
+        let report = train(&scratch, plans, pool, watch)?;
         if report.interrupted() {
             return Ok(false);
         }

@@ -8,7 +8,7 @@ use super::{Current, KeySource, Partition, WorkspaceError, keys};
 use crate::{
     checkpoint::CheckpointStore,
     digest::{Digest, HandleKey, ModelKey},
-    fs::{EntryKind, Files, FsError, LockGuard, Sync},
+    fs::{Files, FsError, LockGuard, Pending, Sync},
     ids::{GenerationId, RecipeId},
     ledger::{GenerationRecord, History, Ledger},
     order::Placement,
@@ -18,7 +18,33 @@ use crate::{
 
 /// The right to change what is in service. Held for protocols, never for the length of a training run.
 #[derive(Debug)]
-pub struct WriterLock(#[expect(dead_code, reason = "held, not read")] Box<dyn LockGuard>);
+pub struct WriterLock {
+    /// A temporary file of ours that stays behind when the protocol does not come to its end.
+    session: Option<Pending>,
+    /// Whether the last writer left its own.
+    pub(super) unfinished: bool,
+    #[expect(dead_code, reason = "held, not read")]
+    guard: Box<dyn LockGuard>,
+}
+
+impl WriterLock {
+    /// Lets go of the lock, with every name that was changed made durable. A lock that is dropped without this (by an error, a panic or
+    /// the end of the process) makes the next writer do so first.
+    ///
+    /// # Errors
+    /// The disk refuses; all that the protocol did stands.
+    pub fn done(mut self) -> Result<(), FsError> {
+        self.session.take().map_or(Ok(()), Pending::discard)
+    }
+}
+
+impl Drop for WriterLock {
+    fn drop(&mut self) {
+        if let Some(session) = self.session.take() {
+            session.abandon();
+        }
+    }
+}
 
 /// One folder with everything in it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -82,7 +108,9 @@ impl Workspace {
         self.files.make_dirs(&dir)?;
         let Some(guard) = self.files.lock(&dir, wait)? else { return Err(WorkspaceError::Busy { root: self.root.clone() }) };
         self.files.check_locks(&dir)?;
-        Ok(WriterLock(guard))
+        let unfinished = self.files.sweep(&dir)?;
+        let session = self.files.begin(&dir.join("session"))?;
+        Ok(WriterLock { session: Some(session), unfinished, guard })
     }
 
     /// What is in service, if anything.
@@ -255,13 +283,14 @@ impl Workspace {
     ///
     /// # Errors
     /// A frozen file or a key can't be used.
-    pub fn lane(&self, generation: GenerationId, record: &GenerationRecord, recipe: &RecipeId) -> Result<Lane, WorkspaceError> {
+    pub fn lane(&self, generation: GenerationId, record: &GenerationRecord, id: &RecipeId) -> Result<Lane, WorkspaceError> {
         let shards = self.shard_store(generation, record)?;
-        let checkpoints = CheckpointStore::new(self.files.clone(), self.recipe_dir(generation, recipe));
-        let recipe = self.recipe(generation, record, recipe)?;
+        let checkpoints = CheckpointStore::new(self.files.clone(), self.recipe_dir(generation, id));
+        let recipe = self.recipe(generation, record, id)?;
         let learner = recipe.learner.check()?;
         let root = LineageRoot::new(recipe.digest(), record.imported.partition, shards.key());
-        Ok(Lane { shards, checkpoints, recipe, learner, root })
+        let durable = record.durable.get(id).cloned().unwrap_or_default();
+        Ok(Lane { shards, checkpoints, recipe, learner, root, durable })
     }
 
     /// Checks the header of every slice against the ledger, so that a swapped, stale or lost slice is seen on every open.
@@ -281,71 +310,6 @@ impl Workspace {
             }
         }
         Ok(())
-    }
-
-    /// Removes what a crash left behind: temporaries and scratch without a living owner, generations that were never
-    /// published, recipes and generations that were purged. The caller holds the writer lock.
-    ///
-    /// Then makes every name in the workspace durable. Whoever wrote last may have been killed between a rename, an unlink or a new
-    /// folder and its sync; what is seen now and relied on must not be otherwise after a power cut.
-    ///
-    /// # Errors
-    /// The disk refuses.
-    pub fn sweep(&self, _lock: &WriterLock, history: &History) -> Result<(), WorkspaceError> {
-        let (shards, checkpoints) = (self.shards_dir(), self.checkpoints_dir());
-        for dir in [&self.root, &shards, &checkpoints, &shards.join("ledger"), &self.scratch_dir()] {
-            self.files.sweep(dir)?;
-        }
-        self.files.sync_dir(&shards.join("ledger"))?;
-        for (top, is_shards) in [(&shards, true), (&checkpoints, false)] {
-            for (name, kind) in self.files.list(top)? {
-                let Some(generation) = generation_of(&name).filter(|_| kind == EntryKind::Dir) else { continue };
-                let dir = top.join(&name);
-                match history.generations.get(&generation) {
-                    None => self.files.remove_tree(&dir)?,
-                    Some(_) if is_shards => self.sweep_shards(&dir)?,
-                    Some(record) => {
-                        for (recipe, kind) in self.files.list(&dir)? {
-                            let known = record.recipes.iter().any(|r| r.recipe.0 == recipe);
-                            match kind {
-                                EntryKind::Dir if known => self.sweep_shards(&dir.join(&recipe))?,
-                                EntryKind::Dir if is_recipe(&recipe) => self.files.remove_tree(&dir.join(&recipe))?,
-                                _ => {}
-                            }
-                        }
-                        self.files.sync_dir(&dir)?;
-                    }
-                }
-            }
-            if self.files.stat(top)?.is_some() {
-                self.files.sync_dir(top)?;
-            }
-        }
-        for (name, kind) in self.files.list(&self.scratch_dir())? {
-            let dir = self.scratch_dir().join(name);
-            if kind == EntryKind::Dir
-                && let Some(_orphan) = self.files.lock(&dir, false)?
-            {
-                self.files.remove_tree(&dir)?;
-            }
-        }
-        if self.files.stat(&self.scratch_dir())?.is_some() {
-            self.files.sync_dir(&self.scratch_dir())?;
-        }
-        Ok(self.files.sync_dir(&self.root)?)
-    }
-
-    /// Sweeps a folder of shard folders, and makes its names durable.
-    fn sweep_shards(&self, dir: &Path) -> Result<(), FsError> {
-        self.files.sweep(dir)?;
-        for (name, kind) in self.files.list(dir)? {
-            if kind == EntryKind::Dir {
-                let inner = dir.join(name);
-                self.files.sweep(&inner)?;
-                self.files.sync_dir(&inner)?;
-            }
-        }
-        self.files.sync_dir(dir)
     }
 }
 

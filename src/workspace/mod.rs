@@ -3,6 +3,7 @@
 mod current;
 mod error;
 mod folder;
+mod sweep;
 mod keys;
 mod partition;
 mod snapshot;

@@ -186,9 +186,9 @@ impl World {
             learner: lane.recipe.learner.check().unwrap(),
             root: sisa::train::LineageRoot::new(lane.recipe.digest(), plan.partition.digest(), &plan.model_key),
             recipe: lane.recipe,
+            durable: Vec::new(),
         };
-        let shards: Vec<_> = anew.shards.grid().shards().collect();
-        sisa::train::train(&anew, &shards, &sisa::train::Pool::new(1), &Unwatched).unwrap();
+        sisa::train::train(&anew, anew.plans().unwrap(), &sisa::train::Pool::new(1), &Unwatched).unwrap();
         artefacts(&Reference::of(&disk).files)
     }
 }

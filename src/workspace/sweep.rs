@@ -1,0 +1,96 @@
+//! What crashes and purges leave behind, taken away.
+
+use std::path::Path;
+
+use super::{
+    Workspace, WorkspaceError, WriterLock,
+    folder::{generation_of, is_recipe},
+};
+use crate::{
+    fs::{EntryKind, FsError},
+    ledger::History,
+};
+
+impl Workspace {
+    /// Does what every writer does first: sweeps, and makes all names durable if the last writer may not have.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn tidy(&self, lock: &WriterLock, history: &History) -> Result<(), WorkspaceError> {
+        self.sweep(lock, history, lock.unfinished)
+    }
+
+    /// Removes what a crash left behind: temporaries and scratch without a living owner, generations that were never
+    /// published, recipes and generations that were purged; durably. The caller holds the writer lock.
+    ///
+    /// With `names` it makes every name in the workspace durable: whoever wrote last may have been killed between a rename, an
+    /// unlink or a new folder and its sync, and what is seen now and relied on must not be otherwise after a power cut.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn sweep(&self, _lock: &WriterLock, history: &History, names: bool) -> Result<(), WorkspaceError> {
+        let (shards, checkpoints, scratch) = (self.shards_dir(), self.checkpoints_dir(), self.scratch_dir());
+        self.sweep_folder(&shards.join("ledger"), names, false)?;
+        for (top, is_shards) in [(&shards, true), (&checkpoints, false)] {
+            let mut removed = false;
+            for (name, kind) in self.files().list(top)? {
+                let Some(generation) = generation_of(&name).filter(|_| kind == EntryKind::Dir) else { continue };
+                let dir = top.join(&name);
+                match history.generations.get(&generation) {
+                    None => {
+                        self.files().remove_tree(&dir)?;
+                        removed = true;
+                    }
+                    Some(_) if is_shards => self.sweep_shards(&dir, names)?,
+                    Some(record) => {
+                        let mut removed = false;
+                        for (recipe, kind) in self.files().list(&dir)? {
+                            let known = record.recipes.iter().any(|r| r.recipe.0 == recipe);
+                            match kind {
+                                EntryKind::Dir if known => self.sweep_shards(&dir.join(&recipe), names)?,
+                                EntryKind::Dir if is_recipe(&recipe) => {
+                                    self.files().remove_tree(&dir.join(&recipe))?;
+                                    removed = true;
+                                }
+                                _ => {}
+                            }
+                        }
+                        self.sweep_folder(&dir, names, removed)?;
+                    }
+                }
+            }
+            self.sweep_folder(top, names, removed)?;
+        }
+        let mut removed = false;
+        for (name, kind) in self.files().list(&scratch)? {
+            let dir = scratch.join(name);
+            if kind == EntryKind::Dir
+                && let Some(_orphan) = self.files().lock(&dir, false)?
+            {
+                self.files().remove_tree(&dir)?;
+                removed = true;
+            }
+        }
+        self.sweep_folder(&scratch, names, removed)?;
+        Ok(self.sweep_folder(self.root(), names, false)?)
+    }
+
+    /// Sweeps a folder of shard folders.
+    fn sweep_shards(&self, dir: &Path, names: bool) -> Result<(), FsError> {
+        for (name, kind) in self.files().list(dir)? {
+            if kind == EntryKind::Dir {
+                self.sweep_folder(&dir.join(name), names, false)?;
+            }
+        }
+        self.sweep_folder(dir, names, false)
+    }
+
+    /// Sweeps temporaries, and makes the folder's names durable if any of them went, or others did, or it is asked for.
+    fn sweep_folder(&self, dir: &Path, names: bool, removed: bool) -> Result<(), FsError> {
+        let swept = self.files().sweep(dir)?;
+        if (swept || removed || names) && self.files().stat(dir)?.is_some() {
+            self.files().sync_dir(dir)?;
+        }
+        Ok(())
+    }
+}
