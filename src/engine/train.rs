@@ -389,7 +389,7 @@ impl Engine {
             return Ok((true, None));
         }
         // The long part, while others may still write.
-        lane.make_durable(plans)?;
+        rayon_pool(self.threads)?.install(|| lane.make_durable(plans))?;
         self.workspace.files().reached("synced");
         let (lock, mut snapshot) = self.open_for_writing()?;
         // A deletion may have come in between; then there is something to train again, and the caller's next run does it.

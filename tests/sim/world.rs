@@ -22,7 +22,7 @@ use crate::common::{LINEAR, Row, Setup, csv, rows, without};
 const SEED: u64 = 5;
 const NEW_SEED: u64 = 9;
 
-/// Who is deleted: one in the first slice of a shard, one in the second slice of the other, one held out.
+/// Who is deleted: one in the first slice of a shard, one in the second slice of another, one held out. Nobody is of the third shard.
 pub const GONE: [u32; 3] = [21, 20, 33];
 
 /// What a workspace holds when nothing is left to do: every file but the ledger's, and every folder.
@@ -32,7 +32,7 @@ pub struct Reference {
     pub dirs: BTreeSet<PathBuf>,
 }
 
-/// Small enough that a history takes milliseconds: 40 persons, about 100 rows, two shards of two slices.
+/// Small enough that a history takes milliseconds: 40 persons, about 100 rows, three shards of two slices.
 #[derive(Debug)]
 pub struct World {
     sources: tempfile::TempDir,
@@ -42,7 +42,7 @@ pub struct World {
 
 impl World {
     pub fn new() -> World {
-        let setup = Setup { shards: 2, slices: 2, learner: LINEAR, epochs: 2, ..Setup::default() };
+        let setup = Setup { shards: 3, slices: 2, learner: LINEAR, epochs: 2, ..Setup::default() };
         let world = World { sources: tempfile::tempdir().unwrap(), setup, rows: rows(40) };
         fs::write(world.source(), csv(&world.rows)).unwrap();
         world
