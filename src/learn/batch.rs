@@ -3,7 +3,10 @@
 
 use super::scaler::Scaler;
 use super::{Features, Labels, Layout, Task};
-use crate::num::gather;
+use crate::num::{Team, gather};
+
+/// Fewer cells than this are gathered sooner by one task than by two.
+const PIECE_CELLS: usize = 1 << 15;
 
 /// Which columns a row has and where each goes. Dense inputs are number columns, then byte columns, then indicators.
 #[derive(Clone, Debug)]
@@ -77,6 +80,30 @@ impl<'a> Block<'a> {
     }
 }
 
+/// One row, scaled.
+fn gather_row(columns: &Columns, scaler: &Scaler, block: &Block<'_>, row: usize, dense: &mut [f32], index: &mut [u32]) {
+    assert!(row < block.rows, "a visit names a row that is not there");
+    let (bytes, categories) = (columns.byte_scales.len(), columns.categories.len());
+    let numbers = &block.numbers[row * columns.numbers..][..columns.numbers];
+    let (to_numbers, rest) = dense.split_at_mut(columns.numbers);
+    let (to_bytes, to_indicators) = rest.split_at_mut(bytes);
+    if !numbers.is_empty() {
+        gather::scale_f32(numbers, scaler.shifts(), scaler.gains(), to_numbers);
+    }
+    if bytes > 0 {
+        let from = &block.bytes[row * bytes..][..bytes];
+        gather::scale_u8(from, &columns.byte_scales, to_bytes);
+    }
+    for (to, &column) in to_indicators.iter_mut().zip(&columns.indicators) {
+        *to = if numbers[column].is_nan() { 1.0 } else { 0.0 };
+    }
+    let values = &block.categories[row * categories..][..categories];
+    for ((to, &value), &(start, size)) in index.iter_mut().zip(values).zip(&columns.categories) {
+        assert!(value < size, "category {value} of a column of {size}");
+        *to = start + value;
+    }
+}
+
 /// The inputs and labels of the rows at hand. The buffers stay from batch to batch.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
@@ -123,37 +150,27 @@ impl Batch {
         columns: &Columns,
         scaler: &Scaler,
         blocks: &[Block<'_>],
-        places: impl ExactSizeIterator<Item = (usize, usize)>,
+        places: impl ExactSizeIterator<Item = (usize, usize)> + Clone + Sync,
+        team: Team,
     ) {
-        let width = columns.dense();
-        let (bytes, categories) = (columns.byte_scales.len(), columns.categories.len());
+        let (width, categories) = (columns.dense(), columns.categories.len());
         self.rows = places.len();
         self.dense.resize(self.rows * width, 0.0);
         self.index.resize(self.rows * categories, 0);
-        for (i, (block, row)) in places.enumerate() {
-            let block = &blocks[block];
-            assert!(row < block.rows, "a visit names a row that is not there");
-            let numbers = &block.numbers[row * columns.numbers..][..columns.numbers];
-            let dense = &mut self.dense[i * width..][..width];
-            let (to_numbers, rest) = dense.split_at_mut(columns.numbers);
-            let (to_bytes, to_indicators) = rest.split_at_mut(bytes);
-            if !numbers.is_empty() {
-                gather::scale_f32(numbers, scaler.shifts(), scaler.gains(), to_numbers);
+        let piece = team.piece(self.rows, 1, PIECE_CELLS.div_ceil(width + categories + 1));
+        // A side without columns has no cells to cut into pieces.
+        let mut dense = self.dense.chunks_mut((piece * width).max(1));
+        let mut index = self.index.chunks_mut((piece * categories).max(1));
+        let pieces = (0..self.rows)
+            .step_by(piece)
+            .map(|first| (first, dense.next().unwrap_or_default(), index.next().unwrap_or_default()));
+        team.run(pieces, |(first, dense, index)| {
+            for (i, (block, row)) in places.clone().skip(first).take(piece).enumerate() {
+                let to_dense = &mut dense[i * width..][..width];
+                let to_index = &mut index[i * categories..][..categories];
+                gather_row(columns, scaler, &blocks[block], row, to_dense, to_index);
             }
-            if bytes > 0 {
-                let from = &block.bytes[row * bytes..][..bytes];
-                gather::scale_u8(from, &columns.byte_scales, to_bytes);
-            }
-            for (to, &column) in to_indicators.iter_mut().zip(&columns.indicators) {
-                *to = if numbers[column].is_nan() { 1.0 } else { 0.0 };
-            }
-            let values = &block.categories[row * categories..][..categories];
-            let to = &mut self.index[i * categories..][..categories];
-            for ((to, &value), &(start, size)) in to.iter_mut().zip(values).zip(&columns.categories) {
-                assert!(value < size, "category {value} of a column of {size}");
-                *to = start + value;
-            }
-        }
+        });
     }
 
     /// Takes in the labels of the same rows, from the labels of each block.
@@ -207,11 +224,11 @@ mod tests {
         let (bytes, categories) = (array![[4u8, 1], [0, 255]], array![[2u32, 0], [1, 1]]);
         let features = Features { numbers: numbers.view(), bytes: bytes.view(), categories: categories.view() };
         let labels = Labels::Numbers(&[10.0, 30.0]);
-        scaler.take_in(&super::super::Rows { features, labels });
+        scaler.take_in(&super::super::Rows { features, labels }, Team::solo());
         let blocks = [Block::of(&features, &columns)];
         let mut batch = Batch::default();
         let places = [(0, 1), (0, 0), (0, 1)];
-        batch.gather(&columns, &scaler, &blocks, places.into_iter());
+        batch.gather(&columns, &scaler, &blocks, places.into_iter(), Team::of(2));
         batch.label(&columns, &scaler, &[labels], places.into_iter());
         assert_eq!(batch.rows(), 3);
         let last = [1.0, 0.0, 0.0, 510.0, 0.0];

@@ -1,9 +1,7 @@
 //! Shift and gain of number columns and of a regression target, from the rows that a state has seen.
 
-use ndarray::{ArrayView2, Axis};
-
 use super::{Labels, Layout, Rows, Task};
-use crate::num::sum::Moments;
+use crate::num::{Team, moments::Moments};
 
 /// `(x - shift) * gain` brings a column to mean 0 and deviation 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,21 +28,6 @@ impl Scale {
     /// The network's output in units of the label: a division and an addition, each rounded.
     pub(super) fn undo(self, output: f32) -> f32 {
         output / self.gain + self.shift
-    }
-}
-
-/// Columns whose rows share a cache line.
-const TILE: usize = 16;
-
-/// Copies `rows x columns` as columns, one after the other.
-fn transpose(columns: ArrayView2<'_, f32>, tile: &mut Vec<f32>) {
-    let rows = columns.nrows();
-    tile.clear();
-    tile.resize(rows * columns.ncols(), 0.0);
-    for (i, row) in columns.rows().into_iter().enumerate() {
-        for (to, x) in tile.iter_mut().skip(i).step_by(rows).zip(row) {
-            *to = *x;
-        }
     }
 }
 
@@ -85,16 +68,12 @@ impl Scaler {
     }
 
     /// Takes in the rows of a new slice, in row order.
-    pub(super) fn take_in(&mut self, rows: &Rows<'_>) {
+    pub(super) fn take_in(&mut self, rows: &Rows<'_>, team: Team) {
         let numbers = rows.features.numbers;
-        // Columns are read twice, a few at a time from a copy: striding through rows would cost a cache line a value.
-        let mut tile = Vec::new();
         let (ours, _) = self.moments.split_at_mut(self.numbers);
-        for (moments, columns) in ours.chunks_mut(TILE).zip(numbers.axis_chunks_iter(Axis(1), TILE)) {
-            transpose(columns, &mut tile);
-            for (moments, column) in moments.iter_mut().zip(tile.chunks_exact(numbers.nrows().max(1))) {
-                moments.merge(&Moments::of(column.iter().copied()));
-            }
+        let Some(cells) = numbers.to_slice() else { unreachable!("features are documented to be in standard layout") };
+        for (ours, new) in ours.iter_mut().zip(Moments::of_columns(team, self.numbers, cells)) {
+            ours.merge(&new);
         }
         if let (Some(moments), Labels::Numbers(labels)) = (self.moments.get_mut(self.numbers), rows.labels) {
             moments.merge(&Moments::of(labels.iter().copied()));
@@ -149,7 +128,7 @@ impl Scaler {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::Array2;
+    use ndarray::{Array2, ArrayView2};
 
     use super::*;
     use crate::learn::Features;
@@ -169,7 +148,10 @@ mod tests {
     fn take_in(scaler: &mut Scaler, numbers: ArrayView2<'_, f32>, labels: Labels<'_>) {
         let n = numbers.nrows();
         let (bytes, categories) = (Array2::zeros((n, 0)), Array2::zeros((n, 0)));
-        scaler.take_in(&Rows { features: Features { numbers, bytes: bytes.view(), categories: categories.view() }, labels });
+        scaler.take_in(
+            &Rows { features: Features { numbers, bytes: bytes.view(), categories: categories.view() }, labels },
+            Team::of(2),
+        );
     }
 
     #[test]

@@ -30,7 +30,7 @@ fn scaled(name: &str, length: usize, by: f32) -> Vec<f32> {
 }
 
 fn kernels(isa: Isa) -> Vec<(&'static str, String)> {
-    use super::{gather, gemm, poly, stream, sum, team::Team, update};
+    use super::{gather, gemm, moments, poly, stream, sum, team::Team, update};
     let team = Team::of(2);
     let mut out = Vec::new();
     let mut note = |name, xs: &[f32]| out.push((name, digest(xs)));
@@ -69,8 +69,8 @@ fn kernels(isa: Isa) -> Vec<(&'static str, String)> {
     let mut columns = vec![0.0; 83];
     sum::columns_with(isa, team, 83, &b, &mut columns);
     note("columns", &columns);
-    let mut moments = sum::Moments::of(xs.iter().copied());
-    moments.merge(&sum::Moments::of(b.iter().copied()));
+    let mut moments = moments::Moments::of(xs.iter().copied());
+    moments.merge(&moments::Moments::of(b.iter().copied()));
     let wide: Vec<f64> = xs.iter().map(|&x| f64::from(x)).collect();
     let halves = |x: f64| [f32::from_bits((x.to_bits() >> 32) as u32), f32::from_bits(x.to_bits() as u32)];
     note("f64", &[moments.mean, moments.m2, sum::sum_f64(&wide), poly::ln_f64(0.3), poly::exp_f64(0.3)].map(halves).concat());

@@ -17,6 +17,7 @@
 pub mod gather;
 pub mod gemm;
 pub mod isa;
+pub mod moments;
 pub mod poly;
 pub mod probe;
 mod simd;

@@ -164,66 +164,6 @@ impl Kernel for Columns<'_> {
     }
 }
 
-/// Count, mean and sum of squared deviations of a column, in `f64`.
-///
-/// The rule is exact in the sense that it fixes every operation. Within one slice two passes in the order given: `mean` is the
-/// chain of additions from +0.0 divided by the count, `m2` the chain of `(x - mean) * (x - mean)` from +0.0. Slices are then
-/// merged in their order by [`Moments::merge`]. NaN marks a missing value and is skipped.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Moments {
-    /// Values that are present.
-    pub count: u64,
-    /// Their mean; 0 when there are none.
-    pub mean: f64,
-    /// The sum of their squared deviations from the mean.
-    pub m2: f64,
-}
-
-impl Moments {
-    /// The moments of one column of one slice. The iterator is run twice, so it must give the same values again.
-    pub fn of(column: impl Iterator<Item = f32> + Clone) -> Moments {
-        let (mut count, mut total) = (0u64, 0.0);
-        for x in column.clone().filter(|x| !x.is_nan()) {
-            count += 1;
-            total += f64::from(x);
-        }
-        if count == 0 {
-            return Moments::default();
-        }
-        let mean = total / count as f64;
-        let mut m2 = 0.0;
-        for x in column.filter(|x| !x.is_nan()) {
-            let deviation = f64::from(x) - mean;
-            m2 += deviation * deviation;
-        }
-        Moments { count, mean, m2 }
-    }
-
-    /// Adds the moments of a later slice (Chan, Golub and LeVeque 1979, eq. 2.1), with `d = other.mean - mean`, na and nb
-    /// the counts, n = na + nb, and each product taken from the left: `mean += d * (nb / n)`, `m2 += other.m2 + d * d * (na * nb / n)`.
-    /// An empty side leaves the other as it is, bit by bit.
-    pub fn merge(&mut self, other: &Moments) {
-        if other.count == 0 {
-            return;
-        }
-        if self.count == 0 {
-            *self = *other;
-            return;
-        }
-        let (na, nb) = (self.count as f64, other.count as f64);
-        let n = na + nb;
-        let d = other.mean - self.mean;
-        self.mean += d * (nb / n);
-        self.m2 += other.m2 + d * d * (na * nb / n);
-        self.count += other.count;
-    }
-
-    /// The variance of the values, m2 / count; 0 when there are none.
-    pub fn variance(&self) -> f64 {
-        if self.count == 0 { 0.0 } else { self.m2 / self.count as f64 }
-    }
-}
-
 /// `total += weight * values`, element by element: a product, then an addition.
 pub fn accumulate(weight: f32, values: &[f32], total: &mut [f32]) {
     assert_eq!(values.len(), total.len(), "a value for every sum");
@@ -302,23 +242,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn moments_skip_missing_values_and_merge() {
-        let a = [1.0, f32::NAN, 2.0, 4.0];
-        let one = Moments::of(a.iter().copied());
-        assert_eq!((one.count, one.mean.to_bits()), (3, (7.0f64 / 3.0).to_bits()));
-        let mut merged = one;
-        merged.merge(&Moments::of([f32::NAN].into_iter()));
-        assert_eq!(merged, one);
-        let mut empty = Moments::default();
-        empty.merge(&one);
-        assert_eq!(empty, one);
-        let mut both = Moments::of([1.0, 3.0].into_iter());
-        both.merge(&Moments::of([5.0, 7.0].into_iter()));
-        assert_eq!(both, Moments { count: 4, mean: 4.0, m2: 20.0 });
-        assert_eq!(both.variance(), 5.0);
-        assert_eq!(Moments::default().variance(), 0.0);
     }
 }

@@ -100,7 +100,7 @@ impl NetState {
     fn descend(&mut self, step: &Step<'_, '_>, blocks: &[Block<'_>], labels: &[Labels<'_>], visits: &[Visit]) {
         let team = step.crew.team();
         let places = visits.iter().map(|v| (v.slice as usize, v.row as usize));
-        self.batch.gather(&self.columns, &self.scaler, blocks, places.clone());
+        self.batch.gather(&self.columns, &self.scaler, blocks, places.clone(), team);
         self.batch.label(&self.columns, &self.scaler, labels, places);
         let current = &self.parameters.current;
         layers::forward(&self.shape, current, &self.batch, team, &mut self.work);
@@ -114,7 +114,7 @@ impl NetState {
 impl State for NetState {
     fn step(&mut self, step: &Step<'_, '_>) -> Result<(), StepError> {
         if let Some(new) = step.prefix.last() {
-            self.scaler.take_in(new);
+            self.scaler.take_in(new, step.crew.team());
         }
         let rows = step.prefix.iter();
         let blocks: Vec<_> = rows.clone().map(|rows| Block::of(&rows.features, &self.columns)).collect();
@@ -142,7 +142,7 @@ impl State for NetState {
         for (start, out) in starts.zip(out.chunks_mut(SCORED_ROWS * width)) {
             let rows = start..features.rows().min(start + SCORED_ROWS);
             let places = rows.map(|row| (0, row));
-            batch.gather(&self.columns, &self.scaler, &block, places);
+            batch.gather(&self.columns, &self.scaler, &block, places, *team);
             let average = &self.parameters.average;
             layers::forward(&self.shape, average, &batch, *team, &mut work);
             out.copy_from_slice(work.outputs());

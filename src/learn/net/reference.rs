@@ -259,9 +259,15 @@ fn gradients_are_finite_differences() {
         let settings = NetSettings { hidden: vec![6, 5], activation, ..settings() };
         let mut state = net(&settings).start(&layout, [3; 32]);
         let rows = data.rows();
-        state.scaler.take_in(&rows);
+        state.scaler.take_in(&rows, Team::solo());
         let places = (0..11).map(|row| (0, row));
-        state.batch.gather(&state.columns, &state.scaler, &[Block::of(&rows.features, &state.columns)], places.clone());
+        state.batch.gather(
+            &state.columns,
+            &state.scaler,
+            &[Block::of(&rows.features, &state.columns)],
+            places.clone(),
+            Team::solo(),
+        );
         state.batch.label(&state.columns, &state.scaler, &[rows.labels], places);
         let current = &state.parameters.current;
         layers::forward(&state.shape, current, &state.batch, Team::solo(), &mut state.work);
@@ -358,7 +364,7 @@ fn unscaled(net: &Net, layout: &Layout, data: &Data, parameters: Vec<f32>) -> Ne
     let rows = data.rows();
     let places = (0..data.labels.len()).map(|row| (0, row));
     let mut batch = Batch::default();
-    batch.gather(&state.columns, &state.scaler, &[Block::of(&rows.features, &state.columns)], places.clone());
+    batch.gather(&state.columns, &state.scaler, &[Block::of(&rows.features, &state.columns)], places.clone(), Team::solo());
     batch.label(&state.columns, &state.scaler, &[rows.labels], places);
     state.batch = batch;
     state.work = Workspace::default();

@@ -12,7 +12,7 @@ use super::optimiser::Parameters;
 use crate::learn::scaler::Scaler;
 use crate::learn::settings::Optimizer;
 use crate::learn::{Layout, StateError};
-use crate::num::sum::Moments;
+use crate::num::moments::Moments;
 
 /// The payload of a checkpoint, field by field.
 #[derive(Debug, BorrowDecode, Encode)]
