@@ -3,7 +3,7 @@
 #![expect(clippy::indexing_slicing, reason = "shapes and row numbers are asserted at the start of each call")]
 
 use super::isa::Isa;
-use super::simd::{Arith, Kernel, Lanes, WIDTH, on};
+use super::simd::{self, Arith, Kernel, Lanes, WIDTH, on};
 
 /// `dst = (src - shift) * gain`, element by element, for one row; a NaN (a missing value) in `src` gives +0.0.
 ///
@@ -19,6 +19,11 @@ pub fn scale_f32_with(isa: Isa, src: &[f32], shift: &[f32], gain: &[f32], dst: &
     let length = dst.len();
     assert!([src.len(), shift.len(), gain.len()] == [length; 3], "row, shift and gain must have {length} elements");
     on(isa, ScaleF32 { src, shift, gain, dst });
+}
+
+/// Asks the memory for a row that will be scaled soon. Changes nothing.
+pub fn prefetch<T>(row: &[T]) {
+    simd::prefetch(row);
 }
 
 /// `dst = f32(src) * gain`, element by element, for one row of bytes.

@@ -21,6 +21,7 @@ mod avx512;
 #[cfg(all(test, target_arch = "x86_64"))]
 pub(super) mod control;
 mod plain;
+mod prefetch;
 mod tile;
 
 #[cfg(target_arch = "x86_64")]
@@ -31,6 +32,7 @@ use plain::Plain;
 
 use super::isa::Isa;
 pub(super) use plain::One;
+pub(super) use prefetch::prefetch;
 pub(super) use tile::Tile;
 
 /// Lanes of a vector, and columns of a packed panel.

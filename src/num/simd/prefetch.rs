@@ -1,0 +1,17 @@
+//! A hint to the memory, without any effect on results.
+
+#![cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "the hint is an intrinsic"))]
+
+const CACHE_LINE_BYTES: usize = 64;
+
+/// Asks the memory for cells that will be read soon.
+pub(in crate::num) fn prefetch<T>(cells: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in (0..size_of_val(cells)).step_by(CACHE_LINE_BYTES) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: the offset is within the slice; every x86-64 has the instruction, and it never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(cells.as_ptr().byte_add(line).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = cells;
+}
