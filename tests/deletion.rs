@@ -92,7 +92,10 @@ fn single_records_and_held_out_persons() {
     let setup = Setup::default();
     let bench = Bench::trained(&setup, &rows);
     let of_many = rows.iter().find(|r| r.year == 2).unwrap().clone();
-    let request = DeleteRequest { records: vec![format!("{}, {}", of_many.person, of_many.year)], ..DeleteRequest::default() };
+    let request = DeleteRequest {
+        records: vec![vec![of_many.person.to_string(), format!(" {}", of_many.year)]],
+        ..DeleteRequest::default()
+    };
     assert_eq!(bench.delete(&request).accepted.outcomes[0].outcome, OutcomeKind::Erased);
     let left = without(&rows, |r| *r == of_many);
     assert_same(&bench.artefacts(), &Bench::trained(&setup, &left).artefacts(), "one record");
@@ -239,7 +242,7 @@ proptest! {
                 }
                 Deed::Record(at, defer) => {
                     let row = &rows[at % rows.len()];
-                    let records = vec![format!("{},{}", row.person, row.year)];
+                    let records = vec![vec![row.person.to_string(), row.year.to_string()]];
                     bench.delete(&DeleteRequest { records, defer, ..DeleteRequest::default() });
                     records_gone.push(row.clone());
                 }

@@ -472,7 +472,7 @@ fn any_history_ends_where_the_remaining_records_begin() {
                     let mut request = DeleteRequest { defer, no_suppress, ..DeleteRequest::default() };
                     match &target {
                         Target::Subject(id) => request.subjects.push(id.clone()),
-                        Target::Record(ids) => request.records.push(ids.join(",")),
+                        Target::Record(ids) => request.records.push(ids.iter().map(ToString::to_string).collect()),
                     }
                     bench.engine.delete(&request, &Quiet, |_, _, _| {}).unwrap();
                     remaining.retain(|row| !target.is(row));

@@ -6,13 +6,21 @@ use anyhow::Context;
 use csv_core::{ReadRecordResult, Reader};
 use sisa::engine::IdColumns;
 
+/// The columns of a record id as typed: of several columns a line of CSV, so that a comma can be quoted.
+pub(crate) fn record(typed: &str, columns: &IdColumns) -> Vec<String> {
+    if columns.record.len() < 2 {
+        return vec![typed.to_owned()];
+    }
+    records_of(typed.as_bytes()).into_iter().next().unwrap_or_default()
+}
+
 /// Reads ids. A file whose first line names the subject column (or all record columns) is a CSV; otherwise each line is a subject
 /// id, or a record id where there are no subjects.
 pub(crate) fn read(
     path: &Path,
     columns: &IdColumns,
     subjects: &mut Vec<String>,
-    records: &mut Vec<String>,
+    records: &mut Vec<Vec<String>>,
 ) -> anyhow::Result<()> {
     let mut text = String::new();
     if path == Path::new("-") {
@@ -28,10 +36,10 @@ pub(crate) fn read(
     let record_at: Option<Vec<usize>> = columns.record.iter().map(at).collect();
     let record_at = record_at.filter(|r| !r.is_empty());
     if subject_at.is_none() && record_at.is_none() {
-        let ids = text.lines().map(str::trim_ascii).filter(|l| !l.is_empty()).map(str::to_owned);
+        let ids = text.lines().map(str::trim_ascii).filter(|l| !l.is_empty());
         match columns.subject {
-            Some(_) => subjects.extend(ids),
-            None => records.extend(ids),
+            Some(_) => subjects.extend(ids.map(str::to_owned)),
+            None => records.extend(ids.map(|id| record(id, columns))),
         }
         return Ok(());
     }
@@ -39,7 +47,7 @@ pub(crate) fn read(
         let cell = |at: usize| row.get(at).map(|c| c.trim_ascii().to_owned()).unwrap_or_default();
         match (subject_at, &record_at) {
             (Some(at), _) => subjects.push(cell(at)),
-            (None, Some(at)) => records.push(at.iter().map(|at| cell(*at)).collect::<Vec<_>>().join(",")),
+            (None, Some(at)) => records.push(at.iter().map(|at| cell(*at)).collect()),
             (None, None) => {}
         }
     }
@@ -73,6 +81,14 @@ fn records_of(input: &[u8]) -> Vec<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_comma_inside_a_column_of_a_record_id_can_be_quoted() {
+        let columns = |n: usize| IdColumns { subject: None, record: vec!["c".to_owned(); n] };
+        assert_eq!(record("17,2", &columns(1)), ["17,2"]);
+        assert_eq!(record("17,2", &columns(2)), ["17", "2"]);
+        assert_eq!(record("\"Doe, J\",2", &columns(2)), ["Doe, J", "2"]);
+    }
 
     #[test]
     fn quoted_fields_and_missing_last_line_end() {

@@ -241,10 +241,14 @@ impl Session {
         Ok(Exit::Done)
     }
 
-    fn ids(&self, args: &IdArgs) -> anyhow::Result<(Vec<String>, Vec<String>)> {
-        let (mut subjects, mut records) = (args.subject.clone(), args.record.clone());
+    fn ids(&self, args: &IdArgs) -> anyhow::Result<(Vec<String>, Vec<Vec<String>>)> {
+        let mut subjects = args.subject.clone();
+        if args.record.is_empty() && args.from.is_none() {
+            return Ok((subjects, Vec::new()));
+        }
+        let columns = self.engine.id_columns()?;
+        let mut records = args.record.iter().map(|typed| ids::record(typed, &columns)).collect();
         if let Some(from) = &args.from {
-            let columns = self.engine.id_columns()?;
             ids::read(from, &columns, &mut subjects, &mut records)?;
         }
         Ok((subjects, records))

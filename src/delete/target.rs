@@ -24,11 +24,11 @@ pub struct Target {
 pub struct Targets(BTreeSet<Target>);
 
 impl Targets {
-    /// Hashes ids as typed, without ASCII white space around them, as an import does. A record id of several columns is given with commas between them.
+    /// Hashes ids as typed, without ASCII white space around them, as an import does. A record's id is one text a record column.
     ///
     /// # Errors
     /// There are none, or the workspace has no such ids.
-    pub fn new(schema: &Schema, key: &HandleKey, subjects: &[String], records: &[String]) -> Result<Targets, DeleteError> {
+    pub fn new(schema: &Schema, key: &HandleKey, subjects: &[String], records: &[Vec<String>]) -> Result<Targets, DeleteError> {
         let maker = key.maker();
         let mut targets = BTreeSet::new();
         if !subjects.is_empty() && schema.subject.is_none() {
@@ -41,18 +41,15 @@ impl Targets {
             targets.insert(Target { subject: true, handle: maker.subject(id.trim_ascii().as_bytes()) });
         }
         for id in records {
-            let parts: Vec<&[u8]> = match schema.record.len() {
-                1 => vec![id.trim_ascii().as_bytes()],
-                _ => id.split(',').map(|p| p.trim_ascii().as_bytes()).collect(),
-            };
-            if parts.len() != schema.record.len() {
+            if id.len() != schema.record.len() {
                 return Err(DeleteError::RecordColumns {
                     expected: schema.record.len(),
                     columns: schema.record.join(", "),
-                    got: parts.len(),
+                    got: id.len(),
                 });
             }
-            targets.insert(Target { subject: false, handle: maker.record(parts.into_iter()) });
+            let parts = id.iter().map(|part| part.trim_ascii().as_bytes());
+            targets.insert(Target { subject: false, handle: maker.record(parts) });
         }
         if targets.is_empty() { Err(DeleteError::NoIds) } else { Ok(Targets(targets)) }
     }

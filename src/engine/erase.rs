@@ -17,8 +17,8 @@ use crate::{
 pub struct DeleteRequest {
     /// Subject ids as in the source.
     pub subjects: Vec<String>,
-    /// Record ids as in the source, columns separated by commas.
-    pub records: Vec<String>,
+    /// Record ids as in the source: for each record one text a column.
+    pub records: Vec<Vec<String>>,
     /// The request's name; made up when there is none.
     pub request_id: Option<String>,
     /// Leave the repair to a later command.
@@ -128,7 +128,7 @@ impl Engine {
         Ok(Forecast { accepted: draft.accepted, row_passes_per_second: speed })
     }
 
-    fn targets(&self, snapshot: &Snapshot, subjects: &[String], records: &[String]) -> Result<Targets, Error> {
+    fn targets(&self, snapshot: &Snapshot, subjects: &[String], records: &[Vec<String>]) -> Result<Targets, Error> {
         let newest = snapshot.history.newest();
         let (generation, record) = newest.ok_or_else(|| WorkspaceError::Empty { root: self.workspace.root().to_owned() })?;
         let schema = self.workspace.partition(generation, record)?.schema;
@@ -241,7 +241,7 @@ impl Engine {
     ///
     /// # Errors
     /// The ids can't be used, another process writes, or the disk refuses.
-    pub fn unsuppress(&self, subjects: &[String], records: &[String]) -> Result<usize, Error> {
+    pub fn unsuppress(&self, subjects: &[String], records: &[Vec<String>]) -> Result<usize, Error> {
         let (lock, mut snapshot) = self.open_for_writing()?;
         let targets = self.targets(&snapshot, subjects, records)?;
         let handles: Vec<_> = targets.iter().map(|t| t.handle).filter(|h| snapshot.history.suppressed.contains(h)).collect();

@@ -330,12 +330,16 @@ impl Ids {
 }
 
 fn id(name: &str, cell: Cell<'_>) -> Result<Vec<u8>, CellError> {
-    if let Cell::Float(f) = cell {
-        return wrong(name, format!("{f} is a floating-point number; ids are text or integers. Convert the column"));
+    // No message shows an id.
+    if let Cell::Float(_) = cell {
+        return wrong(name, "the id is a floating-point number; ids are text or integers. Convert the column".into());
     }
     let text = Text::of(cell);
     match text.get() {
         [] => wrong(name, "the id is empty; every record needs one. Fill the cell, or drop the row".into()),
+        bytes if std::str::from_utf8(bytes).is_err() => {
+            wrong(name, "the id is not UTF-8, so nobody could type it in a deletion. Convert the file to UTF-8".into())
+        }
         bytes => Ok(bytes.to_vec()),
     }
 }

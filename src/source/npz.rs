@@ -15,7 +15,7 @@ use super::member::Entry;
 use super::place::PlaceKind;
 
 /// The arrays that are read, in the order of their columns, and whether they must be there.
-const ARRAYS: [(&str, bool); 4] = [("X", true), ("y", true), ("ids", false), ("subjects", false)];
+const ARRAYS: [(&str, bool); 4] = [("X", true), ("y", false), ("ids", false), ("subjects", false)];
 
 /// An NPZ file.
 #[derive(Debug)]
