@@ -34,6 +34,43 @@ fn a_person_is_in_effect_at_once_and_exact_after_repair() {
 }
 
 #[test]
+fn fewer_checkpoints_are_the_same_states_and_cost_what_is_predicted() {
+    let rows = rows(60);
+    let all = Setup { slices: 6, ..Setup::default() };
+    // The state behind the header, which names the recipe.
+    let states = |bench: &Bench| -> Vec<Vec<u8>> {
+        let files = bench.artefacts().into_iter().filter(|(path, _)| path.extension().is_some_and(|e| e == "ckpt"));
+        files.map(|(_, bytes)| bytes[96..].to_vec()).collect()
+    };
+    let whole = states(&Bench::trained(&all, &rows));
+    for keep in [0, 1, 2, 4, 5, 9] {
+        let setup = Setup { keep: Some(keep), ..all.clone() };
+        let bench = Bench::trained(&setup, &rows);
+        let kept = states(&bench);
+        assert_eq!(kept.len() as u32, 3 * (keep + 1).min(6));
+        assert!(kept.iter().all(|state| whole.contains(state)));
+        let report = bench.delete(&persons(&[7, 21]));
+        assert_eq!(report.accepted.predicted.row_passes, report.repair.unwrap().report.row_passes());
+        let fresh = Bench::trained(&setup, &without(&rows, |r| [7, 21].contains(&r.person)));
+        assert_same(&bench.artefacts(), &fresh.artefacts(), &format!("keep = {keep}"));
+        // As many as there are is the same recipe as all.
+        assert_eq!(
+            keep >= 5,
+            bench.files().keys().any(|path| path.starts_with(format!("checkpoints/g0001/{}", recipe_of(&all))))
+        );
+        let verify = VerifyRequest { retrain: true, ..VerifyRequest::default() };
+        assert_eq!(bench.engine().verify(&verify, &Quiet).unwrap().findings, vec![]);
+    }
+}
+
+/// The folder of the recipe that a setup gives.
+fn recipe_of(setup: &Setup) -> String {
+    let bench = Bench::trained(setup, &rows(5));
+    let name = bench.files().into_keys().find(|p| p.file_name().is_some_and(|n| n == "recipe.json")).unwrap();
+    name.iter().nth(2).unwrap().to_str().unwrap().to_owned()
+}
+
+#[test]
 fn nothing_that_saw_the_records_is_left_when_it_is_in_effect() {
     let rows = rows(60);
     let setup = Setup::default();
@@ -211,8 +248,9 @@ fn deed() -> impl Strategy<Value = Deed> {
 fn setup() -> impl Strategy<Value = Setup> {
     let learner = prop_oneof![Just(MLP), Just(ADAM), Just(LINEAR)];
     let schedule = prop_oneof![Just("cumulative"), Just("replay"), Just("front")];
-    (1..=8_u32, 1..=8_u32, learner, schedule, 1..4_u32, prop_oneof![Just(0.0), Just(0.3)]).prop_map(
-        |(shards, slices, learner, schedule, epochs, holdout)| Setup {
+    let keep = prop_oneof![Just(None), (0..7_u32).prop_map(Some)];
+    (1..=8_u32, 1..=8_u32, learner, schedule, 1..4_u32, prop_oneof![Just(0.0), Just(0.3)], keep).prop_map(
+        |(shards, slices, learner, schedule, epochs, holdout, keep)| Setup {
             shards,
             slices,
             learner,
@@ -220,6 +258,7 @@ fn setup() -> impl Strategy<Value = Setup> {
             epochs,
             holdout,
             record: true,
+            keep,
         },
     )
 }

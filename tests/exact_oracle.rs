@@ -105,7 +105,10 @@ impl Shape {
         };
         let grid = json!({ "shards": shards, "slices": slices });
         let (learner, schedule) = (inline(&recipe["learner"]), inline(&recipe["schedule"]));
-        let tables = format!("data = {}\nlabel = {}\nshards = {}\n", inline(&data), inline(&label), inline(&grid));
+        let mut tables = format!("data = {}\nlabel = {}\nshards = {}\n", inline(&data), inline(&label), inline(&grid));
+        if let Some(keep) = recipe.get("keep") {
+            tables += &format!("checkpoints = {{ keep = {keep} }}\n");
+        }
         format!("{tables}learner = {learner}\nschedule = {schedule}\n[columns]\n{}", self.columns())
     }
 
@@ -433,7 +436,11 @@ fn any_history_ends_where_the_remaining_records_begin() {
         let shape = [MIXED, REGRESSION, BYTES, WIDE][seed as usize % 4];
         let all = shape.rows(60 + random.below(100) as usize, &mut random);
         let schedule = random.of(&["cumulative", "replay", "front"]);
-        let config = shape.config((3, 4), 0.3, &recipe(learner, schedule, 2));
+        let mut recipe = recipe(learner, schedule, 2);
+        if random.below(2) == 0 {
+            recipe["keep"] = random.below(4).into();
+        }
+        let config = shape.config((3, 4), 0.3, &recipe);
         let bench = Bench::new(shape.csv(&all).as_bytes(), &config, seed);
         // Some shards first, as if the run had been cut off.
         bench.train(&TrainRequest { only_shards: Some(vec![ShardId(1)]), ..bench.request(true) });

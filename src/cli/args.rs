@@ -118,6 +118,9 @@ pub(crate) struct TrainArgs {
     /// Which rows a step visits: cumulative, replay or front
     #[arg(long, value_name = "KIND")]
     pub(crate) schedule: Option<String>,
+    /// Steps before the last that leave a checkpoint, those that save most; all by default
+    #[arg(long, value_name = "M")]
+    pub(crate) checkpoints: Option<u32>,
     /// The share of subjects never trained on
     #[arg(long, value_name = "SHARE")]
     pub(crate) holdout: Option<f64>,

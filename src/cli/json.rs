@@ -68,7 +68,7 @@ pub(crate) fn status(status: &Status) -> Value {
             "shard": s.shard.0,
             "serves": s.serves,
             "held_out": s.held_out,
-            "slices": s.cells.iter().map(|c| json!({ "rows": c.rows, "checkpoint_bytes": c.checkpoint_bytes })).collect::<Vec<_>>(),
+            "slices": s.cells.iter().map(|c| json!({ "rows": c.rows, "checkpoint_bytes": c.checkpoint_bytes, "kept": c.kept })).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
     })
 }

@@ -138,6 +138,7 @@ impl Session {
                 learner: args.learner.clone(),
                 epochs: args.epochs,
                 schedule: args.schedule.as_deref().map(str::parse).transpose().map_err(input).context("--schedule")?,
+                checkpoints: args.checkpoints,
                 rate: args.rate,
             },
             keys: keys(&args.keys),

@@ -134,7 +134,12 @@ pub(crate) fn status(status: &Status) -> String {
     );
     let slices = status.shards.first().map_or(0, |s| s.cells.len());
     let wide = slices > 16;
-    let _ = writeln!(out, "\nrows by shard and slice; a missing checkpoint is shown as [rows]\n");
+    let budget = status.shards.iter().any(|s| s.cells.iter().any(|c| !c.kept));
+    let _ = writeln!(
+        out,
+        "\nrows by shard and slice; a missing checkpoint is shown as [rows]{}\n",
+        if budget { ", one that the recipe does not keep as -rows" } else { "" }
+    );
     let _ = write!(out, "shard  serves");
     if !wide {
         (1..=slices).for_each(|r| {
@@ -147,11 +152,27 @@ pub(crate) fn status(status: &Status) -> String {
         let serves = if shard.serves == 0 { "-".into() } else { format!("{}/{slices}", shard.serves) };
         let _ = write!(out, " {}  {serves:>6}", shard.shard);
         if wide {
-            let line: String = shard.cells.iter().map(|c| if c.checkpoint_bytes.is_some() { '#' } else { '.' }).collect();
+            let line: String = shard
+                .cells
+                .iter()
+                .map(|c| {
+                    if c.checkpoint_bytes.is_some() {
+                        '#'
+                    } else if c.kept {
+                        '.'
+                    } else {
+                        '-'
+                    }
+                })
+                .collect();
             let _ = write!(out, "  {line}");
         } else {
             for cell in &shard.cells {
-                let text = if cell.checkpoint_bytes.is_some() { cell.rows.to_string() } else { format!("[{}]", cell.rows) };
+                let text = match (cell.checkpoint_bytes, cell.kept) {
+                    (Some(_), _) => cell.rows.to_string(),
+                    (None, true) => format!("[{}]", cell.rows),
+                    (None, false) => format!("-{}", cell.rows),
+                };
                 let _ = write!(out, " {text:>6}");
             }
         }

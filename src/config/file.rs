@@ -11,7 +11,7 @@ use crate::{
     order::Grid,
     predict::Aggregate,
     schema::{ColumnDeclaration, Declaration, LabelDeclaration},
-    train::{Recipe, Schedule, ScheduleKind},
+    train::{Keep, Recipe, Schedule, ScheduleKind},
 };
 
 /// The whole of `sisa.toml`.
@@ -24,6 +24,8 @@ pub struct Config {
     shards: Shards,
     learner: LearnerSettings,
     schedule: Option<Schedule>,
+    #[serde(default)]
+    checkpoints: Checkpoints,
     #[serde(skip)]
     path: PathBuf,
 }
@@ -51,6 +53,14 @@ struct Shards {
     slices: u32,
     #[serde(default)]
     aggregate: Aggregate,
+}
+
+/// `[checkpoints]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Checkpoints {
+    /// How many steps before the last leave a checkpoint; all, when it is left out.
+    keep: Option<u32>,
 }
 
 fn empty_cell() -> Vec<String> {
@@ -102,6 +112,7 @@ impl Config {
         self.data.holdout = flags.holdout.unwrap_or(self.data.holdout);
         self.shards.shards = flags.shards.unwrap_or(self.shards.shards);
         self.shards.slices = flags.slices.unwrap_or(self.shards.slices);
+        self.checkpoints.keep = flags.checkpoints.or(self.checkpoints.keep);
         if let Some(kind) = &flags.learner {
             let learner = self.learner.of_kind(kind)?;
             if learner.check()?.abilities().downdate != self.learner.check()?.abilities().downdate {
@@ -199,7 +210,15 @@ impl Config {
         if !(1..=Schedule::EPOCHS_MAX).contains(&schedule.epochs) {
             return wrong("epochs", schedule.epochs.to_string(), "1 to 100000");
         }
-        Ok(Recipe::new(self.learner.clone(), schedule))
+        Ok(Recipe::new(self.learner.clone(), schedule, self.keep()))
+    }
+
+    /// Which steps leave a checkpoint. As many as there are is the same as all, and is written so.
+    fn keep(&self) -> Keep {
+        match self.checkpoints.keep {
+            Some(count) if count.saturating_add(1) < self.shards.slices => Keep::Best(count),
+            _ => Keep::All,
+        }
     }
 
     /// The schedule as written, or what suits the learner.

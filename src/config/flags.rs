@@ -23,6 +23,8 @@ pub struct Flags {
     pub epochs: Option<u32>,
     /// `--schedule`.
     pub schedule: Option<ScheduleKind>,
+    /// `--checkpoints`.
+    pub checkpoints: Option<u32>,
     /// `--rate`.
     pub rate: Option<f32>,
 }
@@ -36,6 +38,7 @@ impl Flags {
 
     /// Whether a flag says how constituents are trained.
     pub fn any_training(&self) -> bool {
-        self.learner.is_some() || self.epochs.is_some() || self.schedule.is_some() || self.rate.is_some()
+        let learner = self.learner.is_some() || self.rate.is_some();
+        learner || self.epochs.is_some() || self.schedule.is_some() || self.checkpoints.is_some()
     }
 }

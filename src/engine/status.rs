@@ -14,6 +14,8 @@ pub struct CellStatus {
     pub rows: u64,
     /// Bytes of the step's checkpoint; `None` where it is missing.
     pub checkpoint_bytes: Option<u64>,
+    /// Whether the recipe keeps a checkpoint of the step.
+    pub kept: bool,
 }
 
 /// One shard.
@@ -53,7 +55,7 @@ pub struct Status {
 impl Status {
     /// Whether every step exists.
     pub fn complete(&self) -> bool {
-        self.shards.iter().all(|s| s.cells.iter().all(|c| c.checkpoint_bytes.is_some()))
+        self.shards.iter().all(|s| s.cells.iter().all(|c| c.checkpoint_bytes.is_some() || !c.kept))
     }
 }
 
@@ -100,8 +102,8 @@ fn shard_status(plan: &ShardPlan, held_out: u64) -> ShardStatus {
         cells: plan
             .rows
             .iter()
-            .zip(&plan.present)
-            .map(|(rows, present)| CellStatus { rows: *rows, checkpoint_bytes: *present })
+            .zip(plan.present.iter().zip(&plan.kept))
+            .map(|(rows, (present, kept))| CellStatus { rows: *rows, checkpoint_bytes: *present, kept: *kept })
             .collect(),
         held_out,
     }

@@ -7,7 +7,7 @@ use crate::{
     checkpoint::{CheckpointError, CheckpointStore},
     digest::Digest,
     ids::{Cell, Part, ShardId, SliceId},
-    learn::Learner,
+    learn::{Learner, SettingsError},
     shard::ShardStore,
 };
 
@@ -24,6 +24,8 @@ pub struct Lane {
     pub learner: Box<dyn Learner>,
     /// What all lineages have in common.
     pub root: LineageRoot,
+    /// For each step whether it leaves a checkpoint.
+    pub kept: Vec<bool>,
     /// The lineage key of every shard's last step when all of them were last known to be durable; empty if they never were.
     pub durable: Vec<Digest>,
 }
@@ -37,17 +39,37 @@ pub struct ShardPlan {
     pub rows: Vec<u64>,
     /// Lineage keys: of the initial state, then of every step.
     pub lineages: Vec<Digest>,
-    /// Length of every step's checkpoint; `None` where it is missing.
+    /// Length of every step's checkpoint; `None` where there is none.
     pub present: Vec<Option<u64>>,
+    /// For each step whether it is to leave a checkpoint.
+    pub kept: Vec<bool>,
 }
 
 impl Lane {
-    /// The recipe's learner, made once more.
+    /// The lane of these stores and rules; `partition` is the digest of `partition.json`. Nothing is known to be durable.
+    ///
+    /// # Errors
+    /// A setting of the learner is not allowed.
+    pub fn new(
+        shards: ShardStore,
+        checkpoints: CheckpointStore,
+        recipe: Recipe,
+        partition: Digest,
+    ) -> Result<Lane, SettingsError> {
+        let learner = recipe.learner.check()?;
+        let root = LineageRoot::new(recipe.digest(), partition, shards.key());
+        let kept = recipe.keep.steps(recipe.schedule, shards.grid().slices);
+        Ok(Lane { shards, checkpoints, recipe, learner, root, kept, durable: Vec::new() })
+    }
+
+    /// The same rules with the checkpoints elsewhere, where nothing is known to be durable.
     ///
     /// # Errors
     /// Never for a lane that was made from a checked recipe.
-    pub fn learner_again(&self) -> Result<Box<dyn Learner>, TrainError> {
-        Ok(self.recipe.learner.check()?)
+    pub fn with_checkpoints(&self, checkpoints: CheckpointStore) -> Result<Lane, SettingsError> {
+        let learner = self.recipe.learner.check()?;
+        let (shards, recipe, kept) = (self.shards.clone(), self.recipe.clone(), self.kept.clone());
+        Ok(Lane { shards, checkpoints, recipe, learner, root: self.root, kept, durable: Vec::new() })
     }
 
     /// The rows and content digests of slices 1..=upto, from their headers.
@@ -78,10 +100,11 @@ impl Lane {
         let found = self.checkpoints.list(shard)?;
         let mut present = Vec::with_capacity(headers.len());
         for (step, lineage) in self.shards.grid().slices().zip(keys.iter().skip(1)) {
-            let listed = found.iter().any(|f| f.step == step && f.lineage == *lineage);
+            let kept = self.kept.get(step.0 as usize - 1).copied().unwrap_or(false);
+            let listed = kept && found.iter().any(|f| f.step == step && f.lineage == *lineage);
             present.push(if listed { self.checkpoints.glance(shard, step, *lineage)? } else { None });
         }
-        Ok(ShardPlan { shard, rows: headers.iter().map(|h| h.0).collect(), lineages: keys, present })
+        Ok(ShardPlan { shard, rows: headers.iter().map(|h| h.0).collect(), lineages: keys, present, kept: self.kept.clone() })
     }
 }
 
@@ -141,9 +164,37 @@ impl ShardPlan {
         step == 0 || self.present.get(step as usize - 1).is_some_and(Option::is_some)
     }
 
-    /// The steps that are missing, ascending.
+    /// The steps whose checkpoint is missing, ascending.
     pub fn missing(&self) -> impl Iterator<Item = u32> {
-        (1..).zip(&self.present).filter(|(_, p)| p.is_none()).map(|(step, _)| step)
+        let steps = (1..).zip(self.present.iter().zip(&self.kept));
+        steps.filter(|(_, (present, kept))| present.is_none() && **kept).map(|(step, _)| step)
+    }
+
+    /// The steps that have to be trained to get the missing checkpoints, ascending: each of those, and the steps before it back to the
+    /// next checkpoint that is there.
+    pub fn to_train(&self) -> Vec<u32> {
+        let mut steps = Vec::new();
+        let mut needed = false;
+        for (index, (present, kept)) in self.present.iter().zip(&self.kept).enumerate().rev() {
+            if *kept {
+                needed = present.is_none();
+            }
+            if needed {
+                steps.push(index as u32 + 1);
+            }
+        }
+        steps.reverse();
+        steps
+    }
+
+    /// The deepest step before this one that exists; 0 is the initial state.
+    pub fn start_of(&self, step: u32) -> u32 {
+        (0..step).rev().find(|s| self.has(*s)).unwrap_or(0)
+    }
+
+    /// Whether a step is to leave a checkpoint.
+    pub fn keeps(&self, step: u32) -> bool {
+        (step as usize).checked_sub(1).and_then(|index| self.kept.get(index)).copied().unwrap_or(false)
     }
 
     /// The deepest step that exists; 0 when there is none.
@@ -156,9 +207,9 @@ impl ShardPlan {
         self.rows.iter().take(step as usize).sum()
     }
 
-    /// Row-passes of the missing steps, counted from the schedule.
+    /// Row-passes that it takes to get the missing checkpoints, counted from the schedule.
     pub fn missing_row_passes(&self, recipe: &Recipe) -> u64 {
-        self.missing().map(|step| self.step_row_passes(recipe, step)).sum()
+        self.to_train().into_iter().map(|step| self.step_row_passes(recipe, step)).sum()
     }
 
     /// Row-passes of all steps.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Schedule;
+use super::{Keep, Schedule};
 use crate::{
     checkpoint::CHECKPOINT_FORMAT,
     digest::Digest,
@@ -28,18 +28,10 @@ pub struct Recipe {
     pub keep: Keep,
 }
 
-/// Which steps leave a checkpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Keep {
-    /// Every step.
-    All,
-}
-
 impl Recipe {
     /// A recipe of this program's formats and arithmetic.
-    pub fn new(learner: LearnerSettings, schedule: Schedule) -> Recipe {
-        Recipe { checkpoint_format: CHECKPOINT_FORMAT, numerics: NUMERICS_VERSION, learner, schedule, keep: Keep::All }
+    pub fn new(learner: LearnerSettings, schedule: Schedule, keep: Keep) -> Recipe {
+        Recipe { checkpoint_format: CHECKPOINT_FORMAT, numerics: NUMERICS_VERSION, learner, schedule, keep }
     }
 
     /// Whether the learner can work with such rows.

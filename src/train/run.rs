@@ -17,7 +17,7 @@ pub struct ShardReport {
     pub shard: ShardId,
     /// The deepest step it started from; 0 is from nothing.
     pub from_step: u32,
-    /// Steps trained and published.
+    /// Steps trained.
     pub steps: u32,
     /// Row-passes trained, whether their result was still wanted or not.
     pub row_passes: u64,
@@ -124,17 +124,17 @@ fn build(lane: &Lane, plan: &ShardPlan, pool: &Pool, watch: &dyn Watch) -> Resul
     crate::num::isa::check_float_environment()?;
     let worker = pool.enter(plan.shard, watch);
     lane.checkpoints.make_shard_dir(plan.shard)?;
-    let first = plan.missing().next().unwrap_or(1);
-    let mut report = ShardReport { shard: plan.shard, from_step: first - 1, steps: 0, row_passes: 0, bytes: 0, stop: None };
+    let from_step = |plan: &ShardPlan| plan.missing().next().map(|first| plan.start_of(first));
+    let mut report =
+        ShardReport { shard: plan.shard, from_step: from_step(plan).unwrap_or(0), steps: 0, row_passes: 0, bytes: 0, stop: None };
     let mut plan = plan.clone();
     loop {
         match segments(lane, &plan, &worker, watch, &mut report)? {
             End::Complete => {}
             End::Again => {
                 plan = lane.plan(plan.shard)?;
-                let first = plan.missing().next().unwrap_or(report.from_step + 1);
-                report.from_step = report.from_step.min(first - 1);
-                if !plan.is_complete() {
+                if let Some(from) = from_step(&plan) {
+                    report.from_step = report.from_step.min(from);
                     continue;
                 }
             }
@@ -144,7 +144,7 @@ fn build(lane: &Lane, plan: &ShardPlan, pool: &Pool, watch: &dyn Watch) -> Resul
     }
 }
 
-/// Trains every run of missing steps from the checkpoint before it.
+/// Trains what leads to every missing checkpoint, each from the checkpoint before it.
 fn segments(
     lane: &Lane,
     plan: &ShardPlan,
@@ -153,8 +153,8 @@ fn segments(
     report: &mut ShardReport,
 ) -> Result<End, TrainError> {
     let mut constituent: Option<Constituent> = None;
-    for step in plan.missing() {
-        // A run goes on from the step just built; a new run starts from the checkpoint below.
+    for step in plan.to_train() {
+        // A run goes on from the step just trained; a new run starts from the checkpoint below.
         let mut current = match constituent.take().filter(|c| c.step() + 1 == step) {
             Some(current) => current,
             None => match resume(lane, plan, step - 1)? {
@@ -167,11 +167,13 @@ fn segments(
             Err(StepError::Interrupted) => return Ok(End::Stop(Stop::Interrupted)),
             Err(diverged @ StepError::Diverged { .. }) => return Ok(End::Stop(Stop::Diverged(diverged.to_string()))),
         }
-        let payload = current.state().encode();
-        let Some(bytes) = commit(lane, plan, step, &payload)? else { return Ok(End::Again) };
         report.steps += 1;
-        report.bytes += bytes;
-        watch.built(plan.shard, SliceId(step), bytes);
+        if plan.keeps(step) {
+            let payload = current.state().encode();
+            let Some(bytes) = commit(lane, plan, step, &payload)? else { return Ok(End::Again) };
+            report.bytes += bytes;
+            watch.built(plan.shard, SliceId(step), bytes);
+        }
         constituent = Some(current);
     }
     Ok(End::Complete)

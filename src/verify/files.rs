@@ -151,6 +151,9 @@ fn checkpoints(lane: &Lane, record: &GenerationRecord, verdict: &mut Verdict) ->
         let found = lane.checkpoints.list(shard)?;
         for checkpoint in &found {
             let path = lane.checkpoints.path(shard, checkpoint.step, checkpoint.lineage);
+            if !lane.kept.get(checkpoint.step.0 as usize - 1).is_some_and(|kept| *kept) {
+                verdict.find(&path, None, "the recipe keeps no checkpoint of this step");
+            }
             if keys.get(checkpoint.step.0 as usize) != Some(&checkpoint.lineage) {
                 verdict.find(&path, None, "a stale checkpoint: it does not follow from the slices that the ledger has");
             }
@@ -163,7 +166,7 @@ fn checkpoints(lane: &Lane, record: &GenerationRecord, verdict: &mut Verdict) ->
             }
         }
         let has = |step: u32| found.iter().any(|f| f.step.0 == step && keys.get(step as usize) == Some(&f.lineage));
-        missing += (1..=grid.slices).filter(|step| !has(*step)).count();
+        missing += (1..).zip(&lane.kept).filter(|(step, kept)| **kept && !has(*step)).count();
     }
     if missing > 0 {
         verdict.notes.push(format!("{missing} checkpoints are not trained yet (`sisa train` or `sisa repair` build them)"));

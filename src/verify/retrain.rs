@@ -27,14 +27,7 @@ pub fn retrain(
     files.make_dirs(&dir)?;
     // Locked as long as it is ours; without its owner it is swept.
     let _owner = files.lock(&dir, true)?;
-    let scratch = Lane {
-        shards: lane.shards.clone(),
-        checkpoints: CheckpointStore::new(files.clone(), dir.clone()),
-        recipe: lane.recipe.clone(),
-        learner: lane.learner_again()?,
-        root: lane.root,
-        durable: Vec::new(),
-    };
+    let scratch = lane.with_checkpoints(CheckpointStore::new(files.clone(), dir.clone()))?;
     let outcome = (|| {
         let plans = shards.iter().map(|shard| scratch.plan(*shard)).collect::<Result<Vec<_>, _>>()?;
         let report = train(&scratch, plans, pool, watch)?;

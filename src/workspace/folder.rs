@@ -13,7 +13,7 @@ use crate::{
     ledger::{GenerationRecord, History, Ledger},
     order::Placement,
     shard::ShardStore,
-    train::{Lane, LineageRoot, Recipe},
+    train::{Lane, Recipe},
 };
 
 /// The right to change what is in service. Held for protocols, never for the length of a training run.
@@ -287,10 +287,9 @@ impl Workspace {
         let shards = self.shard_store(generation, record)?;
         let checkpoints = CheckpointStore::new(self.files.clone(), self.recipe_dir(generation, id));
         let recipe = self.recipe(generation, record, id)?;
-        let learner = recipe.learner.check()?;
-        let root = LineageRoot::new(recipe.digest(), record.imported.partition, shards.key());
+        let lane = Lane::new(shards, checkpoints, recipe, record.imported.partition)?;
         let durable = record.durable.get(id).cloned().unwrap_or_default();
-        Ok(Lane { shards, checkpoints, recipe, learner, root, durable })
+        Ok(Lane { durable, ..lane })
     }
 
     /// Checks the header of every slice against the ledger, so that a swapped, stale or lost slice is seen on every open.

@@ -26,11 +26,13 @@ pub(crate) struct Setup {
     pub(crate) schedule: &'static str,
     pub(crate) epochs: u32,
     pub(crate) record: bool,
+    /// Steps before the last that leave a checkpoint.
+    pub(crate) keep: Option<u32>,
 }
 
 impl Default for Setup {
     fn default() -> Setup {
-        Setup { shards: 3, slices: 4, holdout: 0.2, learner: MLP, schedule: "replay", epochs: 3, record: true }
+        Setup { shards: 3, slices: 4, holdout: 0.2, learner: MLP, schedule: "replay", epochs: 3, record: true, keep: None }
     }
 }
 
@@ -94,13 +96,14 @@ slices = {slices}
 [schedule]
 kind = "{schedule}"
 epochs = {epochs}
-"#,
+{keep}"#,
             holdout = self.holdout,
             shards = self.shards,
             slices = self.slices,
             learner = self.learner,
             schedule = self.schedule,
             epochs = self.epochs,
+            keep = self.keep.map_or(String::new(), |keep| format!("[checkpoints]\nkeep = {keep}\n")),
         )
     }
 }

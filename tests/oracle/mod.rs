@@ -4,6 +4,7 @@
 //! functions `sisa::num::poly::{exp, tanh, log1p}`; whatever else the page says is written here again, in loops.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a judge that can't judge must stop the test")]
 
+mod keep;
 mod net;
 mod order;
 mod rows;
@@ -49,6 +50,7 @@ pub(crate) fn expected(setup: &Setup, rows: &[Row]) -> Store {
     let cells = slices::place(setup, &partition, rows::encode(setup, &schema, rows));
     let fingerprint = derive("sisa 1 model key fingerprint", &[&setup.model_key]);
     let digests = [hash(&setup.recipe_json), hash(&setup.partition_json), fingerprint];
+    let kept = keep::steps(&recipe["keep"], &recipe["schedule"], steps);
     let mut store = Store::new();
     for shard in 0..shards {
         let files: Vec<Vec<u8>> =
@@ -68,7 +70,7 @@ pub(crate) fn expected(setup: &Setup, rows: &[Row]) -> Store {
                 alive = net.step(step, steps, &prefix, &visits);
             }
             // A step that diverged leaves nothing, and neither do those after it.
-            if alive {
+            if alive && kept[step as usize - 1] {
                 let name = format!("checkpoints/{shard:04}/{step:02}-{}.ckpt", hex(&lineage));
                 store.insert(name, checkpoint(shard, step, &lineage, &net.encode()));
             }

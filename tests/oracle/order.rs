@@ -18,20 +18,11 @@ const ONE: u128 = 1 << 20;
 /// The visits of step r = `prefix.len()`, given the rows of slices 1..=r.
 pub(super) fn visits(setup: &Setup, schedule: &Value, shard: u32, steps: u32, prefix: &[&[Record]]) -> Vec<Visit> {
     let kind = schedule["kind"].as_str().unwrap();
-    let epochs = u128::from(int(&schedule["epochs"]));
     let r = prefix.len();
     let counts: Vec<u128> = prefix.iter().map(|rows| rows.len() as u128).collect();
     let all: u128 = counts.iter().sum();
     let new = counts[r - 1];
-    let q = match kind {
-        "cumulative" => 2 * epochs * ONE / u128::from(steps + 1),
-        "replay" => epochs * ONE,
-        "front" => {
-            let of = f64::from(steps);
-            (((c(r as f64 / of) - c((r as f64 - 1.0) / of)) * epochs as f64) * of * ONE as f64).floor() as u128
-        }
-        other => panic!("schedule {other}"),
-    };
+    let q = budget(schedule, r as u32, steps);
     // For each group: is it the old one, the slices it has, its visits, its nominal passes.
     let mut groups = Vec::new();
     if kind == "cumulative" {
@@ -74,6 +65,29 @@ pub(super) fn visits(setup: &Setup, schedule: &Value, shard: u32, steps: u32, pr
     places.sort();
     let progress = |position: u128| (position >> 32).min(u128::from(u32::MAX)) as u32;
     places.into_iter().map(|(position, _, _, slice, row)| Visit { slice, row, progress: progress(position) }).collect()
+}
+
+/// Visits of step r where every slice has 2^20 rows.
+pub(super) fn nominal_cost(schedule: &Value, r: u32, steps: u32) -> u128 {
+    let (q, rows) = (budget(schedule, r, steps), 1_u128 << 20);
+    match schedule["kind"].as_str().unwrap() {
+        "cumulative" => q * u128::from(r) * rows / ONE,
+        _ => (q * rows / ONE).max(rows),
+    }
+}
+
+/// The nominal budget of step r: passes (cumulative) or slice sizes, in units of 1 / ONE.
+fn budget(schedule: &Value, r: u32, steps: u32) -> u128 {
+    let epochs = u128::from(int(&schedule["epochs"]));
+    match schedule["kind"].as_str().unwrap() {
+        "cumulative" => 2 * epochs * ONE / u128::from(steps + 1),
+        "replay" => epochs * ONE,
+        "front" => {
+            let (r, of) = (f64::from(r), f64::from(steps));
+            (((c(r / of) - c((r - 1.0) / of)) * epochs as f64) * of * ONE as f64).floor() as u128
+        }
+        other => panic!("schedule {other}"),
+    }
 }
 
 /// The share of the budget that is spent once a share p of the steps is done.

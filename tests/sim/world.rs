@@ -177,17 +177,13 @@ impl World {
         let names = ["table.csv".to_owned()];
         sisa::import::import(&new, &lock, &mut history, &plan, &mut sources, &names, &|_, _, _| true).unwrap();
         new.write_recipe(generation, &lane.recipe).unwrap();
-        let anew = sisa::train::Lane {
-            shards: new.shard_store_of(generation, &plan.partition, plan.model_key.clone()),
-            checkpoints: sisa::checkpoint::CheckpointStore::new(
-                new.files().clone(),
-                new.recipe_dir(generation, &lane.recipe.id()),
-            ),
-            learner: lane.recipe.learner.check().unwrap(),
-            root: sisa::train::LineageRoot::new(lane.recipe.digest(), plan.partition.digest(), &plan.model_key),
-            recipe: lane.recipe,
-            durable: Vec::new(),
-        };
+        let anew = sisa::train::Lane::new(
+            new.shard_store_of(generation, &plan.partition, plan.model_key.clone()),
+            sisa::checkpoint::CheckpointStore::new(new.files().clone(), new.recipe_dir(generation, &lane.recipe.id())),
+            lane.recipe,
+            plan.partition.digest(),
+        )
+        .unwrap();
         sisa::train::train(&anew, anew.plans().unwrap(), &sisa::train::Pool::new(1), &Unwatched).unwrap();
         artefacts(&Reference::of(&disk).files)
     }
