@@ -104,6 +104,24 @@ pub(crate) fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result
     bytes.iter().try_for_each(|b| write!(f, "{b:02x}"))
 }
 
+impl std::str::FromStr for Handle {
+    type Err = ();
+
+    /// 32 hexadecimal digits, as it is displayed.
+    fn from_str(text: &str) -> Result<Handle, ()> {
+        let digits = text.as_bytes();
+        let mut handle = Handle([0; 16]);
+        if digits.len() != 32 || !digits.iter().all(u8::is_ascii_hexdigit) {
+            return Err(());
+        }
+        for (byte, pair) in handle.0.iter_mut().zip(digits.chunks_exact(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| ())?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| ())?;
+        }
+        Ok(handle)
+    }
+}
+
 impl fmt::Display for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_hex(&self.0, f)

@@ -57,6 +57,7 @@ pub mod shard;
 pub mod checkpoint;
 pub mod ledger;
 pub mod train;
+pub mod plan;
 pub mod predict;
 pub mod workspace;
 pub mod import;

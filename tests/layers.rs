@@ -16,7 +16,7 @@ const LAYERS: [&[&str]; 16] = [
     &["checkpoint"],
     &["ledger"],
     &["train"],
-    &["predict"],
+    &["predict", "plan"],
     &["workspace"],
     &["import", "delete", "verify", "receipt"],
     &["config"],

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
+use super::{bench::BenchArgs, plan::PlanArgs};
+
 /// Trains models from which any person's data can be deleted exactly.
 ///
 /// Data is split by a keyed hash into shards and slices; each shard trains a model of its own, step by step, with a
@@ -47,6 +49,8 @@ pub(crate) enum Command {
     Train(TrainArgs),
     /// Propose a commented sisa.toml from a table
     Schema(SchemaArgs),
+    /// Show before training what deletions would cost for each number of shards and slices, and which to take
+    Plan(PlanArgs),
     /// Predict the rows of a table
     Predict(PredictArgs),
     /// Measure the ensemble on the held-out rows, or on a labelled table
@@ -69,6 +73,8 @@ pub(crate) enum Command {
     Keygen(KeygenArgs),
     /// Check every file, or train everything again and compare every byte
     Verify(VerifyArgs),
+    /// Measure on scratch copies what deletions cost, against training anew
+    Bench(BenchArgs),
     /// Print completions for a shell
     Completions(CompletionArgs),
 }
@@ -184,6 +190,9 @@ pub(crate) struct IdArgs {
     /// Ids of records, as in the source's record columns, several columns separated by commas
     #[arg(long, value_name = "ID", num_args = 1..)]
     pub(crate) record: Vec<String>,
+    /// Handles of subjects, 32 hexadecimal digits each
+    #[arg(long, value_name = "HANDLE", num_args = 1.., hide = true)]
+    pub(crate) handle: Vec<String>,
     /// Read subject ids from a file, one a line, or from the subject (or record) columns of a CSV; `-` is standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) from: Option<PathBuf>,

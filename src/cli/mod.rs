@@ -1,10 +1,13 @@
 //! The command line: the only part that prints, and it knows the engine alone.
 
 mod args;
+mod bench;
 mod exit;
 mod ids;
 mod json;
+mod plan;
 mod progress;
+mod report;
 mod run;
 mod show;
 

@@ -3,7 +3,7 @@
 
 use std::{
     io::{BufWriter, IsTerminal, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -15,10 +15,12 @@ use sisa::engine::{
 
 use super::{
     args::{Args, Command, DeleteArgs, IdArgs, KeyArgs, PredictArgs, ReceiptArgs, SchemaArgs, TrainArgs, VerifyArgs},
+    bench::{self, BenchArgs},
     exit::Exit,
     ids, json,
+    plan::{self, PlanArgs},
     progress::Terminal,
-    show,
+    report, show,
 };
 
 /// The protocol point at which a test wants the process to stand still.
@@ -29,6 +31,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     match &args.command {
         Command::Train(train) => session.train(train),
         Command::Schema(schema) => session.schema(schema),
+        Command::Plan(plan) => session.plan(plan),
         Command::Predict(predict) => session.predict(predict),
         Command::Eval(eval) => {
             let evaluation = session.engine.evaluate(&eval.sources, &session.terminal)?;
@@ -70,6 +73,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
             )
         }
         Command::Verify(verify) => session.verify(verify),
+        Command::Bench(bench) => session.bench(bench),
         Command::Completions(completions) => {
             clap_complete::generate(completions.shell, &mut Args::command(), "sisa", &mut std::io::stdout());
             Ok(Exit::Done)
@@ -172,6 +176,35 @@ impl Session {
         Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
     }
 
+    fn bench(&self, args: &BenchArgs) -> anyhow::Result<Exit> {
+        let request = args.request(self.config(args.config.as_ref()))?;
+        let exe = std::env::current_exe().context("finding this program, to start it again")?;
+        let threads = self.engine.threads().to_string();
+        let process = |root: &Path, handles: &[String]| bench::process(&exe, root, &threads, handles);
+        let report = self.engine.bench(&request, Some(&process), &self.terminal)?;
+        self.terminal.done();
+        if let Some(path) = &args.report {
+            self.engine.write_over(path, report::html(&report).as_bytes())?;
+        }
+        if self.json {
+            bench::json(&report).iter().for_each(|line| println!("{line}"));
+        } else {
+            self.text(&bench::text(&report))?;
+        }
+        Ok(if report.interrupted { Exit::Interrupted } else { Exit::Done })
+    }
+
+    fn plan(&self, args: &PlanArgs) -> anyhow::Result<Exit> {
+        let request = args.request(self.config(args.config.as_ref()))?;
+        let report = self.engine.plan(&request, &self.terminal)?;
+        self.terminal.done();
+        if self.json {
+            plan::json(&report).iter().for_each(|line| println!("{line}"));
+            return Ok(Exit::Done);
+        }
+        self.text(&plan::text(&report))
+    }
+
     fn schema(&self, args: &SchemaArgs) -> anyhow::Result<Exit> {
         let flags =
             Flags { label: args.label.clone(), subject: args.subject.clone(), record: args.record.clone(), ..Flags::default() };
@@ -257,9 +290,15 @@ impl Session {
 
     fn delete(&self, args: &DeleteArgs) -> anyhow::Result<Exit> {
         let (subjects, records) = self.ids(&args.ids)?;
+        let handles = args
+            .ids
+            .handle
+            .iter()
+            .map(|text| text.parse().map_err(|()| anyhow::anyhow!("--handle {text}: write 32 hexadecimal digits")));
         let request = DeleteRequest {
             subjects,
             records,
+            handles: handles.collect::<anyhow::Result<_>>()?,
             request_id: args.request_id.clone(),
             defer: args.defer,
             no_suppress: args.no_suppress,

@@ -23,7 +23,7 @@ pub(crate) fn count(n: u64) -> String {
     out
 }
 
-fn bytes(n: u64) -> String {
+pub(crate) fn bytes(n: u64) -> String {
     match n {
         0..10_000 => format!("{n} B"),
         10_000..10_000_000 => format!("{:.1} kB", n as f64 / 1e3),
@@ -32,7 +32,7 @@ fn bytes(n: u64) -> String {
     }
 }
 
-fn seconds(s: f64) -> String {
+pub(crate) fn seconds(s: f64) -> String {
     if s < 0.0995 {
         format!("{:.1} ms", s * 1e3)
     } else if s < 120.0 {

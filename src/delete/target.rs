@@ -25,10 +25,17 @@ pub struct Targets(BTreeSet<Target>);
 
 impl Targets {
     /// Hashes ids as typed, without ASCII white space around them, as an import does. A record's id is one text a record column.
+    /// Handles are of subjects.
     ///
     /// # Errors
     /// There are none, or the workspace has no such ids.
-    pub fn new(schema: &Schema, key: &HandleKey, subjects: &[String], records: &[Vec<String>]) -> Result<Targets, DeleteError> {
+    pub fn new(
+        schema: &Schema,
+        key: &HandleKey,
+        subjects: &[String],
+        records: &[Vec<String>],
+        handles: &[Handle],
+    ) -> Result<Targets, DeleteError> {
         let maker = key.maker();
         let mut targets = BTreeSet::new();
         if !subjects.is_empty() && schema.subject.is_none() {
@@ -37,6 +44,8 @@ impl Targets {
         if !records.is_empty() && schema.record.is_empty() {
             return Err(DeleteError::NoRecords);
         }
+        // Without a subject column each record is its own subject, and is named as one.
+        targets.extend(handles.iter().map(|handle| Target { subject: schema.subject.is_some(), handle: *handle }));
         for id in subjects {
             targets.insert(Target { subject: true, handle: maker.subject(id.trim_ascii().as_bytes()) });
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::{Engine, Error, Observer};
 use crate::{
     delete::{DeleteError, Repair, Targets, bring_into_effect, draft},
-    ids::GenerationId,
+    ids::{GenerationId, Handle},
     import::{ImportReport, Plan, rekey_rows},
     ledger::{Accepted, Effective, Event, History, OutcomeKind, RequestRecord, Unsuppressed},
     train::Report,
@@ -19,6 +19,8 @@ pub struct DeleteRequest {
     pub subjects: Vec<String>,
     /// Record ids as in the source: for each record one text a column.
     pub records: Vec<Vec<String>>,
+    /// Subjects by their handles, for whoever has no ids (a benchmark).
+    pub handles: Vec<Handle>,
     /// The request's name; made up when there is none.
     pub request_id: Option<String>,
     /// Leave the repair to a later command.
@@ -82,7 +84,7 @@ impl Engine {
         effective: impl FnOnce(&Accepted, &Effective, bool),
     ) -> Result<DeleteReport, Error> {
         let (lock, mut snapshot) = self.open_for_writing()?;
-        let targets = self.targets(&snapshot, &request.subjects, &request.records)?;
+        let targets = self.targets(&snapshot, &request.subjects, &request.records, &request.handles)?;
         let key = self.workspace.handle_key()?;
         let name = match &request.request_id {
             Some(name) => checked_name(name)?,
@@ -118,7 +120,7 @@ impl Engine {
     /// As for [`Engine::delete`].
     pub fn forecast(&self, request: &DeleteRequest) -> Result<Forecast, Error> {
         let snapshot = self.workspace.answering_snapshot()?;
-        let targets = self.targets(&snapshot, &request.subjects, &request.records)?;
+        let targets = self.targets(&snapshot, &request.subjects, &request.records, &request.handles)?;
         let key = self.workspace.handle_key()?;
         let draft = draft(&self.workspace, &snapshot, &key, "dry-run", &targets, !request.no_suppress)?;
         let speed = match &snapshot.current {
@@ -128,7 +130,13 @@ impl Engine {
         Ok(Forecast { accepted: draft.accepted, row_passes_per_second: speed })
     }
 
-    fn targets(&self, snapshot: &Snapshot, subjects: &[String], records: &[Vec<String>]) -> Result<Targets, Error> {
+    fn targets(
+        &self,
+        snapshot: &Snapshot,
+        subjects: &[String],
+        records: &[Vec<String>],
+        handles: &[Handle],
+    ) -> Result<Targets, Error> {
         let newest = snapshot.history.newest();
         let (generation, record) = newest.ok_or_else(|| WorkspaceError::Empty { root: self.workspace.root().to_owned() })?;
         let schema = self.workspace.partition(generation, record)?.schema;
@@ -137,12 +145,17 @@ impl Engine {
             let path = self.workspace.shards_dir().join("handle.key");
             return Err(WorkspaceError::KeyWrong { path, generation: generation.to_string() }.into());
         }
-        Ok(Targets::new(&schema, &key, subjects, records)?)
+        Ok(Targets::new(&schema, &key, subjects, records, handles)?)
     }
 
     /// Trains what the generation and recipe in service lack, and closes the requests that waited for it. With `all`, every checkpoint
     /// is read and checked first, also those that are known to be durable.
-    fn repair_serving(&self, snapshot: &Snapshot, all: bool, observer: &dyn Observer) -> Result<Option<RepairReport>, Error> {
+    pub(super) fn repair_serving(
+        &self,
+        snapshot: &Snapshot,
+        all: bool,
+        observer: &dyn Observer,
+    ) -> Result<Option<RepairReport>, Error> {
         let Some(current) = &snapshot.current else { return Ok(None) };
         let lane = self.workspace.serving_lane(snapshot)?;
         let shards: Vec<_> = lane.shards.grid().shards().collect();
@@ -243,7 +256,7 @@ impl Engine {
     /// The ids can't be used, another process writes, or the disk refuses.
     pub fn unsuppress(&self, subjects: &[String], records: &[Vec<String>]) -> Result<usize, Error> {
         let (lock, mut snapshot) = self.open_for_writing()?;
-        let targets = self.targets(&snapshot, subjects, records)?;
+        let targets = self.targets(&snapshot, subjects, records, &[])?;
         let handles: Vec<_> = targets.iter().map(|t| t.handle).filter(|h| snapshot.history.suppressed.contains(h)).collect();
         let count = handles.len();
         if count > 0 {

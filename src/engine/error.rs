@@ -92,6 +92,18 @@ pub enum Error {
         /// The last one.
         last: u32,
     },
+    /// A column is named that is not there, or no number.
+    #[error("--pick risk:{column}: there is no number or byte column of this name; name one that the schema declares so")]
+    NoSuchColumn {
+        /// The column.
+        column: String,
+    },
+    /// A process of our own failed.
+    #[error("a process of its own that should delete failed: {what}")]
+    Process {
+        /// What it said.
+        what: String,
+    },
     /// A request is named that isn't there.
     #[error("the ledger has no request `{request}`; `sisa log` lists them")]
     NoSuchRequest {
@@ -175,6 +187,7 @@ impl Error {
             | Error::NoHoldout
             | Error::NoSuchShard { .. }
             | Error::NoSuchRequest { .. }
+            | Error::NoSuchColumn { .. }
             | Error::Exists { .. }
             | Error::OtherSource { .. }
             | Error::Propose(_)
@@ -191,7 +204,7 @@ impl Error {
             Error::Workspace(e) => workspace(e),
             Error::Slice(e) => slice(e),
             Error::Ledger(e) => ledger(e),
-            Error::Fs(_) => ErrorKind::Disk,
+            Error::Fs(_) | Error::Process { .. } => ErrorKind::Disk,
         }
     }
 }

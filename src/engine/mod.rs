@@ -2,12 +2,15 @@
 
 mod answer;
 mod audit;
+pub mod bench;
 mod erase;
 mod error;
 mod mend;
 mod observe;
-mod status;
+mod plan;
 mod propose;
+mod status;
+mod table;
 mod train;
 
 use std::{
@@ -20,6 +23,7 @@ pub use audit::VerifyRequest;
 pub use erase::{DeleteReport, DeleteRequest, Forecast, RepairReport};
 pub use error::{Error, ErrorKind};
 pub use observe::{Observer, Progress, Quiet};
+pub use plan::{PlanReport, PlanRequest};
 pub use status::{CellStatus, ShardStatus, Status};
 pub use train::{TrainReport, TrainRequest};
 
@@ -29,6 +33,7 @@ pub use crate::{
     fs::{Pending, RealDisk},
     ids::ShardId,
     ledger::{Accepted, OutcomeKind, RequestRecord},
+    plan::{Against, Candidate, Plan, Question},
     predict::Scores,
     receipt::{Envelope, Receipt},
     schema::Proposal,
@@ -97,6 +102,20 @@ impl Engine {
     /// The disk refuses.
     pub fn end_file(&self, file: Pending) -> Result<(), Error> {
         let _ = file.publish(Sync::Now)?;
+        Ok(())
+    }
+
+    /// How many threads it may use.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Writes a small file of the person's, over an older one if there is one.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn write_over(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+        let _ = self.workspace.files().publish(path, &[bytes], Sync::Now)?;
         Ok(())
     }
 

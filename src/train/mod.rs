@@ -18,7 +18,7 @@ pub use crew::{Pool, Watch};
 pub use error::TrainError;
 pub use keep::Keep;
 pub use lineage::{LineageRoot, lineages};
-pub use pilot::pilot;
+pub use pilot::{pilot, pilot_on};
 pub use plan::{Lane, ShardPlan};
 pub use recipe::{NUMERICS_VERSION, Recipe};
 pub use run::{Report, ShardReport, Stop, train};

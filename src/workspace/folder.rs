@@ -163,6 +163,14 @@ impl Workspace {
         self.handle_key()
     }
 
+    /// Puts a handle key in place in a workspace that has none.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn keep_handle_key(&self, key: &HandleKey) -> Result<(), WorkspaceError> {
+        keys::write(&self.files, &self.handle_key_path(), key.bytes())
+    }
+
     fn model_key_path(&self, generation: GenerationId) -> PathBuf {
         self.generation_dir(generation).join("model.key")
     }

@@ -1,0 +1,254 @@
+//! `sisa bench`: its arguments, its processes, its table.
+#![expect(clippy::disallowed_methods, reason = "reads the clock around a process of its own")]
+
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use anyhow::anyhow;
+use clap::Args as ClapArgs;
+use serde_json::{Value, json};
+use sisa::engine::{
+    Error, Flags,
+    bench::{BenchReport, BenchRequest, DeletionSample, FullSample, Pick},
+};
+
+use super::show;
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct BenchArgs {
+    /// Bench on tables, instead of the workspace at hand [default for an empty workspace: `sources` in sisa.toml]
+    #[arg(long, value_name = "SOURCE", num_args = 1..)]
+    source: Vec<PathBuf>,
+    /// The configuration, for a source [default: sisa.toml in the workspace]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Sizes of the batches of requests, separated by commas [default: 1,8,64; quick: 1,8]
+    #[arg(long, value_name = "K,...", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..))]
+    requests: Vec<u64>,
+    /// Whom requests are about: uniform, zipf, or risk:COLUMN (the larger the number, the likelier)
+    #[arg(long, value_name = "HOW", default_value = "uniform")]
+    pick: String,
+    /// Repeats of everything [default: 5; quick: 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    trials: Option<u32>,
+    /// The largest batch that is also deleted one by one
+    #[arg(long, value_name = "K", default_value_t = 8)]
+    one_by_one: u64,
+    /// Numbers of shards whose accuracy and cost are compared, each under every schedule; 0 for none [default: 1,5,10,20]
+    #[arg(long, value_name = "S,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(0..=9999))]
+    frontier: Vec<u32>,
+    /// A first answer: fewer requests and repeats
+    #[arg(long)]
+    quick: bool,
+    /// Another kind of learner, for a source
+    #[arg(long, value_name = "KIND")]
+    learner: Option<String>,
+    /// How many shards, for a source
+    #[arg(long, value_name = "S")]
+    shards: Option<u32>,
+    /// How many slices a shard, for a source
+    #[arg(long, value_name = "R")]
+    slices: Option<u32>,
+    /// Passes over a shard's rows, all steps together, for a source
+    #[arg(long, value_name = "E")]
+    epochs: Option<u32>,
+    /// Which rows a step visits, for a source: cumulative, replay or front
+    #[arg(long, value_name = "KIND")]
+    schedule: Option<String>,
+    /// Steps before the last that leave a checkpoint, for a source
+    #[arg(long, value_name = "M")]
+    checkpoints: Option<u32>,
+    /// Write a page with charts, to be read in any browser
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) report: Option<PathBuf>,
+}
+
+impl BenchArgs {
+    pub(crate) fn request(&self, config: PathBuf) -> anyhow::Result<BenchRequest> {
+        let pick = match self.pick.as_str() {
+            "uniform" => Pick::Uniform,
+            "zipf" => Pick::Zipf,
+            other => match other.strip_prefix("risk:") {
+                Some(column) if !column.is_empty() => Pick::Risk(column.to_owned()),
+                _ => return Err(anyhow!("--pick {other}: write uniform, zipf or risk:COLUMN")),
+            },
+        };
+        let or = |given: &[u64], quick: &[u64], default: &[u64]| match (given.is_empty(), self.quick) {
+            (false, _) => given.to_vec(),
+            (true, true) => quick.to_vec(),
+            (true, false) => default.to_vec(),
+        };
+        let schedule = self.schedule.as_deref().map(str::parse).transpose().map_err(|e: String| anyhow!("--schedule: {e}"))?;
+        let frontier = if self.frontier.is_empty() { vec![1, 5, 10, 20] } else { self.frontier.clone() };
+        Ok(BenchRequest {
+            sources: self.source.clone(),
+            config,
+            flags: Flags {
+                learner: self.learner.clone(),
+                shards: self.shards,
+                slices: self.slices,
+                epochs: self.epochs,
+                schedule,
+                checkpoints: self.checkpoints,
+                ..Flags::default()
+            },
+            requests: or(&self.requests, &[1, 8], &[1, 8, 64]),
+            pick,
+            trials: self.trials.unwrap_or(if self.quick { 3 } else { 5 }),
+            one_by_one: self.one_by_one,
+            frontier: frontier.into_iter().filter(|s| *s > 0).collect(),
+        })
+    }
+}
+
+/// Deletes subjects by a process of its own; returns the seconds from its start to its end, receipt written.
+pub(crate) fn process(exe: &Path, root: &Path, threads: &str, handles: &[String]) -> Result<f64, Error> {
+    let failed = |what: String| Error::Process { what };
+    let mut command = Command::new(exe);
+    command.args(["--quiet", "--json", "--threads", threads, "-w"]).arg(root).args(["delete", "--handle"]).args(handles);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let begin = Instant::now();
+    let output = command.output().map_err(|e| failed(format!("it can't be started: {e}")))?;
+    let seconds = begin.elapsed().as_secs_f64();
+    if output.status.success() {
+        return Ok(seconds);
+    }
+    match output.status.code() {
+        Some(130) => Err(Error::Interrupted),
+        _ => Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+    }
+}
+
+/// A figure, or a dash.
+fn or_dash(value: Option<f64>, show: impl Fn(f64) -> String) -> String {
+    value.map_or("-".into(), show)
+}
+
+pub(crate) fn text(report: &BenchReport) -> String {
+    let mut out = String::new();
+    let quality = |q: f64| format!("{:.2} %", 100.0 * q);
+    let _ = writeln!(
+        out,
+        "{} records, S={} R={}, {} threads; {} {} as an ensemble, {} as one model on everything",
+        show::count(report.records),
+        report.shards,
+        report.slices,
+        report.threads,
+        report.quality_is,
+        or_dash(report.quality, quality),
+        or_dash(report.quality_of_one, quality),
+    );
+    let one = BenchReport::seconds(&report.one_model);
+    let passes = |samples: &[FullSample]| samples.first().map_or(0, |s| s.row_passes);
+    let _ = writeln!(
+        out,
+        "training anew: one model {} ({} row-passes), the ensemble {} ({} row-passes); medians of {} trials\n",
+        or_dash(one, show::seconds),
+        show::count(passes(&report.one_model)),
+        or_dash(BenchReport::seconds(&report.ensemble), show::seconds),
+        show::count(passes(&report.ensemble)),
+        report.one_model.len(),
+    );
+    let _ = writeln!(
+        out,
+        "{:>8}  {:>10}  {:>10}  {:>11}  {:>9}  {:>13}  {:>13}  {:>11}  {:>10}  {:>10}",
+        "requests",
+        "effective",
+        "repaired",
+        "row-passes",
+        "predicted",
+        "x one model",
+        "x one model",
+        "one by one",
+        "meanwhile",
+        "after"
+    );
+    let _ = writeln!(
+        out,
+        "{:>8}  {:>10}  {:>10}  {:>11}  {:>9}  {:>13}  {:>13}  {:>11}  {:>10}  {:>10}",
+        "", "", "", "", "", "in row-passes", "as processes", "", "", ""
+    );
+    let full = passes(&report.one_model) as f64;
+    for size in report.sizes() {
+        let median = |of: fn(&DeletionSample) -> Option<f64>| report.median(size, of);
+        let row_passes = median(|d| Some(d.row_passes as f64));
+        let process = median(|d| d.process);
+        let _ = writeln!(
+            out,
+            "{:>8}  {:>10}  {:>10}  {:>11}  {:>9}  {:>13}  {:>13}  {:>11}  {:>10}  {:>10}",
+            size,
+            or_dash(median(|d| Some(d.effective)), show::seconds),
+            or_dash(median(|d| Some(d.repaired)), show::seconds),
+            or_dash(row_passes, |r| show::count(r as u64)),
+            or_dash(median(|d| Some(d.predicted as f64)), |r| show::count(r as u64)),
+            or_dash(row_passes.filter(|r| *r > 0.0).map(|r| full / r), |x| format!("{x:.2}")),
+            or_dash(process.zip(one).map(|(process, one)| one / process), |x| format!("{x:.2}")),
+            or_dash(median(|d| d.one_by_one.map(|o| o.0)), show::seconds),
+            or_dash(median(|d| d.quality_meanwhile), quality),
+            or_dash(median(|d| d.quality_after), quality),
+        );
+    }
+    let _ = writeln!(
+        out,
+        "\n`effective`: from the call until no answer can be influenced any more; `repaired`: until every shard is trained again. `as processes`\n\
+         divides the training of one model by a whole `sisa delete`, from its start to its receipt. {}",
+        match report.break_even {
+            Some(k) => format!("Repairing {} requests together costs as much as one model anew.", show::count(k)),
+            None => "No number of requests repaired together costs as much as one model anew.".into(),
+        }
+    );
+    if !report.frontier.is_empty() {
+        let _ = writeln!(
+            out,
+            "\n     S  schedule    {:>9}  cost of {} requests, of one model anew",
+            report.quality_is, report.frontier_requests
+        );
+        for point in &report.frontier {
+            let _ = writeln!(
+                out,
+                "{} {:>4}  {:<10}  {:>9}  {:.3}",
+                if point.own { ">" } else { " " },
+                point.shards,
+                format!("{:?}", point.schedule).to_lowercase(),
+                quality(point.quality),
+                point.cost
+            );
+        }
+    }
+    if report.interrupted {
+        let _ = writeln!(out, "\ninterrupted: this is what was measured until then");
+    }
+    out
+}
+
+/// One line a sample, then the summary.
+pub(crate) fn json(report: &BenchReport) -> Vec<Value> {
+    let mut lines = Vec::new();
+    let full = |kind: &str, sample: &FullSample| json!({ "type": "bench_training", "what": kind, "seconds": sample.seconds, "row_passes": sample.row_passes });
+    lines.extend(report.one_model.iter().map(|s| full("one_model", s)));
+    lines.extend(report.ensemble.iter().map(|s| full("ensemble", s)));
+    lines.extend(report.deletions.iter().map(|d| {
+        json!({
+            "type": "bench_deletion", "requests": d.requests, "effective_seconds": d.effective, "effective_alone_seconds": d.effective_alone,
+            "repaired_seconds": d.repaired, "predicted_row_passes": d.predicted, "row_passes": d.row_passes, "bytes": d.bytes,
+            "quality_meanwhile": d.quality_meanwhile, "quality_after": d.quality_after, "process_seconds": d.process,
+            "one_by_one_seconds": d.one_by_one.map(|o| o.0), "one_by_one_row_passes": d.one_by_one.map(|o| o.1),
+        })
+    }));
+    lines.extend(report.frontier.iter().map(|p| {
+        json!({
+            "type": "bench_frontier", "shards": p.shards, "slices": p.slices, "schedule": format!("{:?}", p.schedule).to_lowercase(),
+            "quality": p.quality, "cost": p.cost, "requests": report.frontier_requests,
+        })
+    }));
+    lines.push(json!({
+        "type": "bench", "records": report.records, "shards": report.shards, "slices": report.slices, "threads": report.threads,
+        "recipe": report.recipe, "quality_is": report.quality_is, "quality": report.quality, "quality_of_one_model": report.quality_of_one,
+        "break_even": report.break_even, "interrupted": report.interrupted,
+    }));
+    lines
+}

@@ -1,0 +1,282 @@
+//! `sisa plan`: its arguments and its table.
+
+use std::{fmt::Write, path::PathBuf};
+
+use anyhow::{Context, anyhow};
+use clap::Args as ClapArgs;
+use sisa::engine::{Against, Flags, PlanReport, PlanRequest};
+
+use super::show;
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PlanArgs {
+    /// Tables to look at [default: `sources` in sisa.toml]
+    #[arg(value_name = "SOURCE")]
+    sources: Vec<PathBuf>,
+    /// The configuration; without one, what `sisa schema` would propose [default: sisa.toml in the workspace]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Plan for so many records to train on, instead of counting them
+    #[arg(long, value_name = "N")]
+    rows: Option<u64>,
+    /// Plan for so many subjects [default: as many as records, if those are given]
+    #[arg(long, value_name = "N", requires = "rows")]
+    subjects: Option<u64>,
+    /// How many deletion requests are repaired together
+    #[arg(long, value_name = "K", default_value_t = 8, conflicts_with_all = ["rate", "within"])]
+    requests: u64,
+    /// How often requests come: `10/day`, per second, minute, hour, day, week, month or year
+    #[arg(long, value_name = "N/UNIT", requires = "within")]
+    rate: Option<String>,
+    /// How long requests may wait (in effect, not yet repaired): `25d`, with s, m, h, d or w
+    #[arg(long, value_name = "TIME", requires = "rate")]
+    within: Option<String>,
+    /// What all checkpoints may take: `500MB`, `20GB`
+    #[arg(long, value_name = "BYTES")]
+    disk: Option<String>,
+    /// What the repair may take: `90s`, `10m`
+    #[arg(long, value_name = "TIME")]
+    time: Option<String>,
+    /// Steps before the last that leave a checkpoint, those that save most; all by default
+    #[arg(long, value_name = "M")]
+    checkpoints: Option<u32>,
+    /// Records that a shard should have at least
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    least: u64,
+    /// Numbers of shards to compare, separated by commas
+    #[arg(long, value_name = "S,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=9999))]
+    shards: Vec<u32>,
+    /// Numbers of slices to compare, separated by commas
+    #[arg(long, value_name = "R,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=9999))]
+    slices: Vec<u32>,
+    /// Another kind of learner
+    #[arg(long, value_name = "KIND")]
+    learner: Option<String>,
+    /// Passes over a shard's rows, all steps together
+    #[arg(long, value_name = "E")]
+    epochs: Option<u32>,
+    /// Which rows a step visits: cumulative, replay or front
+    #[arg(long, value_name = "KIND")]
+    schedule: Option<String>,
+    /// Do not measure how fast this machine trains
+    #[arg(long)]
+    no_pilot: bool,
+}
+
+impl PlanArgs {
+    pub(crate) fn request(&self, config: PathBuf) -> anyhow::Result<PlanRequest> {
+        let schedule = self.schedule.as_deref().map(str::parse).transpose();
+        let flags = Flags {
+            learner: self.learner.clone(),
+            epochs: self.epochs,
+            schedule: schedule.map_err(|e: String| anyhow!(e)).context("--schedule")?,
+            checkpoints: self.checkpoints,
+            ..Flags::default()
+        };
+        let requests = match (&self.rate, &self.within) {
+            (Some(rate), Some(within)) => {
+                let (rate, within) = (rate_of(rate).context("--rate")?, duration(within).context("--within")?);
+                ((rate * within).ceil() as u64).max(1)
+            }
+            _ => self.requests.max(1),
+        };
+        Ok(PlanRequest {
+            sources: self.sources.clone(),
+            config,
+            flags,
+            sizes: self.rows.map(|rows| (rows, self.subjects.unwrap_or(rows))),
+            requests,
+            pilot: !self.no_pilot,
+            disk: self.disk.as_deref().map(size).transpose().context("--disk")?,
+            time: self.time.as_deref().map(duration).transpose().context("--time")?,
+            least_records: self.least,
+            shards: self.shards.clone(),
+            slices: self.slices.clone(),
+        })
+    }
+}
+
+/// A number and its unit.
+fn split(text: &str) -> anyhow::Result<(f64, &str)> {
+    let at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(at);
+    let number: f64 = number.parse().map_err(|_| anyhow!("`{text}` does not begin with a number"))?;
+    Ok((number, unit.trim()))
+}
+
+/// Seconds.
+fn duration(text: &str) -> anyhow::Result<f64> {
+    let (number, unit) = split(text)?;
+    let scale = match unit {
+        "" | "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        "d" => 86_400.0,
+        "w" => 604_800.0,
+        _ => return Err(anyhow!("`{text}` is no time: write a number and s, m, h, d or w")),
+    };
+    Ok(number * scale)
+}
+
+/// Requests a second.
+fn rate_of(text: &str) -> anyhow::Result<f64> {
+    let wrong = || anyhow!("`{text}` is no rate: write it as `10/day`");
+    let (number, unit) = text.split_once('/').ok_or_else(wrong)?;
+    let number: f64 = number.trim().parse().map_err(|_| wrong())?;
+    let seconds = match unit.trim() {
+        "second" => 1.0,
+        "minute" => 60.0,
+        "hour" => 3600.0,
+        "day" => 86_400.0,
+        "week" => 604_800.0,
+        "month" => 2_629_800.0,
+        "year" => 31_557_600.0,
+        _ => return Err(wrong()),
+    };
+    Ok(number / seconds)
+}
+
+/// Bytes.
+fn size(text: &str) -> anyhow::Result<u64> {
+    let (number, unit) = split(text)?;
+    let scale = match unit {
+        "" | "B" => 1.0,
+        "kB" | "KB" => 1e3,
+        "MB" => 1e6,
+        "GB" => 1e9,
+        "TB" => 1e12,
+        _ => return Err(anyhow!("`{text}` is no size: write a number and kB, MB, GB or TB")),
+    };
+    Ok((number * scale) as u64)
+}
+
+pub(crate) fn text(report: &PlanReport) -> String {
+    let question = &report.question;
+    let mut out = String::new();
+    let _ = writeln!(
+        out,
+        "{} records of {} subjects{}; {} requests repaired together; {} with {} epochs",
+        show::count(question.records),
+        show::count(question.subjects),
+        if report.largest_subject > 0 {
+            format!(" (the largest has {})", show::count(report.largest_subject))
+        } else {
+            String::new()
+        },
+        show::count(question.requests),
+        format!("{:?}", question.schedule.kind).to_lowercase(),
+        question.schedule.epochs,
+    );
+    if let (Some(speed), Some(bytes)) = (question.speed, question.state_bytes) {
+        let _ = writeln!(
+            out,
+            "this machine: {} row-passes a second; a checkpoint has {}",
+            show::count(speed as u64),
+            show::bytes(bytes)
+        );
+    }
+    let _ = writeln!(
+        out,
+        "\n{:>6} {:>4}  {:>12}  {:>19}  {:>12}  {:>7}  {:>8}  {:>8}  {:>10}\n{:>6} {:>4}  {:>12}  {:>19}  {:>12}  {:>7}  {:>8}  {:>8}  {:>10}",
+        "S",
+        "R",
+        "one request,",
+        "together (95 %",
+        "cheaper than",
+        "as many",
+        "disk",
+        "repair",
+        "training",
+        "",
+        "",
+        "of a training",
+        "stay below)",
+        "one model",
+        "as",
+        "",
+        "together",
+        "everything",
+    );
+    for (at, c) in report.plan.candidates.iter().enumerate() {
+        let share = |cost: f64| format!("{:.1} %", 100.0 * cost / c.full);
+        let _ = writeln!(
+            out,
+            "{} {:>4} {:>4}  {:>12}  {:>9} ({:>7})  {:>10.2} x  {:>7}  {:>8}  {:>8}  {:>10}{}",
+            if report.plan.recommended == Some(at) { ">" } else { " " },
+            c.shards,
+            c.slices,
+            share(c.one),
+            share(c.batch),
+            share(c.batch_p95),
+            c.speed_up,
+            c.break_even.map_or("never".into(), show::count),
+            c.checkpoint_bytes.map_or("?".into(), show::bytes),
+            c.seconds.map_or("?".into(), show::seconds),
+            c.full_seconds.map_or("?".into(), show::seconds),
+            match c.against {
+                None => "",
+                Some(Against::FewRecords) => "  few records a shard",
+                Some(Against::FewSubjects) => "  more slices than subjects",
+                Some(Against::Disk) => "  beyond --disk",
+                Some(Against::Time) => "  beyond --time",
+            }
+        );
+    }
+    let _ = writeln!(
+        out,
+        "\n`as many as`: so many requests repaired together cost as much as training one model on everything anew, which `cheaper than one model`\n\
+         compares with. Predicted for slices of equal size; `sisa delete --dry-run` counts the actual ones. More shards learn less each: docs/ACCURACY.md."
+    );
+    if let Some(c) = report.plan.recommended.and_then(|at| report.plan.candidates.get(at))
+        && question.requests > 1
+    {
+        let _ = writeln!(
+            out,
+            "Repaired one by one, the {} requests would cost {:.1} times as much as together.",
+            question.requests, c.coalesced
+        );
+    }
+    let _ = writeln!(out, "\nRecommended: {}.", report.plan.reason);
+    out
+}
+
+pub(crate) fn json(report: &PlanReport) -> Vec<serde_json::Value> {
+    let question = &report.question;
+    let mut lines: Vec<_> = report
+        .plan
+        .candidates
+        .iter()
+        .map(|c| {
+            serde_json::json!({
+                "type": "candidate", "shards": c.shards, "slices": c.slices, "full_row_passes": c.full, "one_row_passes": c.one,
+                "batch_row_passes": c.batch, "batch_row_passes_p95": c.batch_p95, "speed_up": c.speed_up, "coalesced": c.coalesced,
+                "break_even": c.break_even, "checkpoint_bytes": c.checkpoint_bytes, "seconds": c.seconds, "full_seconds": c.full_seconds,
+                "against": c.against.map(|a| format!("{a:?}")),
+            })
+        })
+        .collect();
+    let recommended = report.plan.recommended.and_then(|at| report.plan.candidates.get(at));
+    lines.push(serde_json::json!({
+        "type": "plan", "records": question.records, "subjects": question.subjects, "largest_subject": report.largest_subject,
+        "requests": question.requests, "keep": question.keep, "state_bytes": question.state_bytes, "row_passes_per_second": question.speed,
+        "shards": recommended.map(|c| c.shards), "slices": recommended.map(|c| c.slices), "reason": report.plan.reason,
+    }));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_read_and_others_refused() {
+        assert_eq!(duration("25d").unwrap(), 2_160_000.0);
+        assert_eq!(duration("90").unwrap(), 90.0);
+        assert_eq!((rate_of("10/day").unwrap() * duration("25d").unwrap()).round(), 250.0);
+        assert_eq!(size("1.5GB").unwrap(), 1_500_000_000);
+        for wrong in ["", "d", "5y", "-3d"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+        assert!(rate_of("10").is_err() && rate_of("10/fortnight").is_err() && size("5 potatoes").is_err());
+    }
+}

@@ -1,0 +1,110 @@
+//! Folders of copies, owned and swept.
+
+use std::path::{Path, PathBuf};
+
+use super::{BenchRequest, trial::Base};
+use crate::{
+    engine::{Engine, Error, Observer, TrainRequest},
+    fs::{EntryKind, Files, LockGuard, Sync},
+    workspace::{KeySource, Workspace},
+};
+
+/// A folder below `.scratch/`, locked as long as it is ours; without its owner it is swept.
+pub(super) struct Scratch {
+    files: Files,
+    top: PathBuf,
+    dir: PathBuf,
+    _owner: Option<Box<dyn LockGuard>>,
+}
+
+impl Scratch {
+    pub(super) fn new(engine: &Engine) -> Result<Scratch, Error> {
+        let (files, top) = (engine.workspace.files().clone(), engine.workspace.scratch_dir());
+        let dir = top.join(format!("bench-{}", std::process::id()));
+        files.make_dirs(&dir)?;
+        let owner = files.lock(&dir, true)?;
+        Ok(Scratch { files, top, dir, _owner: owner })
+    }
+
+    pub(super) fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// A folder of this name, empty.
+    pub(super) fn folder(&self, name: &str) -> Result<PathBuf, Error> {
+        let path = self.dir.join(name);
+        if self.files.stat(&path)?.is_some() {
+            self.files.remove_tree(&path)?;
+        }
+        self.files.make_dirs(&path)?;
+        Ok(path)
+    }
+
+    /// Takes everything away.
+    pub(super) fn remove(self) -> Result<(), Error> {
+        self.files.remove_tree(&self.dir)?;
+        self.files.remove_dir(&self.top)?;
+        Ok(())
+    }
+
+    /// An engine on a workspace in a folder of this name, which may be empty.
+    pub(super) fn engine(&self, of: &Engine, root: &Path) -> Engine {
+        Engine { workspace: Workspace::new(self.files.clone(), root.to_owned()), threads: of.threads, wait: true }
+    }
+
+    /// The trained workspace that all trials start from: a copy of the one at hand, or one made from a source.
+    pub(super) fn base(&self, engine: &Engine, request: &BenchRequest, observer: &dyn Observer) -> Result<Base, Error> {
+        let root = self.folder("base")?;
+        let copy = self.engine(engine, &root);
+        let snapshot = engine.workspace.answering_snapshot()?;
+        if request.sources.is_empty() && snapshot.current.is_some() {
+            observer.note("copying the workspace");
+            self.copy(engine.workspace.root(), &root)?;
+            engine.workspace.still(&snapshot)?;
+        } else {
+            let train = TrainRequest {
+                sources: request.sources.clone(),
+                config: request.config.clone(),
+                flags: request.flags.clone(),
+                // So that a benchmark of a source can be repeated.
+                keys: KeySource::Seed(1),
+                only_shards: None,
+                fresh: false,
+            };
+            observer.note("importing and training");
+            copy.train(&train, observer)?;
+        }
+        // Whatever a copy lacks is trained before anything is measured.
+        copy.repair(&[], false, observer)?;
+        Base::new(copy)
+    }
+
+    /// Copies the files of a workspace, and nothing that is not its own.
+    pub(super) fn copy(&self, from: &Path, to: &Path) -> Result<(), Error> {
+        for top in ["shards", "checkpoints"] {
+            self.copy_tree(&from.join(top), &to.join(top))?;
+        }
+        Ok(())
+    }
+
+    fn copy_tree(&self, from: &Path, to: &Path) -> Result<(), Error> {
+        self.files.make_dirs(to)?;
+        for (name, kind) in self.files.list(from)? {
+            let (from, to) = (from.join(&name), to.join(&name));
+            match kind {
+                EntryKind::Dir => self.copy_tree(&from, &to)?,
+                EntryKind::File if !Files::is_temporary(&name) => {
+                    let private = self.files.stat(&from)?.is_some_and(|s| s.mode & 0o077 == 0);
+                    let bytes = self.files.read(&from)?;
+                    let _ = if private {
+                        self.files.publish_private(&to, &[&bytes])?
+                    } else {
+                        self.files.publish(&to, &[&bytes], Sync::Later)?
+                    };
+                }
+                EntryKind::File | EntryKind::Other => {}
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,301 @@
+//! One measurement at a time, on a copy of the trained workspace.
+
+use std::collections::BTreeMap;
+
+use super::{
+    BenchReport, DeletionSample, FRONTIER_REQUESTS, FrontierPoint, FullSample, Pick, Process, alone, pick::Subjects, quality,
+    scratch::Scratch, timed,
+};
+use crate::{
+    checkpoint::CheckpointStore,
+    engine::{DeleteRequest, Engine, Error, Observer, train::rayon_pool},
+    ids::{Cell, GenerationId, Handle, Part},
+    import::{Plan, rekey_rows},
+    ledger::History,
+    order::Grid,
+    plan::CostModel,
+    schema::{Kind, Schema},
+    train::{Keep, Lane, Recipe, Schedule, ScheduleKind},
+    workspace::{Current, KeySource, Partition},
+};
+
+/// The trained copy that every trial starts from.
+pub(super) struct Base {
+    engine: Engine,
+    lane: Lane,
+    schema: Schema,
+    current: Current,
+}
+
+impl Base {
+    pub(super) fn new(engine: Engine) -> Result<Base, Error> {
+        let snapshot = engine.workspace.answering_snapshot()?;
+        let (current, record) = engine.workspace.serving(&snapshot)?;
+        let lane = engine.workspace.lane(current.generation, record, &current.recipe)?;
+        let schema = engine.workspace.partition(current.generation, record)?.schema;
+        let current = current.clone();
+        Ok(Base { engine, lane, schema, current })
+    }
+
+    /// A report with what is known before anything is measured.
+    pub(super) fn describe(&self) -> Result<BenchReport, Error> {
+        let plans = self.lane.plans()?;
+        let records: u64 = plans.iter().map(|p| p.rows_upto(p.rows.len() as u32)).sum();
+        let grid = self.lane.shards.grid();
+        let recipe = &self.lane.recipe;
+        let model = CostModel::new(records as f64, grid.shards, grid.slices, recipe.schedule, recipe.keep);
+        // Eight points for every doubling would be too many to see; a curve of 64 is smooth.
+        let most = 4 * u64::from(grid.shards) * u64::from(grid.slices);
+        let counts: std::collections::BTreeSet<u64> = (0..64).map(|i| exponential(most, f64::from(i) / 63.0)).collect();
+        let (quality, quality_is) = match self.evaluate(&self.engine)? {
+            Some((value, what)) => (Some(value), what),
+            None => (None, "accuracy"),
+        };
+        Ok(BenchReport {
+            records,
+            shards: grid.shards,
+            slices: grid.slices,
+            recipe: recipe.clone(),
+            threads: self.engine.threads,
+            quality_is,
+            quality,
+            quality_of_one: None,
+            one_model: Vec::new(),
+            ensemble: Vec::new(),
+            deletions: Vec::new(),
+            frontier: Vec::new(),
+            frontier_requests: FRONTIER_REQUESTS,
+            cells: plans.into_iter().map(|p| p.rows).collect(),
+            first_hits: Vec::new(),
+            expected: counts.into_iter().map(|k| (k, model.expected(k))).collect(),
+            break_even: model.break_even(alone(records, recipe.schedule) * 0.99),
+            interrupted: false,
+        })
+    }
+
+    /// Quality on the held-out rows; `None` when there are none, or nothing can answer.
+    fn evaluate(&self, engine: &Engine) -> Result<Option<(f64, &'static str)>, Error> {
+        match engine.evaluate_holdout(&crate::engine::Quiet) {
+            Ok(evaluation) => Ok(Some(quality(&evaluation.ensemble))),
+            Err(Error::NoHoldout | Error::Predict(crate::predict::PredictError::NoMembers { .. })) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The subjects with records in slices, weighted.
+    pub(super) fn subjects(&self, pick: &Pick) -> Result<Subjects, Error> {
+        let column = match pick {
+            Pick::Risk(name) => Some(self.number_column(name)?),
+            Pick::Uniform | Pick::Zipf => None,
+        };
+        let mut weights: BTreeMap<Handle, f64> = BTreeMap::new();
+        let grid = self.lane.shards.grid();
+        for cell in grid.cells().filter(|c| c.part != Part::Holdout) {
+            let slice = self.lane.shards.open(cell)?;
+            let rows = slice.rows();
+            for (row, subject) in slice.subjects().iter().enumerate() {
+                let value = match column {
+                    Some((true, at)) => rows.features.numbers.get((row, at)).map_or(0.0, |x| f64::from(*x)),
+                    Some((false, at)) => rows.features.bytes.get((row, at)).map_or(0.0, |x| f64::from(*x)),
+                    None => 1.0,
+                };
+                let weight = weights.entry(*subject).or_insert(f64::NEG_INFINITY);
+                // A missing value is no risk.
+                *weight = weight.max(if value.is_nan() { f64::NEG_INFINITY } else { value });
+            }
+        }
+        let least = weights.values().copied().filter(|w| w.is_finite()).fold(f64::INFINITY, f64::min);
+        let weigh = |(rank, (handle, value)): (usize, (Handle, f64))| {
+            let weight = match pick {
+                Pick::Uniform => 1.0,
+                // Handles are hashes, so their order means nothing.
+                Pick::Zipf => 1.0 / (rank + 1) as f64,
+                Pick::Risk(_) if value.is_finite() => value - least,
+                Pick::Risk(_) => 0.0,
+            };
+            (handle, weight)
+        };
+        Ok(Subjects::new(weights.into_iter().enumerate().map(weigh).collect()))
+    }
+
+    /// Whether a column is a number (or byte) column, and its place among them.
+    fn number_column(&self, name: &str) -> Result<(bool, usize), Error> {
+        let (mut numbers, mut bytes) = (0, 0);
+        for column in &self.schema.columns {
+            let (is_number, at) = match column.kind {
+                Kind::Number { .. } => (true, &mut numbers),
+                Kind::Byte { .. } => (false, &mut bytes),
+                Kind::Values { .. } | Kind::Buckets { .. } | Kind::Ignore => continue,
+            };
+            if column.name == name {
+                return Ok((is_number, *at));
+            }
+            *at += 1;
+        }
+        Err(Error::NoSuchColumn { column: name.to_owned() })
+    }
+
+    /// The shards that deleting these would hit, with the first slice.
+    pub(super) fn first_hits(&self, subjects: &[Handle]) -> Result<Vec<(u32, u32)>, Error> {
+        let snapshot = self.engine.workspace.snapshot()?;
+        let (_, record) = self.engine.workspace.serving(&snapshot)?;
+        let key = self.engine.workspace.handle_key()?;
+        let placement = self.engine.workspace.placement(self.current.generation, record, &key)?;
+        let mut first: BTreeMap<u32, u32> = BTreeMap::new();
+        for subject in subjects {
+            if let Cell { shard, part: Part::Slice(slice) } = placement.cell(*subject) {
+                let hit = first.entry(shard.0).or_insert(slice.0);
+                *hit = (*hit).min(slice.0);
+            }
+        }
+        Ok(first.into_iter().collect())
+    }
+
+    /// The whole ensemble, trained anew from its slices into an empty folder, and synced.
+    pub(super) fn ensemble(&self, scratch: &Scratch, observer: &dyn Observer) -> Result<FullSample, Error> {
+        let folder = scratch.folder("anew")?;
+        let store = CheckpointStore::new(scratch.files().clone(), folder);
+        let lane = self.lane.with_checkpoints(store).map_err(crate::train::TrainError::from)?;
+        train_all(&self.engine, &lane, observer)
+    }
+
+    /// One model on everything, trained anew and synced, and its quality.
+    pub(super) fn one_model(&self, scratch: &Scratch, observer: &dyn Observer) -> Result<(FullSample, Option<f64>), Error> {
+        let recipe = Recipe { keep: Keep::All, ..self.lane.recipe.clone() };
+        let (engine, lane) = self.recut(scratch, "one", 1, 1, &recipe)?;
+        let sample = train_all(&engine, &lane, observer)?;
+        Ok((sample, self.evaluate(&engine)?.map(|q| q.0)))
+    }
+
+    /// Quality and cost with other shards and another schedule; `None` where there is nothing held out to measure on.
+    pub(super) fn frontier_point(
+        &self,
+        scratch: &Scratch,
+        shards: u32,
+        schedule: ScheduleKind,
+        requests: u64,
+        observer: &dyn Observer,
+    ) -> Result<Option<FrontierPoint>, Error> {
+        let own = &self.lane.recipe;
+        let slices = self.lane.shards.grid().slices;
+        let recipe = Recipe { schedule: Schedule { kind: schedule, ..own.schedule }, ..own.clone() };
+        let (engine, lane) = self.recut(scratch, "frontier", shards, slices, &recipe)?;
+        train_all(&engine, &lane, observer)?;
+        let records: u64 = lane.plans()?.iter().map(|p| p.rows_upto(slices)).sum();
+        let model = CostModel::new(records as f64, shards, slices, recipe.schedule, recipe.keep);
+        let own = shards == self.lane.shards.grid().shards && schedule == own.schedule.kind;
+        let cost = model.expected(requests) / alone(records, recipe.schedule);
+        Ok(self.evaluate(&engine)?.map(|(quality, _)| FrontierPoint { shards, slices, schedule, quality, cost, own }))
+    }
+
+    /// The same records cut another way, in a workspace of its own, not trained yet.
+    fn recut(&self, scratch: &Scratch, name: &str, shards: u32, slices: u32, recipe: &Recipe) -> Result<(Engine, Lane), Error> {
+        let engine = scratch.engine(&self.engine, &scratch.folder(name)?);
+        let holdout = self.lane.shards.grid().holdout;
+        let plan = Plan {
+            generation: GenerationId(1),
+            rekeys: None,
+            partition: Partition::new(Grid { shards, slices, holdout }, self.schema.clone()),
+            handle_key: self.engine.workspace.handle_key()?,
+            model_key: KeySource::Seed(1).model_key(scratch.files(), None)?,
+        };
+        let lock = engine.workspace.lock(true)?;
+        let mut history = History::default();
+        let pool = rayon_pool(engine.threads)?;
+        pool.install(|| rekey_rows(&engine.workspace, &lock, &mut history, &plan, &self.lane.shards))?;
+        engine.workspace.keep_handle_key(&plan.handle_key)?;
+        let id = engine.publish_recipe_as(&mut history, plan.generation, recipe, recipe.digest())?;
+        let current = Current { generation: plan.generation, recipe: id, aggregate: self.current.aggregate };
+        engine.workspace.switch(&lock, &current)?;
+        lock.done()?;
+        let record = history.generations.get(&plan.generation).ok_or(crate::workspace::WorkspaceError::MovedOn)?;
+        let lane = engine.workspace.lane(plan.generation, record, &current.recipe)?;
+        Ok((engine, lane))
+    }
+
+    /// Deletes subjects from a fresh copy: together, by a process of its own, and one by one.
+    pub(super) fn deletions(
+        &self,
+        scratch: &Scratch,
+        subjects: &[Handle],
+        one_by_one: bool,
+        process: Option<&Process<'_>>,
+        observer: &dyn Observer,
+    ) -> Result<DeletionSample, Error> {
+        let copy = || -> Result<Engine, Error> {
+            let root = scratch.folder("trial")?;
+            scratch.copy(self.engine.workspace.root(), &root)?;
+            Ok(scratch.engine(&self.engine, &root))
+        };
+        let engine = copy()?;
+        let request = DeleteRequest { handles: subjects.to_vec(), defer: true, ..DeleteRequest::default() };
+        let (seconds, deleted) = timed(|| engine.delete(&request, observer, |_, _, _| {}))?;
+        let quality_meanwhile = self.evaluate(&engine)?.map(|q| q.0);
+        let snapshot = engine.workspace.snapshot()?;
+        let (repair_seconds, repair) = timed(|| engine.repair_serving(&snapshot, false, observer))?;
+        let repair = repair.ok_or(crate::workspace::WorkspaceError::MovedOn)?;
+        if repair.report.interrupted() {
+            return Err(Error::Interrupted);
+        }
+        let mut sample = DeletionSample {
+            requests: subjects.len() as u64,
+            effective: seconds,
+            effective_alone: deleted.effective.seconds,
+            repaired: seconds + repair_seconds,
+            predicted: deleted.accepted.predicted.row_passes,
+            row_passes: repair.report.row_passes(),
+            bytes: repair.report.shards.iter().map(|s| s.bytes).sum(),
+            quality_meanwhile,
+            quality_after: self.evaluate(&engine)?.map(|q| q.0),
+            process: None,
+            one_by_one: None,
+        };
+        if let Some(process) = process {
+            let engine = copy()?;
+            let handles: Vec<String> = subjects.iter().map(ToString::to_string).collect();
+            sample.process = Some(process(engine.workspace.root(), &handles)?);
+        }
+        if one_by_one {
+            let engine = copy()?;
+            let one = |subject: &Handle| {
+                let request = DeleteRequest { handles: vec![*subject], ..DeleteRequest::default() };
+                let report = engine.delete(&request, observer, |_, _, _| {})?;
+                let repair = report.repair.filter(|r| !r.report.interrupted()).ok_or(Error::Interrupted)?;
+                Ok(repair.report.row_passes())
+            };
+            let (seconds, costs) = timed(|| subjects.iter().map(one).collect::<Result<Vec<u64>, Error>>())?;
+            sample.one_by_one = Some((seconds, costs.into_iter().sum()));
+        }
+        Ok(sample)
+    }
+}
+
+/// Trains everything that a lane lacks, and syncs it.
+fn train_all(engine: &Engine, lane: &Lane, observer: &dyn Observer) -> Result<FullSample, Error> {
+    let plans = lane.plans()?;
+    let (seconds, report) = timed(|| {
+        let report = engine.build(lane, &plans, observer)?;
+        rayon_pool(engine.threads)?.install(|| lane.make_durable(&plans))?;
+        Ok(report)
+    })?;
+    if report.interrupted() {
+        return Err(Error::Interrupted);
+    }
+    Ok(FullSample { seconds, row_passes: report.row_passes() })
+}
+
+/// From 1 to `most`, even steps of `share` being even factors.
+fn exponential(most: u64, share: f64) -> u64 {
+    // Halving the interval of exponents needs no logarithm.
+    let (mut low, mut high, mut value) = (0.0_f64, 1.0_f64, (1.0, most as f64));
+    for _ in 0..24 {
+        let middle = f64::midpoint(low, high);
+        let root = (value.0 * value.1).sqrt();
+        if share < middle {
+            (high, value.1) = (middle, root);
+        } else {
+            (low, value.0) = (middle, root);
+        }
+    }
+    value.0.round() as u64
+}

@@ -1,0 +1,163 @@
+//! `sisa plan`: what S and R would cost, from a look at the source and a moment of training.
+
+use std::path::PathBuf;
+
+use super::{Engine, Error, Observer, Progress, table::Table};
+use crate::{
+    config::{Config, ConfigError, Flags},
+    plan::{Plan, Question},
+    schema::{Encoder, Ids},
+    source::{self, Batch},
+    train::{Keep, Schedule, pilot_on},
+};
+
+/// What `sisa plan` is asked.
+#[derive(Clone, Debug)]
+pub struct PlanRequest {
+    /// Sources to look at; those of the configuration when there are none.
+    pub sources: Vec<PathBuf>,
+    /// The configuration file.
+    pub config: PathBuf,
+    /// Flags that override it.
+    pub flags: Flags,
+    /// Records and subjects, instead of counting them.
+    pub sizes: Option<(u64, u64)>,
+    /// Requests that are repaired together.
+    pub requests: u64,
+    /// Whether to measure the speed of this machine.
+    pub pilot: bool,
+    /// Bytes that checkpoints may take.
+    pub disk: Option<u64>,
+    /// Seconds that the repair may take.
+    pub time: Option<f64>,
+    /// Records that a shard should have at least.
+    pub least_records: u64,
+    /// Candidates for S; a default row when there are none.
+    pub shards: Vec<u32>,
+    /// Candidates for R; a default row when there are none.
+    pub slices: Vec<u32>,
+}
+
+/// The answer, with what it was made from.
+#[derive(Clone, Debug)]
+pub struct PlanReport {
+    /// What was asked, sizes and speed filled in.
+    pub question: Question,
+    /// Records of the largest subject; 0 when they were not counted.
+    pub largest_subject: u64,
+    /// The table and the recommendation.
+    pub plan: Plan,
+}
+
+/// Candidates where none are named.
+const SHARDS: [u32; 6] = [1, 5, 10, 20, 50, 100];
+const SLICES: [u32; 5] = [1, 5, 10, 20, 50];
+/// Rows that the pilot trains on.
+const PILOT_ROWS: usize = 4096;
+
+/// What a look at the source gives.
+struct Look {
+    records: u64,
+    subjects: u64,
+    largest: u64,
+    /// Row-passes a second of one thread, and bytes of a state.
+    pilot: Option<(f64, u64)>,
+    schedule: Schedule,
+    keep: Keep,
+}
+
+impl Engine {
+    /// What each S and R would cost, and which to take. Writes nothing.
+    ///
+    /// # Errors
+    /// A source can't be read, or there is no configuration and none can be proposed.
+    pub fn plan(&self, request: &PlanRequest, observer: &dyn Observer) -> Result<PlanReport, Error> {
+        let mut config = match self.workspace.files().stat(&request.config)? {
+            Some(_) => Config::read(self.workspace.files(), &request.config)?,
+            None if request.sources.is_empty() => return Err(Error::NoConfig { config: request.config.clone() }),
+            None => {
+                let proposal = self.propose(&request.sources, &request.config, &request.flags)?;
+                Config::parse(&proposal.text, &request.config)?
+            }
+        };
+        config.apply(&request.flags)?;
+        let look = self.look(request, &config, observer)?;
+        let some = |given: &[u32], default: &[u32]| if given.is_empty() { default.to_vec() } else { given.to_vec() };
+        let question = Question {
+            records: look.records,
+            subjects: look.subjects,
+            requests: request.requests,
+            schedule: look.schedule,
+            keep: match look.keep {
+                Keep::All => None,
+                Keep::Best(count) => Some(count),
+            },
+            state_bytes: look.pilot.map(|p| p.1),
+            speed: look.pilot.filter(|_| request.pilot).map(|p| p.0 * self.threads as f64),
+            disk: request.disk,
+            time: request.time,
+            least_records: request.least_records,
+            shards: some(&request.shards, &SHARDS),
+            slices: some(&request.slices, &SLICES),
+        };
+        let plan = question.answer();
+        Ok(PlanReport { question, largest_subject: look.largest, plan })
+    }
+
+    fn look(&self, request: &PlanRequest, config: &Config, observer: &dyn Observer) -> Result<Look, Error> {
+        let recipe = config.recipe()?;
+        let holdout = config.grid()?.holdout;
+        let keep = request.flags.checkpoints.map_or(recipe.keep, Keep::Best);
+        let nothing = |(records, subjects)| Look { records, subjects, largest: 0, pilot: None, schedule: recipe.schedule, keep };
+        let paths = if request.sources.is_empty() { config.sources() } else { request.sources.clone() };
+        if let (Some(sizes), true) = (request.sizes, paths.is_empty()) {
+            return Ok(nothing(sizes));
+        }
+        let (mut rows, mut subjects, mut pilot) = (0_u64, Vec::new(), None);
+        for mut source in source::open_all(&paths)? {
+            let name = paths.first().map(|p| p.display().to_string()).unwrap_or_default();
+            let schema = config.declaration()?.resolve(&name, source.columns())?;
+            recipe.accepts(&schema.layout()).map_err(ConfigError::from)?;
+            let encoder = Encoder::new(&schema, &name, source.columns(), true)?;
+            let ids = Ids::new(&schema, source.columns());
+            let (mut batch, mut table) = (Batch::new(), Table::new(schema.row()));
+            while source.next(&mut batch)? > 0 {
+                if pilot.is_none() {
+                    table.add(&encoder, &batch, PILOT_ROWS)?;
+                    if table.rows() >= PILOT_ROWS && request.sizes.is_some() {
+                        break;
+                    }
+                }
+                for row in 0..batch.rows() {
+                    let located = |error| Error::Cell { place: batch.place(row), error };
+                    if let Some(id) = ids.subject(&batch, row).map_err(located)? {
+                        // The number of different hashes is that of different ids, near enough.
+                        let hash = crate::digest::Digest::of(&id).0;
+                        subjects.push(hash.first_chunk().map_or(0, |b: &[u8; 8]| u64::from_le_bytes(*b)));
+                    }
+                }
+                rows += batch.rows() as u64;
+                observer.progress(Progress::Scoring { rows });
+                if observer.stopped() {
+                    return Err(Error::Interrupted);
+                }
+            }
+            if pilot.is_none() {
+                table.finish();
+                pilot = pilot_on(&*recipe.learner.check().map_err(ConfigError::from)?, &schema.layout(), table.view());
+            }
+        }
+        let (count, largest) = distinct(&mut subjects);
+        let count = if subjects.is_empty() { rows } else { count };
+        let trained_on = |n: u64| (n as f64 * (1.0 - holdout)).round() as u64;
+        let (records, subjects) = request.sizes.unwrap_or((trained_on(rows), trained_on(count)));
+        Ok(Look { largest, pilot, ..nothing((records, subjects)) })
+    }
+}
+
+/// How many different numbers there are, and how often the most frequent one is.
+fn distinct(numbers: &mut [u64]) -> (u64, u64) {
+    numbers.sort_unstable();
+    let runs = numbers.chunk_by(|a, b| a == b).map(|run| run.len() as u64);
+    runs.fold((0, 0), |(count, largest), run| (count + 1, largest.max(run)))
+}

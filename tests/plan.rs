@@ -1,0 +1,58 @@
+//! What is planned before training is what deletions then cost.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::{Bench, MLP, Setup, rows};
+use sisa::{
+    delete::{Targets, draft},
+    engine::{DeleteRequest, RealDisk},
+    fs::Files,
+    plan::CostModel,
+    train::{Keep, Schedule, ScheduleKind},
+    workspace::Workspace,
+};
+
+#[test]
+fn the_closed_form_is_the_mean_of_what_deletions_are_counted_to_cost() {
+    let rows = rows(500);
+    for (name, kind) in
+        [("cumulative", ScheduleKind::Cumulative), ("replay", ScheduleKind::Replay), ("front", ScheduleKind::Front)]
+    {
+        for keep in [None, Some(1)] {
+            let setup =
+                Setup { shards: 4, slices: 5, holdout: 0.0, epochs: 6, schedule: name, learner: MLP, keep, ..Setup::default() };
+            let bench = Bench::trained(&setup, &rows);
+            let workspace = Workspace::new(Files::new(Arc::new(RealDisk::new())), bench.root().to_owned());
+            let snapshot = workspace.snapshot().unwrap();
+            let (key, lane) = (workspace.handle_key().unwrap(), workspace.serving_lane(&snapshot).unwrap());
+            let (_, record) = snapshot.history.newest().unwrap();
+            let schema = workspace.partition(sisa::ids::GenerationId(1), record).unwrap().schema;
+            let schedule = Schedule { kind, epochs: 6 };
+            let model = CostModel::new(rows.len() as f64, 4, 5, schedule, keep.map_or(Keep::All, Keep::Best));
+            let full: u64 = lane.plans().unwrap().iter().map(|plan| plan.row_passes(&lane.recipe)).sum();
+            // The model's slices are of one size, those of the table as persons fell into them.
+            let near = |counted: f64, expected: f64, share: f64, what: &str| {
+                assert!((counted / expected - 1.0).abs() < share, "{name} {keep:?} {what}: {counted} and {expected}");
+            };
+            near(full as f64, model.full(), 0.1, "training");
+            let counted = |persons: &[u32]| {
+                let ids: Vec<String> = persons.iter().map(u32::to_string).collect();
+                let targets = Targets::new(&schema, &key, &ids, &[], &[]).unwrap();
+                draft(&workspace, &snapshot, &key, "r", &targets, true).unwrap().accepted.predicted.row_passes as f64
+            };
+            for batch in [1_u32, 4] {
+                let costs: Vec<f64> =
+                    (0..500 / batch).map(|first| counted(&(first * batch..(first + 1) * batch).collect::<Vec<_>>())).collect();
+                let mean = costs.iter().sum::<f64>() / costs.len() as f64;
+                near(mean, model.expected(u64::from(batch)), 0.1, &format!("{batch} together"));
+            }
+            // And what is counted beforehand is what is trained.
+            let request = DeleteRequest { subjects: vec!["17".into()], ..DeleteRequest::default() };
+            let expected = counted(&[17]);
+            let trained = bench.delete(&request).repair.unwrap().report.row_passes();
+            assert_eq!(trained as f64, expected);
+        }
+    }
+}
