@@ -25,12 +25,12 @@ impl Team {
 
     /// The length of each task's piece of `length` outputs, when a piece should hold at least `least` of them and, but
     /// for the last, a multiple of `unit`. Never 0.
-    pub(super) fn piece(self, length: usize, unit: usize, least: usize) -> usize {
+    pub(crate) fn piece(self, length: usize, unit: usize, least: usize) -> usize {
         length.div_ceil(self.lanes).max(least).next_multiple_of(unit.max(1)).max(1)
     }
 
     /// Runs `work` on every piece. The first stays on the calling thread, the others are up for stealing.
-    pub(super) fn run<T: Send>(self, pieces: impl Iterator<Item = T>, work: impl Fn(T) + Sync) {
+    pub(crate) fn run<T: Send>(self, pieces: impl Iterator<Item = T>, work: impl Fn(T) + Sync) {
         let mut pieces = pieces.peekable();
         let Some(first) = pieces.next() else { return };
         if self.lanes == 1 || pieces.peek().is_none() {

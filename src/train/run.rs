@@ -168,7 +168,7 @@ fn segments(
         match advance(lane, &mut current, crew)? {
             Ok(row_passes) => report.row_passes += row_passes,
             Err(StepError::Interrupted) => return Ok(End::Stop(Stop::Interrupted)),
-            Err(diverged @ StepError::Diverged { .. }) => return Ok(End::Stop(Stop::Diverged(diverged.to_string()))),
+            Err(error) => return Ok(End::Stop(Stop::Diverged(error.to_string()))),
         }
         let payload = current.state().encode();
         let Some(bytes) = commit(lane, plan, step, &payload)? else { return Ok(End::Again) };
