@@ -1,0 +1,391 @@
+//! What a forest promises: the bytes of its rows' set, however they came and went; and nothing worse than an error for bytes of no state.
+
+use std::collections::BTreeSet;
+
+use ndarray::{Array2, ArrayView2};
+
+use super::oracle::{self, Record};
+use super::{Forest, hash};
+use crate::learn::settings::ForestSettings;
+use crate::learn::{Crew, Features, Labels, Layout, Learner, Range, Removal, Rows, State, Step, StepError, Task, Visit};
+use crate::num::Team;
+
+const SEED: [u8; 32] = [7; 32];
+
+/// A crew of this many lanes.
+#[derive(Debug)]
+struct Lanes(usize);
+
+impl Crew for Lanes {
+    fn team(&self) -> Team {
+        Team::of(self.0)
+    }
+
+    fn visited(&self, _rows: usize) -> bool {
+        true
+    }
+}
+
+/// One slice.
+#[derive(Debug)]
+struct Slice {
+    numbers: Array2<f32>,
+    bytes: Array2<u8>,
+    categories: Array2<u32>,
+    labels: Vec<f32>,
+    classes: Option<Vec<u32>>,
+}
+
+impl Slice {
+    fn of(layout: &Layout, records: &[Record]) -> Slice {
+        let rows = records.len();
+        let labels: Vec<f32> = records.iter().map(|r| r.label).collect();
+        Slice {
+            numbers: Array2::from_shape_fn((rows, layout.numbers), |(i, j)| records[i].numbers[j]),
+            bytes: Array2::from_shape_fn((rows, layout.byte_scales.len()), |(i, j)| records[i].bytes[j]),
+            categories: Array2::from_shape_fn((rows, layout.categories.len()), |(i, j)| records[i].categories[j]),
+            classes: (layout.task != Task::Number).then(|| labels.iter().map(|&label| label as u32).collect()),
+            labels,
+        }
+    }
+
+    fn rows(&self) -> Rows<'_> {
+        let features =
+            Features { numbers: self.numbers.view(), bytes: self.bytes.view(), categories: self.categories.view() };
+        let labels = self.classes.as_ref().map_or(Labels::Numbers(&self.labels), |classes| Labels::Classes(classes));
+        Rows { features, labels }
+    }
+}
+
+/// A source of numbers of its own.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 += 1;
+        hash::below(hash::mix(self.0), end)
+    }
+
+    /// Records with few distinct values, so that merits tie, and with labels that follow from them with some noise.
+    fn records(&mut self, layout: &Layout, count: usize) -> Vec<Record> {
+        (0..count)
+            .map(|_| {
+                let numbers: Vec<f32> = (0..layout.numbers)
+                    .map(|column| match self.below(10) {
+                        0 if column != 1 => f32::NAN,
+                        1 => [f32::INFINITY, -1e30, 0.0, 10.0][self.below(4)],
+                        _ => self.below(23) as f32 * 0.5,
+                    })
+                    .collect();
+                let bytes: Vec<u8> = layout.byte_scales.iter().map(|_| self.below(256) as u8).collect();
+                let categories: Vec<u32> = layout.categories.iter().map(|&size| self.below(size as usize) as u32).collect();
+                let mut sum = usize::from(numbers.first().is_some_and(|&x| x > 4.0));
+                sum += usize::from(bytes.first().is_some_and(|&b| b > 100)) + categories.first().map_or(0, |&c| c as usize % 2);
+                let label = match layout.task {
+                    Task::Classes(n) if self.below(6) == 0 => self.below(n as usize) as f32,
+                    Task::Classes(n) => (sum % n as usize) as f32,
+                    Task::Number => sum as f32 * 7.3 + self.below(5) as f32 - 3.0,
+                };
+                Record { numbers, bytes, categories, label }
+            })
+            .collect()
+    }
+}
+
+fn layout(numbers: usize, bytes: usize, categories: &[u32], task: Task) -> Layout {
+    Layout {
+        numbers,
+        ranges: vec![Some(Range([0.0, 10.0])); numbers],
+        indicators: vec![],
+        byte_scales: vec![1.0; bytes],
+        categories: categories.to_vec(),
+        task,
+        label_range: (task == Task::Number).then_some(Range([-2.0, 20.0])),
+    }
+}
+
+/// Layouts of all kinds, and settings for them.
+fn cases() -> Vec<(Layout, ForestSettings)> {
+    let small = ForestSettings { trees: 3, depth: 6, attributes: 3, cuts: 4, min_split: 2 };
+    let wide = ForestSettings { trees: 2, depth: 40, attributes: 0, cuts: 7, min_split: 5 };
+    vec![
+        (layout(3, 2, &[5, 2, 70], Task::Classes(2)), small.clone()),
+        (layout(2, 1, &[300, 1], Task::Classes(4)), small.clone()),
+        (layout(3, 1, &[9], Task::Number), small.clone()),
+        (layout(2, 0, &[], Task::Classes(2)), wide.clone()),
+        (layout(0, 3, &[256, 257], Task::Classes(3)), wide.clone()),
+        (layout(0, 0, &[4, 3], Task::Number), ForestSettings { depth: 1, ..wide.clone() }),
+        (layout(0, 0, &[], Task::Classes(2)), small),
+        (layout(1, 40, &[], Task::Classes(2)), wide),
+    ]
+}
+
+fn forest(settings: &ForestSettings) -> Forest {
+    Forest::of_checked(settings.clone())
+}
+
+/// The state of slices, trained on all of them in one step.
+fn scratch(settings: &ForestSettings, layout: &Layout, slices: &[Vec<Record>], lanes: usize) -> Box<dyn State> {
+    let mut state = forest(settings).init(layout, SEED);
+    step(&mut *state, layout, slices, lanes);
+    state
+}
+
+fn step(state: &mut dyn State, layout: &Layout, slices: &[Vec<Record>], lanes: usize) {
+    let slices: Vec<Slice> = slices.iter().map(|records| Slice::of(layout, records)).collect();
+    let prefix: Vec<Rows<'_>> = slices.iter().map(Slice::rows).collect();
+    let slice = prefix.len() as u32 - 1;
+    let visits: Vec<Visit> =
+        (0..prefix.last().unwrap().features.rows() as u32).map(|row| Visit { slice, row, progress: 0 }).collect();
+    state.step(&Step { index: slice + 1, of: 9, prefix: &prefix, visits: &visits, crew: &Lanes(lanes) }).unwrap();
+}
+
+fn remove(state: &mut dyn State, layout: &Layout, slices: &mut [Vec<Record>], gone: &[Vec<u32>], lanes: usize) {
+    let before: Vec<Slice> = slices.iter().map(|records| Slice::of(layout, records)).collect();
+    let rows: Vec<Rows<'_>> = before.iter().map(Slice::rows).collect();
+    state.downdate(&Removal { before: &rows, gone, team: Team::of(lanes) }).unwrap();
+    for (records, gone) in slices.iter_mut().zip(gone) {
+        let gone: BTreeSet<u32> = gone.iter().copied().collect();
+        let mut row = 0..;
+        records.retain(|_| !gone.contains(&row.next().unwrap()));
+    }
+}
+
+/// Some rows of some slices.
+fn some(dice: &mut Dice, slices: &[Vec<Record>], count: usize) -> Vec<Vec<u32>> {
+    let mut places: Vec<(usize, u32)> =
+        slices.iter().enumerate().flat_map(|(s, records)| (0..records.len() as u32).map(move |row| (s, row))).collect();
+    let mut gone = vec![BTreeSet::new(); slices.len()];
+    for _ in 0..count.min(places.len()) {
+        let (slice, row) = places.swap_remove(dice.below(places.len()));
+        gone[slice].insert(row);
+    }
+    gone.into_iter().map(|rows| rows.into_iter().collect()).collect()
+}
+
+#[test]
+fn a_forest_is_what_the_rules_say() {
+    for (i, (layout, settings)) in cases().into_iter().enumerate() {
+        let mut dice = Dice(1000 * i as u64);
+        for count in [0, 1, 2, 7, 150] {
+            let records = dice.records(&layout, count);
+            let queries = dice.records(&layout, 300);
+            let oracle = oracle::Forest::of(&settings, &layout, SEED, &records);
+            let state = scratch(&settings, &layout, &[records], 1);
+            assert_eq!(state.encode(), oracle.bytes(), "case {i}, {count} rows");
+            let mut scores = vec![f32::NAN; queries.len() * layout.task.outputs()];
+            let asked = Slice::of(&layout, &queries);
+            state.scores(&asked.rows().features, &Team::of(2), &mut scores);
+            let expected: Vec<u32> = queries.iter().flat_map(|r| oracle.scores(r)).map(f32::to_bits).collect();
+            assert_eq!(scores.iter().map(|s| s.to_bits()).collect::<Vec<_>>(), expected, "case {i}, {count} rows");
+        }
+    }
+}
+
+#[test]
+fn a_state_is_a_function_of_what_remains() {
+    for (i, (layout, settings)) in cases().into_iter().enumerate() {
+        for seed in 0..4 {
+            let mut dice = Dice(77_000 + 100 * i as u64 + seed);
+            let mut slices: Vec<Vec<Record>> = [60, 0, 90, 50].map(|count| dice.records(&layout, count)).into();
+            let mut state = scratch(&settings, &layout, &slices, 1);
+            let mut left: usize = 200;
+            // One by one, then some, then half, then all; some of the time through bytes.
+            for batch in [1, 1, 1, 3, 20, 1, 1, 60, 1, 1, 1, 50, 1, 1, 1, 200] {
+                if dice.below(3) == 0 {
+                    state = forest(&settings).decode(&layout, &state.encode()).unwrap();
+                }
+                let gone = some(&mut dice, &slices, batch);
+                remove(&mut *state, &layout, &mut slices, &gone, 1 + dice.below(3));
+                left = left.saturating_sub(batch);
+                let whole = slices.concat();
+                assert_eq!((state.rows(), whole.len()), (left as u64, left));
+                let oracle = oracle::Forest::of(&settings, &layout, SEED, &whole).bytes();
+                assert_eq!(state.encode(), oracle, "case {i}, seed {seed}, {left} rows left");
+                assert_eq!(scratch(&settings, &layout, &slices, 2).encode(), oracle);
+            }
+            assert_eq!(state.encode(), forest(&settings).init(&layout, SEED).encode(), "the state of no rows is the initial one");
+        }
+    }
+}
+
+#[test]
+fn many_rows_one_by_one() {
+    let layout = layout(3, 1, &[6, 40], Task::Classes(2));
+    let settings = ForestSettings { trees: 5, depth: 12, attributes: 4, cuts: 6, min_split: 4 };
+    let mut dice = Dice(5);
+    let mut slices = vec![dice.records(&layout, 1500), dice.records(&layout, 500)];
+    let mut state = scratch(&settings, &layout, &slices, 2);
+    for i in 0..1000 {
+        let gone = some(&mut dice, &slices, 1);
+        remove(&mut *state, &layout, &mut slices, &gone, 1);
+        if i % 100 == 99 {
+            assert_eq!(state.encode(), scratch(&settings, &layout, &slices, 1).encode(), "after {i}");
+        }
+    }
+}
+
+#[test]
+fn steps_and_threads_change_no_byte() {
+    for (layout, settings) in cases() {
+        let mut dice = Dice(31);
+        let slices: Vec<Vec<Record>> = [40, 70, 90].map(|count| dice.records(&layout, count)).into();
+        let mut state = forest(&settings).init(&layout, SEED);
+        for r in 1..=3 {
+            step(&mut *state, &layout, &slices[..r], r);
+            state = forest(&settings).decode(&layout, &state.encode()).unwrap();
+            assert_eq!(state.encode(), scratch(&settings, &layout, &[slices[..r].concat()], 1).encode());
+        }
+    }
+}
+
+#[test]
+fn scores_are_the_same_rows_at_a_time_and_after_a_deletion() {
+    let (layout, settings) = cases().remove(0);
+    let mut dice = Dice(8);
+    let mut slices = vec![dice.records(&layout, 120)];
+    let queries = Slice::of(&layout, &dice.records(&layout, 1300));
+    let features = queries.rows().features;
+    let mut state = scratch(&settings, &layout, &slices, 1);
+    for _ in 0..2 {
+        state.prepare(Team::solo());
+        let (mut all, mut each) = (vec![0.0; 2600], vec![0.0; 2600]);
+        state.scores(&features, &Team::of(3), &mut all);
+        for row in 0..1300 {
+            state.scores(&features.slice(row..row + 1), &Team::solo(), &mut each[2 * row..][..2]);
+        }
+        assert_eq!(all, each);
+        let mut again = vec![0.0; 2600];
+        scratch(&settings, &layout, &slices, 1).scores(&features, &Team::solo(), &mut again);
+        assert_eq!(all, again);
+        let gone = some(&mut dice, &slices, 30);
+        remove(&mut *state, &layout, &mut slices, &gone, 1);
+    }
+}
+
+#[test]
+fn damaged_bytes_are_an_error_or_a_state() {
+    for (layout, settings) in cases() {
+        let settings = ForestSettings { trees: 2, ..settings };
+        let slices = vec![Dice(3).records(&layout, 24)];
+        let forest = forest(&settings);
+        let bytes = scratch(&settings, &layout, &slices, 1).encode();
+        let queries = Slice::of(&layout, &slices[0]);
+        let rows = [queries.rows()];
+        let try_it = |bytes: &[u8]| {
+            let Ok(mut state) = forest.decode(&layout, bytes) else { return false };
+            assert_eq!(state.encode(), bytes, "one state, one string of bytes");
+            let mut scores = vec![0.0; 24 * layout.task.outputs()];
+            state.scores(&rows[0].features, &Team::solo(), &mut scores);
+            assert!(scores.iter().all(|score| score.is_finite()));
+            for row in 0..24.min(state.rows() as u32) {
+                // The row may no longer be what it was: then it is an error.
+                let _ = state.downdate(&Removal { before: &rows, gone: &[vec![row]], team: Team::solo() });
+            }
+            true
+        };
+        assert!(try_it(&bytes));
+        for cut in 0..bytes.len() {
+            assert!(!try_it(&bytes[..cut]), "cut at {cut}");
+        }
+        assert!(!try_it(&[&bytes[..], &[0]].concat()));
+        for i in 0..bytes.len() {
+            for flip in [1, 0x80, 0xff] {
+                let mut damaged = bytes.clone();
+                damaged[i] ^= flip;
+                try_it(&damaged);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_removal_that_does_not_fit_is_refused() {
+    let (layout, settings) = cases().remove(0);
+    let mut dice = Dice(4);
+    let records = dice.records(&layout, 30);
+    let other = Slice::of(&layout, &dice.records(&layout, 30));
+    let (whole, part) = (Slice::of(&layout, &records), Slice::of(&layout, &records[1..]));
+    for (slice, gone, says) in [
+        (&whole, vec![vec![30]], "no row 30"),
+        (&whole, vec![vec![4, 4]], "ascending"),
+        (&whole, vec![vec![5, 4]], "ascending"),
+        (&whole, vec![vec![1], vec![]], "30 rows"),
+        (&part, vec![vec![1]], "29 rows"),
+        (&other, vec![vec![0, 1, 2, 3]], "not what the state was trained on"),
+    ] {
+        let mut state = scratch(&settings, &layout, &[records.clone()], 1);
+        let error = state.downdate(&Removal { before: &[slice.rows()], gone: &gone, team: Team::solo() }).unwrap_err();
+        assert!(error.0.contains(says), "{error}");
+    }
+}
+
+#[test]
+fn too_many_rows_are_an_error() {
+    let layout = layout(0, 0, &[], Task::Classes(2));
+    for (trees, most) in [(20, 1 << 24), (1000, 2_147_483)] {
+        let mut state = forest(&ForestSettings { trees, ..ForestSettings::default() }).init(&layout, SEED);
+        // Rows without columns take no room.
+        let shape = (most as usize + 1, 0);
+        let features = Features {
+            numbers: ArrayView2::from_shape(shape, &[]).unwrap(),
+            bytes: ArrayView2::from_shape(shape, &[]).unwrap(),
+            categories: ArrayView2::from_shape(shape, &[]).unwrap(),
+        };
+        let prefix = [Rows { features, labels: Labels::Classes(&[]) }];
+        let error = state.step(&Step { index: 1, of: 1, prefix: &prefix, visits: &[], crew: &Lanes(1) }).unwrap_err();
+        assert_eq!(error, StepError::Full { step: 1, rows: most + 1, most });
+    }
+}
+
+#[test]
+fn an_interruption_is_heard() {
+    #[derive(Debug)]
+    struct Impatient;
+    impl Crew for Impatient {
+        fn team(&self) -> Team {
+            Team::solo()
+        }
+        fn visited(&self, _rows: usize) -> bool {
+            false
+        }
+    }
+    let (layout, settings) = cases().remove(0);
+    let slice = Slice::of(&layout, &Dice(1).records(&layout, 10));
+    let mut state = forest(&settings).init(&layout, SEED);
+    let error = state.step(&Step { index: 1, of: 1, prefix: &[slice.rows()], visits: &[], crew: &Impatient }).unwrap_err();
+    assert_eq!(error, StepError::Interrupted);
+}
+
+#[test]
+fn missing_declarations_are_named() {
+    let good = layout(2, 1, &[3], Task::Number);
+    let forest = forest(&ForestSettings::default());
+    assert!(forest.accepts(&good).is_ok());
+    assert!(forest.abilities().downdate && !forest.abilities().merge);
+    let refused = |layout: &Layout| forest.accepts(layout).unwrap_err().to_string();
+    for range in [None, Some(Range([1.0, 1.0])), Some(Range([2.0, 1.0])), Some(Range([0.0, f32::INFINITY]))] {
+        let error = refused(&Layout { ranges: vec![good.ranges[0], range], ..good.clone() });
+        assert!(error.contains("number column 2 of 2") && error.contains("[columns]"), "{error}");
+        let error = refused(&Layout { label_range: range, ..good.clone() });
+        assert!(error.contains("[label]"), "{error}");
+    }
+    assert!(forest.accepts(&Layout { label_range: None, task: Task::Classes(2), ..good }).is_ok());
+}
+
+/// A digest that changes is a new numerics version: never edit one to make a test pass.
+#[test]
+fn the_bytes_are_golden() {
+    let mut hasher = blake3::Hasher::new();
+    for (layout, settings) in cases() {
+        let records = Dice(2).records(&layout, 200);
+        let state = scratch(&settings, &layout, &[records.clone()], 2);
+        hasher.update(&state.encode());
+        let mut scores = vec![0.0; 200 * layout.task.outputs()];
+        state.scores(&Slice::of(&layout, &records).rows().features, &Team::solo(), &mut scores);
+        scores.iter().for_each(|score| {
+            hasher.update(&score.to_bits().to_le_bytes());
+        });
+    }
+    assert_eq!(&hasher.finalize().to_hex()[..16], "");
+}
