@@ -280,7 +280,7 @@ impl ForestSettings {
     }
 
     fn default_depth() -> u32 {
-        15
+        12
     }
 
     fn default_cuts() -> u32 {

@@ -120,7 +120,10 @@ mod tests {
     fn numbers_beyond_the_ends_are_in_the_outer_bins() {
         let bin = |x| number(x, -10.0, 255.0 / 51.0);
         assert_eq!([bin(f32::NEG_INFINITY), bin(-11.0), bin(-10.0), bin(-9.81), bin(-9.7)], [0, 0, 0, 0, 1]);
-        assert_eq!([bin(40.7), bin(40.9), bin(41.0), bin(1e30), bin(f32::INFINITY), bin(f32::NAN)], [253, 254, 254, 254, 254, 255]);
+        assert_eq!(
+            [bin(40.7), bin(40.9), bin(41.0), bin(1e30), bin(f32::INFINITY), bin(f32::NAN)],
+            [253, 254, 254, 254, 254, 255]
+        );
     }
 
     #[test]

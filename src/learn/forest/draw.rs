@@ -3,7 +3,7 @@
 
 use super::attribute::{Attribute, Kind, MISSING};
 use super::hash::{self, Purpose};
-use super::region::{Region, Room, Set, Test};
+use super::region::{Region, Room, Set, Test, bins};
 
 /// How many candidates a node has.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +33,8 @@ pub(super) struct Drawn {
     pub(super) ordered: bool,
     /// Whether values can be missing, which is told apart from the room.
     pub(super) missing: bool,
-    /// Bins of the room.
+    /// The bins that its sets are of, and how many; none if it has cuts.
+    pub(super) room: Set,
     pub(super) size: usize,
 }
 
@@ -52,6 +53,7 @@ pub(super) struct Candidates {
     pub(super) drawn: Vec<Drawn>,
     cuts: Vec<u8>,
     sets: Vec<Set>,
+    bins: Vec<u8>,
 }
 
 impl Candidates {
@@ -71,14 +73,18 @@ impl Candidates {
             let attribute = self.open[i];
             let key = hash::of(key, Purpose::Candidates, attribute as u32);
             let (cuts, sets) = (self.cuts.len(), self.sets.len());
+            let (mut room, mut size) = ([0; 4], 0);
             match &region.rooms[attribute] {
                 Room::Span { low, high } => self.draw_cuts(width.cuts, *low, *high, key),
-                Room::Set(set) => self.draw_sets(width.cuts, set, key),
+                Room::Some { set, size: bins } => {
+                    (room, size) = (*set, *bins);
+                    self.draw_sets(width.cuts, set, key);
+                }
             }
             let ordered = self.cuts.len() > cuts;
             let (first, count) = if ordered { (cuts, self.cuts.len() - cuts) } else { (sets, self.sets.len() - sets) };
             let missing = matches!(attributes[attribute].kind, Kind::Number { .. });
-            self.drawn.push(Drawn { attribute, first, count, ordered, missing, size: region.rooms[attribute].size() });
+            self.drawn.push(Drawn { attribute, first, count, ordered, missing, room, size });
         }
     }
 
@@ -97,16 +103,19 @@ impl Candidates {
 
     /// In turn half of the room by hash, and one bin of it. (Of two bins there is but one split.)
     fn draw_sets(&mut self, most: usize, room: &Set, key: u64) {
-        let size = Room::Set(*room).size();
-        let sets = if size == 2 { 1 } else { most as u64 };
-        self.sets.extend((0..sets).map(|j| {
-            if size > 2 && j % 2 == 0 {
-                std::array::from_fn(|i| room[i] & hash::word(key, 4 * j + i as u64))
-            } else {
-                let hash = if size == 2 { 0 } else { hash::word(key, 4 * j) };
-                single(room, hash::below(hash, size))
-            }
-        }));
+        self.bins.clear();
+        self.bins.extend(bins(*room));
+        let single = |hash: u64| {
+            let bin = self.bins[hash::below(hash, self.bins.len())];
+            let mut set = [0; 4];
+            set[usize::from(bin >> 6)] = 1 << (bin & 63);
+            set
+        };
+        if self.bins.len() == 2 {
+            return self.sets.push(single(0));
+        }
+        let half = |j: u64| std::array::from_fn(|i| if room[i] == 0 { 0 } else { room[i] & hash::word(key, 4 * j + i as u64) });
+        self.sets.extend((0..most as u64).map(|j| if j % 2 == 0 { half(j) } else { single(hash::word(key, 4 * j)) }));
     }
 
     /// The cuts of a drawn attribute.
@@ -132,19 +141,4 @@ impl Candidates {
         };
         test.map(|test| (drawn.attribute, test))
     }
-}
-
-/// The set of the `index`-th bin of a room.
-fn single(room: &Set, index: usize) -> Set {
-    let mut left = index;
-    std::array::from_fn(|i| {
-        let ones = room[i].count_ones() as usize;
-        if left >= ones {
-            left -= ones;
-            return 0;
-        }
-        let word = (0..left).fold(room[i], |word, _| word & (word - 1));
-        left = usize::MAX;
-        word & word.wrapping_neg()
-    })
 }

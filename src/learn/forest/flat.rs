@@ -46,7 +46,8 @@ impl Flat {
     /// The trees as they are.
     pub(super) fn of<O: Outcome>(rules: &Rules<O>, table: &Table, trees: &[Tree<O>]) -> Flat {
         let outputs = rules.outcome.outputs();
-        let mut flat = Flat { outputs, nodes: Vec::new(), roots: Vec::new(), sets: vec![[u8::MAX; SET_BYTES]], values: Vec::new() };
+        let mut flat =
+            Flat { outputs, nodes: Vec::new(), roots: Vec::new(), sets: vec![[u8::MAX; SET_BYTES]], values: Vec::new() };
         let mut work = Work::new(rules, table);
         // Where the set of a cut is, by shift and cut; 0 where there is none yet.
         let mut cuts = [[0u32; 256]; 2];

@@ -1,6 +1,6 @@
 //! The hash that names nodes and draws their candidates.
 //!
-//! The finaliser of SplitMix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators"). It need not resist
+//! SplitMix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators"), from any place of its sequence. It need not resist
 //! anyone: the keys of the trees are secret, and nothing but scores is published.
 
 /// What a hash of a node's key is for.
@@ -16,17 +16,15 @@ pub(super) enum Purpose {
     Fold = 4,
 }
 
-/// SplitMix64's state transition and output for the state `z`.
-pub(super) fn mix(z: u64) -> u64 {
-    let z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
+/// What SplitMix64 adds to its state for each output.
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The output of SplitMix64 number `index`, from 0, when it starts from the state `key`.
+pub(super) fn word(key: u64, index: u64) -> u64 {
+    let z = key.wrapping_add(index.wrapping_add(1).wrapping_mul(STEP));
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
-}
-
-/// A word of a key: `mix(key ^ mix(word))`.
-pub(super) fn word(key: u64, word: u64) -> u64 {
-    mix(key ^ mix(word))
 }
 
 /// The `index`-th hash of a key for a purpose.
@@ -46,13 +44,10 @@ mod tests {
     #[test]
     fn the_generator_is_splitmix64() {
         // The first outputs for seed 1234567 in the reference implementation of Vigna (prng.di.unimi.it/splitmix64.c).
-        let mut state = 1_234_567u64;
-        let mut outputs = [0; 3];
-        for output in &mut outputs {
-            *output = mix(state);
-            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        }
-        assert_eq!(outputs, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);
+        assert_eq!(
+            [0, 1, 2].map(|i| word(1_234_567, i)),
+            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]
+        );
     }
 
     #[test]

@@ -83,7 +83,8 @@ impl Learner for Forest {
                 return Err(SettingsError {
                     setting: "range",
                     value: format!("not declared for number column {} of {}", column + 1, layout.numbers),
-                    allowed: "for `forest`, `range = [low, high]` with low < high for every number, under [columns] of sisa.toml".into(),
+                    allowed: "for `forest`, `range = [low, high]` with low < high for every number, under [columns] of sisa.toml"
+                        .into(),
                 });
             }
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 
-use super::hash::{mix, word};
+use super::hash::word;
 use crate::learn::settings::ForestSettings;
 use crate::learn::{Layout, Task};
 
@@ -145,7 +145,9 @@ impl Forest {
             }
             let possible = room.len() as u64 - 1;
             for j in 0..most.min(possible) {
-                let part = |j: u64| (u128::from(possible) * ((u128::from(j) << 32) + u128::from(word(key, j) >> 32)) / u128::from(most)) >> 32;
+                let part = |j: u64| {
+                    (u128::from(possible) * ((u128::from(j) << 32) + u128::from(word(key, j) >> 32)) / u128::from(most)) >> 32
+                };
                 let cut = room[0] + 1 + if possible <= most { j as u16 } else { part(j) as u16 };
                 let below = |end: u16| (0..end).collect::<BTreeSet<u16>>();
                 add(2 * j, below(cut));
@@ -246,9 +248,4 @@ fn leaf<'a>(tree: &'a Tree, bins: &[u16]) -> &'a [u32] {
         Tree::Leaf(labels) => labels,
         Tree::Split { attribute, left, children, .. } => leaf(&children[usize::from(!left.contains(&bins[*attribute]))], bins),
     }
-}
-
-#[test]
-fn the_hash_is_of_key_and_word() {
-    assert_eq!(word(7, 9), mix(7 ^ mix(9)));
 }

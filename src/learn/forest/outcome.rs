@@ -14,7 +14,10 @@ pub(super) const ROWS_MAX: u64 = 1 << 24;
 pub(super) const TARGET_MAX: u32 = 1 << 24;
 
 /// A count or a sum.
-pub(super) trait Lane: Copy + Default + Debug + AddAssign + SubAssign + Into<u64> + From<u32> + Send + Sync + 'static {}
+pub(super) trait Lane:
+    Copy + Default + Debug + AddAssign + SubAssign + Into<u64> + From<u32> + Send + Sync + 'static
+{
+}
 impl Lane for u32 {}
 impl Lane for u64 {}
 
@@ -30,7 +33,8 @@ impl Merit {
     /// Whether it is strictly better: exact, by cross-multiplication in 192 bits.
     pub(super) fn beats(self, other: Merit) -> bool {
         if (self.numerator | other.numerator) >> 64 == 0 {
-            let products = [(self, other), (other, self)].map(|(a, b)| u128::from(a.numerator as u64) * u128::from(b.denominator));
+            let products =
+                [(self, other), (other, self)].map(|(a, b)| u128::from(a.numerator as u64) * u128::from(b.denominator));
             return products[0] > products[1];
         }
         wide(self.numerator, other.denominator) > wide(other.numerator, self.denominator)

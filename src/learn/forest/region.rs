@@ -32,13 +32,25 @@ pub(super) fn holds(set: &Set, bin: u8) -> bool {
     (set[usize::from(bin >> 6)] >> (bin & 63)) & 1 == 1
 }
 
+/// The bins of a set, ascending.
+pub(super) fn bins(set: Set) -> impl Iterator<Item = u8> {
+    (0..).zip(set).flat_map(|(i, mut word)| {
+        std::iter::from_fn(move || {
+            let bin = (64 * i + word.trailing_zeros()) as u8;
+            let some = word != 0;
+            word &= word.wrapping_sub(1);
+            some.then_some(bin)
+        })
+    })
+}
+
 /// The bins of one attribute that a node's rows can have, missing apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Room {
     /// From `low` to below `high`.
     Span { low: u16, high: u16 },
-    /// The bins of the set.
-    Set(Set),
+    /// The bins of the set, and how many they are.
+    Some { set: Set, size: usize },
 }
 
 impl Room {
@@ -46,7 +58,7 @@ impl Room {
         let first = |size: u32| {
             let mut set = [0; 4];
             (0..size.min(256)).for_each(|bin| set[bin as usize >> 6] |= 1 << (bin & 63));
-            Room::Set(set)
+            Room::some(set)
         };
         match attribute.kind {
             Kind::Number { .. } => Room::Span { low: 0, high: u16::from(MISSING) },
@@ -56,11 +68,17 @@ impl Room {
         }
     }
 
+    fn some(set: Set) -> Room {
+        // Most rooms have one word: counting bits takes a dozen instructions without an instruction of its own.
+        let size = set.iter().filter(|&&word| word != 0).map(|word| word.count_ones() as usize).sum();
+        Room::Some { set, size }
+    }
+
     /// How many bins.
     pub(super) fn size(&self) -> usize {
         match self {
             Room::Span { low, high } => usize::from(high.saturating_sub(*low)),
-            Room::Set(set) => set.iter().map(|word| word.count_ones() as usize).sum(),
+            Room::Some { size, .. } => *size,
         }
     }
 
@@ -71,9 +89,9 @@ impl Room {
                 let cut = u16::from(cut - shift);
                 if left { Room::Span { low, high: high.min(cut) } } else { Room::Span { low: low.max(cut), high } }
             }
-            (Room::Set(set), Test::In(chosen)) => {
+            (Room::Some { set, .. }, Test::In(chosen)) => {
                 let side = |i: usize| if left { set[i] & chosen[i] } else { set[i] & !chosen[i] };
-                Room::Set([side(0), side(1), side(2), side(3)])
+                Room::some([side(0), side(1), side(2), side(3)])
             }
             (room, _) => unreachable!("{test:?} of {room:?}"),
         }

@@ -7,7 +7,7 @@
 use super::attribute::MISSING;
 use super::draw::{Candidates, Drawn, Width};
 use super::outcome::{Merit, Outcome};
-use super::region::holds;
+use super::region::{bins, holds};
 use super::table::Table;
 
 /// Lanes of a tally.
@@ -21,15 +21,19 @@ pub(super) struct Counter<O: Outcome> {
     outcome: O,
     width: Width,
     labels: Vec<u32>,
-    /// Lanes of each bin of a set.
-    by_bin: Vec<O::Lane>,
+    /// Lanes of each bin of a room, for every other row.
+    by_bin: [Vec<O::Lane>; 2],
+    /// Lanes of each place of an attribute, for every other row.
+    part: Vec<O::Lane>,
     both: Vec<O::Lane>,
 }
 
 impl<O: Outcome> Counter<O> {
     pub(super) fn new(outcome: O, width: Width) -> Counter<O> {
+        let by_bin = [vec![O::Lane::default(); 256 * outcome.lanes()], vec![O::Lane::default(); 256 * outcome.lanes()]];
+        let part = vec![O::Lane::default(); (width.cuts + 2) * outcome.lanes()];
         let both = vec![O::Lane::default(); outcome.lanes()];
-        Counter { outcome, width, labels: Vec::new(), by_bin: Vec::new(), both }
+        Counter { outcome, width, labels: Vec::new(), by_bin, part, both }
     }
 
     /// The lanes of one drawn attribute in a tally.
@@ -58,7 +62,7 @@ impl<O: Outcome> Counter<O> {
     }
 
     /// Adds each row to the first cut above its bin, then sums up over the cuts.
-    fn count_cuts(&self, drawn: &Drawn, cuts: &[u8], column: &[u8], slots: &[u32], part: &mut [O::Lane]) {
+    fn count_cuts(&mut self, drawn: &Drawn, cuts: &[u8], column: &[u8], slots: &[u32], part: &mut [O::Lane]) {
         let (lanes, most) = (self.outcome.lanes(), self.width.cuts);
         // Above all cuts: the spare place.
         let mut place = [(most + 1) as u8; 256];
@@ -70,10 +74,14 @@ impl<O: Outcome> Counter<O> {
         if drawn.missing {
             place[usize::from(MISSING)] = most as u8;
         }
-        for (&slot, &label) in slots.iter().zip(&self.labels) {
+        self.part.fill(O::Lane::default());
+        let other = &mut self.part;
+        let mut add = |slot: u32, label, to: bool| {
             let j = usize::from(place[usize::from(column[slot as usize])]);
-            self.outcome.add(&mut part[j * lanes..][..lanes], label);
-        }
+            self.outcome.add(&mut if to { &mut *other } else { &mut *part }[j * lanes..][..lanes], label);
+        };
+        by_twos(slots, &self.labels, &mut add);
+        part.iter_mut().zip(&self.part).for_each(|(sum, &lane)| *sum += lane);
         for lane in lanes..cuts.len() * lanes {
             let before = part[lane - lanes];
             part[lane] += before;
@@ -83,8 +91,7 @@ impl<O: Outcome> Counter<O> {
     fn count_sets(&mut self, drawn: &Drawn, candidates: &Candidates, column: &[u8], slots: &[u32], part: &mut [O::Lane]) {
         let lanes = self.outcome.lanes();
         let sets = candidates.sets(drawn);
-        let bins = drawn.size;
-        if slots.len() < bins {
+        if slots.len() < drawn.size {
             for (&slot, &label) in slots.iter().zip(&self.labels) {
                 let bin = column[slot as usize];
                 for (set, part) in sets.iter().zip(part.chunks_exact_mut(lanes)) {
@@ -95,21 +102,21 @@ impl<O: Outcome> Counter<O> {
             }
             return;
         }
-        self.by_bin.clear();
-        self.by_bin.resize(256 * lanes, O::Lane::default());
-        for (&slot, &label) in slots.iter().zip(&self.labels) {
-            let bin = usize::from(column[slot as usize]);
-            self.outcome.add(&mut self.by_bin[bin * lanes..][..lanes], label);
+        for bin in bins(drawn.room) {
+            self.by_bin[0][usize::from(bin) * lanes..][..lanes].fill(O::Lane::default());
+            self.by_bin[1][usize::from(bin) * lanes..][..lanes].fill(O::Lane::default());
         }
+        let [even, odd] = &mut self.by_bin;
+        let mut add = |slot: u32, label, to: bool| {
+            let bin = usize::from(column[slot as usize]);
+            self.outcome.add(&mut if to { &mut *odd } else { &mut *even }[bin * lanes..][..lanes], label);
+        };
+        by_twos(slots, &self.labels, &mut add);
         for (set, part) in sets.iter().zip(part.chunks_exact_mut(lanes)) {
-            for (i, &word) in set.iter().enumerate() {
-                let mut word = word;
-                while word != 0 {
-                    let bin = 64 * i + word.trailing_zeros() as usize;
-                    word &= word - 1;
-                    for (sum, &of_bin) in part.iter_mut().zip(&self.by_bin[bin * lanes..][..lanes]) {
-                        *sum += of_bin;
-                    }
+            for bin in bins(*set) {
+                for half in &self.by_bin {
+                    let lanes = &half[usize::from(bin) * lanes..][..lanes];
+                    part.iter_mut().zip(lanes).for_each(|(sum, &lane)| *sum += lane);
                 }
             }
         }
@@ -176,4 +183,17 @@ fn consider(merit: Option<Merit>, name: usize, best: &mut Merit, chosen: &mut Op
         *best = merit;
         *chosen = Some(name as u16);
     }
+}
+
+/// Calls `add` for each row, in turn for the first and the second of two sums: rows that follow each other are often alike, and
+/// a sum that waits for itself takes most of the time.
+#[inline(always)]
+fn by_twos(slots: &[u32], labels: &[u32], add: &mut impl FnMut(u32, u32, bool)) {
+    let (slots, last) = slots.as_chunks::<2>();
+    let (labels, last_label) = labels.as_chunks::<2>();
+    for (&[a, b], &[label_a, label_b]) in slots.iter().zip(labels) {
+        add(a, label_a, false);
+        add(b, label_b, true);
+    }
+    last.iter().zip(last_label).for_each(|(&slot, &label)| add(slot, label, false));
 }

@@ -50,8 +50,7 @@ impl Slice {
     }
 
     fn rows(&self) -> Rows<'_> {
-        let features =
-            Features { numbers: self.numbers.view(), bytes: self.bytes.view(), categories: self.categories.view() };
+        let features = Features { numbers: self.numbers.view(), bytes: self.bytes.view(), categories: self.categories.view() };
         let labels = self.classes.as_ref().map_or(Labels::Numbers(&self.labels), |classes| Labels::Classes(classes));
         Rows { features, labels }
     }
@@ -63,7 +62,7 @@ struct Dice(u64);
 impl Dice {
     fn below(&mut self, end: usize) -> usize {
         self.0 += 1;
-        hash::below(hash::mix(self.0), end)
+        hash::below(hash::word(1, self.0), end)
     }
 
     /// Records with few distinct values, so that merits tie, and with labels that follow from them with some noise.

@@ -17,7 +17,7 @@ pub(super) const LEAF: u16 = u16::MAX;
 /// No row, no tally.
 const NONE: u32 = u32::MAX;
 /// A tally is kept for a node with at least one row for so many of its lanes. Below, a node is counted again about as fast.
-const LANES_A_ROW: usize = 8;
+const LANES_A_ROW: usize = 16;
 
 /// What makes a tree out of rows.
 #[derive(Clone, Debug)]
