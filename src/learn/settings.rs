@@ -404,6 +404,37 @@ mod tests {
     }
 
     #[test]
+    fn forest_has_defaults_and_no_rate() {
+        let settings: LearnerSettings = serde_json::from_str(r#"{"kind":"forest","trees":5}"#).unwrap();
+        assert_eq!(settings, LearnerSettings::Forest(ForestSettings { trees: 5, ..ForestSettings::default() }));
+        assert!(serde_json::from_str::<LearnerSettings>(r#"{"kind":"forest","rate":0.1}"#).is_err());
+        let json = serde_json::to_string(&settings).unwrap();
+        assert_eq!(json, r#"{"kind":"forest","trees":5,"depth":12,"attributes":0,"cuts":8,"min_split":10}"#);
+        let mut other = LearnerSettings::Mlp(mlp()).of_kind("forest").unwrap();
+        assert_eq!(other, LearnerSettings::Forest(ForestSettings::default()));
+        assert_eq!(settings.of_kind("forest").unwrap(), settings);
+        let error = other.set_rate(0.5).unwrap_err();
+        assert!(error.to_string().contains("no learning rate"), "{error}");
+        type Change = fn(&mut ForestSettings);
+        let cases: [(&str, Change); 8] = [
+            ("trees", |s| s.trees = 0),
+            ("trees", |s| s.trees = 1001),
+            ("depth", |s| s.depth = 0),
+            ("depth", |s| s.depth = 65),
+            ("attributes", |s| s.attributes = 257),
+            ("cuts", |s| s.cuts = 0),
+            ("cuts", |s| s.cuts = 65),
+            ("min_split", |s| s.min_split = 1),
+        ];
+        assert!(other.check().is_ok());
+        for (setting, change) in cases {
+            let mut settings = ForestSettings::default();
+            change(&mut settings);
+            assert_eq!(LearnerSettings::Forest(settings).check().unwrap_err().setting, setting);
+        }
+    }
+
+    #[test]
     fn wrong_values_are_named() {
         type Change = fn(&mut NetSettings);
         let adam = |beta1, beta2, epsilon| Optimizer::Adam { beta1, beta2, epsilon };

@@ -202,3 +202,73 @@ impl Outcome for Number {
         1
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a / b > c / d, by Euclid's algorithm: no product at all.
+    fn above(a: u128, b: u128, c: u128, d: u128) -> bool {
+        let (whole, other) = (a / b, c / d);
+        if whole != other {
+            return whole > other;
+        }
+        match (a % b, c % d) {
+            (_, 0) => a % b > 0,
+            (0, _) => false,
+            (rest, other_rest) => above(d, other_rest, b, rest),
+        }
+    }
+
+    #[test]
+    fn merits_compare_exactly_up_to_the_bounds() {
+        let mut draw = 1u64;
+        let mut bits = |most: u32| {
+            draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let width = (draw >> 33) as u32 % most + 1;
+            draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (u128::from(draw) * 0x1_0000_0001_0000_0001_u128) >> (128 - width)
+        };
+        for _ in 0..100_000 {
+            let (a, b) = (bits(121), bits(46).max(1));
+            // Near to the first one, so that the last bits decide.
+            let (c, d) = (a.saturating_add_signed(bits(3) as i128 - 3), b + bits(2) - 1);
+            let merit = |numerator, denominator| Merit { numerator, denominator: denominator as u64 };
+            let (one, other) = (merit(a, b), merit(c, d.max(1)));
+            assert_eq!(one.beats(other), above(a, b, c, d.max(1)), "{a} / {b}, {c} / {d}");
+            assert!(!one.beats(one));
+        }
+        let most = Merit { numerator: 1 << 121, denominator: 1 };
+        let least = Merit { numerator: (1 << 121) - 1, denominator: 1 << 46 };
+        assert!(most.beats(least) && !least.beats(most));
+    }
+
+    #[test]
+    fn the_most_rows_do_not_overflow() {
+        let rows = ROWS_MAX / 2;
+        let number = Number { low: 0.0, high: 1.0 };
+        let half = [rows, rows * u64::from(TARGET_MAX)];
+        let merit = number.parted(&half, &[2 * rows, 2 * half[1]]).unwrap();
+        assert_eq!((merit.numerator, merit.denominator), (2 * (1 << 94) * (1 << 23), 1 << 46));
+        assert!(!merit.beats(number.whole(&[2 * rows, 2 * half[1]])), "sides that are alike have no merit");
+        let classes = Classes::<0> { count: 3 };
+        let merit = classes.parted(&[rows as u32, 0, 0], &[rows as u32, 0, rows as u32]).unwrap();
+        assert_eq!((merit.numerator, merit.denominator), (2 * (1 << 69), 1 << 46));
+        assert!(merit.beats(classes.whole(&[rows as u32, 0, rows as u32])));
+    }
+
+    #[test]
+    fn targets_are_shares_of_the_declared_range() {
+        let number = Number { low: -1.0, high: 3.0 };
+        let target = |label| number.target(label);
+        assert_eq!([target(-5.0), target(-1.0), target(1.0), target(3.0), target(9.0)], [0, 0, 1 << 23, 1 << 24, 1 << 24]);
+    }
+
+    #[test]
+    fn no_rows_predict_every_class_alike_or_the_lower_end() {
+        let (mut classes, mut number) = ([0.0; 4], [0.0]);
+        Classes::<0> { count: 4 }.predict(&[0; 4], &mut classes);
+        Number { low: 2.5, high: 3.0 }.predict(&[0, 0], &mut number);
+        assert_eq!((classes, number), ([0.25; 4], [2.5]));
+    }
+}
