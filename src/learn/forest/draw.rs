@@ -68,7 +68,9 @@ impl Candidates {
         }
         self.open.truncate(count);
         self.open.sort_unstable();
-        (self.drawn.clear(), self.cuts.clear(), self.sets.clear());
+        self.drawn.clear();
+        self.cuts.clear();
+        self.sets.clear();
         for i in 0..count {
             let attribute = self.open[i];
             let key = hash::of(key, Purpose::Candidates, attribute as u32);

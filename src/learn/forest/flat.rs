@@ -4,8 +4,10 @@
 use super::attribute::Attribute;
 use super::outcome::Outcome;
 use super::region::Test;
+use super::shape::Asks;
 use super::table::{self, Table};
-use super::tree::{Asks, Rules, Tree, Work};
+use super::tree::Tree;
+use super::work::{Rules, Work};
 use crate::learn::Features;
 use crate::num::{Team, sum};
 

@@ -12,11 +12,15 @@ mod hash;
 mod outcome;
 mod payload;
 mod region;
+mod shape;
 mod state;
 mod table;
 mod tally;
 mod tree;
+mod work;
 
+#[cfg(test)]
+mod fixture;
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]
@@ -25,7 +29,7 @@ mod tests;
 use draw::Width;
 use outcome::{Classes, Outcome};
 use state::ForestState;
-use tree::Rules;
+use work::Rules;
 
 use super::settings::{ForestSettings, SettingsError};
 use super::{Abilities, Layout, Learner, Range, State, StateError, Task};

@@ -55,10 +55,10 @@ pub(super) trait Outcome: Copy + Debug + Send + Sync + 'static {
     fn lanes(self) -> usize;
     /// Whether a label can occur.
     fn holds(self, label: u32) -> bool;
-    /// Takes a row in.
-    fn add(self, lanes: &mut [Self::Lane], label: u32);
+    /// Takes a row in, where the lanes begin at `first`.
+    fn add(self, lanes: &mut [Self::Lane], first: usize, label: u32);
     /// Takes a row out that was taken in.
-    fn sub(self, lanes: &mut [Self::Lane], label: u32);
+    fn sub(self, lanes: &mut [Self::Lane], first: usize, label: u32);
     /// How many rows.
     fn rows(self, lanes: &[Self::Lane]) -> u64;
     /// The merit of not splitting.
@@ -90,13 +90,13 @@ impl<const FIXED: usize> Outcome for Classes<FIXED> {
     }
 
     #[inline]
-    fn add(self, lanes: &mut [u32], label: u32) {
-        lanes[label as usize] += 1;
+    fn add(self, lanes: &mut [u32], first: usize, label: u32) {
+        lanes[first + label as usize] += 1;
     }
 
     #[inline]
-    fn sub(self, lanes: &mut [u32], label: u32) {
-        lanes[label as usize] -= 1;
+    fn sub(self, lanes: &mut [u32], first: usize, label: u32) {
+        lanes[first + label as usize] -= 1;
     }
 
     #[inline]
@@ -165,15 +165,15 @@ impl Outcome for Number {
     }
 
     #[inline]
-    fn add(self, lanes: &mut [u64], label: u32) {
-        lanes[0] += 1;
-        lanes[1] += u64::from(label);
+    fn add(self, lanes: &mut [u64], first: usize, label: u32) {
+        lanes[first] += 1;
+        lanes[first + 1] += u64::from(label);
     }
 
     #[inline]
-    fn sub(self, lanes: &mut [u64], label: u32) {
-        lanes[0] -= 1;
-        lanes[1] -= u64::from(label);
+    fn sub(self, lanes: &mut [u64], first: usize, label: u32) {
+        lanes[first] -= 1;
+        lanes[first + 1] -= u64::from(label);
     }
 
     #[inline]
@@ -214,7 +214,7 @@ mod tests {
             return whole > other;
         }
         match (a % b, c % d) {
-            (_, 0) => a % b > 0,
+            (_, 0) => !a.is_multiple_of(b),
             (0, _) => false,
             (rest, other_rest) => above(d, other_rest, b, rest),
         }

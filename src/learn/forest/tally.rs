@@ -49,7 +49,7 @@ impl<O: Outcome> Counter<O> {
         let lanes = self.outcome.lanes();
         self.labels.clear();
         self.labels.extend(slots.iter().map(|&slot| table.labels[slot as usize]));
-        self.labels.iter().for_each(|&label| self.outcome.add(&mut tally[..lanes], label));
+        self.labels.iter().for_each(|&label| self.outcome.add(&mut tally[..lanes], 0, label));
         for (i, drawn) in candidates.drawn.iter().enumerate() {
             let part = &mut tally[self.part(i)];
             let column = table.column(drawn.attribute);
@@ -78,7 +78,7 @@ impl<O: Outcome> Counter<O> {
         let other = &mut self.part;
         let mut add = |slot: u32, label, to: bool| {
             let j = usize::from(place[usize::from(column[slot as usize])]);
-            self.outcome.add(&mut if to { &mut *other } else { &mut *part }[j * lanes..][..lanes], label);
+            self.outcome.add(if to { &mut *other } else { &mut *part }, j * lanes, label);
         };
         by_twos(slots, &self.labels, &mut add);
         part.iter_mut().zip(&self.part).for_each(|(sum, &lane)| *sum += lane);
@@ -96,7 +96,7 @@ impl<O: Outcome> Counter<O> {
                 let bin = column[slot as usize];
                 for (set, part) in sets.iter().zip(part.chunks_exact_mut(lanes)) {
                     if holds(set, bin) {
-                        self.outcome.add(part, label);
+                        self.outcome.add(part, 0, label);
                     }
                 }
             }
@@ -109,7 +109,7 @@ impl<O: Outcome> Counter<O> {
         let [even, odd] = &mut self.by_bin;
         let mut add = |slot: u32, label, to: bool| {
             let bin = usize::from(column[slot as usize]);
-            self.outcome.add(&mut if to { &mut *odd } else { &mut *even }[bin * lanes..][..lanes], label);
+            self.outcome.add(if to { &mut *odd } else { &mut *even }, bin * lanes, label);
         };
         by_twos(slots, &self.labels, &mut add);
         for (set, part) in sets.iter().zip(part.chunks_exact_mut(lanes)) {
@@ -126,22 +126,22 @@ impl<O: Outcome> Counter<O> {
     pub(super) fn uncount(&self, table: &Table, slot: u32, candidates: &Candidates, tally: &mut [O::Lane]) {
         let lanes = self.outcome.lanes();
         let label = table.labels[slot as usize];
-        self.outcome.sub(&mut tally[..lanes], label);
+        self.outcome.sub(&mut tally[..lanes], 0, label);
         for (i, drawn) in candidates.drawn.iter().enumerate() {
             let bin = table.column(drawn.attribute)[slot as usize];
             let part = &mut tally[self.part(i)];
             if drawn.missing && bin == MISSING {
-                self.outcome.sub(&mut part[self.width.cuts * lanes..][..lanes], label);
+                self.outcome.sub(part, self.width.cuts * lanes, label);
                 continue;
             }
             for (&cut, part) in candidates.cuts(drawn).iter().zip(part.chunks_exact_mut(lanes)) {
                 if bin < cut {
-                    self.outcome.sub(part, label);
+                    self.outcome.sub(part, 0, label);
                 }
             }
             for (set, part) in candidates.sets(drawn).iter().zip(part.chunks_exact_mut(lanes)) {
                 if holds(set, bin) {
-                    self.outcome.sub(part, label);
+                    self.outcome.sub(part, 0, label);
                 }
             }
         }

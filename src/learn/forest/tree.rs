@@ -4,77 +4,18 @@
 //! it, which the next change above them closes. Tallies are kept where counting again would cost more; whether one is there changes no result.
 #![expect(clippy::indexing_slicing, reason = "nodes, ranges and tallies are addressed by what the arena itself handed out")]
 
-use super::attribute::Attribute;
-use super::draw::{Candidates, Width};
 use super::hash::{self, Purpose};
 use super::outcome::Outcome;
-use super::region::{Region, Test};
+use super::region::Test;
 use super::table::Table;
-use super::tally::{self, Counter};
+use super::work::Work;
 
 /// The name of no split.
 pub(super) const LEAF: u16 = u16::MAX;
 /// No row, no tally.
-const NONE: u32 = u32::MAX;
+pub(super) const NONE: u32 = u32::MAX;
 /// A tally is kept for a node with at least one row for so many of its lanes. Below, a node is counted again about as fast.
 const LANES_A_ROW: usize = 16;
-
-/// What makes a tree out of rows.
-#[derive(Clone, Debug)]
-pub(super) struct Rules<O> {
-    pub(super) outcome: O,
-    pub(super) width: Width,
-    /// Splits above a leaf at most.
-    pub(super) depth: u32,
-    /// Nodes of fewer rows are leaves.
-    pub(super) min_split: u32,
-    pub(super) attributes: Vec<Attribute>,
-}
-
-/// What a thread needs to change trees. The buffers stay from tree to tree.
-#[derive(Debug)]
-pub(super) struct Work<'a, O: Outcome> {
-    rules: &'a Rules<O>,
-    table: &'a Table,
-    region: Region,
-    candidates: Candidates,
-    counter: Counter<O>,
-    tally: Vec<O::Lane>,
-    slots: Vec<u32>,
-}
-
-impl<'a, O: Outcome> Work<'a, O> {
-    pub(super) fn new(rules: &'a Rules<O>, table: &'a Table) -> Work<'a, O> {
-        Work {
-            rules,
-            table,
-            region: Region::of(&rules.attributes),
-            candidates: Candidates::default(),
-            counter: Counter::new(rules.outcome, rules.width),
-            tally: vec![O::Lane::default(); tally::lanes(rules.outcome, rules.width)],
-            slots: Vec::new(),
-        }
-    }
-
-    fn draw(&mut self, key: u64) {
-        self.candidates.draw(self.rules.width, &self.rules.attributes, &self.region, key);
-    }
-
-    fn split(&self, name: u16) -> Option<(usize, Test)> {
-        self.candidates.split(self.rules.width, name)
-    }
-
-    /// Whether rows of these slots may be parted at all. (Rows of one label are a leaf in any case: no split has merit.)
-    fn may_split(&self, depth: u32, slots: &[u32]) -> bool {
-        let label = |slot: &u32| self.table.labels[*slot as usize];
-        let mixed = |first: &u32| slots.iter().any(|slot| label(slot) != label(first));
-        self.large(depth, slots.len()) && slots.first().is_some_and(mixed)
-    }
-
-    fn large(&self, depth: u32, rows: usize) -> bool {
-        depth < self.rules.depth && rows >= self.rules.min_split as usize
-    }
-}
 
 /// One node.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +24,7 @@ pub(super) struct Node {
     start: u32,
     end: u32,
     /// Rows.
-    rows: u32,
+    pub(super) rows: u32,
     /// The left child; the right one follows. Of no meaning in a leaf.
     pub(super) left: u32,
     /// Where its tally is, if there is one.
@@ -97,7 +38,8 @@ impl Node {
         Node { start, end, rows, left: 0, tally: NONE, name: LEAF }
     }
 
-    fn range(&self) -> std::ops::Range<usize> {
+    /// All of its range, holes among them.
+    pub(super) fn range(&self) -> std::ops::Range<usize> {
         self.start as usize..self.end as usize
     }
 
@@ -114,21 +56,22 @@ pub(super) struct Tree<O: Outcome> {
     pub(super) nodes: Vec<Node>,
     /// The first of each pair of nodes that is free.
     free_nodes: Vec<u32>,
-    slots: Vec<u32>,
+    pub(super) slots: Vec<u32>,
     tallies: Vec<O::Lane>,
     free_tallies: Vec<u32>,
 }
 
 /// Where a node is in the tree.
 #[derive(Clone, Copy, Debug)]
-struct Place {
-    node: usize,
-    key: u64,
-    depth: u32,
+pub(super) struct Place {
+    pub(super) node: usize,
+    pub(super) key: u64,
+    pub(super) depth: u32,
 }
 
 impl Place {
-    fn child(self, left: u32, side: u32) -> Place {
+    /// A child of it, the left one for side 0.
+    pub(super) fn child(self, left: u32, side: u32) -> Place {
         let key = hash::of(self.key, Purpose::Child, side);
         Place { node: (left + side) as usize, key, depth: self.depth + 1 }
     }
@@ -147,12 +90,13 @@ impl<O: Outcome> Tree<O> {
         }
     }
 
-    fn root(&self) -> Place {
+    /// Where it begins.
+    pub(super) fn root(&self) -> Place {
         Place { node: 0, key: self.key, depth: 0 }
     }
 
     /// All rows of the table at one root.
-    fn clear(&mut self, table: &Table) {
+    pub(super) fn clear(&mut self, table: &Table) {
         *self = Tree::of_key(self.key);
         self.slots.extend(table.slots());
         let rows = self.slots.len() as u32;
@@ -214,7 +158,7 @@ impl<O: Outcome> Tree<O> {
     }
 
     /// Makes two leaves of a leaf, stable in the order of rows.
-    fn divide(&mut self, work: &mut Work<'_, O>, place: Place, name: u16, (attribute, test): (usize, Test)) -> u32 {
+    pub(super) fn divide(&mut self, work: &mut Work<'_, O>, place: Place, name: u16, (attribute, test): (usize, Test)) -> u32 {
         let node = self.nodes[place.node];
         let column = work.table.column(attribute);
         let slots = &mut self.slots[node.filled()];
@@ -338,106 +282,4 @@ impl<O: Outcome> Tree<O> {
         }
         slots[rows..].fill(NONE);
     }
-
-    /// The names of its splits, a node before its children and left before right; [`LEAF`] for leaves.
-    pub(super) fn names(&self, out: &mut Vec<u16>) {
-        self.names_below(0, out);
-    }
-
-    fn names_below(&self, node: usize, out: &mut Vec<u16>) {
-        let node = self.nodes[node];
-        out.push(node.name);
-        if node.name != LEAF {
-            self.names_below(node.left as usize, out);
-            self.names_below(node.left as usize + 1, out);
-        }
-    }
-
-    /// Becomes the tree of the table's rows that has these names; says what is wrong if there is none. The names are not
-    /// compared with what the rows would choose.
-    pub(super) fn restore(&mut self, work: &mut Work<'_, O>, names: &[u16]) -> Result<(), &'static str> {
-        self.clear(work.table);
-        let mut names = names.iter().copied();
-        self.restore_below(work, self.root(), &mut names)?;
-        if names.next().is_some() { Err("more nodes than the tree has") } else { Ok(()) }
-    }
-
-    fn restore_below(
-        &mut self,
-        work: &mut Work<'_, O>,
-        place: Place,
-        names: &mut impl Iterator<Item = u16>,
-    ) -> Result<(), &'static str> {
-        let name = names.next().ok_or("fewer nodes than the tree has")?;
-        if name == LEAF {
-            return Ok(());
-        }
-        if !work.large(place.depth, self.nodes[place.node].rows as usize) {
-            return Err("a split of too few rows, or below the greatest depth");
-        }
-        work.draw(place.key);
-        let (attribute, test) = work.split(name).ok_or("a split that is not among the candidates")?;
-        let left = self.divide(work, place, name, (attribute, test));
-        for side in 0..2 {
-            let place = place.child(left, side);
-            if self.nodes[place.node].rows == 0 {
-                return Err("a split with an empty side");
-            }
-            let room = work.region.enter(attribute, &test, side == 0);
-            self.restore_below(work, place, names)?;
-            work.region.leave(attribute, room);
-        }
-        Ok(())
-    }
-
-    /// What a node asks, in the order of the arena's places: calls `visit` with each node that is in use, its split, and, for
-    /// a leaf, the lanes of its rows.
-    pub(super) fn walk(&self, work: &mut Work<'_, O>, visit: &mut impl FnMut(usize, Asks<'_, O>)) {
-        let mut lanes = vec![O::Lane::default(); work.rules.outcome.lanes()];
-        self.walk_below(work, self.root(), &mut lanes, visit);
-    }
-
-    fn walk_below(
-        &self,
-        work: &mut Work<'_, O>,
-        place: Place,
-        lanes: &mut [O::Lane],
-        visit: &mut impl FnMut(usize, Asks<'_, O>),
-    ) {
-        let node = self.nodes[place.node];
-        if node.name == LEAF {
-            lanes.fill(O::Lane::default());
-            let slots = self.slots[node.range()].iter().filter(|&&slot| slot != NONE);
-            slots.for_each(|&slot| work.rules.outcome.add(lanes, work.table.labels[slot as usize]));
-            return visit(place.node, Asks::Nothing(lanes));
-        }
-        work.draw(place.key);
-        let Some((attribute, test)) = work.split(node.name) else {
-            unreachable!("the split was checked when the node was made");
-        };
-        visit(place.node, Asks::Split { attribute, test, left: node.left, depth: place.depth });
-        for side in 0..2 {
-            let room = work.region.enter(attribute, &test, side == 0);
-            self.walk_below(work, place.child(node.left, side), lanes, visit);
-            work.region.leave(attribute, room);
-        }
-    }
-}
-
-/// What a node does with a row.
-#[derive(Debug)]
-pub(super) enum Asks<'a, O: Outcome> {
-    /// It is a leaf whose rows have these lanes.
-    Nothing(&'a [O::Lane]),
-    /// It sends it to one of its children.
-    Split {
-        /// The attribute that is looked at.
-        attribute: usize,
-        /// Whether the row goes left.
-        test: Test,
-        /// The left child; the right one follows.
-        left: u32,
-        /// Splits above the node.
-        depth: u32,
-    },
 }
