@@ -5,6 +5,7 @@
 //! deleted. The same inputs give the same bytes of state, on any number of threads and any vector width.
 
 mod batch;
+mod forest;
 mod net;
 mod scaler;
 pub mod settings;
@@ -150,6 +151,16 @@ pub enum StepError {
         what: String,
         /// Updates so far.
         updates: u64,
+    },
+    /// The prefix has more rows than a state of this learner can hold.
+    #[error("the shard has {rows} rows at step {step}, and a state can hold {most}: use more shards")]
+    Full {
+        /// The step.
+        step: u32,
+        /// Rows of the prefix.
+        rows: u64,
+        /// The most that are possible.
+        most: u64,
     },
     /// [`Crew::visited`] said so.
     #[error("interrupted")]

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Learner;
+use super::forest::Forest;
 use super::net::Net;
 
 /// The share of all updates so far that the averaged weights look back on, where nothing else is said.
@@ -28,6 +29,8 @@ pub enum LearnerSettings {
     Linear(LinearSettings),
     /// A network with hidden layers.
     Mlp(NetSettings),
+    /// Extremely randomised trees that are a function of the set of their rows.
+    Forest(ForestSettings),
 }
 
 /// The settings of `linear`.
@@ -70,6 +73,27 @@ pub struct NetSettings {
     /// The average's gain is 1 / (average * updates), at most 1; 0 serves the last weights themselves.
     #[serde(default = "default_average")]
     pub average: f32,
+}
+
+/// The settings of `forest`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForestSettings {
+    /// Trees of a shard.
+    #[serde(default = "ForestSettings::default_trees")]
+    pub trees: u32,
+    /// Splits above a leaf at most.
+    #[serde(default = "ForestSettings::default_depth")]
+    pub depth: u32,
+    /// Attributes that a node draws; 0 for twice the square root of how many there are.
+    #[serde(default)]
+    pub attributes: u32,
+    /// Thresholds, or sets of categories, that it draws for each.
+    #[serde(default = "ForestSettings::default_cuts")]
+    pub cuts: u32,
+    /// Nodes of fewer rows are leaves.
+    #[serde(default = "ForestSettings::default_min_split")]
+    pub min_split: u32,
 }
 
 /// What follows a hidden layer.
@@ -145,6 +169,10 @@ impl LearnerSettings {
                 settings.check_hidden()?;
                 settings.clone()
             }
+            LearnerSettings::Forest(settings) => {
+                settings.check()?;
+                return Ok(Box::new(Forest::of_checked(settings.clone())));
+            }
         };
         settings.check_descent()?;
         Ok(Box::new(Net::of_checked(settings)))
@@ -161,6 +189,8 @@ impl LearnerSettings {
         let (decay, l2, average) = (Decay::Constant, 1e-4, AVERAGE);
         Ok(match (kind, self) {
             ("linear", LearnerSettings::Linear(_)) | ("mlp", LearnerSettings::Mlp(_)) => self.clone(),
+            ("forest", LearnerSettings::Forest(_)) => self.clone(),
+            ("forest", _) => LearnerSettings::Forest(ForestSettings::default()),
             ("linear", _) => LearnerSettings::Linear(LinearSettings { optimizer, rate: 0.05, decay, l2, batch: 64, average }),
             ("mlp", _) => LearnerSettings::Mlp(NetSettings {
                 hidden: vec![64],
@@ -172,7 +202,7 @@ impl LearnerSettings {
                 batch: 64,
                 average,
             }),
-            _ => return Err(SettingsError { setting: "kind", value: kind.into(), allowed: "linear or mlp".into() }),
+            _ => return Err(SettingsError { setting: "kind", value: kind.into(), allowed: "linear, mlp or forest".into() }),
         })
     }
 
@@ -184,6 +214,10 @@ impl LearnerSettings {
         match self {
             LearnerSettings::Linear(settings) => settings.rate = rate,
             LearnerSettings::Mlp(settings) => settings.rate = rate,
+            LearnerSettings::Forest(_) => {
+                let allowed = "nothing: `forest` has no learning rate".into();
+                return Err(SettingsError { setting: "rate", value: format!("{rate:?}"), allowed });
+            }
         }
         Ok(())
     }
@@ -225,6 +259,50 @@ impl NetSettings {
         allow(self.average == 0.0 || (SMALLEST..=1.0).contains(&self.average), "average", || {
             (format!("{:?}", self.average), "0 (which serves the last weights), or a number from 1e-12 to 1".to_owned())
         })
+    }
+}
+
+impl Default for ForestSettings {
+    fn default() -> ForestSettings {
+        ForestSettings {
+            trees: ForestSettings::default_trees(),
+            depth: ForestSettings::default_depth(),
+            attributes: 0,
+            cuts: ForestSettings::default_cuts(),
+            min_split: ForestSettings::default_min_split(),
+        }
+    }
+}
+
+impl ForestSettings {
+    fn default_trees() -> u32 {
+        20
+    }
+
+    fn default_depth() -> u32 {
+        12
+    }
+
+    fn default_cuts() -> u32 {
+        8
+    }
+
+    fn default_min_split() -> u32 {
+        10
+    }
+
+    fn check(&self) -> Result<(), SettingsError> {
+        // With these, the names of a node's splits fit in 16 bits, and recursion is shallow.
+        for (setting, value, low, high) in [
+            ("trees", self.trees, 1, 1000),
+            ("depth", self.depth, 1, 64),
+            ("attributes", self.attributes, 0, 256),
+            ("cuts", self.cuts, 1, 64),
+            ("min_split", self.min_split, 2, 1_000_000),
+        ] {
+            allow((low..=high).contains(&value), setting, || (value.to_string(), format!("a count from {low} to {high}")))?;
+        }
+        Ok(())
     }
 }
 
@@ -322,6 +400,37 @@ mod tests {
                 panic!("not mlp");
             };
             assert_eq!(back.rate.to_bits(), bits, "{json}");
+        }
+    }
+
+    #[test]
+    fn forest_has_defaults_and_no_rate() {
+        let settings: LearnerSettings = serde_json::from_str(r#"{"kind":"forest","trees":5}"#).unwrap();
+        assert_eq!(settings, LearnerSettings::Forest(ForestSettings { trees: 5, ..ForestSettings::default() }));
+        assert!(serde_json::from_str::<LearnerSettings>(r#"{"kind":"forest","rate":0.1}"#).is_err());
+        let json = serde_json::to_string(&settings).unwrap();
+        assert_eq!(json, r#"{"kind":"forest","trees":5,"depth":12,"attributes":0,"cuts":8,"min_split":10}"#);
+        let mut other = LearnerSettings::Mlp(mlp()).of_kind("forest").unwrap();
+        assert_eq!(other, LearnerSettings::Forest(ForestSettings::default()));
+        assert_eq!(settings.of_kind("forest").unwrap(), settings);
+        let error = other.set_rate(0.5).unwrap_err();
+        assert!(error.to_string().contains("no learning rate"), "{error}");
+        type Change = fn(&mut ForestSettings);
+        let cases: [(&str, Change); 8] = [
+            ("trees", |s| s.trees = 0),
+            ("trees", |s| s.trees = 1001),
+            ("depth", |s| s.depth = 0),
+            ("depth", |s| s.depth = 65),
+            ("attributes", |s| s.attributes = 257),
+            ("cuts", |s| s.cuts = 0),
+            ("cuts", |s| s.cuts = 65),
+            ("min_split", |s| s.min_split = 1),
+        ];
+        assert!(other.check().is_ok());
+        for (setting, change) in cases {
+            let mut settings = ForestSettings::default();
+            change(&mut settings);
+            assert_eq!(LearnerSettings::Forest(settings).check().unwrap_err().setting, setting);
         }
     }
 

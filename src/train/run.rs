@@ -165,7 +165,7 @@ fn segments(
         match advance(lane, &mut current, crew)? {
             Ok(row_passes) => report.row_passes += row_passes,
             Err(StepError::Interrupted) => return Ok(End::Stop(Stop::Interrupted)),
-            Err(diverged @ StepError::Diverged { .. }) => return Ok(End::Stop(Stop::Diverged(diverged.to_string()))),
+            Err(error) => return Ok(End::Stop(Stop::Diverged(error.to_string()))),
         }
         report.steps += 1;
         if plan.keeps(step) {
