@@ -5,7 +5,7 @@ mod common;
 
 use std::{collections::BTreeSet, fs};
 
-use common::{ADAM, Bench, LINEAR, MLP, Row, Setup, assert_same, rows, without};
+use common::{ADAM, Bench, FOREST, LINEAR, MLP, Row, Setup, assert_same, rows, without};
 use proptest::prelude::*;
 use sisa::engine::{DeleteRequest, Error, Flags, KeySource, OutcomeKind, Quiet, TrainRequest, VerifyRequest};
 
@@ -30,6 +30,30 @@ fn a_person_is_in_effect_at_once_and_exact_after_repair() {
             let verify = VerifyRequest { retrain: true, ..VerifyRequest::default() };
             assert_eq!(bench.engine().verify(&verify, &Quiet).unwrap().findings, vec![]);
         }
+    }
+}
+
+#[test]
+fn rows_are_taken_out_of_states_and_nothing_is_trained_again() {
+    let rows = rows(60);
+    for (learner, slices, keep) in [(FOREST, 1, None), (FOREST, 4, None), (FOREST, 4, Some(1))] {
+        let setup = Setup { learner, slices, keep, ..Setup::default() };
+        let bench = Bench::trained(&setup, &rows);
+        let clean = |gone: &[u32]| Bench::trained(&setup, &without(&rows, |r| gone.contains(&r.person))).artefacts();
+        let expected = clean(&[7, 21, 40]);
+        // Effective and repaired are the same moment: every file is there.
+        let mut seen = None;
+        let report = bench.engine().delete(&persons(&[7, 21, 40]), &Quiet, |_, _, _| seen = Some(bench.artefacts())).unwrap();
+        assert_same(&seen.unwrap(), &expected, "in effect");
+        assert_eq!((report.accepted.predicted.row_passes, report.repair.unwrap().report.row_passes()), (0, 0));
+        assert_same(&bench.artefacts(), &expected, "repaired");
+        let one = rows.iter().find(|r| r.year == 2 && ![7, 21, 40].contains(&r.person)).unwrap();
+        let records = vec![vec![one.person.to_string(), one.year.to_string()]];
+        bench.delete(&DeleteRequest { records, ..DeleteRequest::default() });
+        let left = without(&rows, |r| [7, 21, 40].contains(&r.person) || r == one);
+        assert_same(&bench.artefacts(), &Bench::trained(&setup, &left).artefacts(), "one record");
+        let verify = VerifyRequest { retrain: true, ..VerifyRequest::default() };
+        assert_eq!(bench.engine().verify(&verify, &Quiet).unwrap().findings, vec![]);
     }
 }
 
@@ -237,7 +261,7 @@ fn deed() -> impl Strategy<Value = Deed> {
 }
 
 fn setup() -> impl Strategy<Value = Setup> {
-    let learner = prop_oneof![Just(MLP), Just(ADAM), Just(LINEAR)];
+    let learner = prop_oneof![Just(MLP), Just(ADAM), Just(LINEAR), Just(FOREST)];
     let schedule = prop_oneof![Just("cumulative"), Just("replay"), Just("front")];
     let keep = prop_oneof![Just(None), (0..7_u32).prop_map(Some)];
     (1..=8_u32, 1..=8_u32, learner, schedule, 1..4_u32, prop_oneof![Just(0.0), Just(0.3)], keep).prop_map(

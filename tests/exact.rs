@@ -5,13 +5,13 @@ mod common;
 
 use std::fs;
 
-use common::{ADAM, Bench, LINEAR, MLP, Setup, assert_same, csv, rows};
+use common::{ADAM, Bench, FOREST, LINEAR, MLP, Setup, assert_same, csv, rows};
 use sisa::engine::{Error, Flags, KeySource, Observer, Progress, Quiet, ShardId, TrainRequest};
 
 #[test]
 fn any_number_of_threads() {
     let rows = rows(60);
-    for learner in [MLP, ADAM, LINEAR] {
+    for learner in [MLP, ADAM, LINEAR, FOREST] {
         let setup = Setup { learner, ..Setup::default() };
         let reference = Bench::trained(&setup, &rows).artefacts();
         for threads in [1, 4] {
@@ -47,14 +47,14 @@ fn only_some_shards_at_a_time_in_any_order() {
 
 #[test]
 fn rows_in_another_order_and_in_several_sources() {
-    for record in [true, false] {
+    for (record, learner) in [(true, MLP), (false, MLP), (true, FOREST), (false, FOREST)] {
         let mut rows = rows(50);
         // Two identical rows of one person, told apart by occurrence where records have no id.
         if !record {
             rows.push(rows[3].clone());
             rows.push(rows[3].clone());
         }
-        let setup = Setup { record, ..Setup::default() };
+        let setup = Setup { record, learner, ..Setup::default() };
         let reference = Bench::trained(&setup, &rows).artefacts();
         rows.reverse();
         rows.swap(4, 31);

@@ -104,7 +104,9 @@ pub(crate) fn evaluated(evaluation: &Evaluation) -> String {
                 report.log_loss
             );
             if let Some(shares) = evaluation.shares {
-                let _ = writeln!(out, "  mean single constituent: {}", percent(shares.constituent));
+                if let Some(constituent) = shares.constituent {
+                    let _ = writeln!(out, "  mean single constituent: {}", percent(constituent));
+                }
                 let _ = writeln!(out, "  majority class: {}", percent(shares.majority));
             }
             let width = evaluation.classes.iter().map(|c| c.chars().count()).max().unwrap_or(0).max(5);

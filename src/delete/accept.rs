@@ -146,9 +146,9 @@ fn hits(store: &ShardStore, targets: &Targets, cell_of: impl Fn(Handle) -> Cell,
 }
 
 /// The first slice of each shard of a generation that a request changes; holdouts taint no state.
-pub(super) fn first_hits(cells: &[CellChange], generation: GenerationId) -> BTreeMap<ShardId, u32> {
+pub(super) fn first_hits<'a>(cells: impl Iterator<Item = &'a CellChange>) -> BTreeMap<ShardId, u32> {
     let mut first = BTreeMap::new();
-    for change in cells.iter().filter(|c| c.generation == generation) {
+    for change in cells {
         if let Ok(Cell { shard, part: Part::Slice(slice) }) = change.cell.parse::<Cell>() {
             let earliest = first.entry(shard).or_insert(slice.0);
             *earliest = slice.0.min(*earliest);
@@ -165,7 +165,7 @@ fn purge_list(
     accepted: &mut Accepted,
 ) -> Result<(), DeleteError> {
     let Some(record) = history.generations.get(&generation) else { return Ok(()) };
-    let first = first_hits(&accepted.cells, generation);
+    let first = first_hits(accepted.cells.iter().filter(|c| c.generation == generation));
     for recipe in &record.recipes {
         let store = CheckpointStore::new(workspace.files().clone(), workspace.recipe_dir(generation, &recipe.recipe));
         for (shard, slice) in &first {

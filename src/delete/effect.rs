@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{DeleteError, Draft, accept::first_hits, target::Gone};
+use super::{DeleteError, Draft, accept::first_hits, downdate::downdate, target::Gone};
 use crate::{
     checkpoint::CheckpointStore,
     digest::Digest,
@@ -44,11 +44,18 @@ pub fn recover(workspace: &Workspace, lock: &WriterLock, history: &mut History) 
 }
 
 /// The changes of one generation.
-struct Change<'a> {
-    id: GenerationId,
-    record: &'a GenerationRecord,
+pub(super) struct Change<'a> {
+    pub(super) id: GenerationId,
+    pub(super) record: &'a GenerationRecord,
     store: ShardStore,
-    cells: BTreeMap<Cell, &'a CellChange>,
+    pub(super) cells: BTreeMap<Cell, &'a CellChange>,
+}
+
+impl Change<'_> {
+    /// The first slice of each shard that changes.
+    pub(super) fn first_hits(&self) -> BTreeMap<ShardId, u32> {
+        first_hits(self.cells.values().copied())
+    }
 }
 
 fn effect(
@@ -75,17 +82,22 @@ fn effect(
             locks.push(change.store.lock(shard)?);
         }
     }
-    // Taint goes before anything large is written, so that a full disk does not delay the effect.
+    let gone = Gone::of(&accepted.outcomes);
+    // States that rows can be taken out of: without them first, then those with them go. A crash in between costs nothing.
+    for change in &changes {
+        downdate(workspace, change, &gone)?;
+    }
+    workspace.files().reached("downdated");
+    // Otherwise taint goes before anything large is written, so that a full disk does not delay the effect.
     let mut held = Vec::new();
     for change in &changes {
-        purge(workspace, change, &accepted.cells, &mut held)?;
+        purge(workspace, change, &mut held)?;
     }
     if workspace.files().stat(&workspace.scratch_dir())?.is_some() {
         workspace.files().remove_tree(&workspace.scratch_dir())?;
         workspace.files().sync_dir(workspace.root())?;
     }
     workspace.files().reached("purged");
-    let gone = Gone::of(&accepted.outcomes);
     for change in &changes {
         for (cell, expected) in &change.cells {
             rewrite(change, *cell, expected, files.remove(&(change.id, *cell)), &gone, &accepted.request)?;
@@ -102,14 +114,9 @@ fn effect(
 }
 
 /// Unlinks every checkpoint, of every recipe, that does not follow from the slices as they will be, and syncs.
-fn purge(
-    workspace: &Workspace,
-    change: &Change<'_>,
-    cells: &[CellChange],
-    held: &mut Vec<Box<dyn LockGuard>>,
-) -> Result<(), DeleteError> {
+fn purge(workspace: &Workspace, change: &Change<'_>, held: &mut Vec<Box<dyn LockGuard>>) -> Result<(), DeleteError> {
     let files = workspace.files();
-    let hits = first_hits(cells, change.id);
+    let hits = change.first_hits();
     for recipe in &change.record.recipes {
         let root = LineageRoot::new(recipe.digest, change.record.imported.partition, change.store.key());
         let store = CheckpointStore::new(files.clone(), workspace.recipe_dir(change.id, &recipe.recipe));
@@ -158,9 +165,7 @@ fn rewrite(
         Some(file) => file,
         None => {
             let slice = store.open(cell)?;
-            let rows = slice.records().iter().zip(slice.subjects());
-            let records = rows.filter(|(r, s)| gone.subjects.contains(s) || gone.records.contains(r)).map(|(r, _)| *r).collect();
-            SliceFile::without(&slice, &records, store.key()).ok_or_else(|| neither(now))?
+            SliceFile::without(&slice, &gone.records_of(&slice), store.key()).ok_or_else(|| neither(now))?
         }
     };
     if file.content != expected.after {

@@ -3,6 +3,7 @@
 //! A protocol over the stores and the ledger. Training is asked for what is missing and does not know why it is.
 
 mod accept;
+mod downdate;
 mod effect;
 mod error;
 mod repair;

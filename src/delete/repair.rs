@@ -37,7 +37,8 @@ pub fn predicted(workspace: &Workspace, snapshot: &Snapshot, cells: &[CellChange
                 *rows -= records;
                 hit = true;
             }
-            if hit {
+            // A state that rows can be taken out of is not trained again.
+            if hit && !lane.learner.abilities().downdate {
                 *present = None;
             }
         }

@@ -8,6 +8,7 @@ use crate::{
     ids::Handle,
     ledger::{Outcome, OutcomeKind},
     schema::Schema,
+    shard::Slice,
 };
 
 /// One id of a request.
@@ -87,6 +88,17 @@ pub(super) struct Gone {
 }
 
 impl Gone {
+    /// The rows of a slice that go, ascending.
+    pub(super) fn rows_of(&self, slice: &Slice) -> Vec<u32> {
+        let rows = (0..).zip(slice.records().iter().zip(slice.subjects()));
+        rows.filter(|(_, (r, s))| self.subjects.contains(s) || self.records.contains(r)).map(|(at, _)| at).collect()
+    }
+
+    /// Their record handles.
+    pub(super) fn records_of(&self, slice: &Slice) -> BTreeSet<Handle> {
+        self.rows_of(slice).into_iter().filter_map(|row| slice.records().get(row as usize).copied()).collect()
+    }
+
     pub(super) fn of(outcomes: &[Outcome]) -> Gone {
         let mut gone = Gone::default();
         for outcome in outcomes.iter().filter(|o| o.outcome == OutcomeKind::Erased) {

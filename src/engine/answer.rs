@@ -27,8 +27,8 @@ pub struct Evaluation {
 /// Accuracies to compare with.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Shares {
-    /// Mean accuracy of a single constituent.
-    pub constituent: f64,
+    /// Mean accuracy of a single constituent; `None` where all shards add up to one model.
+    pub constituent: Option<f64>,
     /// Accuracy of always saying the most frequent class of the training rows.
     pub majority: f64,
 }
@@ -160,13 +160,16 @@ impl Engine {
             let members = serving.ensemble.members();
             let mut singles: Vec<Metrics> = members.iter().map(|_| Metrics::new(task)).collect();
             let mut majority = serving.majority()?;
-            let (mut hits, mut rows) = (0_u64, 0_u64);
+            let (mut hits, mut rows, mut apart) = (0_u64, 0_u64, false);
             for shard in store.grid().shards() {
                 let slice = store.open(Cell { shard, part: Part::Holdout })?;
                 let part = slice.rows();
                 metrics.add(&serving.ensemble.scores(&part.features), &part.labels);
                 for (member, single) in members.iter().zip(&mut singles) {
-                    single.add(&serving.ensemble.scores_of(member, &part.features), &part.labels);
+                    if let Some(scores) = serving.ensemble.scores_of(member, &part.features) {
+                        single.add(&scores, &part.labels);
+                        apart = true;
+                    }
                 }
                 if let (Some(class), Labels::Classes(labels)) = (&mut majority, part.labels) {
                     hits += labels.iter().filter(|l| **l == *class).count() as u64;
@@ -183,7 +186,7 @@ impl Engine {
                 Quality::Numbers(_) => 0.0,
             };
             let mean = singles.iter().map(accuracy).fold(0.0, |sum, a| sum + a) / singles.len().max(1) as f64;
-            let shares = majority.map(|_| Shares { constituent: mean, majority: hits as f64 / rows as f64 });
+            let shares = majority.map(|_| Shares { constituent: apart.then_some(mean), majority: hits as f64 / rows as f64 });
             Ok(serving.evaluation(&metrics, shares))
         })
     }

@@ -104,7 +104,9 @@ impl Engine {
             None => {
                 let draft = draft(&self.workspace, &snapshot, &key, &name, &targets, !request.no_suppress)?;
                 let accepted = draft.accepted.clone();
-                let came = bring_into_effect(&self.workspace, &lock, &mut snapshot.history, draft)?;
+                // States that rows are taken out of use all threads.
+                let pool = super::train::rayon_pool(self.threads)?;
+                let came = pool.install(|| bring_into_effect(&self.workspace, &lock, &mut snapshot.history, draft))?;
                 (accepted, came)
             }
         };

@@ -51,13 +51,16 @@ pub struct Member {
     pub step: u32,
     /// Its weight: (step / R)^4, so 1 when it is whole (docs/TRAINING.md, section 6).
     pub weight: f32,
-    state: Box<dyn State>,
+    /// Its model; none where the states of all members were added up to one.
+    state: Option<Box<dyn State>>,
 }
 
 /// All constituents in service.
 #[derive(Debug)]
 pub struct Ensemble {
     members: Vec<Member>,
+    /// The one model of all shards, for learners whose states add up.
+    merged: Option<Box<dyn State>>,
     aggregate: Aggregate,
     task: Task,
     /// Checkpoints that were found damaged and passed over.
@@ -87,8 +90,14 @@ impl Ensemble {
     /// The disk refuses, or no shard has one.
     pub fn load(lane: &Lane, plans: &[ShardPlan], aggregate: Aggregate) -> Result<Ensemble, PredictError> {
         let loaded: Vec<Result<_, TrainError>> = plans.par_iter().map(|plan| Ensemble::member(lane, plan)).collect();
-        let mut ensemble =
-            Ensemble { members: Vec::new(), aggregate, task: lane.shards.layout().task, damaged: Vec::new(), silent: Vec::new() };
+        let mut ensemble = Ensemble {
+            members: Vec::new(),
+            merged: None,
+            aggregate,
+            task: lane.shards.layout().task,
+            damaged: Vec::new(),
+            silent: Vec::new(),
+        };
         for (plan, loaded) in plans.iter().zip(loaded) {
             let (member, damaged) = loaded?;
             ensemble.damaged.extend(damaged);
@@ -100,7 +109,31 @@ impl Ensemble {
         if ensemble.members.is_empty() {
             return Err(PredictError::NoMembers { missing: ensemble.silent.len(), shards: plans.len() });
         }
+        if lane.learner.abilities().merge {
+            ensemble.merge()?;
+        }
+        let team = Team::of(rayon::current_num_threads());
+        ensemble
+            .merged
+            .iter_mut()
+            .chain(ensemble.members.iter_mut().filter_map(|m| m.state.as_mut()))
+            .for_each(|s| s.prepare(team));
         Ok(ensemble)
+    }
+
+    /// Adds the states of all members up, in order of their shards.
+    fn merge(&mut self) -> Result<(), PredictError> {
+        for member in &mut self.members {
+            let Some(state) = member.state.take() else { continue };
+            match &mut self.merged {
+                None => self.merged = Some(state),
+                Some(merged) => merged.merge(&*state).map_err(|source| {
+                    let (shard, step) = (member.shard.0, member.step);
+                    TrainError::State { shard, step, source }
+                })?,
+            }
+        }
+        Ok(())
     }
 
     fn member(lane: &Lane, plan: &ShardPlan) -> Result<(Option<Member>, Vec<String>), TrainError> {
@@ -114,7 +147,7 @@ impl Ensemble {
                     let state = state.map_err(|source| TrainError::State { shard: plan.shard.0, step, source })?;
                     let depth = step as f32 / of;
                     let weight = depth * depth * depth * depth;
-                    return Ok((Some(Member { shard: plan.shard, step, weight, state }), damaged));
+                    return Ok((Some(Member { shard: plan.shard, step, weight, state: Some(state) }), damaged));
                 }
                 Err(e @ CheckpointError::Damaged { .. }) => damaged.push(e.to_string()),
                 Err(CheckpointError::Fs(e)) if e.is_not_found() => {}
@@ -134,15 +167,17 @@ impl Ensemble {
         self.gather(features, |chunk| self.chunk(chunk))
     }
 
-    /// Scores rows by one member alone.
-    pub fn scores_of(&self, member: &Member, features: &Features<'_>) -> Scores {
-        let outputs = self.task.outputs();
-        self.gather(features, |chunk| {
-            let mut values = vec![0.0; chunk.rows() * outputs];
-            member.state.scores(chunk, &Team::solo(), &mut values);
-            let classes = self.decide(&values, &[]);
-            (values, classes)
-        })
+    /// Scores rows by one member alone; `None` where all states were added up to one model.
+    pub fn scores_of(&self, member: &Member, features: &Features<'_>) -> Option<Scores> {
+        let state = member.state.as_deref()?;
+        Some(self.gather(features, |chunk| self.alone(state, chunk)))
+    }
+
+    fn alone(&self, state: &dyn State, chunk: &Features<'_>) -> (Vec<f32>, Vec<u32>) {
+        let mut values = vec![0.0; chunk.rows() * self.task.outputs()];
+        state.scores(chunk, &Team::solo(), &mut values);
+        let classes = self.decide(&values, &[]);
+        (values, classes)
     }
 
     fn gather(&self, features: &Features<'_>, score: impl Fn(&Features<'_>) -> (Vec<f32>, Vec<u32>) + Sync) -> Scores {
@@ -162,13 +197,17 @@ impl Ensemble {
 
     /// One chunk by all members, in order of their shards.
     fn chunk(&self, features: &Features<'_>) -> (Vec<f32>, Vec<u32>) {
+        if let Some(merged) = &self.merged {
+            return self.alone(&**merged, features);
+        }
         let outputs = self.task.outputs();
         let mut total = vec![0.0_f32; features.rows() * outputs];
         let mut votes = vec![0.0_f32; if self.votes() { total.len() } else { 0 }];
         let mut one = total.clone();
         let mut weights = 0.0_f32;
         for member in &self.members {
-            member.state.scores(features, &Team::solo(), &mut one);
+            let Some(state) = &member.state else { continue };
+            state.scores(features, &Team::solo(), &mut one);
             sum::accumulate(member.weight, &one, &mut total);
             if self.votes() {
                 for (row, class) in self.decide(&one, &[]).into_iter().enumerate() {

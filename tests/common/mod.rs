@@ -64,8 +64,29 @@ l2 = 0.0
 batch = 4
 "#;
 
+/// Needs declared ranges, and is trained on every row once.
+pub(crate) const FOREST: &str = r#"kind = "forest"
+trees = 3
+depth = 5
+attributes = 3
+cuts = 4
+min_split = 3
+"#;
+
 impl Setup {
+    /// Whether the learner is a function of the set of rows.
+    pub(crate) fn of_sets(&self) -> bool {
+        self.learner.contains("forest") || self.learner.contains("ridge")
+    }
+
     pub(crate) fn config(&self) -> String {
+        // Only where they are needed: they are part of the partition, and so of every lineage.
+        let [age, cost] = if self.of_sets() { [", range = [18, 80]", ", range = [0, 1300]"] } else { [""; 2] };
+        let schedule = if self.of_sets() {
+            String::new()
+        } else {
+            format!("[schedule]\nkind = \"{}\"\nepochs = {}\n", self.schedule, self.epochs)
+        };
         let record = if self.record { "[\"person\", \"year\"]" } else { "[]" };
         format!(
             r#"[data]
@@ -80,8 +101,8 @@ column = "visits"
 values = ["few", "many"]
 
 [columns]
-age = {{ kind = "number", indicator = true }}
-cost = {{ kind = "number", log1p = true }}
+age = {{ kind = "number", indicator = true{age} }}
+cost = {{ kind = "number", log1p = true{cost} }}
 site = {{ kind = "category", values = ["a", "b"] }}
 town = {{ kind = "category", buckets = 8 }}
 level = {{ kind = "byte", scale = 0.01 }}
@@ -93,16 +114,11 @@ slices = {slices}
 
 [learner]
 {learner}
-[schedule]
-kind = "{schedule}"
-epochs = {epochs}
-{keep}"#,
+{schedule}{keep}"#,
             holdout = self.holdout,
             shards = self.shards,
             slices = self.slices,
             learner = self.learner,
-            schedule = self.schedule,
-            epochs = self.epochs,
             keep = self.keep.map_or(String::new(), |keep| format!("[checkpoints]\nkeep = {keep}\n")),
         )
     }

@@ -1,0 +1,90 @@
+//! Takes rows out of states that allow it, so that nothing has to be trained again.
+
+use std::collections::BTreeMap;
+
+use super::{DeleteError, effect::Change, target::Gone};
+use crate::{
+    checkpoint::CheckpointError,
+    digest::Digest,
+    fs::Sync,
+    ids::{Cell, Part, ShardId, SliceId},
+    learn::{Removal, Rows},
+    num::Team,
+    shard::Slice,
+    train::{Lane, lineages},
+    workspace::Workspace,
+};
+
+/// Publishes, under every recipe whose learner takes rows out, the states without the records, durably, beside those with them. The slices
+/// are still as they were. What can't be made so (a state is missing or damaged) is left to be trained.
+///
+/// # Errors
+/// The disk refuses.
+pub(super) fn downdate(workspace: &Workspace, change: &Change<'_>, gone: &Gone) -> Result<(), DeleteError> {
+    for recipe in &change.record.recipes {
+        let lane = workspace.lane(change.id, change.record, &recipe.recipe)?;
+        if !lane.learner.abilities().downdate {
+            continue;
+        }
+        for (shard, first) in &change.first_hits() {
+            downdate_shard(&lane, change, gone, *shard, *first)?;
+        }
+    }
+    Ok(())
+}
+
+fn downdate_shard(lane: &Lane, change: &Change<'_>, gone: &Gone, shard: ShardId, first: u32) -> Result<(), DeleteError> {
+    let of = lane.shards.grid().slices;
+    let cell = |slice: u32| Cell { shard, part: Part::Slice(SliceId(slice)) };
+    // How the shard's slices are to be, and how they were before this request.
+    let after: BTreeMap<Cell, Digest> = (1..=of).filter_map(|s| Some((cell(s), *change.record.cells.get(&cell(s))?))).collect();
+    let mut before = after.clone();
+    for (at, digest) in &mut before {
+        if let Some(changed) = change.cells.get(at) {
+            *digest = changed.before;
+        }
+    }
+    let old = lineages(&lane.root, shard, before.values().copied());
+    let new = lineages(&lane.root, shard, after.values().copied());
+    let mut slices: Vec<Slice> = Vec::new();
+    for slice in 1..=of {
+        let opened = lane.shards.open(cell(slice))?;
+        if before.get(&cell(slice)) != Some(&opened.header().content) {
+            // A second try: the first got as far as the slices, so it had all states in place.
+            return Ok(());
+        }
+        slices.push(opened);
+    }
+    let rows: Vec<Rows<'_>> = slices.iter().map(Slice::rows).collect();
+    let taken: Vec<Vec<u32>> = slices.iter().map(|slice| gone.rows_of(slice)).collect();
+    let mut any = false;
+    for step in (first..=of).filter(|step| lane.kept.get(*step as usize - 1) == Some(&true)) {
+        let (Some(old), Some(new)) = (old.get(step as usize), new.get(step as usize)) else { continue };
+        let id = SliceId(step);
+        if lane.checkpoints.glance(shard, id, *new)?.is_some() {
+            continue;
+        }
+        let decode = |payload: &[u8]| lane.learner.decode(lane.shards.layout(), payload);
+        let mut state = match lane.checkpoints.read(shard, id, *old, decode) {
+            Ok(Ok(state)) => state,
+            // It was never trained, or is damaged: repair trains it.
+            Ok(Err(_)) | Err(CheckpointError::Damaged { .. }) => continue,
+            Err(CheckpointError::Fs(e)) if e.is_not_found() => continue,
+            Err(e) => return Err(crate::train::TrainError::from(e).into()),
+        };
+        let upto = step as usize;
+        let removal = Removal {
+            before: rows.get(..upto).unwrap_or_default(),
+            gone: taken.get(..upto).unwrap_or_default(),
+            team: Team::of(rayon::current_num_threads()),
+        };
+        if state.downdate(&removal).is_ok() {
+            lane.checkpoints.publish(shard, id, *new, &state.encode(), Sync::Later)?;
+            any = true;
+        }
+    }
+    if any {
+        lane.checkpoints.sync(shard)?;
+    }
+    Ok(())
+}
