@@ -1,24 +1,25 @@
 #!/usr/bin/env python3
 """A seeded table like Purchase-100: 600 bits, 100 classes.
 
-    python3 purchase.py FOLDER [--rows 249215] [--holdout 10000] [--seed 1] [--flip 0.405]
-    python3 purchase.py --choose [--rows 249215] [--holdout 10000] [--seed 1]
+    python3 purchase.py FOLDER [--rows 249215] [--holdout 10000] [--seed 1] [--flip 0.41]
+    python3 purchase.py FOLDER --choose SISA_BINARY [--rows 249215] [--holdout 10000] [--seed 1]
 
 Draws 100 prototypes of 600 fair bits. A row is the prototype of a class drawn with equal chances, each bit of it turned over with
 probability `flip`, independently. Writes to FOLDER `train.csv` and `test.csv` (columns id, b0..b599, class) for the engine, and
 the same rows as `train.x.npy` (uint8), `train.y.npy`, `test.x.npy` and `test.y.npy` for whoever wants arrays.
 
-How FLIP was chosen: `--choose` walks up from 0.37 by 0.005 and prints, for each, the accuracy on the held-out rows of one model on
-all rows (600-128-100 tanh, the settings of sisa_torch.py, EPOCHS passes), and of the best classifier there can be (the nearest
-prototype). FLIP is the one at which the single model is nearest to 90 %; the docstring of FLIP holds what was seen.
+How FLIP was chosen: `--choose` prints, for 0.400 to 0.415 in steps of 0.005, the accuracy on the held-out rows of one model of the
+engine on all rows (S = 1, R = 1, 600-128-100 tanh, momentum 0.9, rate 0.05, batch 256, 12 passes, --seed 1), and of the best classifier
+there can be, the nearest prototype. FLIP is the one at which the single model is nearest to 90 %: SEEN.
 """
 import argparse
+import shutil
 from pathlib import Path
 
 import numpy as np
 
 ROWS, HOLDOUT, BITS, CLASSES, SEED = 249_215, 10_000, 600, 100, 1
-FLIP = 0.405
+FLIP = 0.41
 
 
 def draw(rows, flip, seed, part):
@@ -76,34 +77,33 @@ def make(folder, rows=ROWS, holdout=HOLDOUT, flip=FLIP, seed=SEED):
     return folder
 
 
-def choose(rows, holdout, seed):
-    import sisa_torch
-    flip = 0.37
-    while flip < 0.44:
-        x, y, _ = draw(rows, flip, seed, 0)
+def choose(binary, folder, rows, holdout, seed):
+    from engine import Engine, config
+    for flip in (0.4, 0.405, 0.41, 0.415):
+        data = make(Path(folder) / f"flip{flip}", rows, holdout, flip, seed)
         test_x, test_y, prototypes = draw(holdout, flip, seed, 1)
         best = (test_x.astype(np.float32) @ (2 * prototypes.T.astype(np.float32) - 1) - prototypes.sum(1)).argmax(1) == test_y
-        one = sisa_torch.Sisa(x, y, shards=1, slices=1, folder=None)
-        one.train()
-        print(f"flip {flip:.3f}: one model {100 * one.accuracy(test_x, test_y):.2f} %, nearest prototype {100 * best.mean():.2f} %", flush=True)
-        flip = round(flip + 0.005, 3)
+        engine = Engine(binary, data)
+        engine.configure(config('"b0..b599" = { kind = "byte", scale = 1.0 }', [f"{c:02d}" for c in range(CLASSES)], 1, 1, [128], 256, 12))
+        engine.run("train", data / "train.csv", "--seed", 1, "--yes")
+        one = engine.run("eval", data / "test.csv")[1]["evaluated"]["accuracy"]
+        print(f"flip {flip:.3f}: one model {100 * one:.2f} %, nearest prototype {100 * best.mean():.2f} %", flush=True)
+        shutil.rmtree(data)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", nargs="?")
+    parser.add_argument("folder")
     parser.add_argument("--rows", type=int, default=ROWS)
     parser.add_argument("--holdout", type=int, default=HOLDOUT)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--flip", type=float, default=FLIP)
-    parser.add_argument("--choose", action="store_true")
+    parser.add_argument("--choose", metavar="SISA_BINARY")
     arguments = parser.parse_args()
     if arguments.choose:
-        choose(arguments.rows, arguments.holdout, arguments.seed)
-    elif arguments.folder:
-        make(arguments.folder, arguments.rows, arguments.holdout, arguments.flip, arguments.seed)
+        choose(arguments.choose, arguments.folder, arguments.rows, arguments.holdout, arguments.seed)
     else:
-        parser.error("FOLDER or --choose")
+        make(arguments.folder, arguments.rows, arguments.holdout, arguments.flip, arguments.seed)
 
 
 if __name__ == "__main__":

@@ -139,6 +139,8 @@ class Torch:
 
         def loss(batch, labels):
             return torch.nn.functional.cross_entropy(model(batch), labels)
+        if compiled:
+            torch.compiler.reset()  # what is left of other settings counts towards the limit on variants
         self.loss = torch.compile(loss, dynamic=False) if compiled else loss
 
     def passes(self, count):

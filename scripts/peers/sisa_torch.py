@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """SISA training and unlearning (Bourtoule et al., "Machine Unlearning", 2021) in PyTorch, as a fair engineer would write it.
 
-    python3 sisa_torch.py DATA_FOLDER SCRATCH [--shards 20] [--slices 50] [--epochs 12] [--threads 1] [--requests 8] [--trials 3]
+    python3 sisa_torch.py DATA_FOLDER SCRATCH [--shards 20] [--slices 50] [--epochs 12] [--threads 1] [--requests 8] [--trials 3] [--turns]
 
-DATA_FOLDER comes from purchase.py. Prints one JSON object a line. One process, all shards one after the other. Rows lie in memory as
+DATA_FOLDER comes from purchase.py. Prints one JSON object a line; with --turns it waits for a line on stdin before everything it does.
+With --shards 1 --slices 1 it is the one model on everything, and every trial trains it anew on all rows (no ids, no checkpoint read).
+One process, all shards one after the other. Rows lie in memory as
 float32 in the order of shard and slice, a batch is one gather into a buffer that is kept, there is no DataLoader, SGD is the fused one,
 nothing is built again between batches. Step r of a shard makes 2E/(R+1) passes over slices 1..r, each shuffled anew, and then
 writes a checkpoint (weights, velocity) to disk. Unlearning takes the rows out, throws away the checkpoints that saw them, loads the
@@ -14,6 +16,7 @@ import argparse
 import json
 import os
 import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -141,25 +144,29 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--requests", type=int, default=8)
     parser.add_argument("--trials", type=int, default=3, help="0: train only")
+    parser.add_argument("--turns", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     x, y, test_x, test_y = load(arguments.data)
     start = time.perf_counter()
-    sisa = Sisa(x, y, arguments.shards, arguments.slices, os.path.join(arguments.scratch, "torch"), arguments.epochs, rate=arguments.rate)
+    sisa = Sisa(x, y, arguments.shards, arguments.slices, os.path.join(arguments.scratch, f"torch-{os.getpid()}"), arguments.epochs, rate=arguments.rate)
     loading = time.perf_counter() - start
-    start = time.perf_counter()
-    passes = sisa.train()
-    seconds = time.perf_counter() - start
-    print(json.dumps({"what": "train", "seconds": seconds, "row_passes": passes, "loading": loading,
-                      "accuracy": sisa.accuracy(test_x, test_y)}), flush=True)
-    for ids in batches(len(x), arguments.requests, arguments.trials):
+    turn = sys.stdin.readline if arguments.turns else lambda: None
+
+    def timed(what, work, **more):
+        turn()
         start = time.perf_counter()
-        passes = sisa.unlearn(ids)
-        seconds = time.perf_counter() - start
-        print(json.dumps({"what": "unlearn", "seconds": seconds, "row_passes": passes, "full_row_passes": sisa.full()}), flush=True)
-    if arguments.trials:
-        print(json.dumps({"what": "after", "accuracy": sisa.accuracy(test_x, test_y)}), flush=True)
-    shutil.rmtree(os.path.join(arguments.scratch, "torch"))
+        passes = work()
+        print(json.dumps({"what": what, "seconds": time.perf_counter() - start, "row_passes": passes, **more}), flush=True)
+
+    alone = arguments.shards * arguments.slices == 1
+    if not alone:
+        timed("train", sisa.train, loading=loading)
+        print(json.dumps({"what": "accuracy", "accuracy": sisa.accuracy(test_x, test_y)}), flush=True)
+    for ids in batches(len(x), arguments.requests, arguments.trials):
+        timed("unlearn", sisa.train if alone else lambda: sisa.unlearn(ids), full_row_passes=sisa.full())
+    print(json.dumps({"what": "accuracy", "accuracy": sisa.accuracy(test_x, test_y)}), flush=True)
+    shutil.rmtree(sisa.folder)
 
 
 if __name__ == "__main__":
