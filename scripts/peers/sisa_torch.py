@@ -151,6 +151,7 @@ def main():
     start = time.perf_counter()
     sisa = Sisa(x, y, arguments.shards, arguments.slices, os.path.join(arguments.scratch, f"torch-{os.getpid()}"), arguments.epochs, rate=arguments.rate)
     loading = time.perf_counter() - start
+    Sisa(x[:1000], y[:1000], 1, 1, None, epochs=1).train()  # what PyTorch loads at its first step
     turn = sys.stdin.readline if arguments.turns else lambda: None
 
     def timed(what, work, **more):
