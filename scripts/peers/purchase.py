@@ -83,7 +83,7 @@ def choose(binary, folder, rows, holdout, seed):
         data = make(Path(folder) / f"flip{flip}", rows, holdout, flip, seed)
         test_x, test_y, prototypes = draw(holdout, flip, seed, 1)
         best = (test_x.astype(np.float32) @ (2 * prototypes.T.astype(np.float32) - 1) - prototypes.sum(1)).argmax(1) == test_y
-        engine = Engine(binary, data)
+        engine = Engine(binary, data, 1)
         engine.configure(config('"b0..b599" = { kind = "byte", scale = 1.0 }', [f"{c:02d}" for c in range(CLASSES)], 1, 1, [128], 256, 12))
         engine.run("train", data / "train.csv", "--seed", 1, "--yes")
         one = engine.run("eval", data / "test.csv")[1]["evaluated"]["accuracy"]

@@ -122,9 +122,10 @@ over the batches (their costs differ, and what a person pays is the mean); times
                               f"{mean(deleted, 'training'):.2f}", f"{1e3 * rest:.0f}", f"{mean(deleted, 'row_passes') / mean(deleted, 'training'):,.0f}"))
         self.add("### Where the time goes\n", table(
             ("threads", "", "whole process, s", "until effective, ms", "training with checkpoints, s", "the rest, ms", "row-passes/s of training"), lines), """
-"The rest" is start, reading the workspace, choosing what to build, ledger, receipt and end of the process. A deletion's speed-up falls short of the ideal by three things:
-the parts that are not training; row-passes/s below those of one model (more and smaller steps: a shortened last batch in every step, a checkpoint to write and sync after
-it, and with two threads shards of unequal work at the end); and draws whose share is not the expected one.
+"The rest" is start, finding out which checkpoints are there, syncing the checkpoints of the repaired shards when all are written, ledger, receipt and end of
+the process. A deletion's speed-up falls short of the ideal by three things: the parts that are not training; row-passes/s below those of one model (more and
+smaller steps, each with a shortened last batch, slices to map and a checkpoint to digest and write; with two threads also shards of unequal work at the end);
+and draws whose share is not the expected one.
 """)
 
     def reference(self, found):

@@ -215,7 +215,7 @@ def main():
     if "deletion" in parts:
         samples["deletion"] = deletion(binary, scratch, data, *((2, 2, 1) if quick else (sisa_torch.EPOCHS, 3, 3)))
     if "rates" in parts:
-        samples["rates"] = rates.measure(binary, scratch, *((3_000, 2, 0.05) if quick else (60_000, 5, 1.0)), say)
+        samples["rates"] = rates.measure(binary, scratch, *((2_560, 2, 0.05) if quick else (51_200, 5, 0.7)), say)
     if "ingest" in parts:
         samples["ingest"] = ingest.measure(binary, scratch, *((50_000, 1) if quick else (5_000_000, 3)), data, say)
     samples["took"] = time.time() - start
