@@ -10,7 +10,12 @@ the same rows as `train.x.npy` (uint8), `train.y.npy`, `test.x.npy` and `test.y.
 
 How FLIP was chosen: `--choose` prints, for 0.400 to 0.415 in steps of 0.005, the accuracy on the held-out rows of one model of the
 engine on all rows (S = 1, R = 1, 600-128-100 tanh, momentum 0.9, rate 0.05, batch 256, 12 passes, --seed 1), and of the best classifier
-there can be, the nearest prototype. FLIP is the one at which the single model is nearest to 90 %: SEEN.
+there can be, the nearest prototype. FLIP is the one at which the single model is nearest to 90 %. It printed
+
+    flip 0.400: one model 95.93 %, nearest prototype 98.69 %
+    flip 0.405: one model 93.38 %, nearest prototype 97.68 %
+    flip 0.410: one model 89.13 %, nearest prototype 95.93 %
+    flip 0.415: one model 84.91 %, nearest prototype 93.72 %
 """
 import argparse
 import shutil
