@@ -150,9 +150,11 @@ and draws whose share is not the expected one.
                 got = base / mean(deleted)
                 rest = mean(deleted) - mean(deleted, "training")
                 ideal = mean(deleted, "row_passes") / speed
+                expected = share(name.split()[1], found["shards"], int(name.split()[0][2:]), found["requests"])
                 why = (f"{mean(deleted):.2f} s: {ideal:.2f} s would be its row-passes at the speed of one model, {mean(deleted, 'training') - ideal:+.2f} s is "
                        f"slower training (steps, checkpoints), {rest:.2f} s is not training. These draws' share of row-passes alone would allow "
-                       f"{mean(deleted, 'full_row_passes') / mean(deleted, 'row_passes'):.2f}")
+                       f"{mean(deleted, 'full_row_passes') / mean(deleted, 'row_passes'):.2f}; with the training scaled to the expected share the batch would be "
+                       f"{base / (rest + mean(deleted, 'training') * expected * mean(deleted, 'full_row_passes') / mean(deleted, 'row_passes')):.2f} times sooner")
                 self.aim(f"batch of {found['requests']}, S = 20, {name.replace('=', ' = ')}, {threads} thread(s), sooner than one model", f"{wanted:.1f}", f"{got:.2f}",
                          got >= wanted, why)
         cumulative, replay = engine["R=50 cumulative"]["accuracy"], engine["R=50 replay"]["accuracy"]
