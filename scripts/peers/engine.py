@@ -6,8 +6,7 @@ import time
 from pathlib import Path
 
 
-def config(columns, classes, shards, slices, hidden, batch, epochs, schedule="cumulative", activation="tanh", rate=0.05, average=0.0,
-           missing=""):
+def config(columns, classes, shards, slices, hidden, batch, epochs, schedule="cumulative", activation="tanh", rate=0.05, average=0.0):
     """The text of a sisa.toml for a table with columns id, .., class."""
     net = f'kind = "mlp"\nhidden = {hidden}\nactivation = "{activation}"' if hidden else 'kind = "linear"'
     label = f"values = {json.dumps(classes)}\n" if classes else ""

@@ -75,7 +75,8 @@ class Page:
 What the seconds hold:
 
 - **engine, training**: the whole process `sisa train`, from before it is made until it has ended, on a workspace whose import is done: reading the
-  slices, training, writing, digesting and syncing every checkpoint, the ledger, the switch to the new model.
+  slices, training, writing, digesting and syncing every checkpoint, the ledger, the switch to the new model, unlinking the
+  checkpoints of the model before it (as many as the new one has).
 - **engine, deletion**: the whole process `sisa delete --subject ..` of {found['requests']} ids in one request: start, reading the ledger and the slices, making the deletion
   effective (slices written again, checkpoints unlinked, both synced), loading the last clean checkpoints, training what is missing, checkpoints, receipt.
 - **PyTorch**: `sisa_torch.py`, a warm process that holds all rows as float32 in memory: training, and writing a checkpoint (weights and velocity) after
