@@ -128,26 +128,33 @@ impl CheckpointStore {
         self.files.make_dirs(&self.shard_dir(shard))
     }
 
-    /// Makes all of a shard's checkpoints durable.
+    /// Makes a step's checkpoint durable, but for its name.
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn sync(&self, shard: ShardId) -> Result<(), FsError> {
-        let dir = self.shard_dir(shard);
-        for (name, kind) in self.files.list(&dir)? {
-            if kind == EntryKind::File {
-                self.files.sync_file(&dir.join(name))?;
-            }
-        }
-        self.files.sync_dir(&dir)
+    pub fn sync_file(&self, shard: ShardId, step: SliceId, lineage: Digest) -> Result<(), FsError> {
+        self.files.sync_file(&self.path(shard, step, lineage))
+    }
+
+    /// Makes the names of a shard's checkpoints durable.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn sync_names(&self, shard: ShardId) -> Result<(), FsError> {
+        self.files.sync_dir(&self.shard_dir(shard))
     }
 
     /// Makes the names of the shards' folders durable.
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn sync_names(&self) -> Result<(), FsError> {
+    pub fn sync_shard_names(&self) -> Result<(), FsError> {
         self.files.sync_dir(&self.dir)
+    }
+
+    /// How many files the disk may well sync at once.
+    pub fn syncs_at_once(&self) -> usize {
+        self.files.syncs_at_once()
     }
 
     /// Files of the recipe's folder that are not checkpoints of `shards` shards and `slices` steps.

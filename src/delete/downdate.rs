@@ -57,7 +57,7 @@ fn downdate_shard(lane: &Lane, change: &Change<'_>, gone: &Gone, shard: ShardId,
     }
     let rows: Vec<Rows<'_>> = slices.iter().map(Slice::rows).collect();
     let taken: Vec<Vec<u32>> = slices.iter().map(|slice| gone.rows_of(slice)).collect();
-    let mut any = false;
+    let mut made = Vec::new();
     for step in (first..=of).filter(|step| lane.kept.get(*step as usize - 1) == Some(&true)) {
         let (Some(old), Some(new)) = (old.get(step as usize), new.get(step as usize)) else { continue };
         let id = SliceId(step);
@@ -80,11 +80,14 @@ fn downdate_shard(lane: &Lane, change: &Change<'_>, gone: &Gone, shard: ShardId,
         };
         if state.downdate(&removal).is_ok() {
             lane.checkpoints.publish(shard, id, *new, &state.encode(), Sync::Later)?;
-            any = true;
+            made.push((id, *new));
         }
     }
-    if any {
-        lane.checkpoints.sync(shard)?;
+    for (step, lineage) in &made {
+        lane.checkpoints.sync_file(shard, *step, *lineage)?;
+    }
+    if !made.is_empty() {
+        lane.checkpoints.sync_names(shard)?;
     }
     Ok(())
 }

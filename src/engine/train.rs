@@ -315,9 +315,9 @@ impl Engine {
         let mut plans = Vec::with_capacity(shards.len());
         for shard in shards {
             let mut plan = lane.plan(*shard)?;
-            if all || !lane.is_durable(&plan) {
+            if all || !lane.is_all_durable(&plan) {
                 let _commit = lane.shards.lock(*shard)?;
-                let found = lane.discard_damaged(*shard)?;
+                let found = lane.discard_damaged(*shard, all)?;
                 if found > 0 {
                     plan = lane.plan(*shard)?;
                     damaged += found;
@@ -379,7 +379,7 @@ impl Engine {
             snapshot.current.as_ref().is_some_and(|c| c.generation == target.generation && c.recipe == target.recipe)
         };
         let snapshot = self.workspace.snapshot()?;
-        let durable = plans.iter().all(|plan| lane.is_durable(plan));
+        let durable = plans.iter().all(|plan| lane.is_all_durable(plan));
         if serves(&snapshot)
             && durable
             && snapshot.history.unrepaired().is_empty()
@@ -389,7 +389,7 @@ impl Engine {
             return Ok((true, None));
         }
         // The long part, while others may still write.
-        rayon_pool(self.threads)?.install(|| lane.make_durable(plans))?;
+        lane.make_durable(plans)?;
         self.workspace.files().reached("synced");
         let (lock, mut snapshot) = self.open_for_writing()?;
         // A deletion may have come in between; then there is something to train again, and the caller's next run does it.

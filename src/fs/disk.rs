@@ -131,6 +131,10 @@ pub trait Disk: Debug + Send + Sync {
     /// # Errors
     /// As the system says.
     fn scratch(&self, dir: &Path) -> io::Result<Box<dyn Scratch>>;
+    /// How many syncs are worth having under way at once: one disk's journal serves several as fast as one.
+    fn syncs_at_once(&self) -> usize {
+        1
+    }
     /// A named point of a protocol was reached; tests stop here.
     fn reached(&self, _point: &str) {}
 }

@@ -265,6 +265,11 @@ impl Files {
         self.synced(self.disk.sync_dir(path), path)
     }
 
+    /// How many files the disk may well sync at once.
+    pub fn syncs_at_once(&self) -> usize {
+        self.disk.syncs_at_once().max(1)
+    }
+
     /// Locks a file or folder; `None` when another holds it and `wait` is false.
     ///
     /// # Errors

@@ -156,6 +156,10 @@ impl Disk for RealDisk {
         File::open(path)?.sync_all()
     }
 
+    fn syncs_at_once(&self) -> usize {
+        16
+    }
+
     fn lock(&self, path: &Path, wait: bool) -> io::Result<Option<Box<dyn LockGuard>>> {
         let file = File::open(path)?;
         if wait {

@@ -18,8 +18,8 @@ pub struct GenerationRecord {
     pub cells: BTreeMap<Cell, Digest>,
     /// Its recipes, oldest first.
     pub recipes: Vec<RecipeFrozen>,
-    /// For each recipe that was once whole and durable, the lineage key that every shard's last step had then.
-    pub durable: BTreeMap<RecipeId, Vec<Digest>>,
+    /// For each recipe that was once whole and durable, how things were then.
+    pub durable: BTreeMap<RecipeId, Durable>,
 }
 
 impl GenerationRecord {
@@ -27,6 +27,15 @@ impl GenerationRecord {
     pub fn root(&self) -> Digest {
         store_digest(self.cells.iter())
     }
+}
+
+/// A moment at which every step of a recipe was trained and durable.
+#[derive(Clone, Debug)]
+pub struct Durable {
+    /// The content digest of every cell.
+    pub cells: BTreeMap<Cell, Digest>,
+    /// The lineage key of every shard's last step.
+    pub lineages: Vec<Digest>,
 }
 
 /// A deletion request and how far it has come.
@@ -115,7 +124,8 @@ impl History {
     fn durable(&mut self, generation: GenerationId, recipe: &RecipeId, lineages: &[Digest]) {
         // A generation may be purged by now.
         if let Some(generation) = self.generations.get_mut(&generation) {
-            generation.durable.insert(recipe.clone(), lineages.to_vec());
+            let durable = Durable { cells: generation.cells.clone(), lineages: lineages.to_vec() };
+            generation.durable.insert(recipe.clone(), durable);
         }
     }
 

@@ -12,5 +12,5 @@ pub use entry::{
     RecipeFrozen, Rekeyed, Repaired, ShardRepair, Trained, Unsuppressed,
 };
 pub use error::LedgerError;
-pub use history::{GenerationRecord, History, RequestRecord};
+pub use history::{Durable, GenerationRecord, History, RequestRecord};
 pub use store::{Head, Ledger};

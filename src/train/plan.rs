@@ -1,5 +1,7 @@
 //! What a shard has and what it lacks.
 
+use std::collections::BTreeSet;
+
 use rayon::prelude::*;
 
 use super::{LineageRoot, Recipe, TrainError, lineages};
@@ -26,8 +28,8 @@ pub struct Lane {
     pub root: LineageRoot,
     /// For each step whether it leaves a checkpoint.
     pub kept: Vec<bool>,
-    /// The lineage key of every shard's last step when all of them were last known to be durable; empty if they never were.
-    pub durable: Vec<Digest>,
+    /// By shard, the lineage keys of all steps (the initial state first) when all were last known to be durable; empty if they never were.
+    pub durable: Vec<Vec<Digest>>,
 }
 
 /// The lineage of a shard as its slices are on disk now, and which of its steps exist.
@@ -109,32 +111,58 @@ impl Lane {
 }
 
 impl Lane {
-    /// Whether all that the shard is to have was once known to be durable.
-    pub fn is_durable(&self, plan: &ShardPlan) -> bool {
-        plan.lineages.len() > 1 && self.durable.get(plan.shard.0 as usize) == plan.lineages.last()
+    /// Whether a step's checkpoint was once known to be durable.
+    pub fn is_durable(&self, shard: ShardId, step: u32, lineage: Digest) -> bool {
+        self.durable.get(shard.0 as usize).and_then(|keys| keys.get(step as usize)) == Some(&lineage)
     }
 
-    /// Makes the checkpoints of those shards durable of which that is not known.
+    /// Whether all that a shard is to have was once known to be durable: the last lineage key covers all before it.
+    pub fn is_all_durable(&self, plan: &ShardPlan) -> bool {
+        let last = plan.rows.len() as u32;
+        last > 0 && plan.lineage(last).is_some_and(|lineage| self.is_durable(plan.shard, last, lineage))
+    }
+
+    /// Makes the checkpoints durable of which that is not known, as many at once as the disk is good for.
     ///
     /// # Errors
     /// The disk refuses.
     pub fn make_durable(&self, plans: &[ShardPlan]) -> Result<(), TrainError> {
-        let unknown: Vec<&ShardPlan> = plans.iter().filter(|plan| !self.is_durable(plan)).collect();
-        // Together, so that the disk can do several at once.
-        unknown.par_iter().try_for_each(|plan| self.checkpoints.sync(plan.shard))?;
-        if !unknown.is_empty() {
-            self.checkpoints.sync_names()?;
+        let mut unknown = Vec::new();
+        let mut shards = BTreeSet::new();
+        for plan in plans {
+            for (step, lineage) in (0..).zip(&plan.lineages).filter(|(step, _)| plan.keeps(*step)) {
+                if !self.is_durable(plan.shard, step, *lineage) {
+                    unknown.push((plan.shard, SliceId(step), *lineage));
+                    shards.insert(plan.shard);
+                }
+            }
         }
-        Ok(())
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let at_once = self.checkpoints.syncs_at_once();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(at_once)
+            .build()
+            .map_err(|e| TrainError::Threads { threads: at_once, message: e.to_string() })?;
+        pool.install(|| {
+            unknown.par_iter().try_for_each(|(shard, step, lineage)| self.checkpoints.sync_file(*shard, *step, *lineage))?;
+            shards.par_iter().try_for_each(|shard| self.checkpoints.sync_names(*shard))
+        })?;
+        Ok(self.checkpoints.sync_shard_names()?)
     }
 
-    /// Reads every checkpoint of a shard whole and removes the damaged ones. The caller holds the shard's commit lock.
+    /// Reads checkpoints of a shard whole and removes the damaged ones: those that are not known to be durable, or all. The caller holds the
+    /// shard's commit lock.
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn discard_damaged(&self, shard: ShardId) -> Result<usize, TrainError> {
+    pub fn discard_damaged(&self, shard: ShardId, all: bool) -> Result<usize, TrainError> {
         let mut damaged = 0;
         for found in self.checkpoints.list(shard)? {
+            if !all && self.is_durable(shard, found.step.0, found.lineage) {
+                continue;
+            }
             match self.checkpoints.read(shard, found.step, found.lineage, |_| ()) {
                 Ok(()) => {}
                 Err(CheckpointError::Damaged { .. }) => {

@@ -211,7 +211,7 @@ fn commit(lane: &Lane, plan: &ShardPlan, step: u32, payload: &[u8]) -> Result<Op
         // Somebody else was faster, and may have made it durable; nothing is put over it.
         return Ok(Some(0));
     }
-    // Of a shard that is known to be durable nothing may be less than that.
-    let sync = if lane.is_durable(plan) { Sync::Now } else { Sync::Later };
+    // What was once known to be durable may not become less than that.
+    let sync = if lane.is_durable(plan.shard, step, lineage) { Sync::Now } else { Sync::Later };
     Ok(Some(lane.checkpoints.publish(plan.shard, SliceId(step), lineage, payload, sync)?))
 }

@@ -10,10 +10,10 @@ use crate::{
     digest::{Digest, HandleKey, ModelKey},
     fs::{Files, FsError, LockGuard, Pending, Sync},
     ids::{GenerationId, RecipeId},
-    ledger::{GenerationRecord, History, Ledger},
+    ledger::{Durable, GenerationRecord, History, Ledger},
     order::Placement,
     shard::ShardStore,
-    train::{Lane, Recipe},
+    train::{Lane, Recipe, lineages},
 };
 
 /// The right to change what is in service. Held for protocols, never for the length of a training run.
@@ -296,7 +296,7 @@ impl Workspace {
         let checkpoints = CheckpointStore::new(self.files.clone(), self.recipe_dir(generation, id));
         let recipe = self.recipe(generation, record, id)?;
         let lane = Lane::new(shards, checkpoints, recipe, record.imported.partition)?;
-        let durable = record.durable.get(id).cloned().unwrap_or_default();
+        let durable = record.durable.get(id).map(|then| durable(&lane, then)).unwrap_or_default();
         Ok(Lane { durable, ..lane })
     }
 
@@ -318,6 +318,17 @@ impl Workspace {
         }
         Ok(())
     }
+}
+
+/// The lineage keys of all steps of every shard as they were when all were durable; of a shard that can't have been so, none.
+fn durable(lane: &Lane, then: &Durable) -> Vec<Vec<Digest>> {
+    let shards = lane.shards.grid().shards().zip(&then.lineages);
+    let keys = shards.map(|(shard, last)| {
+        let contents = then.cells.iter().filter(|(c, _)| c.shard == shard && c.part.number() > 0).map(|(_, digest)| *digest);
+        let keys = lineages(&lane.root, shard, contents);
+        if keys.last() == Some(last) { keys } else { Vec::new() }
+    });
+    keys.collect()
 }
 
 /// Reads a small JSON file of ours.

@@ -275,7 +275,7 @@ fn train_all(engine: &Engine, lane: &Lane, observer: &dyn Observer) -> Result<Fu
     let plans = lane.plans()?;
     let (seconds, report) = timed(|| {
         let report = engine.build(lane, &plans, observer)?;
-        rayon_pool(engine.threads)?.install(|| lane.make_durable(&plans))?;
+        lane.make_durable(&plans)?;
         Ok(report)
     })?;
     if report.interrupted() {
