@@ -6,6 +6,7 @@
 
 mod batch;
 mod net;
+mod ridge;
 mod scaler;
 pub mod settings;
 

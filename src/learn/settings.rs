@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Learner;
 use super::net::Net;
+use super::ridge::Ridge;
+pub use super::ridge::{RidgeMap, RidgeSettings};
 
 /// The share of all updates so far that the averaged weights look back on, where nothing else is said.
 const AVERAGE: f32 = 0.05;
@@ -28,6 +30,8 @@ pub enum LearnerSettings {
     Linear(LinearSettings),
     /// A network with hidden layers.
     Mlp(NetSettings),
+    /// Ridge regression on integer features, from sums that rows can be taken out of.
+    Ridge(RidgeSettings),
 }
 
 /// The settings of `linear`.
@@ -145,6 +149,10 @@ impl LearnerSettings {
                 settings.check_hidden()?;
                 settings.clone()
             }
+            LearnerSettings::Ridge(settings) => {
+                settings.check()?;
+                return Ok(Box::new(Ridge::of_checked(settings.clone())));
+            }
         };
         settings.check_descent()?;
         Ok(Box::new(Net::of_checked(settings)))
@@ -160,7 +168,9 @@ impl LearnerSettings {
         let optimizer = Optimizer::Sgd { momentum: 0.9 };
         let (decay, l2, average) = (Decay::Constant, 1e-4, AVERAGE);
         Ok(match (kind, self) {
-            ("linear", LearnerSettings::Linear(_)) | ("mlp", LearnerSettings::Mlp(_)) => self.clone(),
+            ("linear", LearnerSettings::Linear(_)) | ("mlp", LearnerSettings::Mlp(_)) | ("ridge", LearnerSettings::Ridge(_)) => {
+                self.clone()
+            }
             ("linear", _) => LearnerSettings::Linear(LinearSettings { optimizer, rate: 0.05, decay, l2, batch: 64, average }),
             ("mlp", _) => LearnerSettings::Mlp(NetSettings {
                 hidden: vec![64],
@@ -172,7 +182,8 @@ impl LearnerSettings {
                 batch: 64,
                 average,
             }),
-            _ => return Err(SettingsError { setting: "kind", value: kind.into(), allowed: "linear or mlp".into() }),
+            ("ridge", _) => LearnerSettings::Ridge(RidgeSettings::of_tables()),
+            _ => return Err(SettingsError { setting: "kind", value: kind.into(), allowed: "linear, mlp or ridge".into() }),
         })
     }
 
@@ -184,6 +195,10 @@ impl LearnerSettings {
         match self {
             LearnerSettings::Linear(settings) => settings.rate = rate,
             LearnerSettings::Mlp(settings) => settings.rate = rate,
+            LearnerSettings::Ridge(_) => {
+                let allowed = "nothing: `ridge` has no learning rate".to_owned();
+                return Err(SettingsError { setting: "rate", value: format!("{rate:?}"), allowed });
+            }
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! The one folder with `unsafe`: vectors of 16 `f32` lanes on each instruction set, and the register tile of the products.
+//! The one folder with `unsafe`: vectors of 16 `f32` lanes on each instruction set, the register tile of the products, and
+//! squares of integers and `f64`.
 //!
 //! Each set has a token ([`Plain`], [`Avx2`], [`Avx512`]) that only [`on`] makes, after it has found that the CPU has the set.
 //! A token is therefore the proof that its intrinsics may run, and the trait methods that take one are safe to call.
@@ -21,6 +22,7 @@ mod avx512;
 #[cfg(all(test, target_arch = "x86_64"))]
 pub(super) mod control;
 mod plain;
+mod square;
 mod tile;
 
 #[cfg(target_arch = "x86_64")]
@@ -31,6 +33,8 @@ use plain::Plain;
 
 use super::isa::Isa;
 pub(super) use plain::One;
+pub(super) use square::{BYTE_MAX, QUADS_MAX, Quad, Square};
+use square::Squares;
 pub(super) use tile::Tile;
 
 /// Lanes of a vector, and columns of a packed panel.
@@ -124,7 +128,7 @@ pub(super) trait Arith: Copy {
 }
 
 /// Vectors of [`WIDTH`] lanes in memory, and the register tile.
-pub(super) trait Lanes: Arith {
+pub(super) trait Lanes: Arith + Squares {
     fn load(self, from: &[f32; WIDTH]) -> Self::V;
     fn store(self, v: Self::V, to: &mut [f32; WIDTH]);
     /// The first `from.len() <= WIDTH` lanes; the others are +0.0.
