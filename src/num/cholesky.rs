@@ -300,7 +300,13 @@ mod tests {
         for (i, row) in x.chunks_exact_mut(stride).enumerate() {
             for (j, x) in row[..width].iter_mut().enumerate() {
                 let h = (i as u32 * 7919 + j as u32 * 104_729 + 1).wrapping_mul(0x9e37_79b1) >> 16;
-                *x = if j == 0 { 127 } else if j % 11 == 3 { 0 } else { h as u8 & 127 };
+                *x = if j == 0 {
+                    127
+                } else if j % 11 == 3 {
+                    0
+                } else {
+                    h as u8 & 127
+                };
             }
             if width > 9 {
                 row[9] = row[5];
@@ -381,7 +387,8 @@ mod tests {
         let weights = solve(Isa::active(), Team::solo(), &sums, lambda);
         let gram = |i: usize, j: usize| sums.gram_row(i.max(j)).nth(i.min(j)).unwrap() as f64;
         for i in 0..70 {
-            let left: f64 = (0..70).map(|j| gram(i, j) * weights[j][0]).sum::<f64>() + if i > 0 { lambda * weights[i][0] } else { 0.0 };
+            let left: f64 =
+                (0..70).map(|j| gram(i, j) * weights[j][0]).sum::<f64>() + if i > 0 { lambda * weights[i][0] } else { 0.0 };
             // Rounding: sums of 70 products of about 2e6.
             assert!((left - sums.cross(i, 0) as f64).abs() < 1e-6, "row {i}: {left}");
         }

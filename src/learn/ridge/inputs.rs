@@ -183,22 +183,23 @@ impl Inputs {
         }
         for &size in &self.categories {
             // One of so many is on.
-            let (each, ways) = if size > VALUES_MAX { (GROUP, 2 * GROUP) } else { (size.max(1), size) };
-            let on = u32::from(ON);
-            out.extend(std::iter::repeat_n(((on / each) as u8, on * on / each), ways as usize));
+            let each = if size > VALUES_MAX { GROUP } else { size.max(1) };
+            out.extend(std::iter::repeat_n(((u32::from(ON) / each) as u8, CATEGORY / each), places(size) as usize));
         }
         out
     }
 }
 
 /// A level: half of the spread of one that takes every value alike.
-const LEVEL: (u8, u32) = (64, 672);
+const LEVEL: (u8, u32) = (64, 378);
 /// A bin: on or off.
-const BIN: (u8, u32) = (32, 683);
+const BIN: (u8, u32) = (32, 384);
 /// An orientation of an image's gradients.
-const ORIENTATION: (u8, u32) = (30, 900);
+const ORIENTATION: (u8, u32) = (30, 506);
 /// A mean of an image's pixels.
-const MEAN: (u8, u32) = (36, 1600);
+const MEAN: (u8, u32) = (36, 900);
+/// All inputs of a category together.
+const CATEGORY: u32 = 2304;
 
 /// The finaliser of SplitMix64 (Steele, Lea and Flood 2014).
 fn mix(x: u64) -> u64 {

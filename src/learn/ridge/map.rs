@@ -1,5 +1,8 @@
-//! From inputs to features: a bias, the inputs where they count themselves, and random features.
-#![expect(clippy::indexing_slicing, reason = "outputs are those of the projection, and phases are taken modulo the wave's length")]
+//! From inputs to features: a bias, the inputs themselves, and random features.
+#![expect(
+    clippy::indexing_slicing,
+    reason = "outputs are those of the projection, and phases are taken modulo the wave's length"
+)]
 
 use super::inputs::{Inputs, Table};
 use super::settings::{RidgeMap, RidgeSettings};
@@ -26,7 +29,6 @@ const ROWS: usize = 64;
 pub(super) struct Map {
     isa: Isa,
     inputs: Inputs,
-    shows_inputs: bool,
     random: Option<Random>,
     width: usize,
 }
@@ -40,9 +42,8 @@ impl Map {
             RidgeMap::Relu { .. } | RidgeMap::Image { .. } => Some(Random::relu(&inputs, settings.dimension(), seed)),
             RidgeMap::Cosine { .. } => Some(Random::cosine(&inputs, settings.dimension(), seed)),
         };
-        let shows_inputs = settings.shows_inputs();
         let width = settings.features(layout);
-        Map { isa, inputs, shows_inputs, random, width }
+        Map { isa, inputs, random, width }
     }
 
     /// Features of a row.
@@ -69,13 +70,11 @@ impl Map {
                     let inputs = &mut inputs[row * width..][..width];
                     self.inputs.write(&tables[table], at, inputs);
                     out[0] = FEATURE_MAX;
-                    if self.shows_inputs {
-                        out[1..=width].copy_from_slice(inputs);
-                    }
+                    out[1..=width].copy_from_slice(inputs);
                     out[self.width..].fill(0);
                 }
                 if let Some(random) = &self.random {
-                    random.write(self.isa, inputs, out, stride, self.width - random.projection.outputs());
+                    random.write(self.isa, inputs, out, stride, 1 + width);
                 }
             }
         });

@@ -152,7 +152,10 @@ impl State for RidgeState {
         for (slice, (rows, gone)) in before.iter().zip(gone).enumerate() {
             let (count, ascending) = (rows.features.rows(), gone.is_sorted_by(|a, b| a < b));
             if !ascending || gone.last().is_some_and(|&row| row as usize >= count) {
-                return Err(StateError(format!("the rows that are to go from slice {} are not ascending rows of its {count}", slice + 1)));
+                return Err(StateError(format!(
+                    "the rows that are to go from slice {} are not ascending rows of its {count}",
+                    slice + 1
+                )));
             }
             places.extend(gone.iter().map(|&row| (slice, row as usize)));
         }

@@ -1,5 +1,5 @@
 //! A second implementation of the learner, straight from its definition: one row, one element, one operation at a time. It shares no code
-//! with the first but the exponential.
+//! with the first but the generator's and the cosine's.
 #![expect(clippy::needless_range_loop, reason = "indices as in the definition")]
 
 use rand_chacha::ChaCha20Rng;
@@ -26,10 +26,10 @@ fn inputs(settings: &RidgeSettings, layout: &Layout, row: &Row) -> Vec<(i64, i64
         let [low, high] = layout.ranges[column].unwrap().0.map(f64::from);
         let share = ((f64::from(x) - low) / (high - low)).max(0.0).min(1.0);
         let missing = x.is_nan();
-        out.push((if missing { 0 } else { (share * 127.0 + 0.5).floor() as i64 }, 64, 672));
+        out.push((if missing { 0 } else { (share * 127.0 + 0.5).floor() as i64 }, 64, 378));
         for bin in 1..bins {
             let reached = !missing && (share * bins as f64).floor() >= bin as f64;
-            out.push((if reached { 64 } else { 0 }, 32, 683));
+            out.push((if reached { 64 } else { 0 }, 32, 384));
         }
         out.push((if missing { 127 } else { 0 }, 0, 0));
     }
@@ -38,13 +38,13 @@ fn inputs(settings: &RidgeSettings, layout: &Layout, row: &Row) -> Vec<(i64, i64
     } else {
         for (column, &byte) in row.bytes.iter().enumerate() {
             let share = (f64::from(byte) * f64::from(layout.byte_scales[column])).min(1.0);
-            out.push(((share * 127.0 + 0.5).floor() as i64, 64, 672));
+            out.push(((share * 127.0 + 0.5).floor() as i64, 64, 378));
         }
     }
     for (column, &value) in row.categories.iter().enumerate() {
         let size = layout.categories[column];
         if size <= 256 {
-            out.extend((0..size).map(|v| (if v == value { 64 } else { 0 }, i64::from(64 / size), i64::from(4096 / size))));
+            out.extend((0..size).map(|v| (if v == value { 64 } else { 0 }, i64::from(64 / size), i64::from(2304 / size))));
         } else {
             let mut x = ((column as u64) << 32) + u64::from(value);
             for (shift, factor) in [(30, 0xbf58_476d_1ce4_e5b9u64), (27, 0x94d0_49bb_1331_11eb)] {
@@ -52,7 +52,7 @@ fn inputs(settings: &RidgeSettings, layout: &Layout, row: &Row) -> Vec<(i64, i64
             }
             x ^= x >> 31;
             let taken = [x % (1 << 32) % 128, 128 + (x >> 32) % 128];
-            out.extend((0..256).map(|v| (if taken.contains(&v) { 64 } else { 0 }, 0, 32)));
+            out.extend((0..256).map(|v| (if taken.contains(&v) { 64 } else { 0 }, 0, 18)));
         }
     }
     out
@@ -102,13 +102,13 @@ fn image(pixels: &[u8], width: i64, height: i64) -> Vec<(i64, i64, i64)> {
                 }
             }
             let norm = root(around) + 200;
-            out.extend(cells[(cy * columns + cx) as usize].iter().map(|v| (root((v * 32_258 / norm).min(16_129)), 30, 900)));
+            out.extend(cells[(cy * columns + cx) as usize].iter().map(|v| (root((v * 32_258 / norm).min(16_129)), 30, 506)));
         }
     }
     for y in (0..height).step_by(2) {
         for x in (0..width).step_by(2) {
             let sum = at(y, x) + at(y, x + 1) + at(y + 1, x) + at(y + 1, x + 1);
-            out.push(((sum + 2) / 4, 36, 1600));
+            out.push(((sum + 2) / 4, 36, 900));
         }
     }
     out
@@ -117,11 +117,8 @@ fn image(pixels: &[u8], width: i64, height: i64) -> Vec<(i64, i64, i64)> {
 /// The features of rows.
 pub(super) fn features(settings: &RidgeSettings, layout: &Layout, seed: [u8; 32], rows: &[Row]) -> Vec<Vec<i64>> {
     let rows: Vec<_> = rows.iter().map(|row| inputs(settings, layout, row)).collect();
-    let shown = !matches!(settings.map, RidgeMap::Image { .. });
     let mut out: Vec<Vec<i64>> = rows.iter().map(|_| vec![127]).collect();
-    if shown {
-        rows.iter().zip(&mut out).for_each(|(row, out)| out.extend(row.iter().map(|input| input.0)));
-    }
+    rows.iter().zip(&mut out).for_each(|(row, out)| out.extend(row.iter().map(|input| input.0)));
     let (cosine, dimension) = match settings.map {
         RidgeMap::Bins => return out,
         RidgeMap::Cosine { dimension } => (true, dimension),
@@ -135,7 +132,8 @@ pub(super) fn features(settings: &RidgeSettings, layout: &Layout, seed: [u8; 32]
             .iter()
             .map(|_| {
                 let word = words.next_u32();
-                (i64::from(word & 255) + i64::from(word >> 8 & 255) + i64::from(word >> 16 & 255) + i64::from(word >> 24) - 510) / 4
+                (i64::from(word & 255) + i64::from(word >> 8 & 255) + i64::from(word >> 16 & 255) + i64::from(word >> 24) - 510)
+                    / 4
             })
             .collect();
         let word = words.next_u32();
@@ -158,7 +156,7 @@ pub(super) fn features(settings: &RidgeSettings, layout: &Layout, seed: [u8; 32]
 /// The bytes of the state, after these rows.
 pub(super) fn state(settings: &RidgeSettings, layout: &Layout, seed: [u8; 32], rows: &[Row]) -> Vec<u8> {
     let phi = features(settings, layout, seed, rows);
-    let width = super::settings::RidgeSettings::features(settings, layout);
+    let width = settings.features(layout);
     let mut out = seed.to_vec();
     out.extend((rows.len() as u64).to_le_bytes());
     let mut put = |x: i64| out.extend(x.to_le_bytes());
@@ -187,7 +185,7 @@ fn target(layout: &Layout, row: &Row, output: usize) -> i64 {
 
 /// The scores of some rows by a state.
 pub(super) fn scores(settings: &RidgeSettings, layout: &Layout, seed: [u8; 32], state: &[u8], rows: &[Row]) -> Vec<f32> {
-    let width = super::settings::RidgeSettings::features(settings, layout);
+    let width = settings.features(layout);
     let mut elements = state[40..].chunks(8).map(|bytes| i64::from_le_bytes(bytes.try_into().unwrap()));
     let gram: Vec<Vec<i64>> = (0..width).map(|i| elements.by_ref().take(i + 1).collect()).collect();
     let trace: i128 = (1..width).map(|i| i128::from(gram[i][i])).sum();
@@ -255,10 +253,24 @@ fn finish(layout: &Layout, raw: &[f64]) -> Vec<f32> {
     for &x in raw {
         most = if x > most { x } else { most };
     }
-    let parts: Vec<f32> = raw.iter().map(|x| poly::exp((8.0 * (x - most)) as f32)).collect();
-    let mut total = 0.0;
-    for part in &parts {
-        total += part;
+    if most <= 0.0 {
+        return raw.iter().map(|_| (1.0 / raw.len() as f64) as f32).collect();
     }
-    parts.iter().map(|part| part / total).collect()
+    let least = if most < 0.04 { most / 2.0 } else { 0.02 };
+    let shares = raw.iter().map(|&x| {
+        let x = if x > least { x } else { least };
+        if raw.len() <= 4 {
+            x
+        } else if raw.len() <= 16 {
+            x * x
+        } else {
+            x * x * x
+        }
+    });
+    let shares: Vec<f64> = shares.collect();
+    let mut total = 0.0;
+    for share in &shares {
+        total += share;
+    }
+    shares.iter().map(|share| (share / total) as f32).collect()
 }

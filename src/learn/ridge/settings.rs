@@ -45,14 +45,14 @@ pub enum RidgeMap {
         /// How many.
         dimension: u32,
     },
-    /// The byte columns are an image, row after row from the top: rectified random projections of its gradients' orientations and of
-    /// 2 x 2 means (and of all other columns).
+    /// As `relu`, but the byte columns are an image, row after row from the top, and its inputs are the orientations of its gradients and the
+    /// means of 2 x 2 pixels.
     Image {
         /// Pixels of a row.
         width: u32,
         /// Rows.
         height: u32,
-        /// How many projections.
+        /// How many.
         dimension: u32,
     },
 }
@@ -64,14 +64,16 @@ fn default_bins() -> u32 {
 impl RidgeSettings {
     /// For tables of any kind.
     pub fn of_tables() -> RidgeSettings {
-        RidgeSettings { map: RidgeMap::Relu { dimension: 1024 }, strength: 1e-3, bins: BINS }
+        RidgeSettings { map: RidgeMap::Relu { dimension: 1024 }, strength: 3e-3, bins: BINS }
     }
 
     /// How many random features.
     pub(super) fn dimension(&self) -> usize {
         match self.map {
             RidgeMap::Bins => 0,
-            RidgeMap::Relu { dimension } | RidgeMap::Cosine { dimension } | RidgeMap::Image { dimension, .. } => dimension as usize,
+            RidgeMap::Relu { dimension } | RidgeMap::Cosine { dimension } | RidgeMap::Image { dimension, .. } => {
+                dimension as usize
+            }
         }
     }
 
@@ -132,13 +134,12 @@ impl RidgeSettings {
                 "a width and a height whose product is the number of byte columns, or another map".to_owned(),
             );
         }
-        let inputs = inputs::width(self, layout);
         let width = self.features(layout);
-        if inputs > WIDTH_MAX || width > WIDTH_MAX {
+        if width > WIDTH_MAX {
             return refuse(
                 "map",
-                format!("one that makes {width} features of {inputs} inputs"),
-                format!("at most {WIDTH_MAX} features and inputs: a smaller `dimension`, fewer `bins`, or fewer columns"),
+                format!("one that makes {width} features"),
+                format!("at most {WIDTH_MAX} features: a smaller `dimension`, fewer `bins`, or fewer columns"),
             );
         }
         if width.saturating_mul(layout.task.outputs()) > CROSS_MAX {
@@ -151,14 +152,8 @@ impl RidgeSettings {
         Ok(())
     }
 
-    /// How many features rows of a layout have: a bias, the inputs where they are features, and random ones.
+    /// How many features rows of a layout have: a bias, the inputs, and random ones.
     pub(super) fn features(&self, layout: &Layout) -> usize {
-        let inputs = if self.shows_inputs() { inputs::width(self, layout) } else { 0 };
-        inputs.saturating_add(self.dimension()).saturating_add(1)
-    }
-
-    /// Whether the inputs themselves are features, beside the random ones.
-    pub(super) fn shows_inputs(&self) -> bool {
-        !matches!(self.map, RidgeMap::Image { .. })
+        inputs::width(self, layout).saturating_add(self.dimension()).saturating_add(1)
     }
 }

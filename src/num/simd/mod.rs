@@ -33,8 +33,8 @@ use plain::Plain;
 
 use super::isa::Isa;
 pub(super) use plain::One;
-pub(super) use square::{BYTE_MAX, QUADS_MAX, Quad, Square};
 use square::Squares;
+pub(super) use square::{BYTE_MAX, QUADS_MAX, Quad, Square};
 pub(super) use tile::Tile;
 
 /// Lanes of a vector, and columns of a packed panel.
