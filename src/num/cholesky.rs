@@ -154,16 +154,16 @@ impl Kernel for Within<'_> {
 /// `t L^-T` for a finished square L of the diagonal: the chains within the square, and the division.
 #[inline(always)]
 fn divide(t: &mut Square<f64>, diagonal: &Square<f64>) {
-    for j in 0..WIDTH {
+    for (j, own) in diagonal.iter().enumerate() {
         let (done, open) = t.split_at_mut(j);
         let column = &mut open[0];
-        for (k, done) in done.iter().enumerate() {
-            let b = diagonal[k][j];
+        for (side, done) in diagonal.iter().zip(done.iter()) {
+            let b = side[j];
             for (x, a) in column.iter_mut().zip(done) {
                 *x -= a * b;
             }
         }
-        let pivot = diagonal[j][j];
+        let pivot = own[j];
         column.iter_mut().for_each(|x| *x /= pivot);
     }
 }
@@ -319,7 +319,6 @@ mod tests {
     }
 
     /// The chains as the module describes them, an element at a time.
-    #[expect(clippy::needless_range_loop, reason = "indices as in the formula")]
     fn plain(sums: &Normal, lambda: f64) -> Vec<Vec<f64>> {
         let width = sums.width();
         let mut l: Vec<Vec<f64>> = (0..width).map(|i| sums.gram_row(i).map(|x| x as f64).collect()).collect();

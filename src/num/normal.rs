@@ -103,9 +103,9 @@ impl Normal {
         for (column, x) in squares.as_flattened_mut().iter_mut().take(i + 1).zip(row) {
             column[lane] = x;
         }
-        let diagonal = &mut squares[panel];
-        for j in 0..lane {
-            diagonal[lane][j] = diagonal[j][lane];
+        let (before, own) = squares[panel].split_at_mut(lane);
+        for (mirrored, column) in own[0].iter_mut().zip(before) {
+            *mirrored = column[lane];
         }
     }
 

@@ -107,7 +107,7 @@ impl Random {
         let (projection, offsets) = draw(inputs.width(), dimension, seed, |weights, word| {
             let centre: i64 = weights.iter().zip(&spreads).map(|(&w, &(centre, _))| i64::from(w) * i64::from(centre)).sum();
             // At most 127 * 127 * 16,384, and the spread is smaller: an i32 holds it.
-            ((i64::from(word.cast_signed()) * spread >> 31) - centre) as i32
+            (((i64::from(word.cast_signed()) * spread) >> 31) - centre) as i32
         });
         let factor = (i64::from(FEATURE_MAX) << FACTOR_BITS) / (SPREADS * spread);
         Random { projection, offsets, factor, shape: Shape::Relu }

@@ -24,7 +24,7 @@ fn inputs(settings: &RidgeSettings, layout: &Layout, row: &Row) -> Vec<(i64, i64
     let bins = settings.bins as usize;
     for (column, &x) in row.numbers.iter().enumerate() {
         let [low, high] = layout.ranges[column].unwrap().0.map(f64::from);
-        let share = ((f64::from(x) - low) / (high - low)).max(0.0).min(1.0);
+        let share = ((f64::from(x) - low) / (high - low)).clamp(0.0, 1.0);
         let missing = x.is_nan();
         out.push((if missing { 0 } else { (share * 127.0 + 0.5).floor() as i64 }, 64, 378));
         for bin in 1..bins {
@@ -178,7 +178,7 @@ fn target(layout: &Layout, row: &Row, output: usize) -> i64 {
         Task::Classes(_) => i64::from(row.label == output as f64),
         Task::Number => {
             let [low, high] = layout.label_range.unwrap().0.map(f64::from);
-            (((row.label - low) / (high - low)).max(0.0).min(1.0) * 65_536.0 + 0.5).floor() as i64
+            (((row.label - low) / (high - low)).clamp(0.0, 1.0) * 65_536.0 + 0.5).floor() as i64
         }
     }
 }
@@ -206,7 +206,7 @@ pub(super) fn scores(settings: &RidgeSettings, layout: &Layout, seed: [u8; 32], 
             let pivot = if i == j { None } else { Some(l[j][j]) };
             l[i][j] = match pivot {
                 Some(pivot) => l[i][j] / pivot,
-                None if l[i][i] > whole[i] * 2f64.powi(-40) => l[i][i].sqrt(),
+                None if l[i][i] > whole[i] * (1.0 / 1_099_511_627_776.0) => l[i][i].sqrt(),
                 None => f64::INFINITY,
             };
         }
@@ -247,7 +247,7 @@ pub(super) fn scores(settings: &RidgeSettings, layout: &Layout, seed: [u8; 32], 
 fn finish(layout: &Layout, raw: &[f64]) -> Vec<f32> {
     let Task::Classes(_) = layout.task else {
         let [low, high] = layout.label_range.unwrap().0.map(f64::from);
-        return vec![(low + (raw[0] / 65_536.0).max(0.0).min(1.0) * (high - low)) as f32];
+        return vec![(low + (raw[0] / 65_536.0).clamp(0.0, 1.0) * (high - low)) as f32];
     };
     let mut most = raw[0];
     for &x in raw {

@@ -2,6 +2,7 @@
 
 #![expect(unsafe_code, reason = "intrinsics; the token proves that the CPU has them")]
 #![expect(clippy::indexing_slicing, reason = "accumulators have constant bounds")]
+#![expect(clippy::needless_range_loop, reason = "j and part number registers; constant bounds let their loops unroll")]
 
 use std::arch::x86_64::*;
 
