@@ -95,6 +95,11 @@ impl Normal {
         self.gram[start(panel)..][..=panel].iter().flatten().map(move |column| column[lane]).take(i + 1)
     }
 
+    /// The diagonal of G.
+    pub fn diagonal(&self) -> impl Iterator<Item = i64> + '_ {
+        (0..self.width).map(|i| self.gram[start(i / WIDTH) + i / WIDTH][i % WIDTH][i % WIDTH])
+    }
+
     /// Sets row i of G up to its diagonal, and by symmetry what the square on the diagonal holds twice.
     pub fn set_gram_row(&mut self, i: usize, row: impl Iterator<Item = i64>) {
         assert!(i < self.width, "row {i} of {}", self.width);
@@ -307,6 +312,7 @@ mod tests {
             assert!(got.gram_row(i).eq(gram[i][..=i].iter().copied()), "row {i}");
             assert!((0..got.outputs()).all(|k| got.cross(i, k) == cross[i][k]), "row {i}");
         }
+        assert!(got.diagonal().eq((0..got.width()).map(|i| gram[i][i])));
     }
 
     #[test]

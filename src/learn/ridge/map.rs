@@ -150,7 +150,7 @@ fn spread(spreads: &[(u8, u32)]) -> i64 {
 
 /// Draws weights and offsets: feature after feature, one 32-bit word a weight, and one for the offset. A weight is the sum of the word's four
 /// bytes less 510, divided by 4 towards 0: near to normal, from -127 to 127.
-fn draw(inputs: usize, dimension: usize, seed: [u8; 32], offset: impl Fn(&[i8], u32) -> i32) -> (Projection, Vec<i32>) {
+fn draw(inputs: usize, dimension: usize, seed: [u8; 32], mut offset: impl FnMut(&[i8], u32) -> i32) -> (Projection, Vec<i32>) {
     let mut stream = stream::stream(seed);
     let mut weights = vec![0i8; inputs * dimension];
     let mut offsets = Vec::with_capacity(dimension);
@@ -168,4 +168,39 @@ fn draw(inputs: usize, dimension: usize, seed: [u8; 32], offset: impl Fn(&[i8], 
 /// A turn of the cosine as levels: the integers nearest to 64 + 63 cos(2 pi i / 1024), none of which is near to a tie.
 fn wave() -> [u8; TURN] {
     std::array::from_fn(|i| (64.5 + 63.0 * poly::cos_turn(i as f64 / TURN as f64)) as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wave_is_far_from_ties() {
+        let wave = wave();
+        assert_eq!([wave[0], wave[256], wave[512], wave[768]], [127, 64, 1, 64]);
+        for (i, level) in wave.into_iter().enumerate() {
+            let exact = 64.0 + 63.0 * poly::cos_turn(i as f64 / TURN as f64);
+            // A cosine that were wrong by a billionth would give the same level.
+            assert!((exact - f64::from(level)).abs() < 0.5 - 63e-9, "step {i}");
+            assert_eq!(level, wave[(TURN - i) % TURN]);
+        }
+    }
+
+    #[test]
+    fn weights_are_centred_and_as_wide_as_their_variance_says() {
+        let mut words = stream::stream([3; 32]);
+        let (projection, _) = draw(1000, 100, [3; 32], |weights, word| {
+            assert!(weights.iter().all(|&w| w > i8::MIN));
+            for &weight in weights {
+                let sum: i32 = words.word().to_le_bytes().into_iter().map(i32::from).sum();
+                assert_eq!(i32::from(weight), (sum - 510) / 4);
+            }
+            assert_eq!(word, words.word());
+            let squares: u64 = weights.iter().map(|&w| u64::from(w.unsigned_abs()).pow(2)).sum();
+            // Chance: the squares of a thousand near-normal weights.
+            assert!((WEIGHT_VARIANCE * 800..WEIGHT_VARIANCE * 1200).contains(&squares), "{squares}");
+            0
+        });
+        assert_eq!(projection.outputs(), 100);
+    }
 }

@@ -115,7 +115,7 @@ impl RidgeState {
     /// The penalty: `strength` times the mean of G's diagonal but for the bias, at least 1.
     fn lambda(&self) -> f64 {
         let width = self.sums.width();
-        let trace: i128 = (1..width).filter_map(|i| self.sums.gram_row(i).last()).map(i128::from).sum();
+        let trace: i128 = self.sums.diagonal().skip(1).map(i128::from).sum();
         let mean = trace as f64 / (width - 1).max(1) as f64;
         (f64::from(self.strength) * mean).max(1.0)
     }
@@ -167,7 +167,7 @@ impl State for RidgeState {
             self.update(removal.team, Sign::Subtract, before, places, &mut buffers);
         }
         // A row that was never added can't be told in general; a sum of squares below 0 tells of one.
-        match (0..self.sums.width()).all(|i| self.sums.gram_row(i).last().is_some_and(|square| square >= 0)) {
+        match self.sums.diagonal().all(|square| square >= 0) {
             true => Ok(()),
             false => Err(StateError("rows were to go that it does not hold".into())),
         }

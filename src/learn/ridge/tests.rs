@@ -4,7 +4,9 @@ use ndarray::Array2;
 
 use super::reference::{self, Row};
 use super::{Ridge, RidgeMap, RidgeSettings};
-use crate::learn::{Crew, Features, Labels, Layout, Learner, Range, Removal, Rows, State, Step, StepError, Task};
+use crate::learn::{
+    Crew, Features, Labels, Layout, Learner, LearnerSettings, Range, Removal, Rows, State, Step, StepError, Task,
+};
 use crate::num::{Isa, Team, stream};
 
 #[derive(Debug)]
@@ -320,6 +322,30 @@ fn layouts_that_lack_a_declaration_are_refused_by_name() {
     assert!(error.contains("fewer classes"), "{error}");
     let wide = Layout { numbers: 1 << 30, ranges: vec![Some(Range([0.0, 1.0])); 1 << 12], ..layout };
     assert!(refused(&bins, &wide).contains("no declared range"));
+}
+
+#[test]
+fn settings_are_written_as_they_are_read() {
+    for (map, text) in [
+        (RidgeMap::Bins, r#"{"kind":"bins"}"#),
+        (RidgeMap::Cosine { dimension: 7 }, r#"{"kind":"cosine","dimension":7}"#),
+        (RidgeMap::Image { width: 28, height: 12, dimension: 7 }, r#"{"kind":"image","width":28,"height":12,"dimension":7}"#),
+    ] {
+        let settings = LearnerSettings::Ridge(settings(map));
+        let json = serde_json::to_string(&settings).unwrap();
+        assert_eq!(json, format!(r#"{{"kind":"ridge","map":{text},"strength":0.01,"bins":4}}"#));
+        assert_eq!(serde_json::from_str::<LearnerSettings>(&json).unwrap(), settings);
+        assert!(serde_json::from_str::<LearnerSettings>(&json.replace("bins\":4", "bins\":4,\"rate\":1")).is_err());
+    }
+    let without_bins = r#"{"kind":"ridge","map":{"kind":"relu","dimension":1024},"strength":0.003}"#;
+    let mut read: LearnerSettings = serde_json::from_str(without_bins).unwrap();
+    assert_eq!(read, LearnerSettings::Ridge(RidgeSettings::of_tables()));
+    assert_eq!(read.of_kind("ridge").unwrap(), read);
+    let linear = read.of_kind("linear").unwrap();
+    assert_eq!(linear.of_kind("ridge").unwrap(), read);
+    assert_eq!(read.set_rate(0.1).unwrap_err().setting, "rate");
+    let learner = read.check().unwrap();
+    assert!(learner.abilities().downdate && learner.abilities().merge);
 }
 
 #[test]
