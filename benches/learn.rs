@@ -9,10 +9,10 @@
 
 use std::{hint::black_box, time::Instant};
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ndarray::Array2;
-use sisa::learn::settings::{Activation, Decay, LearnerSettings, NetSettings, Optimizer};
-use sisa::learn::{Crew, Features, Labels, Layout, Rows, State, Step, Task, Visit};
+use sisa::learn::settings::{Activation, Decay, LearnerSettings, NetSettings, Optimizer, RidgeMap, RidgeSettings};
+use sisa::learn::{Crew, Features, Labels, Layout, Removal, Rows, State, Step, Task, Visit};
 use sisa::num::{Isa, Team, probe};
 
 #[derive(Debug)]
@@ -139,6 +139,51 @@ fn bench(c: &mut Criterion, case: &Case) {
     );
 }
 
+/// Ridge regression on images of 28 x 28: rows a second into the sums, one row out of them, and the weights that follow.
+fn ridge(c: &mut Criterion, dimension: u32) {
+    let layout = Layout {
+        numbers: 0,
+        ranges: vec![],
+        indicators: vec![],
+        byte_scales: vec![1.0 / 255.0; 784],
+        categories: vec![],
+        task: Task::Classes(10),
+        label_range: None,
+    };
+    let mix = |i: usize, j: usize| (i as u32 * 7919 + j as u32 * 104_729).wrapping_mul(0x9e37_79b1) >> 16;
+    let bytes = Array2::from_shape_fn((ROWS, 784), |(i, j)| if mix(i, j) & 1 == 0 { 0 } else { (mix(j, i) & 255) as u8 });
+    let (numbers, categories) = (Array2::zeros((ROWS, 0)), Array2::zeros((ROWS, 0)));
+    let labels: Vec<u32> = (0..ROWS).map(|i| mix(i, i) % 10).collect();
+    let features = Features { numbers: numbers.view(), bytes: bytes.view(), categories: categories.view() };
+    let prefix = [Rows { features, labels: Labels::Classes(&labels) }];
+    let map = RidgeMap::Image { width: 28, height: 28, dimension };
+    let learner = LearnerSettings::Ridge(RidgeSettings { map, strength: 1e-3, bins: 1 }).check().unwrap();
+    let mut group = c.benchmark_group(format!("ridge/image {dimension}"));
+    group.sample_size(10);
+    for lanes in [1, 2] {
+        let (mut state, crew) = (learner.init(&layout, [1; 32]), Lanes(lanes));
+        let step = Step { index: 1, of: 1, prefix: &prefix, visits: &[], crew: &crew };
+        group.throughput(Throughput::Elements(ROWS as u64));
+        group.bench_function(BenchmarkId::new("add", lanes), |bencher| bencher.iter(|| black_box(state.step(&step).is_ok())));
+        group.throughput(Throughput::Elements(1));
+        let (gone, team) = ([vec![7]], Team::of(lanes));
+        let removal = Removal { before: &prefix, gone: &gone, team };
+        // Adding left many times the rows that are taken out; the same row goes again and again, which sums can't tell.
+        group.bench_function(BenchmarkId::new("remove", lanes), |bencher| {
+            bencher.iter(|| black_box(state.downdate(&removal).is_ok()))
+        });
+        group.bench_function(BenchmarkId::new("solve", lanes), |bencher| {
+            bencher.iter(|| {
+                // A removal of nothing forgets the weights.
+                let nothing = Removal { before: &prefix, gone: &[vec![]], team };
+                black_box(state.downdate(&nothing).is_ok());
+                state.prepare(team);
+            });
+        });
+    }
+    group.finish();
+}
+
 fn benches(c: &mut Criterion) {
     println!("{} kernels", Isa::active().name());
     let image = Case {
@@ -165,6 +210,7 @@ fn benches(c: &mut Criterion) {
     for case in [image, adam, purchase, bits, small] {
         bench(c, &case);
     }
+    ridge(c, 1400);
 }
 
 criterion_group!(group, benches);

@@ -7,6 +7,7 @@
 mod batch;
 mod forest;
 mod net;
+mod ridge;
 mod scaler;
 pub mod settings;
 

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::Learner;
 use super::forest::Forest;
 use super::net::Net;
+use super::ridge::Ridge;
+pub use super::ridge::{RidgeMap, RidgeSettings};
 
 /// The share of all updates so far that the averaged weights look back on, where nothing else is said.
 const AVERAGE: f32 = 0.05;
@@ -31,6 +33,8 @@ pub enum LearnerSettings {
     Mlp(NetSettings),
     /// Extremely randomised trees that are a function of the set of their rows.
     Forest(ForestSettings),
+    /// Ridge regression on integer features, from sums that rows can be taken out of.
+    Ridge(RidgeSettings),
 }
 
 /// The settings of `linear`.
@@ -173,6 +177,10 @@ impl LearnerSettings {
                 settings.check()?;
                 return Ok(Box::new(Forest::of_checked(settings.clone())));
             }
+            LearnerSettings::Ridge(settings) => {
+                settings.check()?;
+                return Ok(Box::new(Ridge::of_checked(settings.clone())));
+            }
         };
         settings.check_descent()?;
         Ok(Box::new(Net::of_checked(settings)))
@@ -188,8 +196,10 @@ impl LearnerSettings {
         let optimizer = Optimizer::Sgd { momentum: 0.9 };
         let (decay, l2, average) = (Decay::Constant, 1e-4, AVERAGE);
         Ok(match (kind, self) {
-            ("linear", LearnerSettings::Linear(_)) | ("mlp", LearnerSettings::Mlp(_)) => self.clone(),
-            ("forest", LearnerSettings::Forest(_)) => self.clone(),
+            ("linear", LearnerSettings::Linear(_))
+            | ("mlp", LearnerSettings::Mlp(_))
+            | ("ridge", LearnerSettings::Ridge(_))
+            | ("forest", LearnerSettings::Forest(_)) => self.clone(),
             ("forest", _) => LearnerSettings::Forest(ForestSettings::default()),
             ("linear", _) => LearnerSettings::Linear(LinearSettings { optimizer, rate: 0.05, decay, l2, batch: 64, average }),
             ("mlp", _) => LearnerSettings::Mlp(NetSettings {
@@ -202,7 +212,11 @@ impl LearnerSettings {
                 batch: 64,
                 average,
             }),
-            _ => return Err(SettingsError { setting: "kind", value: kind.into(), allowed: "linear, mlp or forest".into() }),
+            ("ridge", _) => LearnerSettings::Ridge(RidgeSettings::of_tables()),
+            _ => {
+                let allowed = "linear, mlp, ridge or forest".into();
+                return Err(SettingsError { setting: "kind", value: kind.into(), allowed });
+            }
         })
     }
 
@@ -214,8 +228,8 @@ impl LearnerSettings {
         match self {
             LearnerSettings::Linear(settings) => settings.rate = rate,
             LearnerSettings::Mlp(settings) => settings.rate = rate,
-            LearnerSettings::Forest(_) => {
-                let allowed = "nothing: `forest` has no learning rate".into();
+            LearnerSettings::Ridge(_) | LearnerSettings::Forest(_) => {
+                let allowed = "nothing: `ridge` and `forest` have no learning rate".into();
                 return Err(SettingsError { setting: "rate", value: format!("{rate:?}"), allowed });
             }
         }

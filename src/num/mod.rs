@@ -14,12 +14,15 @@
 //! Shapes are asserted at the start of each call: a wrong shape is a fault of the program, never of its input.
 //! The golden digests in `golden.rs` hold the bits; a change of them is a new numerics version.
 
+pub mod cholesky;
 pub mod gather;
 pub mod gemm;
 pub mod isa;
 pub mod moments;
+pub mod normal;
 pub mod poly;
 pub mod probe;
+pub mod project;
 mod simd;
 pub mod stream;
 pub mod sum;

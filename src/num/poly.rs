@@ -46,6 +46,11 @@ pub fn exp_f64(x: f64) -> f64 {
     libm::exp(x)
 }
 
+/// The cosine of a share of a turn, cos(2 pi x), by the pinned `libm` crate; for tables of integers.
+pub fn cos_turn(x: f64) -> f64 {
+    libm::cos(x * std::f64::consts::TAU)
+}
+
 #[inline(always)]
 pub(super) fn exp_on<A: Arith>(s: A, x: A::V) -> A::V {
     // Past these bounds the result is infinite or zero. The constant comes first so that NaN passes through.

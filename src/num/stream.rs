@@ -19,6 +19,13 @@ pub fn stream(seed: [u8; 32]) -> Stream {
     Stream { generator: ChaCha20Rng::from_seed(seed) }
 }
 
+impl Stream {
+    /// The next 32 bits.
+    pub fn word(&mut self) -> u32 {
+        self.generator.next_u32()
+    }
+}
+
 impl RngCore for Stream {
     fn next_u32(&mut self) -> u32 {
         self.generator.next_u32()

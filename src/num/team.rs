@@ -29,6 +29,13 @@ impl Team {
         length.div_ceil(self.lanes).max(least).next_multiple_of(unit.max(1)).max(1)
     }
 
+    /// Runs `work` on pieces of `xs`, at most one a lane, each (but for the last) a multiple of `unit` long. `work` is given the index of its
+    /// piece's first element, and must not care how the elements are cut.
+    pub fn split<T: Send>(self, xs: &mut [T], unit: usize, work: impl Fn(usize, &mut [T]) + Sync) {
+        let piece = self.piece(xs.len(), unit, 0);
+        self.run(xs.chunks_mut(piece).enumerate(), |(index, xs)| work(index * piece, xs));
+    }
+
     /// Runs `work` on every piece. The first stays on the calling thread, the others are up for stealing.
     pub(crate) fn run<T: Send>(self, pieces: impl Iterator<Item = T>, work: impl Fn(T) + Sync) {
         let mut pieces = pieces.peekable();
@@ -64,6 +71,19 @@ mod tests {
         }
         assert_eq!(Team::of(2).piece(5, 1, 0), 3);
         assert_eq!(Team::of(2).piece(0, 1, 0), 1);
+    }
+
+    #[test]
+    fn split_tells_where_each_piece_starts() {
+        for lanes in [1, 2, 3] {
+            let mut places = [0; 100];
+            Team::of(lanes).split(&mut places, 8, |first, xs| {
+                assert!(first % 8 == 0);
+                xs.iter_mut().zip(first..).for_each(|(x, place)| *x = place);
+            });
+            assert!(places.into_iter().eq(0..100));
+            Team::of(lanes).split(&mut [0; 0], 0, |_, _| unreachable!("nothing to work on"));
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The one folder with `unsafe`: vectors of 16 `f32` lanes on each instruction set, and the register tile of the products.
+//! The one folder with `unsafe`: vectors of 16 `f32` lanes on each instruction set, the register tile of the products, and
+//! squares of integers and `f64`.
 //!
 //! Each set has a token ([`Plain`], [`Avx2`], [`Avx512`]) that only [`on`] makes, after it has found that the CPU has the set.
 //! A token is therefore the proof that its intrinsics may run, and the trait methods that take one are safe to call.
@@ -22,6 +23,7 @@ mod avx512;
 pub(super) mod control;
 mod plain;
 mod prefetch;
+mod square;
 mod tile;
 
 #[cfg(target_arch = "x86_64")]
@@ -33,6 +35,8 @@ use plain::Plain;
 use super::isa::Isa;
 pub(super) use plain::One;
 pub(super) use prefetch::prefetch;
+use square::Squares;
+pub(super) use square::{BYTE_MAX, QUADS_MAX, Quad, Square};
 pub(super) use tile::Tile;
 
 /// Lanes of a vector, and columns of a packed panel.
@@ -126,7 +130,7 @@ pub(super) trait Arith: Copy {
 }
 
 /// Vectors of [`WIDTH`] lanes in memory, and the register tile.
-pub(super) trait Lanes: Arith {
+pub(super) trait Lanes: Arith + Squares {
     fn load(self, from: &[f32; WIDTH]) -> Self::V;
     fn store(self, v: Self::V, to: &mut [f32; WIDTH]);
     /// The first `from.len() <= WIDTH` lanes; the others are +0.0.

@@ -1,0 +1,235 @@
+//! Ridge regression on integer features (`ridge`), from sums that any row can be taken out of again.
+//!
+//! The state is `G = sum of phi phi^T` and `C = sum of phi y^T`, exact integers: a function of the *set* of rows. Weights are one fixed
+//! function of the sums ([`crate::num::cholesky`]), solved when they are wanted and never part of the state.
+
+mod image;
+mod inputs;
+mod map;
+mod settings;
+mod state;
+mod targets;
+
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod tests;
+
+use std::any::Any;
+use std::fmt;
+use std::sync::OnceLock;
+
+use map::Map;
+use targets::Targets;
+
+use super::{Abilities, Features, Layout, Learner, Removal, Rows, SettingsError, State, StateError, Step, StepError};
+use crate::num::normal::{BLOCK_ROWS, Normal, Packed, ROWS_MAX, Sign, padded};
+use crate::num::{Isa, Team, cholesky};
+
+pub use settings::{RidgeMap, RidgeSettings};
+
+/// Rows that a task scores at a time. Each row's scores are chains of its own, so this changes no bit.
+const SCORED_ROWS: usize = 256;
+
+/// The learner `ridge`.
+#[derive(Clone, Debug)]
+pub(super) struct Ridge {
+    settings: RidgeSettings,
+    isa: Isa,
+}
+
+impl Ridge {
+    /// The learner with these settings, which are checked.
+    pub(super) fn of_checked(settings: RidgeSettings) -> Ridge {
+        Ridge { settings, isa: Isa::active() }
+    }
+
+    fn state(&self, layout: &Layout, seed: [u8; 32], rows: u64, sums: Option<Normal>) -> RidgeState {
+        let map = Map::new(self.isa, &self.settings, layout, seed);
+        let targets = Targets::of(layout);
+        let sums = sums.unwrap_or_else(|| Normal::new(map.width(), targets.outputs()));
+        RidgeState { seed, strength: self.settings.strength, isa: self.isa, rows, sums, map, targets, weights: OnceLock::new() }
+    }
+}
+
+impl Learner for Ridge {
+    fn abilities(&self) -> Abilities {
+        Abilities { downdate: true, merge: true }
+    }
+
+    fn accepts(&self, layout: &Layout) -> Result<(), SettingsError> {
+        self.settings.accepts(layout)
+    }
+
+    fn init(&self, layout: &Layout, seed: [u8; 32]) -> Box<dyn State> {
+        assert_eq!(self.accepts(layout), Ok(()), "the layout is one that was accepted");
+        Box::new(self.state(layout, seed, 0, None))
+    }
+
+    fn decode(&self, layout: &Layout, bytes: &[u8]) -> Result<Box<dyn State>, StateError> {
+        self.accepts(layout).map_err(|error| StateError(error.to_string()))?;
+        let (seed, rows, sums) = state::decode(self.settings.features(layout), &Targets::of(layout), bytes)?;
+        Ok(Box::new(self.state(layout, seed, rows, Some(sums))))
+    }
+}
+
+/// The sums of a shard's rows, and what makes features of rows.
+struct RidgeState {
+    seed: [u8; 32],
+    strength: f32,
+    isa: Isa,
+    rows: u64,
+    sums: Normal,
+    map: Map,
+    targets: Targets,
+    /// Not part of the state: what the sums are solved to, where that was asked for since they changed.
+    weights: OnceLock<Vec<[f64; 16]>>,
+}
+
+impl fmt::Debug for RidgeState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RidgeState").field("rows", &self.rows).field("features", &self.sums.width()).finish_non_exhaustive()
+    }
+}
+
+/// Buffers that stay from block to block.
+#[derive(Default)]
+struct Buffers {
+    features: Vec<u8>,
+    packed: Packed,
+}
+
+impl RidgeState {
+    /// Adds or takes out rows, each a table and a row of it; at most [`BLOCK_ROWS`].
+    fn update(&mut self, team: Team, sign: Sign, rows: &[Rows<'_>], places: &[(usize, usize)], buffers: &mut Buffers) {
+        let tables: Vec<_> = rows.iter().map(|rows| self.map.inputs().table(&rows.features)).collect();
+        let targets: Vec<_> = places.iter().map(|&(table, row)| self.targets.of_label(rows.get(table), row)).collect();
+        self.map.features(team, &tables, places, &mut buffers.features);
+        self.sums.update_with(self.isa, team, sign, &mut buffers.packed, &buffers.features, &targets);
+    }
+
+    fn solve(&self, team: Team) -> Vec<[f64; 16]> {
+        cholesky::solve(self.isa, team, &self.sums, self.lambda())
+    }
+
+    /// The penalty: `strength` times the mean of G's diagonal but for the bias, at least 1.
+    fn lambda(&self) -> f64 {
+        let width = self.sums.width();
+        let trace: i128 = self.sums.diagonal().skip(1).map(i128::from).sum();
+        let mean = trace as f64 / (width - 1).max(1) as f64;
+        (f64::from(self.strength) * mean).max(1.0)
+    }
+}
+
+impl State for RidgeState {
+    fn step(&mut self, step: &Step<'_, '_>) -> Result<(), StepError> {
+        let Some(new) = step.prefix.last() else { return Ok(()) };
+        let (count, mut buffers) = (new.features.rows(), Buffers::default());
+        self.weights = OnceLock::new();
+        let rows = self.rows.saturating_add(count as u64);
+        if rows > ROWS_MAX {
+            let what = format!("a sum of products of {rows} rows (at most {ROWS_MAX} fit)");
+            return Err(StepError::Diverged { step: step.index, what, updates: self.rows });
+        }
+        // Sums do not depend on order, and the visits are those of every new row once.
+        for start in (0..count).step_by(BLOCK_ROWS) {
+            let places: Vec<_> = (start..count.min(start + BLOCK_ROWS)).map(|row| (0, row)).collect();
+            self.update(step.crew.team(), Sign::Add, std::slice::from_ref(new), &places, &mut buffers);
+            if !step.crew.visited(places.len()) {
+                return Err(StepError::Interrupted);
+            }
+        }
+        self.rows = rows;
+        Ok(())
+    }
+
+    fn downdate(&mut self, removal: &Removal<'_, '_>) -> Result<(), StateError> {
+        let (before, gone) = (removal.before, removal.gone);
+        if before.len() != gone.len() {
+            return Err(StateError(format!("rows of {} slices are to go, and the state has seen {}", gone.len(), before.len())));
+        }
+        let mut places = Vec::new();
+        for (slice, (rows, gone)) in before.iter().zip(gone).enumerate() {
+            let (count, ascending) = (rows.features.rows(), gone.is_sorted_by(|a, b| a < b));
+            if !ascending || gone.last().is_some_and(|&row| row as usize >= count) {
+                return Err(StateError(format!(
+                    "the rows that are to go from slice {} are not ascending rows of its {count}",
+                    slice + 1
+                )));
+            }
+            places.extend(gone.iter().map(|&row| (slice, row as usize)));
+        }
+        let rows = self.rows.checked_sub(places.len() as u64);
+        self.rows = rows.ok_or_else(|| StateError(format!("{} rows are to go from {}", places.len(), self.rows)))?;
+        self.weights = OnceLock::new();
+        let mut buffers = Buffers::default();
+        for places in places.chunks(BLOCK_ROWS) {
+            self.update(removal.team, Sign::Subtract, before, places, &mut buffers);
+        }
+        // A row that was never added can't be told in general; a sum of squares below 0 tells of one.
+        match self.sums.diagonal().all(|square| square >= 0) {
+            true => Ok(()),
+            false => Err(StateError("rows were to go that it does not hold".into())),
+        }
+    }
+
+    fn merge(&mut self, other: &dyn State) -> Result<(), StateError> {
+        let other: &dyn Any = other;
+        let Some(other) = other.downcast_ref::<RidgeState>() else {
+            return Err(StateError("the other is of another learner".into()));
+        };
+        if self.seed != other.seed {
+            return Err(StateError("the other has random features of another seed".into()));
+        }
+        if (self.sums.width(), self.sums.outputs()) != (other.sums.width(), other.sums.outputs()) {
+            return Err(StateError("the other has other features or outputs".into()));
+        }
+        let rows = self.rows.saturating_add(other.rows);
+        if rows > ROWS_MAX {
+            return Err(StateError(format!("together they hold {rows} rows, and at most {ROWS_MAX} fit")));
+        }
+        self.rows = rows;
+        self.sums.merge(&other.sums);
+        self.weights = OnceLock::new();
+        Ok(())
+    }
+
+    fn prepare(&mut self, team: Team) {
+        if self.weights.get().is_none() {
+            self.weights = OnceLock::from(self.solve(team));
+        }
+    }
+
+    fn scores(&self, features: &Features<'_>, team: &Team, out: &mut [f32]) {
+        let outputs = self.targets.outputs();
+        assert_eq!(out.len(), features.rows() * outputs, "rows x outputs scores");
+        // One thread: others may wait for this initialiser, and tasks of theirs would wait for themselves.
+        let weights = self.weights.get_or_init(|| self.solve(Team::solo()));
+        let tables = [self.map.inputs().table(features)];
+        let (width, stride) = (self.map.width(), padded(self.map.width()));
+        team.split(out, outputs, |first, out| {
+            let (mut phi, mut raw) = (Vec::new(), vec![0.0; SCORED_ROWS * outputs]);
+            let starts = (first / outputs..).step_by(SCORED_ROWS);
+            for (start, out) in starts.zip(out.chunks_mut(SCORED_ROWS * outputs)) {
+                let places: Vec<_> = (start..start + out.len() / outputs).map(|row| (0, row)).collect();
+                self.map.features(Team::solo(), &tables, &places, &mut phi);
+                cholesky::scores(self.isa, (width, stride), weights, &phi, |row, output, sums| {
+                    for (sums, raw) in sums.iter().zip(raw.chunks_exact_mut(outputs).skip(row)) {
+                        raw.iter_mut().skip(output).zip(sums).for_each(|(raw, sum)| *raw = *sum);
+                    }
+                });
+                for (raw, out) in raw.chunks_exact(outputs).zip(out.chunks_exact_mut(outputs)) {
+                    self.targets.score(raw, out);
+                }
+            }
+        });
+    }
+
+    fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        state::encode(self.seed, self.rows, &self.sums)
+    }
+}
