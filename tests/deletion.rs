@@ -5,7 +5,7 @@ mod common;
 
 use std::{collections::BTreeSet, fs};
 
-use common::{ADAM, Bench, FOREST, LINEAR, MLP, Row, Setup, assert_same, rows, without};
+use common::{ADAM, Bench, FOREST, LINEAR, MLP, RIDGE, Row, Setup, assert_same, rows, without};
 use proptest::prelude::*;
 use sisa::engine::{DeleteRequest, Error, Flags, KeySource, OutcomeKind, Quiet, TrainRequest, VerifyRequest};
 
@@ -36,7 +36,9 @@ fn a_person_is_in_effect_at_once_and_exact_after_repair() {
 #[test]
 fn rows_are_taken_out_of_states_and_nothing_is_trained_again() {
     let rows = rows(60);
-    for (learner, slices, keep) in [(FOREST, 1, None), (FOREST, 4, None), (FOREST, 4, Some(1))] {
+    for (learner, slices, keep) in
+        [(FOREST, 1, None), (FOREST, 4, None), (FOREST, 4, Some(1)), (RIDGE, 1, None), (RIDGE, 4, None)]
+    {
         let setup = Setup { learner, slices, keep, ..Setup::default() };
         let bench = Bench::trained(&setup, &rows);
         let clean = |gone: &[u32]| Bench::trained(&setup, &without(&rows, |r| gone.contains(&r.person))).artefacts();
@@ -261,7 +263,7 @@ fn deed() -> impl Strategy<Value = Deed> {
 }
 
 fn setup() -> impl Strategy<Value = Setup> {
-    let learner = prop_oneof![Just(MLP), Just(ADAM), Just(LINEAR), Just(FOREST)];
+    let learner = prop_oneof![Just(MLP), Just(ADAM), Just(LINEAR), Just(FOREST), Just(RIDGE)];
     let schedule = prop_oneof![Just("cumulative"), Just("replay"), Just("front")];
     let keep = prop_oneof![Just(None), (0..7_u32).prop_map(Some)];
     (1..=8_u32, 1..=8_u32, learner, schedule, 1..4_u32, prop_oneof![Just(0.0), Just(0.3)], keep).prop_map(

@@ -5,13 +5,13 @@ mod common;
 
 use std::fs;
 
-use common::{ADAM, Bench, FOREST, LINEAR, MLP, Setup, assert_same, csv, rows};
+use common::{ADAM, Bench, FOREST, LINEAR, MLP, RIDGE, Setup, assert_same, csv, rows};
 use sisa::engine::{Error, Flags, KeySource, Observer, Progress, Quiet, ShardId, TrainRequest};
 
 #[test]
 fn any_number_of_threads() {
     let rows = rows(60);
-    for learner in [MLP, ADAM, LINEAR, FOREST] {
+    for learner in [MLP, ADAM, LINEAR, FOREST, RIDGE] {
         let setup = Setup { learner, ..Setup::default() };
         let reference = Bench::trained(&setup, &rows).artefacts();
         for threads in [1, 4] {
@@ -47,7 +47,7 @@ fn only_some_shards_at_a_time_in_any_order() {
 
 #[test]
 fn rows_in_another_order_and_in_several_sources() {
-    for (record, learner) in [(true, MLP), (false, MLP), (true, FOREST), (false, FOREST)] {
+    for (record, learner) in [(true, MLP), (false, MLP), (true, FOREST), (false, FOREST), (true, RIDGE)] {
         let mut rows = rows(50);
         // Two identical rows of one person, told apart by occurrence where records have no id.
         if !record {
@@ -171,6 +171,29 @@ fn a_new_recipe_is_built_beside_the_old_and_replaces_it() {
     let again = bench.train();
     assert!(again.complete && again.report.shards.is_empty());
     assert_same(&bench.artefacts(), &expected.artefacts(), "a plain run");
+}
+
+#[test]
+fn a_model_that_adds_up_does_not_depend_on_the_number_of_shards() {
+    let rows = rows(60);
+    let scores = |shards| {
+        let bench = Bench::trained(&Setup { learner: RIDGE, shards, slices: 2, holdout: 0.0, ..Setup::default() }, &rows);
+        let mut values = Vec::new();
+        let source = vec![bench.root().join("table.csv")];
+        bench
+            .engine()
+            .predict(&source, &Quiet, |_, scores| {
+                values.extend(scores.values.iter().map(|v| v.to_bits()));
+                Ok(())
+            })
+            .unwrap();
+        values
+    };
+    let one = scores(1);
+    assert!(!one.is_empty());
+    for shards in [2, 5] {
+        assert_eq!(one, scores(shards), "{shards} shards");
+    }
 }
 
 /// Holds on every machine and with every kernel (`SISA_KERNELS`); another digest is another numerics version, or another format.

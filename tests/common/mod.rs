@@ -73,6 +73,13 @@ cuts = 4
 min_split = 3
 "#;
 
+/// Likewise, and the states of all shards add up to one model.
+pub(crate) const RIDGE: &str = r#"kind = "ridge"
+strength = 0.001
+bins = 4
+map = { kind = "relu", dimension = 24 }
+"#;
+
 impl Setup {
     /// Whether the learner is a function of the set of rows.
     pub(crate) fn of_sets(&self) -> bool {
