@@ -102,8 +102,16 @@ fn delete_after_killed_verify() -> Story {
     delete_from("delete after a killed verify", false, |world| World::killed(&world.trained(), World::verify, ".scratch", 2))
 }
 
+/// Rows are taken out of the states; nothing is trained.
+fn delete_from_forest() -> Story {
+    delete_in(World::of(common::FOREST), "delete from a forest", false, World::trained)
+}
+
 fn delete_from(name: &'static str, defer: bool, start: fn(&World) -> SimDisk) -> Story {
-    let world = World::new();
+    delete_in(World::new(), name, defer, start)
+}
+
+fn delete_in(world: World, name: &'static str, defer: bool, start: fn(&World) -> SimDisk) -> Story {
     let after = Reference::of(&world.trained_without());
     leak(world, |world| Story {
         name,
@@ -354,6 +362,10 @@ held! {
     a_kill_of_a_deletion_after_a_killed_training_forgets_no_accepted_request: kill_at_every_operation_then_power_cut(delete_after_killed_training());
     a_power_cut_in_a_deletion_after_a_killed_verify_leaves_no_scratch: power_cut_at_every_operation(delete_after_killed_verify());
     a_kill_of_a_deletion_after_a_killed_verify_leaves_no_scratch: kill_at_every_operation_then_power_cut(delete_after_killed_verify());
+    a_power_cut_in_a_deletion_from_a_forest_forgets_no_accepted_request: power_cut_at_every_operation(delete_from_forest());
+    a_kill_of_a_deletion_from_a_forest_forgets_no_accepted_request: kill_at_every_operation_then_power_cut(delete_from_forest());
+    a_write_that_fails_in_a_deletion_from_a_forest_breaks_nothing: every_write_fails(delete_from_forest());
+    after_a_failed_sync_in_a_deletion_from_a_forest_nothing_is_written: every_sync_fails(delete_from_forest());
     a_power_cut_in_a_deletion_during_a_rekeying_covers_both_generations: power_cut_at_every_operation(delete_during_rekeying());
     a_kill_of_a_deletion_during_a_rekeying_covers_both_generations: kill_at_every_operation_then_power_cut(delete_during_rekeying());
     a_write_that_fails_in_training_is_an_error_and_breaks_nothing: every_write_fails(train());

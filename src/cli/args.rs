@@ -106,7 +106,7 @@ pub(crate) struct TrainArgs {
     /// The columns that name a record, separated by commas
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub(crate) record: Vec<String>,
-    /// The kind of learner: linear or mlp
+    /// The kind of learner: linear, mlp, ridge or forest
     #[arg(long, value_name = "KIND")]
     pub(crate) learner: Option<String>,
     /// How many shards, each with a model of its own

@@ -52,6 +52,12 @@ pub enum ImportError {
     /// The workspace can't be used.
     #[error(transparent)]
     Workspace(#[from] WorkspaceError),
+    /// The system gives no threads.
+    #[error("no threads to sync with: {message}")]
+    Threads {
+        /// What the system said.
+        message: String,
+    },
     /// The disk refused.
     #[error(transparent)]
     Fs(#[from] FsError),

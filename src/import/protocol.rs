@@ -238,7 +238,7 @@ fn publish(
     workspace.files().reached("founded");
     let store = workspace.shard_store_of(plan.generation, &plan.partition, plan.model_key.clone());
     let shards: Vec<ShardId> = grid.shards().collect();
-    let written = shards.par_iter().with_max_len(1).map(|shard| write_shard(workspace, &store, stage, *shard));
+    let written = shards.par_iter().with_max_len(1).map(|shard| write_shard(&store, stage, *shard));
     let mut cells: BTreeMap<Cell, Digest> = BTreeMap::new();
     let mut subjects = 0;
     for shard in written.collect::<Vec<_>>() {
@@ -246,6 +246,7 @@ fn publish(
         cells.extend(digests);
         subjects += shard_subjects;
     }
+    make_durable(workspace, &store)?;
     workspace.files().reached("sliced");
     let counts = stage.counts();
     let imported = Imported {
@@ -273,13 +274,8 @@ fn publish(
 /// Record, subject, encoded row.
 type Staged<'a> = (Handle, Handle, &'a [u8]);
 
-/// Writes the files of one shard, durably; returns their digests and the number of subjects trained on.
-fn write_shard(
-    workspace: &Workspace,
-    store: &ShardStore,
-    stage: &Stage,
-    shard: ShardId,
-) -> Result<(Vec<(Cell, Digest)>, u64), ImportError> {
+/// Writes the files of one shard; returns their digests and the number of subjects trained on.
+fn write_shard(store: &ShardStore, stage: &Stage, shard: ShardId) -> Result<(Vec<(Cell, Digest)>, u64), ImportError> {
     let bytes = stage.take(shard.0)?;
     let mut parts: BTreeMap<Part, Vec<Staged<'_>>> = BTreeMap::new();
     let mut subjects = std::collections::BTreeSet::new();
@@ -297,10 +293,18 @@ fn write_shard(
         store.publish(&file, Sync::Later)?;
         digests.push((cell, file.content));
     }
-    let files = workspace.files();
-    for (cell, _) in &digests {
-        files.sync_file(&store.path(*cell))?;
-    }
-    files.sync_dir(&store.shard_dir(shard))?;
     Ok((digests, subjects.len() as u64))
+}
+
+/// Makes the files of all cells durable, as many at once as the disk is good for.
+fn make_durable(workspace: &Workspace, store: &ShardStore) -> Result<(), ImportError> {
+    let files = workspace.files();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(files.syncs_at_once()).build();
+    let pool = pool.map_err(|e| ImportError::Threads { message: e.to_string() })?;
+    let cells: Vec<Cell> = store.grid().cells().collect();
+    let shards: Vec<ShardId> = store.grid().shards().collect();
+    Ok(pool.install(|| {
+        cells.par_iter().try_for_each(|cell| files.sync_file(&store.path(*cell)))?;
+        shards.par_iter().try_for_each(|shard| files.sync_dir(&store.shard_dir(*shard)))
+    })?)
 }

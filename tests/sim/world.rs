@@ -42,7 +42,12 @@ pub struct World {
 
 impl World {
     pub fn new() -> World {
-        let setup = Setup { shards: 3, slices: 2, learner: LINEAR, epochs: 2, ..Setup::default() };
+        World::of(LINEAR)
+    }
+
+    /// With another learner.
+    pub fn of(learner: &'static str) -> World {
+        let setup = Setup { shards: 3, slices: 2, learner, epochs: 2, ..Setup::default() };
         let world = World { sources: tempfile::tempdir().unwrap(), setup, rows: rows(40) };
         fs::write(world.source(), csv(&world.rows)).unwrap();
         world

@@ -4,7 +4,7 @@ use super::{
     names,
     profile::{ColumnProfile, VALUES_MAX},
     sketch::SHARED_MIN,
-    write::{about, range, share},
+    write::{about, share},
 };
 use crate::schema::Kind;
 
@@ -120,7 +120,7 @@ pub(super) fn is_skewed(column: &ColumnProfile, counts: Counts) -> bool {
 fn number(column: &ColumnProfile, counts: Counts) -> Verdict {
     let log1p = is_skewed(column, counts);
     let indicator = column.missing_rows().saturating_mul(100) > counts.rows;
-    let mut comment: Vec<String> = column.range(counts.candidate).map(range).into_iter().collect();
+    let mut comment = Vec::new();
     if log1p {
         comment.push("skewed, so ln(1 + x) is used".into());
     }

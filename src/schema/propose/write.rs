@@ -47,9 +47,10 @@ fn remark(note: &str) -> String {
     format!("# {first}{}.", rest.as_str())
 }
 
-/// A range in two significant digits.
-pub(super) fn range((low, high): (f64, f64)) -> String {
-    format!("{} to {}", two_digits(low), two_digits(high))
+/// A range in two significant digits, as an option; nothing where the ends are one.
+fn range((low, high): (f64, f64)) -> Option<String> {
+    let (low, high) = (two_digits(low), two_digits(high));
+    (low != high).then(|| format!("range = [{low}, {high}]"))
 }
 
 /// A share in two significant digits.
@@ -89,13 +90,16 @@ fn key(name: &str) -> String {
     if !name.is_empty() && name.chars().all(is_bare) { name.to_owned() } else { quoted(name) }
 }
 
-fn kind_text(kind: &Kind) -> String {
+fn kind_text(kind: &Kind, ends: Option<(f64, f64)>) -> String {
     match kind {
-        Kind::Number { log1p: false, indicator: false, .. } => "\"number\"".into(),
         Kind::Number { log1p, indicator, .. } => {
+            let range = ends.and_then(range).map_or(String::new(), |range| format!(", {range}"));
             let log1p = if *log1p { ", log1p = true" } else { "" };
             let indicator = if *indicator { ", indicator = true" } else { "" };
-            format!("{{ kind = \"number\"{log1p}{indicator} }}")
+            match format!("{range}{log1p}{indicator}") {
+                options if options.is_empty() => "\"number\"".into(),
+                options => format!("{{ kind = \"number\"{options} }}"),
+            }
         }
         Kind::Byte { scale } => format!("{{ kind = \"byte\", scale = {scale:?} }}"),
         Kind::Values { values } => format!("{{ kind = \"category\", values = {} }}", list(values.iter().map(String::as_str))),
@@ -237,8 +241,10 @@ fn label_text(profile: &Profile, roles: &Roles, counts: Counts, line: &mut impl 
             line(format!("values = {}", list(classes.iter().map(|c| c.value.as_str()))));
         }
         None => {
-            let shown = label.range(counts.candidate).map(range);
-            line(format!("# A number{}.", shown.map_or(String::new(), |shown| format!(", {shown}"))));
+            line("# A number. Beyond its range, `ridge` and `forest` take it for the end.".into());
+            if let Some(range) = label.range(counts.candidate).and_then(range) {
+                line(range);
+            }
             if is_skewed(label, counts) {
                 line("# Skewed, so ln(1 + x) is learnt.".into());
                 line("log1p = true".into());
@@ -269,10 +275,14 @@ fn columns_text(inputs: &[&ColumnProfile], all: &[ColumnProfile], counts: Counts
             let run = members.get(from..from + alike).unwrap_or_default();
             let common = if alike >= FAMILY_MIN { common_name(run, all) } else { None };
             match common {
-                Some(common) => write_line(&mut out, &common, &verdict.kind, &run_comment(run, verdict, counts)),
+                Some(common) => {
+                    let ends = run.iter().filter_map(|c| c.range(counts.candidate));
+                    let ends = ends.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+                    write_line(&mut out, &common, &verdict.kind, ends, &run_comment(run, verdict));
+                }
                 None => {
                     for (column, verdict) in run.iter().zip(verdicts.iter().skip(from)) {
-                        write_line(&mut out, &column.name, &verdict.kind, &verdict.comment);
+                        write_line(&mut out, &column.name, &verdict.kind, column.range(counts.candidate), &verdict.comment);
                     }
                 }
             }
@@ -283,25 +293,19 @@ fn columns_text(inputs: &[&ColumnProfile], all: &[ColumnProfile], counts: Counts
 }
 
 /// What to say about columns that share a line.
-fn run_comment(run: &[&ColumnProfile], verdict: &Verdict, counts: Counts) -> Vec<String> {
+fn run_comment(run: &[&ColumnProfile], verdict: &Verdict) -> Vec<String> {
     let mut comment = vec![format!("{} columns", run.len())];
-    match verdict.kind {
-        Kind::Number { .. } => {
-            let ranges = run.iter().filter_map(|c| c.range(counts.candidate));
-            let all = ranges.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
-            comment.extend(all.map(range));
-        }
-        Kind::Byte { .. } => comment.extend(verdict.comment.iter().cloned()),
-        _ => {}
+    if let Kind::Byte { .. } = verdict.kind {
+        comment.extend(verdict.comment.iter().cloned());
     }
     comment
 }
 
-fn write_line(out: &mut String, name: &str, kind: &Kind, comment: &[String]) {
+fn write_line(out: &mut String, name: &str, kind: &Kind, ends: Option<(f64, f64)>, comment: &[String]) {
     // Writing to a string can't fail.
     let _ = match comment.is_empty() {
-        true => writeln!(out, "{} = {}", key(name), kind_text(kind)),
-        false => writeln!(out, "{} = {}  # {}", key(name), kind_text(kind), comment.join("; ")),
+        true => writeln!(out, "{} = {}", key(name), kind_text(kind, ends)),
+        false => writeln!(out, "{} = {}  # {}", key(name), kind_text(kind, ends), comment.join("; ")),
     };
 }
 
