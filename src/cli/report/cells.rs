@@ -7,7 +7,7 @@ use sisa::engine::bench::BenchReport;
 use super::{
     figures,
     frame::{Chart, Sign, legend},
-    svg::{Anchor, Svg, WIDTH, escape},
+    svg::{Anchor, Svg, WIDTH, escape, text_width},
 };
 use crate::cli::show;
 
@@ -34,6 +34,17 @@ impl Grid {
         (LEFT + column as f64 * self.cell.0, self.top + row as f64 * self.cell.1)
     }
 
+    /// A cell without the gap to the next.
+    fn inner(&self) -> (f64, f64) {
+        let gap = if self.cell.0.min(self.cell.1) > 8.0 { 1.5 } else { 0.5 };
+        (self.cell.0 - gap, self.cell.1 - gap)
+    }
+
+    /// Rows of a column's slices.
+    fn rows(&self, report: &BenchReport, shard: usize, column: usize) -> u64 {
+        report.cells.get(shard).into_iter().flatten().skip(column * self.slices).take(self.slices).sum()
+    }
+
     fn bottom(&self) -> f64 {
         self.corner(self.shards.len(), 0).1
     }
@@ -55,7 +66,7 @@ pub(super) fn chart(report: &BenchReport) -> Chart {
     let shards = shown(report);
     let per = slices.div_ceil(COLUMNS);
     let columns = slices.div_ceil(per);
-    let height = (200.0 / shards.len() as f64).clamp(7.0, 24.0);
+    let height = (200.0 / shards.len() as f64).clamp(7.0, 34.0);
     let grid = Grid { shards, slices: per, columns, cell: ((WIDTH - LEFT - 4.0) / columns as f64, height), top: top + 16.0 };
     axes(&mut svg, &grid, report);
     shades(&mut svg, &grid, report);
@@ -74,6 +85,7 @@ pub(super) fn chart(report: &BenchReport) -> Chart {
             show::count(steps as u64),
         ));
     }
+    numbers(&mut svg, &grid, report);
     let mut label = format!("{TITLE}: {} shards by {slices} slices. {}", report.cells.len(), takeaways.join(" "));
     if !hits {
         label.push_str("No batch was measured.");
@@ -116,34 +128,44 @@ fn axes(svg: &mut Svg, grid: &Grid, report: &BenchReport) {
     svg.text("soft", Anchor::End, (WIDTH - 4.0, grid.bottom() + 30.0), &axis);
 }
 
-/// Each cell, darker the more rows it has.
+/// Each cell, darker the more rows it has, with their number where it fits.
 fn shades(svg: &mut Svg, grid: &Grid, report: &BenchReport) {
-    let rows = |shard: usize, column: usize| -> u64 {
-        let cells = report.cells.get(shard).map_or(&[][..], Vec::as_slice);
-        cells.iter().skip(column * grid.slices).take(grid.slices).sum()
-    };
-    let all = || grid.shards.iter().flat_map(|s| (0..grid.columns).map(move |c| rows(*s, c)));
-    let (low, high) = (all().min().unwrap_or(0), all().max().unwrap_or(0));
-    svg.text(
-        "soft",
-        Anchor::End,
-        (WIDTH - 4.0, grid.top - 5.0),
-        &format!("rows: light {}, dark {}", show::count(low), show::count(high)),
-    );
+    let rows = || grid.shards.iter().flat_map(|s| (0..grid.columns).map(|c| grid.rows(report, *s, c)));
+    let (low, high) = (rows().min().unwrap_or(0), rows().max().unwrap_or(0));
+    let legend = format!("rows: {} (light) to {} (dark)", show::count(low), show::count(high));
+    svg.text("soft", Anchor::End, (WIDTH - 4.0, grid.top - 5.0), &legend);
     for (row, shard) in grid.shards.iter().enumerate() {
         for column in 0..grid.columns {
-            let count = rows(*shard, column);
-            let share = if high > low { (count - low) as f64 / (high - low) as f64 } else { 0.5 };
+            let count = grid.rows(report, *shard, column);
             let title = format!("shard {shard}, slice {}: {} rows", column * grid.slices + 1, show::count(count));
-            let gap = if grid.cell.0.min(grid.cell.1) > 8.0 { 1.5 } else { 0.5 };
-            let size = (grid.cell.0 - gap, grid.cell.1 - gap);
-            svg.rect("cell", grid.corner(row, column), size, Some(0.12 + 0.58 * share), Some(&title));
+            svg.rect("cell", grid.corner(row, column), grid.inner(), Some(shade(count, low, high)), Some(&title));
+        }
+    }
+}
+
+/// How dark a cell is.
+fn shade(count: u64, low: u64, high: u64) -> f64 {
+    let share = if high > low { (count - low.min(count)) as f64 / (high - low) as f64 } else { 0.5 };
+    0.12 + 0.43 * share
+}
+
+/// The numbers of rows, above what is hit, where they fit.
+fn numbers(svg: &mut Svg, grid: &Grid, report: &BenchReport) {
+    for (row, shard) in grid.shards.iter().enumerate() {
+        for column in 0..grid.columns {
+            let text = show::count(grid.rows(report, *shard, column));
+            if text_width(&text) + 4.0 < grid.cell.0 && grid.cell.1 >= 15.0 {
+                let (x, y) = grid.corner(row, column);
+                svg.text("number", Anchor::Middle, (x + grid.inner().0 / 2.0, y + grid.inner().1 / 2.0 + 4.0), &text);
+            }
         }
     }
 }
 
 /// What one batch hit and what follows from it; returns how many steps were trained again, also in shards that are not shown.
 fn overlay(svg: &mut Svg, grid: &Grid, report: &BenchReport, hits: &[(u32, u32)]) -> usize {
+    let rows = || grid.shards.iter().flat_map(|s| (0..grid.columns).map(|c| grid.rows(report, *s, c)));
+    let (low, high) = (rows().min().unwrap_or(0), rows().max().unwrap_or(0));
     let mut steps = 0;
     for (shard, slice) in hits {
         let of = report.cells.get(*shard as usize).map_or(0, Vec::len);
@@ -153,13 +175,15 @@ fn overlay(svg: &mut Svg, grid: &Grid, report: &BenchReport, hits: &[(u32, u32)]
         let from = kept.iter().take(hit - 1).rposition(|kept| *kept).map_or(0, |at| at + 1);
         steps += of - from.min(of);
         let Some(row) = grid.shards.iter().position(|s| *s == *shard as usize) else { continue };
-        let column = |step: usize| step / grid.slices;
-        let (x, y) = grid.corner(row, column(from));
-        let right = grid.corner(row, grid.columns).0;
-        svg.rect("again", (x, y), (right - x - 1.0, grid.cell.1 - 1.0), None, None);
-        let (x, y) = grid.corner(row, column(hit - 1));
+        for column in from / grid.slices..grid.columns {
+            // The blue below would turn it grey.
+            svg.rect("under", grid.corner(row, column), grid.inner(), None, None);
+            let count = grid.rows(report, *shard as usize, column);
+            let title = format!("shard {shard}, slice {}: {} rows, trained again", column * grid.slices + 1, show::count(count));
+            svg.rect("again", grid.corner(row, column), grid.inner(), Some(0.1 + shade(count, low, high)), Some(&title));
+        }
         let title = format!("shard {shard}: slice {slice} is the first that was hit");
-        svg.rect("hit", (x, y), (grid.cell.0 - 1.0, grid.cell.1 - 1.0), None, Some(&title));
+        svg.rect("hit", grid.corner(row, (hit - 1) / grid.slices), grid.inner(), None, Some(&title));
     }
     steps
 }
@@ -167,14 +191,17 @@ fn overlay(svg: &mut Svg, grid: &Grid, report: &BenchReport, hits: &[(u32, u32)]
 /// A choice of batch, without a script: the style sheet shows what is chosen.
 fn controls(report: &BenchReport, takeaways: &[String]) -> String {
     let mut out = String::new();
-    let several = takeaways.len() > 1;
-    for (at, (requests, _)) in report.first_hits.iter().enumerate().filter(|_| several) {
-        let checked = if at == 0 { " checked" } else { "" };
-        let _ = writeln!(
-            out,
-            "<input type=\"radio\" name=\"hits\" id=\"hits-{at}\"{checked}><label for=\"hits-{at}\">{}</label>",
-            escape(&figures::requests(*requests))
-        );
+    if takeaways.len() > 1 {
+        out.push_str("<div class=\"choices\" role=\"radiogroup\" aria-label=\"The batch that is shown\">\n");
+        for (at, (requests, _)) in report.first_hits.iter().enumerate() {
+            let checked = if at == 0 { " checked" } else { "" };
+            let _ = writeln!(
+                out,
+                "<label><input type=\"radio\" name=\"hits\" id=\"hits-{at}\"{checked}>{}</label>",
+                escape(&figures::requests(*requests))
+            );
+        }
+        out.push_str("</div>\n");
     }
     for (at, takeaway) in takeaways.iter().enumerate() {
         let _ = writeln!(out, "<p class=\"takeaway hits hits-{at}\">{}</p>", escape(takeaway));
@@ -182,16 +209,12 @@ fn controls(report: &BenchReport, takeaways: &[String]) -> String {
     out
 }
 
-/// Rules that show the chosen batch, and only that one.
+/// Rules that show the chosen batch, and only that one; a browser that doesn't know them shows all.
 pub(super) fn style(report: &BenchReport) -> String {
     let mut out = String::new();
     if report.first_hits.len() > 1 {
-        out.push_str("#cells-figure .hits{display:none}\n");
         for at in 0..report.first_hits.len() {
-            let _ = writeln!(
-                out,
-                "#hits-{at}:checked~svg .hits-{at}{{display:inline}}#hits-{at}:checked~p.hits-{at}{{display:block}}"
-            );
+            let _ = writeln!(out, "#cells-figure:has(#hits-{at}:not(:checked)) .hits-{at}{{display:none}}");
         }
     }
     out

@@ -26,7 +26,7 @@ pub(super) fn chart(report: &BenchReport) -> Chart {
     let widest = most(|p| p.0).max(break_even.unwrap_or(1.0));
 
     let mut svg = Svg::default();
-    let mut entries = vec![(Sign::Line("curve c1"), "predicted")];
+    let mut entries = vec![(Sign::Line("curve c1"), "predicted, on average")];
     if !trials.is_empty() {
         entries.push((Sign::Mark("dot c2", Shape::Circle, 3.0), "a trial"));
         entries.push((Sign::Mark("ring c2", Shape::Circle, 5.5), "median"));
@@ -34,7 +34,7 @@ pub(super) fn chart(report: &BenchReport) -> Chart {
     let top = legend(&mut svg, 10.0, &entries) + 28.0;
     let frame = Frame { left: 44.0, right: WIDTH - 8.0, top, bottom: top + 190.0 };
     let x = Scale::logarithmic(1.0, widest * 1.15, frame.left + 8.0, frame.right);
-    let y = Scale::linear(0.0, most(|p| p.1) * 1.04, frame.bottom, frame.top);
+    let y = Scale::from_zero(most(|p| p.1) * 1.08, frame.bottom, frame.top);
     frame.vertical(&mut svg, &y, "row-passes, of training one model anew", &figures::whole_percent);
     frame.horizontal(&mut svg, &x, "requests repaired together (log)", &figures::tick_count);
 
@@ -63,15 +63,17 @@ pub(super) fn chart(report: &BenchReport) -> Chart {
         svg.mark("dot c2", Shape::Circle, (x.at(*k), y.at(*cost)), 3.0, Some(&title));
     }
     let mut labels = Labels::default();
+    labels.keep_clear_across(whole);
     trials.iter().for_each(|(k, cost)| labels.keep_clear((x.at(*k), y.at(*cost)), 3.0));
     curve.iter().for_each(|(k, cost)| labels.keep_clear((x.at(*k), y.at(*cost)), 1.5));
-    for size in report.sizes() {
-        if let Some(cost) = report.median(size, |d| Some(share(d.row_passes as f64))) {
-            let place = (x.at(size as f64), y.at(cost));
-            let title = format!("{} requests: median {}", show::count(size), figures::percent(cost));
-            svg.mark("ring c2", Shape::Circle, place, 5.5, Some(&title));
-            labels.write(&mut svg, &frame, "label c2", place, &figures::percent(cost));
-        }
+    let medians =
+        || report.sizes().into_iter().filter_map(|k| Some((k, report.median(k, |d| Some(share(d.row_passes as f64)))?)));
+    medians().for_each(|(k, cost)| labels.keep_clear((x.at(k as f64), y.at(cost)), 6.5));
+    for (size, cost) in medians() {
+        let place = (x.at(size as f64), y.at(cost));
+        let title = format!("{}: median {}", figures::requests(size), figures::percent(cost));
+        svg.mark("ring c2", Shape::Circle, place, 5.5, Some(&title));
+        labels.write(&mut svg, &frame, "label c2", place, 8.0, &figures::percent(cost));
     }
     let takeaway = takeaway(report, share);
     let svg = svg.finish("cost", frame.bottom + 40.0, &format!("{TITLE}. {takeaway}"));
@@ -80,18 +82,28 @@ pub(super) fn chart(report: &BenchReport) -> Chart {
 
 fn takeaway(report: &BenchReport, share: impl Fn(f64) -> f64) -> String {
     let mut said: Vec<String> = Vec::new();
-    for size in report.sizes() {
-        let measured = report.median(size, |d| Some(share(d.row_passes as f64)));
-        let predicted = report.median(size, |d| Some(share(d.predicted as f64)));
-        if let Some((measured, predicted)) = measured.zip(predicted) {
-            let exact = (measured - predicted).abs() < 5e-4;
-            let beside = if exact { " as predicted".into() } else { format!(" (predicted: {})", figures::percent(predicted)) };
-            said.push(format!("{} cost {}{beside}", figures::requests(size), figures::percent(measured)));
+    let sizes = report.sizes();
+    // The least, the middle and the largest say enough.
+    let middle = sizes.get(sizes.len() / 2).copied();
+    let told =
+        |size: &u64| sizes.len() <= 3 || sizes.first() == Some(size) || sizes.last() == Some(size) || middle == Some(*size);
+    for size in sizes.iter().copied().filter(told) {
+        if let Some(cost) = report.median(size, |d| Some(d.row_passes as f64)) {
+            let average = expected(report, size).map_or_else(String::new, |e| format!(" ({})", figures::percent(share(e))));
+            said.push(format!("{} {}{average}", figures::requests(size), figures::percent(share(cost))));
         }
     }
     let end = match report.break_even {
-        Some(k) => format!("{} repaired together cost as much as one model anew.", figures::requests(k)),
+        Some(k) => format!("{} cost about as much as one model anew.", figures::requests(k)),
         None => "No number of requests costs as much as one model anew.".into(),
     };
-    if said.is_empty() { end } else { format!("{} of training one model anew. {end}", said.join("; ")) }
+    if said.is_empty() { end } else { format!("Measured, and predicted in brackets: {}. {end}", said.join(", ")) }
+}
+
+/// What the curve says of a number of requests; between its points, in a straight line.
+fn expected(report: &BenchReport, requests: u64) -> Option<f64> {
+    let above = report.expected.iter().find(|(k, _)| *k >= requests)?;
+    let below = report.expected.iter().rfind(|(k, _)| *k <= requests)?;
+    let along = if above.0 > below.0 { (requests - below.0) as f64 / (above.0 - below.0) as f64 } else { 0.0 };
+    Some(below.1 + along * (above.1 - below.1))
 }

@@ -10,15 +10,23 @@ pub(super) fn full(report: &BenchReport) -> f64 {
     measured.unwrap_or_else(|| report.recipe.schedule.row_passes(&[report.records], 1)) as f64
 }
 
+/// A space at which no line is broken.
+const NO_BREAK: char = '\u{a0}';
+
+/// A time.
+pub(super) fn seconds(seconds: f64) -> String {
+    show::seconds(seconds).replace(' ', "\u{a0}")
+}
+
 /// `1 request`, `8 requests`.
 pub(super) fn requests(count: u64) -> String {
-    format!("{} {}", show::count(count), if count == 1 { "request" } else { "requests" })
+    format!("{}{NO_BREAK}{}", show::count(count), if count == 1 { "request" } else { "requests" })
 }
 
 /// A share, with as many digits as it deserves.
 pub(super) fn percent(share: f64) -> String {
     let percent = 100.0 * share;
-    if percent.abs() < 9.95 { format!("{percent:.1} %") } else { format!("{percent:.0} %") }
+    if percent.abs() < 9.95 { format!("{percent:.1}{NO_BREAK}%") } else { format!("{percent:.0}{NO_BREAK}%") }
 }
 
 pub(super) fn whole_percent(share: f64) -> String {
@@ -27,7 +35,7 @@ pub(super) fn whole_percent(share: f64) -> String {
 
 /// A quality: accuracy is a share, R2 is not.
 pub(super) fn quality(report: &BenchReport, value: f64) -> String {
-    if report.quality_is == "accuracy" { format!("{:.2} %", 100.0 * value) } else { format!("{value:.4}") }
+    if report.quality_is == "accuracy" { format!("{:.2}{NO_BREAK}%", 100.0 * value) } else { format!("{value:.4}") }
 }
 
 pub(super) fn quality_tick(report: &BenchReport, value: f64) -> String {

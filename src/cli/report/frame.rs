@@ -82,12 +82,13 @@ impl Frame {
             svg.line("grid", (x, self.top), (x, self.bottom));
             let half = text_width(&text) / 2.0;
             let middle = x.min(WIDTH - half);
-            if middle - half > free + 3.0 {
+            if middle - half > free + 8.0 {
                 svg.text("tick", Anchor::Middle, (middle, self.bottom + 15.0), &text);
                 free = middle + half;
             }
         }
-        svg.text("soft", Anchor::End, (self.right, self.bottom + 32.0), title);
+        let right = self.right.max(text_width(title).min(WIDTH - 2.0));
+        svg.text("soft", Anchor::End, (right, self.bottom + 32.0), title);
     }
 }
 
@@ -110,19 +111,25 @@ impl Labels {
         self.taken.push(Room { low: (at.0 - radius, at.1 - radius), high: (at.0 + radius, at.1 + radius) });
     }
 
+    /// A line across that no label may touch.
+    pub(super) fn keep_clear_across(&mut self, y: f64) {
+        self.taken.push(Room { low: (0.0, y - 1.5), high: (WIDTH, y + 1.5) });
+    }
+
     /// Writes a text beside a place where there is room; writes nothing where there is none.
-    pub(super) fn write(&mut self, svg: &mut Svg, frame: &Frame, class: &str, beside: At, text: &str) -> bool {
+    pub(super) fn write(&mut self, svg: &mut Svg, frame: &Frame, class: &str, beside: At, gap: f64, text: &str) -> bool {
         let (x, y) = beside;
         let width = text_width(text);
+        let (far, near) = (gap, gap - 2.0);
         let choices = [
-            (Anchor::Start, x + 8.0, y + 4.0),
-            (Anchor::End, x - 8.0, y + 4.0),
-            (Anchor::Middle, x, y - 9.0),
-            (Anchor::Middle, x, y + 17.0),
-            (Anchor::Start, x + 6.0, y - 7.0),
-            (Anchor::Start, x + 6.0, y + 15.0),
-            (Anchor::End, x - 6.0, y - 7.0),
-            (Anchor::End, x - 6.0, y + 15.0),
+            (Anchor::Start, x + far, y + 4.0),
+            (Anchor::End, x - far, y + 4.0),
+            (Anchor::Middle, x, y - far - 1.0),
+            (Anchor::Middle, x, y + far + 9.0),
+            (Anchor::Start, x + near, y - near),
+            (Anchor::Start, x + near, y + near + 8.0),
+            (Anchor::End, x - near, y - near),
+            (Anchor::End, x - near, y + near + 8.0),
         ];
         for (anchor, x, y) in choices {
             let low = match anchor {

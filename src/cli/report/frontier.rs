@@ -41,12 +41,12 @@ pub(super) fn chart(report: &BenchReport) -> Chart {
         entries.push((Sign::Mark("ring own", Shape::Circle, 6.5), "this one"));
     }
     let top = legend(&mut svg, 10.0, &entries) + 28.0;
-    let frame = Frame { left: 44.0, right: WIDTH - 8.0, top, bottom: top + 190.0 };
+    let frame = Frame { left: 44.0, right: WIDTH - 20.0, top, bottom: top + 190.0 };
     let dearest = points.iter().map(|p| p.cost).fold(0.0, f64::max);
     let qualities = || points.iter().map(|p| p.quality).chain(report.quality_of_one);
     let low = qualities().fold(f64::INFINITY, f64::min);
     let high = qualities().fold(f64::NEG_INFINITY, f64::max);
-    let x = Scale::linear(0.0, dearest, frame.left, frame.right - 6.0);
+    let x = Scale::linear(0.0, dearest, frame.left, frame.right);
     let y = Scale::linear(low - 0.06 * (high - low), high + 0.06 * (high - low), frame.bottom, frame.top);
     frame.vertical(&mut svg, &y, &format!("{} on held-out rows", report.quality_is), &|q| figures::quality_tick(report, q));
     let axis = format!("cost of {}, of training one model anew", figures::requests(report.frontier_requests));
@@ -78,6 +78,7 @@ pub(super) fn chart(report: &BenchReport) -> Chart {
         svg.line("reference", (frame.left, y.at(one)), (frame.right, y.at(one)));
         let text = "one model, not sliced";
         let above = (frame.left + 6.0, y.at(one) - 5.0);
+        labels.keep_clear_across(y.at(one));
         labels.keep_clear((above.0 + 55.0, y.at(one) - 5.0), 7.0);
         svg.text("soft", Anchor::Start, above, text);
     }
@@ -86,7 +87,8 @@ pub(super) fn chart(report: &BenchReport) -> Chart {
     ordered.sort_by_key(|p| !p.own);
     for point in ordered {
         let class = LOOKS.iter().find(|l| l.0 == figures::schedule(point)).map_or("c4", |l| l.1);
-        labels.write(&mut svg, &frame, &format!("label {class}"), place(point), &format!("S={}", point.shards));
+        let gap = if point.own { 11.0 } else { 8.0 };
+        labels.write(&mut svg, &frame, &format!("label {class}"), place(point), gap, &format!("S={}", point.shards));
     }
     let takeaway = takeaway(report, &points);
     let svg = svg.finish("frontier", frame.bottom + 40.0, &format!("{title}. {takeaway}"));

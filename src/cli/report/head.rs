@@ -80,7 +80,7 @@ fn effective(report: &BenchReport) -> Tile {
     let time = size.and_then(|size| report.median(size, |d| Some(d.effective)));
     let name = size.map_or("In effect".into(), |size| format!("{}: in effect after", figures::requests(size)));
     match time {
-        Some(time) => (name, show::seconds(time), "from then on no answer is influenced by what was deleted".into()),
+        Some(time) => (name, figures::seconds(time), "from then on no answer is influenced by what was deleted".into()),
         None => (name, "–".into(), "no deletion was measured".into()),
     }
 }
@@ -92,16 +92,11 @@ fn repaired(report: &BenchReport) -> Tile {
     let work = size.and_then(|size| report.median(size, |d| Some(d.row_passes as f64))).filter(|r| *r > 0.0);
     let one = BenchReport::seconds(&report.one_model);
     let Some(time) = time else { return (name, "–".into(), "no deletion was measured".into()) };
-    let mut words = String::new();
-    if let Some(one) = one {
-        let _ = write!(words, "one model anew takes {}", show::seconds(one));
-    }
+    let mut words: Vec<String> = one.map(|one| format!("one model anew takes {}", figures::seconds(one))).into_iter().collect();
     if let Some(work) = work {
-        let times = figures::full(report) / work;
-        let _ =
-            write!(words, "{}{} of its training", if words.is_empty() { "" } else { "; this, " }, figures::percent(1.0 / times));
+        words.push(format!("the repair is {} of that training", figures::percent(work / figures::full(report))));
     }
-    (name, show::seconds(time), words)
+    (name, figures::seconds(time), words.join("; "))
 }
 
 fn break_even(report: &BenchReport) -> Tile {

@@ -36,7 +36,7 @@ pub(super) fn chart(report: &BenchReport) -> Chart {
     if sections.iter().flat_map(|s| &s.rows).all(|r| r.samples.is_empty()) {
         return Chart::empty("quality", title, "Nothing is held out to measure it on.");
     }
-    let axis = format!("{} on held-out rows; every trial a mark, medians as figures", report.quality_is);
+    let axis = format!("{} on held-out rows · bars, figures: medians", report.quality_is);
     let mut svg = Svg::default();
     let dots = Dots {
         sections,
@@ -56,12 +56,12 @@ fn takeaway(report: &BenchReport) -> String {
     let Some(size) = report.sizes().last().copied() else {
         return "No deletion was measured.".into();
     };
-    let show = |value: Option<f64>| value.map_or("-".into(), |q| figures::quality(report, q));
+    let show = |value: Option<f64>, none: &str| value.map_or(none.into(), |q| figures::quality(report, q));
     format!(
         "Meanwhile only clean prefixes serve. {}: {} before (dashed), {} meanwhile, {} after.",
         figures::requests(size),
-        show(report.quality),
-        show(report.median(size, |d| d.quality_meanwhile)),
-        show(report.median(size, |d| d.quality_after)),
+        show(report.quality, "unknown"),
+        show(report.median(size, |d| d.quality_meanwhile), "no answers"),
+        show(report.median(size, |d| d.quality_after), "unknown"),
     )
 }

@@ -19,6 +19,11 @@ impl Scale {
         Scale { low, high, from, to, logarithmic: false }
     }
 
+    /// From nothing to just this figure.
+    pub(super) fn from_zero(high: f64, from: f64, to: f64) -> Scale {
+        Scale { low: 0.0, high: apart(0.0, high).1, from, to, logarithmic: false }
+    }
+
     /// Even steps are even factors.
     pub(super) fn logarithmic(low: f64, high: f64, from: f64, to: f64) -> Scale {
         let low = if low.is_finite() && low > 0.0 { low } else { 1.0 };
@@ -43,7 +48,7 @@ impl Scale {
 
     fn steps(&self) -> Vec<f64> {
         let step = step((self.high - self.low) / 5.0);
-        let count = ((self.high - self.low) / step).round() as u32;
+        let count = ((self.high - self.low) / step + 1e-6).floor() as u32;
         (0..=count).map(|i| self.low + f64::from(i) * step).map(|v| if v.abs() < step / 1e6 { 0.0 } else { v }).collect()
     }
 
@@ -51,7 +56,7 @@ impl Scale {
     fn decades(&self) -> Vec<f64> {
         let factors: &[f64] = match self.high / self.low {
             r if r < 30.0 => &[1.0, 2.0, 5.0],
-            r if r < 300.0 => &[1.0, 3.0],
+            r if r < 100.0 => &[1.0, 3.0],
             _ => &[1.0],
         };
         let mut ticks = Vec::new();
@@ -106,6 +111,13 @@ mod tests {
         let ticks: Vec<String> = scale.ticks().iter().map(|t| format!("{t:.2}")).collect();
         assert_eq!(ticks, ["0.00", "0.25", "0.50", "0.75", "1.00", "1.25"]);
         assert!((scale.at(0.625) - 50.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_scale_from_zero_ends_where_it_is_told() {
+        let scale = Scale::from_zero(1.08, 0.0, 108.0);
+        assert!((scale.at(1.0) - 100.0).abs() < 1e-9);
+        assert_eq!(scale.ticks(), [0.0, 0.25, 0.5, 0.75, 1.0]);
     }
 
     #[test]

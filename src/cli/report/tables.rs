@@ -7,9 +7,13 @@ use sisa::engine::bench::{BenchReport, DeletionSample, FullSample};
 use super::{figures, svg::escape};
 use crate::cli::{bench, show};
 
-/// A table with a caption; the first cell of a row names the row.
-fn table(caption: &str, heads: &[&str], rows: &[Vec<String>]) -> String {
-    let mut out = format!("<div class=\"scroll\" tabindex=\"0\"><table><caption>{}</caption>\n<thead><tr>", escape(caption));
+/// A table with a title; the first cell of a row names the row.
+fn table(title: &str, heads: &[&str], rows: &[Vec<String>]) -> String {
+    let title = escape(title);
+    let mut out = format!(
+        "<div class=\"table\"><h3>{title}</h3>\n<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"{title}\"><table>"
+    );
+    out.push_str("<thead><tr>");
     for head in heads {
         let _ = write!(out, "<th scope=\"col\">{}</th>", escape(head));
     }
@@ -24,7 +28,7 @@ fn table(caption: &str, heads: &[&str], rows: &[Vec<String>]) -> String {
         }
         out.push_str("</tr>\n");
     }
-    out.push_str("</tbody></table></div>\n");
+    out.push_str("</tbody></table></div></div>\n");
     out
 }
 
@@ -34,7 +38,7 @@ fn or_dash(value: Option<f64>, show: impl Fn(f64) -> String) -> String {
 
 /// Medians of deletions, trainings anew, and the other ways to cut.
 pub(super) fn medians(report: &BenchReport) -> String {
-    let mut out = String::new();
+    let mut out = String::from("<div class=\"tables\">\n");
     if !report.deletions.is_empty() {
         out.push_str(&deletions(report));
     }
@@ -42,6 +46,7 @@ pub(super) fn medians(report: &BenchReport) -> String {
     if !report.frontier.is_empty() {
         out.push_str(&frontier(report));
     }
+    out.push_str("</div>\n");
     out
 }
 
@@ -57,11 +62,11 @@ fn deletions(report: &BenchReport) -> String {
         vec![
             show::count(size),
             report.deletions.iter().filter(|d| d.requests == size).count().to_string(),
-            or_dash(median(|d| Some(d.effective)), show::seconds),
-            or_dash(median(|d| Some(d.effective_alone)), show::seconds),
-            or_dash(median(|d| Some(d.repaired)), show::seconds),
-            or_dash(process, show::seconds),
-            or_dash(median(|d| d.one_by_one.map(|o| o.0)), show::seconds),
+            or_dash(median(|d| Some(d.effective)), figures::seconds),
+            or_dash(median(|d| Some(d.effective_alone)), figures::seconds),
+            or_dash(median(|d| Some(d.repaired)), figures::seconds),
+            or_dash(process, figures::seconds),
+            or_dash(median(|d| d.one_by_one.map(|o| o.0)), figures::seconds),
             count(row_passes),
             count(median(|d| Some(d.predicted as f64))),
             or_dash(row_passes.filter(|r| *r > 0.0).map(|r| full / r), |x| format!("{x:.2}")),
@@ -77,12 +82,12 @@ fn deletions(report: &BenchReport) -> String {
         "requests",
         "trials",
         "effective",
-        "of these, writing",
+        "effective, once open",
         "repaired",
         "whole process",
         "one by one",
         "row-passes",
-        "predicted",
+        "forecast",
         "times less training",
         "times sooner, as a process",
         "checkpoints written",
@@ -98,7 +103,7 @@ fn trainings(report: &BenchReport) -> String {
         vec![
             name.to_owned(),
             samples.len().to_string(),
-            or_dash(BenchReport::seconds(samples), show::seconds),
+            or_dash(BenchReport::seconds(samples), figures::seconds),
             samples.first().map_or("-".into(), |s| show::count(s.row_passes)),
             or_dash(quality, |q| figures::quality(report, q)),
         ]

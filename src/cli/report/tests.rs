@@ -129,10 +129,11 @@ fn a_whole_report_shows_every_figure() {
     assert_eq!(count(cells, "class=\"cell\""), 40);
     assert_eq!(count(cells, "class=\"hit\""), 1 + 3 + 1, "hits of both batches and the legend");
     assert_eq!(count(&page, "<input type=\"radio\""), 2);
-    assert!(page.contains("8 requests hit 3 of 5 shards; 16 of 40 steps were trained again."), "{cells}");
+    assert!(page.contains("8\u{a0}requests hit 3 of 5 shards; 16 of 40 steps were trained again."), "{cells}");
     let quality = chart(&page, "quality");
     assert_eq!(count(quality, "class=\"dot "), 2 + 2 * 3 * 2);
-    for words in ["16,000 records", "5 shards × 8 slices", "mlp 32 relu", "replay, 20 epochs", "2 threads", "63.70 %", "65.20 %"]
+    for words in
+        ["16,000 records", "5 shards × 8 slices", "mlp 32 relu", "replay, 20 epochs", "2 threads", "63.70\u{a0}%", "65.20\u{a0}%"]
     {
         assert!(page.contains(words), "{words}");
     }

@@ -8,7 +8,6 @@ use super::{
     frame::Chart,
     svg::{Shape, Svg},
 };
-use crate::cli::show;
 
 const TITLE: &str = "The two times of a deletion";
 
@@ -31,9 +30,9 @@ pub(super) fn chart(report: &BenchReport) -> Chart {
         sections,
         logarithmic: true,
         reference: BenchReport::seconds(&report.one_model),
-        axis: "time (log); every trial a dot, medians as figures",
+        axis: "time (log) · a mark a trial; bars, figures: medians",
         tick: &figures::tick_seconds,
-        show: &show::seconds,
+        show: &figures::seconds,
     };
     let height = dots.draw(&mut svg);
     let takeaway = takeaway(report);
@@ -62,10 +61,10 @@ fn section(report: &BenchReport, size: u64) -> Section {
 fn takeaway(report: &BenchReport) -> String {
     let one = BenchReport::seconds(&report.one_model);
     let Some(size) = report.sizes().first().copied() else {
-        return one.map_or_else(String::new, |one| format!("Training one model anew takes {}.", show::seconds(one)));
+        return one.map_or_else(String::new, |one| format!("Training one model anew takes {}.", figures::seconds(one)));
     };
-    let effective = report.median(size, |d| Some(d.effective)).map_or_else(String::new, show::seconds);
-    let repaired = report.median(size, |d| Some(d.repaired)).map_or_else(String::new, show::seconds);
-    let beside = one.map_or_else(String::new, |one| format!("; one model anew takes {} (dashed)", show::seconds(one)));
+    let effective = report.median(size, |d| Some(d.effective)).map_or_else(String::new, figures::seconds);
+    let repaired = report.median(size, |d| Some(d.repaired)).map_or_else(String::new, figures::seconds);
+    let beside = one.map_or_else(String::new, |one| format!("; one model anew takes {} (dashed)", figures::seconds(one)));
     format!("{}: in effect after {effective}, exact again after {repaired}{beside}.", figures::requests(size))
 }
