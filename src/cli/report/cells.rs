@@ -98,20 +98,31 @@ pub(super) fn chart(report: &BenchReport) -> Chart {
 fn shown(report: &BenchReport) -> Vec<usize> {
     let mut shards: Vec<usize> = (0..report.cells.len()).collect();
     if shards.len() > SHARDS_SHOWN {
-        let hit = |shard: &usize| report.first_hits.iter().any(|(_, hits)| hits.iter().any(|h| h.0 as usize == *shard));
-        shards.sort_by_key(|shard| !hit(shard));
+        shards.sort_by_key(|shard| !is_hit(report, *shard));
         shards.truncate(SHARDS_SHOWN);
         shards.sort_unstable();
     }
     shards
 }
 
+/// Whether the first batch of any size hit a shard.
+fn is_hit(report: &BenchReport, shard: usize) -> bool {
+    report.first_hits.iter().any(|(_, hits)| hits.iter().any(|h| h.0 as usize == shard))
+}
+
 fn axes(svg: &mut Svg, grid: &Grid, report: &BenchReport) {
     svg.text("soft", Anchor::Start, (2.0, grid.top - 5.0), "shard");
     let every = (12.0 / grid.cell.1).ceil().max(1.0) as usize;
-    for (row, shard) in grid.shards.iter().enumerate().step_by(every) {
-        let y = grid.corner(row, 0).1 + grid.cell.1 / 2.0 + 4.0;
-        svg.text("tick", Anchor::End, (LEFT - 6.0, y), &shard.to_string());
+    let mut rows: Vec<(usize, usize)> = grid.shards.iter().copied().enumerate().collect();
+    // Where there is no room for all, shards that were hit have their number, and others where room is left.
+    rows.sort_by_key(|(row, shard)| (every == 1 || !is_hit(report, *shard), row % every, *row));
+    let mut named: Vec<usize> = Vec::new();
+    for (row, shard) in rows {
+        if named.iter().all(|n| n.abs_diff(row) >= every) {
+            named.push(row);
+            let y = grid.corner(row, 0).1 + grid.cell.1 / 2.0 + 4.0;
+            svg.text("tick", Anchor::End, (LEFT - 6.0, y), &shard.to_string());
+        }
     }
     let every = (22.0 / grid.cell.0).ceil().max(1.0) as usize;
     for column in (0..grid.columns).step_by(every) {

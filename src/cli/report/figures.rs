@@ -35,6 +35,9 @@ pub(super) fn whole_percent(share: f64) -> String {
 
 /// A quality: accuracy is a share, R2 is not.
 pub(super) fn quality(report: &BenchReport, value: f64) -> String {
+    if !value.is_finite() {
+        return "unknown".into();
+    }
     if report.quality_is == "accuracy" { format!("{:.2}{NO_BREAK}%", 100.0 * value) } else { format!("{value:.4}") }
 }
 

@@ -119,7 +119,8 @@ impl Labels {
     /// Writes a text beside a place where there is room; writes nothing where there is none.
     pub(super) fn write(&mut self, svg: &mut Svg, frame: &Frame, class: &str, beside: At, gap: f64, text: &str) -> bool {
         let (x, y) = beside;
-        let width = text_width(text);
+        // Labels are bold.
+        let width = 1.12 * text_width(text);
         let (far, near) = (gap, gap - 2.0);
         let choices = [
             (Anchor::Start, x + far, y + 4.0),

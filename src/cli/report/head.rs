@@ -102,7 +102,7 @@ fn repaired(report: &BenchReport) -> Tile {
 fn break_even(report: &BenchReport) -> Tile {
     let name = "Break-even".to_owned();
     match report.break_even {
-        Some(k) => (name, figures::requests(k), "repaired together train as much as one model anew".into()),
+        Some(k) => (name, show::count(k), "requests repaired together train as much as one model anew".into()),
         None => (name, "none".into(), "however many requests are repaired together, one model anew is more training".into()),
     }
 }

@@ -126,9 +126,10 @@ fn frontier(report: &BenchReport) -> String {
             figures::percent(p.cost),
         ]
     };
-    let cost = format!("cost of {}, of one model anew", figures::requests(report.frontier_requests));
+    let title =
+        format!("Other ways to cut and train; cost of {} beside one model anew", figures::requests(report.frontier_requests));
     let rows: Vec<_> = report.frontier.iter().map(row).collect();
-    table("Other ways to cut and train", &["shards", "slices", "schedule", report.quality_is, &cost], &rows)
+    table(&title, &["shards", "slices", "schedule", report.quality_is, "cost"], &rows)
 }
 
 /// Every sample, one JSON object a line, as `--json` prints them.
