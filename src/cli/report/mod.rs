@@ -65,5 +65,5 @@ fn figure(out: &mut String, id: &str, chart: &Chart) {
     if !chart.takeaway.is_empty() {
         let _ = writeln!(out, "<p class=\"takeaway\">{}</p>", escape(&chart.takeaway));
     }
-    let _ = write!(out, "{}{}</figure>\n", chart.controls, chart.svg);
+    let _ = writeln!(out, "{}{}</figure>", chart.controls, chart.svg);
 }

@@ -31,7 +31,7 @@ fn point(shards: u32, schedule: &str, quality: f64) -> FrontierPoint {
 /// Two sizes, three trials, a frontier of six points.
 fn whole() -> BenchReport {
     let recipe = json!({
-        "checkpoint_format": 1, "numerics": 1, "keep": serde_json::to_value(EVERY).unwrap(),
+        "checkpoint_format": 1, "numerics": 1, "keep": "all",
         "learner": {
             "kind": "mlp", "hidden": [32], "activation": "relu", "optimizer": { "kind": "sgd", "momentum": 0.9 },
             "rate": 0.05, "decay": "constant", "l2": 0.001, "batch": 64,
@@ -67,9 +67,6 @@ fn whole() -> BenchReport {
         interrupted: false,
     }
 }
-
-/// As `keep` is written in a recipe in which every step leaves a checkpoint.
-const EVERY: &str = "all";
 
 /// The element with an id, if tags are balanced in the page.
 fn chart<'a>(page: &'a str, id: &str) -> &'a str {
