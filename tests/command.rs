@@ -236,3 +236,23 @@ fn a_builder_at_work_on_an_old_slice_cannot_publish() {
         assert_same(&bench.artefacts(), &fresh, "overtaken");
     }
 }
+
+#[test]
+fn a_bench_writes_a_page_and_leaves_the_workspace_alone() {
+    let bench = Bench::new(&Setup::default(), &rows(120));
+    assert_eq!(code(&bench, &["train", "--seed", "5"]), 0);
+    let before = bench.artefacts();
+    let page = bench.root().join("page.html");
+    let asked = ["bench", "--json", "--requests", "1,2", "--trials", "1", "--frontier", "2", "--report", page.to_str().unwrap()];
+    let output = run(&bench, &asked);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines: Vec<serde_json::Value> =
+        String::from_utf8(output.stdout).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let count = |kind: &str| lines.iter().filter(|l| l["type"] == kind).count();
+    assert_eq!([count("bench_training"), count("bench_deletion"), count("bench")], [2, 2, 1], "{lines:?}");
+    let page = std::fs::read_to_string(page).unwrap();
+    for id in ["cost", "frontier", "times", "cells", "quality"] {
+        assert!(page.contains(&format!("<svg id=\"{id}\"")), "{id}");
+    }
+    assert_eq!(before, bench.artefacts(), "what is benched is a copy");
+}

@@ -183,14 +183,14 @@ impl Session {
         let process = |root: &Path, handles: &[String]| bench::process(&exe, root, &threads, handles);
         let report = self.engine.bench(&request, Some(&process), &self.terminal)?;
         self.terminal.done();
-        if let Some(path) = &args.report {
-            self.engine.write_over(path, report::html(&report).as_bytes())?;
-        }
+        let page = args.report.as_ref().map(|path| self.engine.write_over(path, report::html(&report).as_bytes()));
         if self.json {
             bench::json(&report).iter().for_each(|line| println!("{line}"));
         } else {
             self.text(&bench::text(&report))?;
         }
+        // What was measured is told even if the page can't be written.
+        page.transpose()?;
         Ok(if report.interrupted { Exit::Interrupted } else { Exit::Done })
     }
 

@@ -1,0 +1,142 @@
+//! Everything that was measured, as tables and as it was sampled.
+
+use std::fmt::Write;
+
+use sisa::engine::bench::{BenchReport, DeletionSample, FullSample};
+
+use super::{figures, svg::escape};
+use crate::cli::{bench, show};
+
+/// A table with a title; the first cell of a row names the row.
+fn table(title: &str, heads: &[&str], rows: &[Vec<String>]) -> String {
+    let title = escape(title);
+    let mut out = format!(
+        "<div class=\"table\"><h3>{title}</h3>\n<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"{title}\"><table>"
+    );
+    out.push_str("<thead><tr>");
+    for head in heads {
+        let _ = write!(out, "<th scope=\"col\">{}</th>", escape(head));
+    }
+    out.push_str("</tr></thead>\n<tbody>\n");
+    for row in rows {
+        out.push_str("<tr>");
+        for (at, cell) in row.iter().enumerate() {
+            let _ = match at {
+                0 => write!(out, "<th scope=\"row\">{}</th>", escape(cell)),
+                _ => write!(out, "<td>{}</td>", escape(cell)),
+            };
+        }
+        out.push_str("</tr>\n");
+    }
+    out.push_str("</tbody></table></div></div>\n");
+    out
+}
+
+fn or_dash(value: Option<f64>, show: impl Fn(f64) -> String) -> String {
+    value.map_or("-".into(), show)
+}
+
+/// Medians of deletions, trainings anew, and the other ways to cut.
+pub(super) fn medians(report: &BenchReport) -> String {
+    let mut out = String::from("<div class=\"tables\">\n");
+    if !report.deletions.is_empty() {
+        out.push_str(&deletions(report));
+    }
+    out.push_str(&trainings(report));
+    if !report.frontier.is_empty() {
+        out.push_str(&frontier(report));
+    }
+    out.push_str("</div>\n");
+    out
+}
+
+fn deletions(report: &BenchReport) -> String {
+    let full = figures::full(report);
+    let one = BenchReport::seconds(&report.one_model);
+    let row = |size: u64| {
+        let median = |of: fn(&DeletionSample) -> Option<f64>| report.median(size, of);
+        let count = |value: Option<f64>| or_dash(value, |v| show::count(v as u64));
+        let quality = |value: Option<f64>| or_dash(value, |q| figures::quality(report, q));
+        let row_passes = median(|d| Some(d.row_passes as f64));
+        let process = median(|d| d.process);
+        vec![
+            show::count(size),
+            report.deletions.iter().filter(|d| d.requests == size).count().to_string(),
+            or_dash(median(|d| Some(d.effective)), figures::seconds),
+            or_dash(median(|d| Some(d.effective_alone)), figures::seconds),
+            or_dash(median(|d| Some(d.repaired)), figures::seconds),
+            or_dash(process, figures::seconds),
+            or_dash(median(|d| d.one_by_one.map(|o| o.0)), figures::seconds),
+            count(row_passes),
+            count(median(|d| Some(d.predicted as f64))),
+            or_dash(row_passes.filter(|r| *r > 0.0).map(|r| full / r), |x| format!("{x:.2}")),
+            or_dash(process.filter(|p| *p > 0.0).zip(one).map(|(process, one)| one / process), |x| format!("{x:.2}")),
+            or_dash(median(|d| Some(d.bytes as f64)), |b| show::bytes(b as u64)),
+            quality(median(|d| d.quality_meanwhile)),
+            quality(median(|d| d.quality_after)),
+        ]
+    };
+    let meanwhile = format!("{} meanwhile", report.quality_is);
+    let after = format!("{} after", report.quality_is);
+    let heads = [
+        "requests",
+        "trials",
+        "effective",
+        "effective, once open",
+        "repaired",
+        "whole process",
+        "one by one",
+        "row-passes",
+        "forecast",
+        "times less training",
+        "times sooner, as a process",
+        "checkpoints written",
+        &meanwhile,
+        &after,
+    ];
+    let rows: Vec<_> = report.sizes().into_iter().map(row).collect();
+    table("Deletions, medians over the trials; “times” compares with one model anew", &heads, &rows)
+}
+
+fn trainings(report: &BenchReport) -> String {
+    let row = |name: &str, samples: &[FullSample], quality: Option<f64>| {
+        vec![
+            name.to_owned(),
+            samples.len().to_string(),
+            or_dash(BenchReport::seconds(samples), figures::seconds),
+            samples.first().map_or("-".into(), |s| show::count(s.row_passes)),
+            or_dash(quality, |q| figures::quality(report, q)),
+        ]
+    };
+    let rows = [
+        row("one model on everything", &report.one_model, report.quality_of_one),
+        row("the ensemble", &report.ensemble, report.quality),
+    ];
+    table("Training anew, medians", &["what", "trials", "time", "row-passes", report.quality_is], &rows)
+}
+
+fn frontier(report: &BenchReport) -> String {
+    let row = |p: &sisa::engine::bench::FrontierPoint| {
+        let own = if p.own { " (this one)" } else { "" };
+        vec![
+            format!("{}{own}", p.shards),
+            p.slices.to_string(),
+            figures::schedule(p),
+            figures::quality(report, p.quality),
+            figures::percent(p.cost),
+        ]
+    };
+    let title =
+        format!("Other ways to cut and train; cost of {} beside one model anew", figures::requests(report.frontier_requests));
+    let rows: Vec<_> = report.frontier.iter().map(row).collect();
+    table(&title, &["shards", "slices", "schedule", report.quality_is, "cost"], &rows)
+}
+
+/// Every sample, one JSON object a line, as `--json` prints them.
+pub(super) fn samples(report: &BenchReport) -> String {
+    let lines: Vec<String> = bench::json(report).iter().map(ToString::to_string).collect();
+    format!(
+        "<details><summary>Raw samples, as JSON</summary>\n<pre tabindex=\"0\" id=\"samples\">{}</pre></details>\n",
+        escape(&lines.join("\n"))
+    )
+}
