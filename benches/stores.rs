@@ -113,6 +113,32 @@ fn commands(c: &mut Criterion) {
             engine.delete(&delete, &Quiet, |_, _, _| {}).unwrap()
         });
     });
+    group.bench_function("delete one person and repair", |b| {
+        b.iter(|| {
+            person += 1;
+            let delete = DeleteRequest { subjects: vec![person.to_string()], ..DeleteRequest::default() };
+            engine.delete(&delete, &Quiet, |_, _, _| {}).unwrap()
+        });
+    });
+    group.throughput(Throughput::Elements(20_000));
+    let table = [dir.path().join("t.csv")];
+    group.bench_function("predict 20,000 rows of a CSV", |b| {
+        b.iter(|| {
+            engine
+                .predict(&table, &Quiet, |_, scores| {
+                    black_box(scores);
+                    Ok(())
+                })
+                .unwrap()
+        });
+    });
+    group.bench_function("import and train 20,000 rows of a CSV", |b| {
+        b.iter(|| {
+            let anew = tempfile::tempdir().unwrap();
+            let request = TrainRequest { config: dir.path().join("sisa.toml"), ..request.clone() };
+            Engine::new(Arc::new(RealDisk::new()), anew.path().to_owned(), 2, true).train(&request, &Quiet).unwrap()
+        });
+    });
     group.finish();
 }
 

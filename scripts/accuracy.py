@@ -1,6 +1,6 @@
 """Test accuracy of the engine over shards and schedules, beside the expected cost of deletions.
 
-    python3 scripts/accuracy.py DATA_DIR SISA [--only health,letter,adult,fashion,diabetes] [--part shards|baselines]
+    python3 scripts/accuracy.py DATA_DIR SISA [--only health,letter,adult,fashion,diabetes] [--part shards|baselines|sets]
 
 Needs the standard library and the `sisa` program. DATA_DIR holds the tables that docs/ACCURACY.md names. Every run
 is a workspace of its own in a temporary folder. Its result is appended to --results, and a run that the file holds
@@ -37,6 +37,22 @@ BASELINES = {
     "adult": {"linear": {"mean": (1.0, 84.64), "final": (0.03, 84.67)}, "mlp": {"mean": (0.3, 85.74), "final": (0.1, 85.61)}},
     "letter": {"linear": {"mean": (0.3, 77.26), "final": (0.3, 76.58)}, "mlp": {"mean": (0.3, 96.67), "final": (0.3, 94.88)}},
     "fashion": {"linear": {"mean": (0.3, 84.48), "final": (0.03, 83.65)}, "mlp": {"mean": (0.1, 88.32), "final": (0.1, 87.42)}},
+}
+
+
+# Learners of sets: name, settings with a place for what is tuned, candidates, numbers of shards. Trees are 100 in all.
+FOREST = 'kind = "forest"\ntrees = {trees}\ndepth = {depth}\nmin_split = {split}'
+RIDGE = 'kind = "ridge"\nstrength = {strength!r}\nbins = {bins}\nmap = {{ {map} }}'
+STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2)
+SIZES = ((12, 10), (20, 2))
+RANDOM = 'kind = "{kind}", dimension = {dimension}'
+MAPS = {
+    "health": (("relu 1024", RANDOM.format(kind="relu", dimension=1024), 16),),
+    "letter": (("cosine 4000", RANDOM.format(kind="cosine", dimension=4000), 1),),
+    "adult": (("relu 1024", RANDOM.format(kind="relu", dimension=1024), 16),),
+    "fashion": (("image 2000", 'kind = "image", width = 28, height = 28, dimension = 2000', 1),
+                ("image 4000", 'kind = "image", width = 28, height = 28, dimension = 4000', 1)),
+    "diabetes": (("relu 1024", RANDOM.format(kind="relu", dimension=1024), 16),),
 }
 
 
@@ -203,6 +219,42 @@ class Bench:
                 file.write(json.dumps({"run": run, "accuracy": self.known[key]}) + "\n")
         return self.known[key]
 
+    def ranged(self):
+        """The columns with ranges: the ends of the training rows, in two digits."""
+        if not self.train[0].endswith("train.csv"):
+            return self.columns
+        with open(self.train[0], newline="") as file:
+            rows = list(csv.DictReader(file))
+        columns = []
+        for line in self.columns:
+            name, kind = line.split(" = ", 1)
+            if '"number"' in kind:
+                cells = [float(row[name.strip('"')]) for row in rows if row[name.strip('"')] != ""]
+                ends = [float(f"{end:.1e}") for end in (min(cells), max(cells))]
+                option = f"range = [{ends[0]}, {max(ends[1], ends[0] + 1)}]"
+                kind = kind.replace('kind = "number"', f'kind = "number", {option}') if "{" in kind else f'{{ kind = "number", {option} }}'
+            columns.append(f"{name} = {kind}")
+        return columns
+
+    def of_set(self, learner, shards, seed, holdout):
+        """Accuracy of a learner of sets, whose settings are given as text."""
+        run = [self.name, bool(self.arguments.letter_test_rows) and self.name == "letter", learner, shards, seed, holdout]
+        key = json.dumps(run)
+        if key not in self.known:
+            workspace = tempfile.mkdtemp(dir=self.folder)
+            try:
+                with open(os.path.join(workspace, "sisa.toml"), "w") as file:
+                    file.write("\n".join(["[data]", self.head, "[columns]", *self.ranged(), "[shards]", f"shards = {shards}",
+                                          "slices = 1", "[learner]", learner, ""]))
+                self.call("trained", "train", *self.train, "--workspace", workspace, "--seed", seed, "--holdout", holdout)
+                evaluated = self.call("evaluated", "eval", *([] if holdout else self.test), "--workspace", workspace)
+            finally:
+                shutil.rmtree(workspace)
+            self.known[key] = evaluated["accuracy"]
+            with open(self.arguments.results, "a") as file:
+                file.write(json.dumps({"run": run, "accuracy": self.known[key]}) + "\n")
+        return self.known[key]
+
     def tuned(self, learner, shards, schedule):
         """The rate that is best on the validation part; the smaller one of equals."""
         tried = {}
@@ -259,6 +311,22 @@ def shards_table(bench, pool):
         print(f"| {learner} | {shards} | {schedule} | {rate:g} | {percent(values)} | {costs} |", flush=True)
 
 
+def sets_table(bench):
+    """Forest and ridge: what is tuned is tuned on the held-out part of the training rows."""
+    candidates = []
+    for shards in (1, 5, 10):
+        texts = [FOREST.format(trees=100 // shards, depth=depth, split=split) for depth, split in SIZES]
+        candidates.append((f"forest, {100 // shards} trees a shard", shards, texts))
+    for name, text, bins in MAPS[bench.name]:
+        texts = [RIDGE.format(strength=strength, bins=bins, map=text) for strength in STRENGTHS]
+        candidates.append((f"ridge, {name}", 2, texts))
+    for name, shards, texts in candidates:
+        best = max(texts, key=lambda text: bench.of_set(text, shards, TUNING_SEED, VALIDATION))
+        values = [bench.of_set(best, shards, seed, 0.0) for seed in range(bench.arguments.seeds)]
+        chosen = best.split("\n")[2:4] if best.startswith('kind = "forest"') else best.split("\n")[1:2]
+        print(f"| {bench.name} | {name} | {shards} | {', '.join(chosen)} | {percent(values)} |", flush=True)
+
+
 def baseline_table(bench, pool):
     """S = 1, R = 1 beside the same training by PyTorch."""
     cells = [(m, served, *BASELINES[bench.name][m][served]) for m in ("linear", "mlp") for served in ("mean", "final")]
@@ -273,7 +341,7 @@ def main():
     parser.add_argument("data_dir")
     parser.add_argument("sisa")
     parser.add_argument("--only", default=",".join(SETS))
-    parser.add_argument("--part", choices=("shards", "baselines"), default="shards")
+    parser.add_argument("--part", choices=("shards", "baselines", "sets"), default="shards")
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0, 1, ... of the test accuracies")
     parser.add_argument("--linear", default="1", help="numbers of shards for the linear learner, as in 1,5")
     parser.add_argument("--tune-once", action="store_true", help="tune the rate for each S under replay, not for each schedule")
@@ -287,13 +355,18 @@ def main():
     arguments.data_dir = os.path.abspath(arguments.data_dir)
     if arguments.part == "baselines":
         print("| data | learner | rate | engine, % | seeds | PyTorch serves | PyTorch, % | difference |\n|---|---|---|---|---|---|---|---|")
+    if arguments.part == "sets":
+        print("| data | learner | S | chosen | test accuracy, % | seeds |\n|---|---|---|---|---|---|")
     with ThreadPoolExecutor(arguments.jobs) as pool:
         for name in arguments.only.split(","):
             if arguments.part == "baselines" and name not in BASELINES:
                 continue
             with tempfile.TemporaryDirectory(dir=arguments.temp) as folder:
                 bench = Bench(name, arguments, folder)
-                (baseline_table if arguments.part == "baselines" else shards_table)(bench, pool)
+                if arguments.part == "sets":
+                    sets_table(bench)
+                else:
+                    (baseline_table if arguments.part == "baselines" else shards_table)(bench, pool)
 
 
 if __name__ == "__main__":

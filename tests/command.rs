@@ -14,7 +14,14 @@ use std::{
 
 use common::{Bench, Setup, assert_same, rows, without};
 
+/// Waits for other writers: a child that another test forks just now inherits, for a moment, the locks that this process has let go of.
 fn sisa(bench: &Bench, args: &[&str]) -> Command {
+    let mut command = impatient(bench, args);
+    command.arg("--wait");
+    command
+}
+
+fn impatient(bench: &Bench, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sisa"));
     command.arg("-w").arg(bench.root()).args(args).stdin(Stdio::null());
     command
@@ -162,10 +169,10 @@ fn killed_at_random_many_times() {
     let bench = Bench::new(&setup, &rows);
     let mut killed = 0;
     let mut run_until_done = |args: &[&str]| {
-        for round in 0..400_u64 {
+        for round in 0..4000_u64 {
             let mut child = sisa(&bench, args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
             // Later rounds get more time, so that the work ends.
-            std::thread::sleep(std::time::Duration::from_micros(300 + round * 700 + round * 7919 % 3000));
+            std::thread::sleep(std::time::Duration::from_micros(300 + round * 250 + round * 7919 % 3000));
             match child.try_wait().unwrap() {
                 Some(status) => return assert!(status.success(), "{args:?}: {status}"),
                 None => {
@@ -182,7 +189,7 @@ fn killed_at_random_many_times() {
         run_until_done(&["delete", "--subject", &person.to_string(), "--request-id", &format!("r{n}")]);
     }
     run_until_done(&["repair"]);
-    assert!(killed > 20, "{killed}");
+    assert!(killed > 200, "{killed}");
     assert_same(&bench.artefacts(), &fresh, "killed at random");
     assert_eq!(code(&bench, &["verify", "--retrain"]), 0);
 }
@@ -198,10 +205,10 @@ fn a_second_writer_is_told_and_can_wait() {
         .unwrap();
     let mut lines = BufReader::new(first.stderr.take().unwrap()).lines();
     lines.find(|l| l.as_ref().unwrap().contains("stopped at")).unwrap().unwrap();
-    let second = run(&bench, &["delete", "--subject", "4"]);
+    let second = impatient(&bench, &["delete", "--subject", "4"]).output().unwrap();
     assert_eq!(second.status.code(), Some(5));
     assert!(String::from_utf8_lossy(&second.stderr).contains("--wait"));
-    let mut waiting = sisa(&bench, &["delete", "--subject", "4", "--wait"]).stdout(Stdio::null()).spawn().unwrap();
+    let mut waiting = sisa(&bench, &["delete", "--subject", "4"]).stdout(Stdio::null()).spawn().unwrap();
     std::thread::sleep(std::time::Duration::from_millis(50));
     assert!(waiting.try_wait().unwrap().is_none());
     first.kill().unwrap();
@@ -225,14 +232,14 @@ fn a_builder_at_work_on_an_old_slice_cannot_publish() {
             std::thread::yield_now();
         }
         std::thread::sleep(std::time::Duration::from_millis(moment * 4));
-        let delete = run(&bench, &["delete", "--subject", "3", "--defer", "--wait"]);
+        let delete = run(&bench, &["delete", "--subject", "3", "--defer"]);
         assert!(delete.status.success(), "{}", String::from_utf8_lossy(&delete.stderr));
         for (path, bytes) in bench.artefacts() {
             // A rename may still be under way in the builder; what is there must be clean.
             assert_eq!(fresh.get(&path), Some(&bytes), "{} at moment {moment}", path.display());
         }
         train.wait().unwrap();
-        assert_eq!(code(&bench, &["repair", "--wait"]), 0);
+        assert_eq!(code(&bench, &["repair"]), 0);
         assert_same(&bench.artefacts(), &fresh, "overtaken");
     }
 }

@@ -21,6 +21,7 @@ pub struct Config {
     data: Data,
     label: LabelDeclaration,
     columns: toml::Table,
+    #[serde(default)]
     shards: Shards,
     learner: LearnerSettings,
     schedule: Option<Schedule>,
@@ -28,6 +29,8 @@ pub struct Config {
     checkpoints: Checkpoints,
     #[serde(skip)]
     path: PathBuf,
+    #[serde(skip)]
+    threads: u32,
 }
 
 /// `[data]`.
@@ -46,11 +49,13 @@ struct Data {
 }
 
 /// `[shards]`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Shards {
-    shards: u32,
-    slices: u32,
+    /// S; what suits the learner when it is left out.
+    shards: Option<u32>,
+    /// R, likewise.
+    slices: Option<u32>,
     #[serde(default)]
     aggregate: Aggregate,
 }
@@ -67,6 +72,11 @@ fn empty_cell() -> Vec<String> {
     vec![String::new()]
 }
 
+/// Shards and slices where nothing else is said.
+const SHARDS: u32 = 10;
+const SLICES: u32 = 10;
+/// Shards of a forest: each record is in a fifth of the trees.
+const FOREST_SHARDS: u32 = 5;
 /// More shards or slices than this are a mistake: every cell is a file.
 const SHARDS_MAX: u32 = 9_999;
 const SLICES_MAX: u32 = 9_999;
@@ -110,8 +120,8 @@ impl Config {
             self.data.record.clone_from(&flags.record);
         }
         self.data.holdout = flags.holdout.unwrap_or(self.data.holdout);
-        self.shards.shards = flags.shards.unwrap_or(self.shards.shards);
-        self.shards.slices = flags.slices.unwrap_or(self.shards.slices);
+        self.shards.shards = flags.shards.or(self.shards.shards);
+        self.shards.slices = flags.slices.or(self.shards.slices);
         self.checkpoints.keep = flags.checkpoints.or(self.checkpoints.keep);
         if let Some(kind) = &flags.learner {
             let learner = self.learner.of_kind(kind)?;
@@ -171,7 +181,7 @@ impl Config {
     /// # Errors
     /// One is out of range.
     pub fn grid(&self) -> Result<Grid, ConfigError> {
-        let Shards { shards, slices, .. } = self.shards;
+        let (shards, slices) = self.cut()?;
         let holdout = self.data.holdout;
         let wrong = |setting, value: String, allowed| Err(ConfigError::Setting { setting, value, allowed });
         if !(1..=SHARDS_MAX).contains(&shards) {
@@ -184,6 +194,24 @@ impl Config {
             return wrong("holdout", holdout.to_string(), "0 to 0.9, a share of the subjects");
         }
         Ok(Grid { shards, slices, holdout })
+    }
+
+    /// S and R as written, or what suits the learner: states that add up are only built in parallel; rows are taken out of a state
+    /// without steps before it.
+    fn cut(&self) -> Result<(u32, u32), ConfigError> {
+        let abilities = self.learner.check()?.abilities();
+        let suits = match (abilities.merge, abilities.downdate) {
+            (true, _) => (self.threads.max(1), 1),
+            (false, true) => (FOREST_SHARDS, 1),
+            (false, false) => (SHARDS, SLICES),
+        };
+        Ok((self.shards.shards.unwrap_or(suits.0), self.shards.slices.unwrap_or(suits.1)))
+    }
+
+    /// Says how many threads there are, which is how many shards suit a learner whose states add up.
+    pub fn with_threads(mut self, threads: usize) -> Config {
+        self.threads = u32::try_from(threads).unwrap_or(SHARDS_MAX).min(SHARDS_MAX);
+        self
     }
 
     /// How constituents are brought together.
@@ -216,7 +244,7 @@ impl Config {
     /// Which steps leave a checkpoint. As many as there are is the same as all, and is written so.
     fn keep(&self) -> Keep {
         match self.checkpoints.keep {
-            Some(count) if count.saturating_add(1) < self.shards.slices => Keep::Best(count),
+            Some(count) if self.cut().is_ok_and(|(_, slices)| count.saturating_add(1) < slices) => Keep::Best(count),
             _ => Keep::All,
         }
     }

@@ -80,6 +80,7 @@ impl Engine {
                 Config::parse(&proposal.text, &request.config)?
             }
         };
+        config = config.with_threads(self.threads);
         config.apply(&request.flags)?;
         let look = self.look(request, &config, observer)?;
         let some = |given: &[u32], default: &[u32]| if given.is_empty() { default.to_vec() } else { given.to_vec() };

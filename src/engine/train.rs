@@ -176,7 +176,7 @@ impl Engine {
         if self.workspace.files().stat(&request.config)?.is_none() {
             return Ok(None);
         }
-        Ok(Some(Config::read(self.workspace.files(), &request.config)?))
+        Ok(Some(Config::read(self.workspace.files(), &request.config)?.with_threads(self.threads)))
     }
 
     /// Without a configuration one is proposed, written, and said so.
@@ -188,7 +188,7 @@ impl Engine {
         let _ = self.workspace.files().publish(&request.config, &[proposal.text.as_bytes()], Sync::Now)?;
         observer.note(&format!("wrote {}: look at it, it is yours from now on", request.config.display()));
         proposal.notes.iter().for_each(|note| observer.note(note));
-        Ok(Config::parse(&proposal.text, &request.config)?)
+        Ok(Config::parse(&proposal.text, &request.config)?.with_threads(self.threads))
     }
 
     fn import(

@@ -4,7 +4,7 @@ mod cost;
 
 pub use cost::CostModel;
 
-use crate::train::{Keep, Schedule};
+use crate::train::{Keep, Schedule, ScheduleKind};
 
 /// What is known before training, and what is wanted.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,6 +99,18 @@ const AS_MUCH: f64 = 0.99;
 /// A candidate within this share of the cheapest counts as as cheap.
 const AS_CHEAP: f64 = 1.1;
 
+/// Where rows are taken out of states.
+const TAKING_ROWS_OUT: &str = "this learner takes a deletion's rows out of its states and trains nothing, whatever S and R: R = 1 keeps the fewest states; \
+     five shards put each record into a fifth of a forest's trees, and of ridge the number of cores is best";
+/// Shards of a forest, where that can be chosen.
+const FOREST_SHARDS: u32 = 5;
+
+/// The candidate with the fewest slices, and of those the one with the shards of a forest, or the fewest.
+fn taking_rows_out(candidates: &[Candidate]) -> Option<usize> {
+    let fit = candidates.iter().enumerate().filter(|(_, c)| c.against.is_none());
+    fit.min_by_key(|(_, c)| (c.slices, c.shards != FOREST_SHARDS, c.shards)).map(|(at, _)| at)
+}
+
 impl Question {
     /// Answers.
     pub fn answer(&self) -> Plan {
@@ -107,6 +119,9 @@ impl Question {
             for slices in &self.slices {
                 candidates.push(self.candidate(*shards, *slices));
             }
+        }
+        if self.schedule.kind == ScheduleKind::Once {
+            return Plan { recommended: taking_rows_out(&candidates), candidates, reason: TAKING_ROWS_OUT.into() };
         }
         let fit = || candidates.iter().enumerate().filter(|(_, c)| c.against.is_none());
         let cheapest = fit().map(|(_, c)| c.batch).fold(f64::INFINITY, f64::min);
@@ -162,8 +177,8 @@ impl Question {
             one,
             batch,
             batch_p95: model.quantile(self.requests, 0.95, DRAWS.min(1 + (20_000_000 / self.requests.max(1)) as usize)),
-            speed_up: alone / batch,
-            coalesced: one * self.requests as f64 / batch,
+            speed_up: if batch > 0.0 { alone / batch } else { f64::INFINITY },
+            coalesced: if batch > 0.0 { one * self.requests as f64 / batch } else { 1.0 },
             break_even: model.break_even(alone * AS_MUCH),
             checkpoint_bytes,
             seconds,
@@ -176,8 +191,6 @@ impl Question {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::ScheduleKind;
-
     fn question() -> Question {
         Question {
             records: 100_000,
@@ -209,6 +222,14 @@ mod tests {
         let none = Question { time: Some(0.001), ..question() }.answer();
         assert_eq!(none.recommended, None);
         assert!(none.reason.contains("no candidate"));
+    }
+
+    #[test]
+    fn nothing_is_trained_again_where_rows_are_taken_out() {
+        let plan = Question { schedule: Schedule { kind: ScheduleKind::Once, epochs: 1 }, ..question() }.answer();
+        assert!(plan.candidates.iter().all(|c| c.one == 0.0 && c.batch_p95 == 0.0 && c.full > 0.0 && c.break_even.is_none()));
+        let recommended = &plan.candidates[plan.recommended.unwrap()];
+        assert_eq!((recommended.shards, recommended.slices), (5, 1));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::ahead::{Ahead, SyncAhead};
 use super::{Constituent, Lane, Pool, ShardPlan, TrainError, Watch, advance, lineages};
 use crate::{
     checkpoint::CheckpointError,
@@ -102,9 +103,16 @@ pub fn train(lane: &Lane, mut plans: Vec<ShardPlan>, pool: &Pool, watch: &dyn Wa
         .num_threads(pool.threads())
         .build()
         .map_err(|e| TrainError::Threads { threads: pool.threads(), message: e.to_string() })?;
-    let reports = threads.install(|| {
-        let work = plans.par_iter().with_max_len(1).map(|plan| build(lane, plan, pool, watch));
-        work.collect::<Vec<Result<ShardReport, TrainError>>>()
+    let ahead = SyncAhead::new(&lane.checkpoints);
+    let reports = std::thread::scope(|scope| {
+        let sender = ahead.start(scope);
+        let reports = threads.install(|| {
+            let work = plans.par_iter().with_max_len(1).map(|plan| build(lane, plan, pool, watch, &sender));
+            work.collect::<Vec<Result<ShardReport, TrainError>>>()
+        });
+        // Nothing more comes, so the other thread ends.
+        drop(sender);
+        reports
     });
     let mut shards = reports.into_iter().collect::<Result<Vec<_>, _>>()?;
     shards.sort_by_key(|s| s.shard);
@@ -120,7 +128,7 @@ enum End {
     Stop(Stop),
 }
 
-fn build(lane: &Lane, plan: &ShardPlan, pool: &Pool, watch: &dyn Watch) -> Result<ShardReport, TrainError> {
+fn build(lane: &Lane, plan: &ShardPlan, pool: &Pool, watch: &dyn Watch, ahead: &Ahead<'_>) -> Result<ShardReport, TrainError> {
     crate::num::isa::check_float_environment()?;
     let worker = pool.enter(plan.shard, watch);
     lane.checkpoints.make_shard_dir(plan.shard)?;
@@ -129,7 +137,7 @@ fn build(lane: &Lane, plan: &ShardPlan, pool: &Pool, watch: &dyn Watch) -> Resul
         ShardReport { shard: plan.shard, from_step: from_step(plan).unwrap_or(0), steps: 0, row_passes: 0, bytes: 0, stop: None };
     let mut plan = plan.clone();
     loop {
-        match segments(lane, &plan, &worker, watch, &mut report)? {
+        match segments(lane, &plan, &worker, watch, ahead, &mut report)? {
             End::Complete => {}
             End::Again => {
                 plan = lane.plan(plan.shard)?;
@@ -150,6 +158,7 @@ fn segments(
     plan: &ShardPlan,
     crew: &dyn crate::learn::Crew,
     watch: &dyn Watch,
+    ahead: &Ahead<'_>,
     report: &mut ShardReport,
 ) -> Result<End, TrainError> {
     let mut constituent: Option<Constituent> = None;
@@ -172,6 +181,9 @@ fn segments(
             let payload = current.state().encode();
             let Some(bytes) = commit(lane, plan, step, &payload)? else { return Ok(End::Again) };
             report.bytes += bytes;
+            if let Some(lineage) = plan.lineage(step) {
+                ahead.published(plan.shard, SliceId(step), lineage);
+            }
             watch.built(plan.shard, SliceId(step), bytes);
         }
         constituent = Some(current);

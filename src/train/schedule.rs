@@ -121,7 +121,8 @@ impl Schedule {
                     rows.extend((0..).zip(*handles).map(|(row, h)| (draw.of(*h), *h, slice, row)));
                 }
                 if left < group.rows {
-                    rows.sort_unstable();
+                    // The first `left` in the order of (hash, handle); they are sorted with all others below.
+                    rows.select_nth_unstable(left as usize);
                     rows.truncate(left as usize);
                 }
                 left -= rows.len() as u64;
