@@ -5,8 +5,8 @@ mod common;
 
 use std::fs;
 
-use common::{ADAM, Bench, FOREST, LINEAR, MLP, RIDGE, Setup, assert_same, csv, rows};
-use sisa::engine::{Error, Flags, KeySource, Observer, Progress, Quiet, ShardId, TrainRequest};
+use common::{ADAM, Bench, FOREST, LINEAR, MLP, RIDGE, Setup, StopAfter, assert_same, csv, rows};
+use sisa::engine::{Error, Flags, KeySource, Quiet, ShardId, TrainRequest};
 
 #[test]
 fn any_number_of_threads() {
@@ -68,24 +68,6 @@ fn rows_in_another_order_and_in_several_sources() {
         let request = TrainRequest { sources, ..parts.request() };
         parts.engine().train(&request, &Quiet).unwrap();
         assert_same(&reference, &parts.artefacts(), "two sources");
-    }
-}
-
-/// Asks to stop after some batches.
-#[derive(Debug)]
-struct StopAfter(std::sync::atomic::AtomicI64);
-
-impl Observer for StopAfter {
-    fn progress(&self, progress: Progress) {
-        if matches!(progress, Progress::Training { .. }) {
-            self.0.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
-        }
-    }
-
-    fn note(&self, _: &str) {}
-
-    fn stopped(&self) -> bool {
-        self.0.load(std::sync::atomic::Ordering::SeqCst) <= 0
     }
 }
 

@@ -5,8 +5,8 @@ mod common;
 
 use std::{collections::BTreeSet, fs};
 
-use common::{ADAM, Bench, MLP, Row, Setup, assert_same, csv, rows, without};
-use sisa::engine::{DeleteRequest, Error, Flags, Observer, Progress, Quiet, TrainRequest};
+use common::{ADAM, Bench, MLP, Row, Setup, StopAfter, assert_same, csv, rows, without};
+use sisa::engine::{DeleteRequest, Error, Flags, Quiet, TrainRequest};
 
 fn delete(bench: &Bench, person: u32, defer: bool) {
     bench.delete(&DeleteRequest { subjects: vec![person.to_string()], defer, ..DeleteRequest::default() });
@@ -56,24 +56,6 @@ fn tainted_checkpoints_kept() {
     let left = bench.artefacts();
     let tainted: Vec<_> = left.iter().filter(|(path, bytes)| clean.get(*path) != Some(bytes)).collect();
     assert!(tainted.is_empty() && !left.is_empty(), "{:?}", tainted.first().map(|t| t.0));
-}
-
-/// Asks to stop after some batches.
-#[derive(Debug)]
-struct StopAfter(std::sync::atomic::AtomicI64);
-
-impl Observer for StopAfter {
-    fn progress(&self, progress: Progress) {
-        if matches!(progress, Progress::Training { .. }) {
-            self.0.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
-        }
-    }
-
-    fn note(&self, _: &str) {}
-
-    fn stopped(&self) -> bool {
-        self.0.load(std::sync::atomic::Ordering::SeqCst) <= 0
-    }
 }
 
 /// There, only weights were saved: with Adam or momentum a shard that was resumed differed from one that ran through.

@@ -14,7 +14,9 @@ use std::{
     sync::Arc,
 };
 
-use sisa::engine::{DeleteReport, DeleteRequest, Engine, Flags, KeySource, Quiet, RealDisk, TrainReport, TrainRequest};
+use sisa::engine::{
+    DeleteReport, DeleteRequest, Engine, Flags, KeySource, Observer, Progress, Quiet, RealDisk, TrainReport, TrainRequest,
+};
 
 /// One learner and schedule, and how the table is cut.
 #[derive(Clone, Debug)]
@@ -270,5 +272,23 @@ pub(crate) fn assert_same(a: &BTreeMap<PathBuf, Vec<u8>>, b: &BTreeMap<PathBuf, 
             panic!("{what}: {} differs first at byte {at}", path.display());
         }
         assert_eq!(x.len(), y.len(), "{what}: {} has another length", path.display());
+    }
+}
+
+/// Asks to stop after some batches.
+#[derive(Debug)]
+pub(crate) struct StopAfter(pub(crate) std::sync::atomic::AtomicI64);
+
+impl Observer for StopAfter {
+    fn progress(&self, progress: Progress) {
+        if matches!(progress, Progress::Training { .. }) {
+            self.0.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
+
+    fn note(&self, _: &str) {}
+
+    fn stopped(&self) -> bool {
+        self.0.load(std::sync::atomic::Ordering::SeqCst) <= 0
     }
 }
