@@ -44,7 +44,8 @@ fn stores(c: &mut Criterion) {
     std::fs::create_dir_all(dir.path().join("0000")).unwrap();
     let store = slice_store(dir.path());
     let cell = Cell { shard: ShardId(0), part: Part::Slice(SliceId(1)) };
-    let encoded = vec![1_u8; 4 + COLUMNS];
+    // Class 0, then the columns.
+    let encoded = [vec![0; 4], vec![1_u8; COLUMNS]].concat();
     let handle = |i: usize| Handle(Digest::of(&i.to_le_bytes()).0.first_chunk().copied().unwrap());
     let rows: Vec<_> = (0..ROWS).map(|i| (handle(i), handle(i), encoded.as_slice())).collect();
     let build = || SliceFile::build(cell, store.row(), &mut rows.clone(), store.key()).unwrap();
