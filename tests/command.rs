@@ -254,6 +254,47 @@ fn a_builder_at_work_on_an_old_slice_cannot_publish() {
     }
 }
 
+/// When a deletion is in effect, no copy of the person is left in what a bench has under way, and none comes back.
+#[test]
+fn a_deletion_takes_the_copies_of_a_bench_away() {
+    let rows = rows(150);
+    let disk = sisa::fs::Files::new(std::sync::Arc::new(sisa::engine::RealDisk::new()));
+    let handle = sisa::engine::KeySource::Seed(5).handle_key(&disk).unwrap().maker().subject(b"3");
+    for moment in 0..10 {
+        let bench = Bench::trained(&Setup { epochs: 20, ..Setup::default() }, &rows);
+        assert!(bench.artefacts().values().any(|b| b.windows(16).any(|w| w == handle.0)));
+        let args = ["bench", "--trials", "50", "--requests", "1", "--frontier", "0", "--quiet"];
+        let mut measuring = sisa(&bench, &args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while !bench.root().join(".scratch").exists() {
+            std::thread::yield_now();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(moment * 9));
+        assert_eq!(code(&bench, &["delete", "--subject", "3", "--defer"]), 0);
+        // The ledger names handles, and nothing else does.
+        let ledger = |path: &std::path::Path| path.starts_with("shards/ledger");
+        let left = || bench.files().into_iter().filter(|(p, _)| !ledger(p)).find(|(_, b)| b.windows(16).any(|w| w == handle.0));
+        assert_eq!(left().map(|l| l.0), None, "at moment {moment}");
+        assert_eq!(measuring.wait().unwrap().code(), Some(5), "at moment {moment}");
+        assert_eq!(left().map(|l| l.0), None, "after the bench, at moment {moment}");
+    }
+}
+
+#[test]
+fn a_killed_bench_is_swept() {
+    let bench = Bench::trained(&Setup::default(), &rows(60));
+    let args = ["bench", "--trials", "50", "--requests", "1", "--frontier", "0", "--quiet"];
+    let mut measuring = sisa(&bench, &args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while !bench.files().keys().any(|path| path.starts_with(".scratch")) {
+        std::thread::yield_now();
+    }
+    measuring.kill().unwrap();
+    measuring.wait().unwrap();
+    // A process of the bench's own may live a moment longer than it.
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert_eq!(code(&bench, &["train"]), 0);
+    assert!(!bench.files().keys().any(|path| path.starts_with(".scratch")));
+}
+
 #[test]
 fn a_bench_writes_a_page_and_leaves_the_workspace_alone() {
     let bench = Bench::new(&Setup::default(), &rows(120));

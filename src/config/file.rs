@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{ConfigError, Flags};
 use crate::{
     fs::Files,
-    learn::LearnerSettings,
+    learn::{LearnerSettings, settings::FOREST_SHARDS},
     order::Grid,
     predict::Aggregate,
     schema::{ColumnDeclaration, Declaration, LabelDeclaration},
@@ -75,8 +75,6 @@ fn empty_cell() -> Vec<String> {
 /// Shards and slices where nothing else is said.
 const SHARDS: u32 = 10;
 const SLICES: u32 = 10;
-/// Shards of a forest: each record is in a fifth of the trees.
-const FOREST_SHARDS: u32 = 5;
 /// More shards or slices than this are a mistake: every cell is a file.
 const SHARDS_MAX: u32 = 9_999;
 const SLICES_MAX: u32 = 9_999;

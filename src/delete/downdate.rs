@@ -22,10 +22,11 @@ use crate::{
 /// The disk refuses.
 pub(super) fn downdate(workspace: &Workspace, change: &Change<'_>, gone: &Gone) -> Result<(), DeleteError> {
     for recipe in &change.record.recipes {
-        let lane = workspace.lane(change.id, change.record, &recipe.recipe)?;
-        if !lane.learner.abilities().downdate {
+        let rules = workspace.recipe(change.id, change.record, &recipe.recipe)?;
+        if !rules.learner.check().map_err(crate::train::TrainError::from)?.abilities().downdate {
             continue;
         }
+        let lane = workspace.lane(change.id, change.record, &recipe.recipe)?;
         for (shard, first) in &change.first_hits() {
             downdate_shard(&lane, change, gone, *shard, *first)?;
         }
@@ -61,8 +62,17 @@ fn downdate_shard(lane: &Lane, change: &Change<'_>, gone: &Gone, shard: ShardId,
     for step in (first..=of).filter(|step| lane.kept.get(*step as usize - 1) == Some(&true)) {
         let (Some(old), Some(new)) = (old.get(step as usize), new.get(step as usize)) else { continue };
         let id = SliceId(step);
-        if lane.checkpoints.glance(shard, id, *new)?.is_some() {
-            continue;
+        match lane.checkpoints.read(shard, id, *new, |_| ()) {
+            // A second try: it may not be durable yet.
+            Ok(()) => {
+                made.push((id, *new));
+                continue;
+            }
+            Err(CheckpointError::Damaged { .. }) => {
+                lane.checkpoints.discard(shard, id, *new)?;
+            }
+            Err(CheckpointError::Fs(e)) if e.is_not_found() => {}
+            Err(e) => return Err(crate::train::TrainError::from(e).into()),
         }
         let decode = |payload: &[u8]| lane.learner.decode(lane.shards.layout(), payload);
         let mut state = match lane.checkpoints.read(shard, id, *old, decode) {

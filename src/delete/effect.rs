@@ -94,7 +94,7 @@ fn effect(
         purge(workspace, change, &mut held)?;
     }
     if workspace.files().stat(&workspace.scratch_dir())?.is_some() {
-        workspace.files().remove_tree(&workspace.scratch_dir())?;
+        workspace.files().take_away(&workspace.scratch_dir())?;
         workspace.files().sync_dir(workspace.root())?;
     }
     workspace.files().reached("purged");

@@ -105,12 +105,14 @@ pub struct Files {
     disk: Arc<dyn Disk>,
     poisoned: Arc<AtomicBool>,
     counter: Arc<AtomicU64>,
+    /// Folders are made only below this one.
+    floor: Option<Arc<Path>>,
 }
 
 impl Files {
     /// Files on `disk`.
     pub fn new(disk: Arc<dyn Disk>) -> Files {
-        Files { disk, poisoned: Arc::default(), counter: Arc::default() }
+        Files { disk, poisoned: Arc::default(), counter: Arc::default(), floor: None }
     }
 
     /// Puts a file at `path`, whole or not at all: temporary file in the same folder, write, sync, rename, sync folder.
@@ -184,14 +186,22 @@ impl Files {
         absent_is_none(self.disk.hold(path)).map_err(FsError::at("open", path))
     }
 
+    /// The same disk, on which no folder is made but below `floor`: once that is taken away, nothing is put in its place.
+    pub fn below(&self, floor: &Path) -> Files {
+        Files { floor: Some(floor.into()), ..self.clone() }
+    }
+
     /// Makes a folder and those above it, durably.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the disk refuses, or the folder is not below the floor ([`Files::below`]).
     pub fn make_dirs(&self, path: &Path) -> Result<(), FsError> {
         self.trusted()?;
         if self.stat(path)?.is_some_and(|s| s.kind == EntryKind::Dir) {
             return Ok(());
+        }
+        if self.floor.as_deref().is_some_and(|floor| path == floor || !path.starts_with(floor)) {
+            return Err(FsError::at("make folder", path)(io::ErrorKind::NotFound.into()));
         }
         let above = parent(path);
         if above != path && !above.as_os_str().is_empty() {
@@ -341,6 +351,30 @@ impl Files {
         Ok(())
     }
 
+    /// Takes a folder of ours away although others may be at work in it: first everything in it under another name, so that no path
+    /// of theirs leads there any more, then until nothing is left.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn take_away(&self, path: &Path) -> Result<(), FsError> {
+        while self.stat(path)?.is_some() {
+            for (name, kind) in self.list(path)? {
+                let n = self.counter.fetch_add(1, Ordering::Relaxed);
+                let (from, to) = (path.join(name), path.join(format!("taken-{}-{n}", std::process::id())));
+                match self.disk.rename(&from, &to) {
+                    Ok(()) if kind == EntryKind::Dir => self.remove_tree(&to)?,
+                    Ok(()) => {
+                        self.unlink(&to)?;
+                    }
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                    Err(e) => return Err(FsError::at("rename", &from)(e)),
+                }
+            }
+            self.remove_dir(path)?;
+        }
+        Ok(())
+    }
+
     /// How a file is named from a folder: relative where it lies below, as given if it is absolute or can't be said.
     pub fn name_from(&self, file: &Path, folder: &Path) -> PathBuf {
         if file.is_absolute() {
@@ -372,7 +406,8 @@ impl Files {
     }
 
     fn synced(&self, result: io::Result<()>, path: &Path) -> Result<(), FsError> {
-        if result.is_err() {
+        // What is gone was not synced in vain: somebody took it away, and nothing is unknown about the disk.
+        if result.as_ref().is_err_and(|e| e.kind() != io::ErrorKind::NotFound) {
             self.poisoned.store(true, Ordering::SeqCst);
         }
         result.map_err(FsError::at("sync", path))

@@ -14,6 +14,8 @@ pub use super::ridge::{RidgeMap, RidgeSettings};
 
 /// The share of all updates so far that the averaged weights look back on, where nothing else is said.
 const AVERAGE: f32 = 0.05;
+/// Shards that suit a forest: each record is in a fifth of the trees, which is what a deletion costs.
+pub const FOREST_SHARDS: u32 = 5;
 /// A smaller number that is not 0 is taken for a mistake.
 const SMALLEST: f32 = 1e-12;
 /// More hidden layers than this are taken for a mistake.

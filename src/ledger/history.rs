@@ -114,6 +114,7 @@ impl History {
                 self.generations.retain(|id, _| !purged.generations.contains(id));
                 for generation in self.generations.values_mut() {
                     generation.recipes.retain(|r| !purged.recipes.contains(&r.recipe));
+                    generation.durable.retain(|recipe, _| !purged.recipes.contains(recipe));
                 }
             }
         }

@@ -19,6 +19,8 @@ pub struct CostModel {
     trained_again: bool,
 }
 
+/// Costs as much, but for the last percent, which is approached and never reached.
+const AS_MUCH: f64 = 0.99;
 /// Rows of a slice when costs are counted: large, so that rounding to whole rows does not show.
 const COUNTED_ROWS: u64 = 1 << 20;
 
@@ -90,8 +92,10 @@ impl CostModel {
         (0..draws).map(|_| batch()).collect()
     }
 
-    /// The least number of requests whose joint repair is expected to cost as much as `other` row-passes; `None` when no number does.
+    /// The least number of requests whose joint repair is expected to cost as much as `other` row-passes, but for a percent; `None` when no
+    /// number does.
     pub fn break_even(&self, other: f64) -> Option<u64> {
+        let other = other * AS_MUCH;
         if !self.trained_again || self.full() < other {
             return None;
         }
@@ -191,7 +195,8 @@ mod tests {
     fn break_even_is_where_the_costs_meet() {
         let model = CostModel::new(1e6, 20, 50, schedule(ScheduleKind::Cumulative, 51), Keep::All);
         let k = model.break_even(model.full() * 0.5).unwrap();
-        assert!(model.expected(k) >= model.full() * 0.5 && model.expected(k - 1) < model.full() * 0.5);
-        assert_eq!(model.break_even(model.full() * 1.01), None);
+        let half = model.full() * 0.5 * AS_MUCH;
+        assert!(model.expected(k) >= half && model.expected(k - 1) < half);
+        assert_eq!(model.break_even(model.full() * 1.02), None);
     }
 }

@@ -4,6 +4,7 @@ mod cost;
 
 pub use cost::CostModel;
 
+use crate::learn::settings::FOREST_SHARDS;
 use crate::train::{Keep, Schedule, ScheduleKind};
 
 /// What is known before training, and what is wanted.
@@ -94,16 +95,12 @@ pub struct Plan {
 const DRAWS: usize = 400;
 /// Fewer times cheaper than this is not worth a partition.
 const WORTH_IT: f64 = 1.2;
-/// Costs as much, but for the last percent, which is approached and never reached.
-const AS_MUCH: f64 = 0.99;
 /// A candidate within this share of the cheapest counts as as cheap.
 const AS_CHEAP: f64 = 1.1;
 
 /// Where rows are taken out of states.
 const TAKING_ROWS_OUT: &str = "this learner takes a deletion's rows out of its states and trains nothing, whatever S and R: R = 1 keeps the fewest states; \
      five shards put each record into a fifth of a forest's trees, and of ridge the number of cores is best";
-/// Shards of a forest, where that can be chosen.
-const FOREST_SHARDS: u32 = 5;
 
 /// The candidate with the fewest slices, and of those the one with the shards of a forest, or the fewest.
 fn taking_rows_out(candidates: &[Candidate]) -> Option<usize> {
@@ -179,7 +176,7 @@ impl Question {
             batch_p95: model.quantile(self.requests, 0.95, DRAWS.min(1 + (20_000_000 / self.requests.max(1)) as usize)),
             speed_up: if batch > 0.0 { alone / batch } else { f64::INFINITY },
             coalesced: if batch > 0.0 { one * self.requests as f64 / batch } else { 1.0 },
-            break_even: model.break_even(alone * AS_MUCH),
+            break_even: model.break_even(alone),
             checkpoint_bytes,
             seconds,
             full_seconds: self.speed.map(|speed| model.full() / speed),

@@ -60,7 +60,7 @@ impl<'a> SyncAhead<'a> {
                 if self.over.load(Ordering::Relaxed) {
                     return;
                 }
-                // A deletion may have taken it away; a sync that fails keeps this process from writing anything more.
+                // A deletion may have taken it away, which is no failure; a sync that does fail keeps this process from writing more.
                 let _ = self.store.sync_file(shard, step, lineage);
             }
         });

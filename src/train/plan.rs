@@ -146,7 +146,13 @@ impl Lane {
             .build()
             .map_err(|e| TrainError::Threads { threads: at_once, message: e.to_string() })?;
         pool.install(|| {
-            unknown.par_iter().try_for_each(|(shard, step, lineage)| self.checkpoints.sync_file(*shard, *step, *lineage))?;
+            let sync =
+                |(shard, step, lineage): &(ShardId, SliceId, Digest)| match self.checkpoints.sync_file(*shard, *step, *lineage) {
+                    // A deletion took it away; whoever relies on the plan looks again.
+                    Err(e) if e.is_not_found() => Ok(()),
+                    done => done,
+                };
+            unknown.par_iter().try_for_each(sync)?;
             shards.par_iter().try_for_each(|shard| self.checkpoints.sync_names(*shard))
         })?;
         Ok(self.checkpoints.sync_shard_names()?)

@@ -15,6 +15,7 @@ use crate::{
     learn::LearnerSettings,
     plan::CostModel,
     train::{Keep, Recipe, Schedule, ScheduleKind},
+    workspace::WorkspaceError,
 };
 
 /// What `sisa bench` is asked to do.
@@ -97,7 +98,7 @@ pub struct FrontierPoint {
 /// Everything that was measured.
 #[derive(Clone, Debug)]
 pub struct BenchReport {
-    /// Records in slices, and held out.
+    /// Records in slices.
     pub records: u64,
     /// S.
     pub shards: u32,
@@ -162,7 +163,7 @@ pub fn median(samples: impl Iterator<Item = f64>) -> Option<f64> {
     if sorted.len() % 2 == 1 { Some(upper) } else { Some(f64::midpoint(*sorted.get(middle - 1)?, upper)) }
 }
 
-/// The larger of the batch sizes that the frontier's costs are for.
+/// Requests of the batch that the frontier's costs are for.
 const FRONTIER_REQUESTS: u64 = 8;
 
 impl Engine {
@@ -176,11 +177,16 @@ impl Engine {
         process: Option<&Process<'_>>,
         observer: &dyn Observer,
     ) -> Result<BenchReport, Error> {
+        let before = self.workspace.ledger().head()?;
         let scratch = scratch::Scratch::new(self)?;
         let done = self.bench_in(&scratch, request, process, observer);
         // What is in there saw every record; it must not outlive the measurement.
         scratch.remove()?;
-        done
+        match done {
+            // A deletion that came in between took the scratch folder away, and is the better explanation.
+            Err(_) if self.workspace.ledger().head()? != before => Err(WorkspaceError::MovedOn.into()),
+            done => done,
+        }
     }
 
     fn bench_in(

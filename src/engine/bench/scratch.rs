@@ -23,7 +23,8 @@ impl Scratch {
         let dir = top.join(format!("bench-{}", std::process::id()));
         files.make_dirs(&dir)?;
         let owner = files.lock(&dir, true)?;
-        Ok(Scratch { files, top, dir, _owner: owner })
+        // A deletion takes the folder away before it is in effect; nothing may then be written there again.
+        Ok(Scratch { files: files.below(&dir), top, dir, _owner: owner })
     }
 
     pub(super) fn files(&self) -> &Files {

@@ -68,7 +68,7 @@ impl Base {
             cells: plans.into_iter().map(|p| p.rows).collect(),
             first_hits: Vec::new(),
             expected: counts.into_iter().map(|k| (k, model.expected(k))).collect(),
-            break_even: model.break_even(alone(records, recipe.schedule) * 0.99),
+            break_even: model.break_even(alone(records, recipe.schedule)),
             interrupted: false,
         })
     }

@@ -331,7 +331,7 @@ slices = 10
 aggregate = \"mean\"
 
 # Kinds are linear, mlp, forest and ridge. The last two need the ranges above, have settings of their own (docs/CONFIG.md), and
-# delete without training; of tables like this one a forest often learns most.
+# delete without training; from tables a forest often learns most.
 [learner]
 {learner}
 optimizer = {{ kind = \"sgd\", momentum = 0.9 }}

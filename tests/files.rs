@@ -1,0 +1,64 @@
+//! What publishing, syncing and taking away do when somebody else is at work in the same folder.
+#![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests make and remove files by hand")]
+
+use std::{fs, sync::Arc};
+
+use sisa::fs::{Files, RealDisk, Sync};
+
+fn files() -> Files {
+    Files::new(Arc::new(RealDisk::new()))
+}
+
+/// A deletion may unlink a checkpoint just before its builder syncs it. That must not end the builder's run.
+#[test]
+fn a_file_that_is_gone_is_no_failed_sync() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = files();
+    assert!(files.sync_file(&dir.path().join("gone")).unwrap_err().is_not_found());
+    let _ = files.publish(&dir.path().join("next"), &[b"x"], Sync::Now).unwrap();
+}
+
+#[test]
+fn nothing_is_made_where_the_floor_was_taken_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let floor = dir.path().join("scratch/mine");
+    fs::create_dir_all(&floor).unwrap();
+    let below = files().below(&floor);
+    below.make_dirs(&floor.join("a/b")).unwrap();
+    assert!(below.make_dirs(&dir.path().join("elsewhere")).is_err());
+    files().take_away(&dir.path().join("scratch")).unwrap();
+    for path in [floor.join("a/b"), floor.clone()] {
+        assert!(below.make_dirs(&path).unwrap_err().is_not_found());
+    }
+    assert!(below.publish(&floor.join("a/b/file"), &[b"x"], Sync::Now).is_err());
+    assert!(!dir.path().join("scratch").exists());
+}
+
+/// Somebody publishes into the folder as fast as can be while it is taken away; afterwards nothing is there, and nothing comes back.
+#[test]
+fn a_folder_is_taken_away_from_under_a_writer() {
+    for _ in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let (top, floor) = (dir.path().join("scratch"), dir.path().join("scratch/mine"));
+        fs::create_dir_all(&floor).unwrap();
+        fs::write(top.join("a stray file"), b"x").unwrap();
+        let writer = files().below(&floor);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for n in 0.. {
+                    let folder = floor.join(format!("{}", n % 7));
+                    let done = writer
+                        .make_dirs(&folder)
+                        .and_then(|()| writer.publish(&folder.join(format!("{n}")), &[b"record"], Sync::Later).map(|_| ()));
+                    if done.is_err() && !floor.exists() {
+                        break;
+                    }
+                }
+            });
+            std::thread::sleep(std::time::Duration::from_millis(3));
+            files().take_away(&top).unwrap();
+            assert!(!top.exists());
+        });
+        assert!(!top.exists());
+    }
+}
