@@ -1,5 +1,5 @@
 //! What publishing, syncing and taking away do when somebody else is at work in the same folder.
-#![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests make and remove files by hand")]
+#![expect(clippy::disallowed_methods, reason = "tests make and remove files by hand")]
 
 use std::{fs, sync::Arc};
 

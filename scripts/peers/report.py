@@ -125,8 +125,8 @@ over the batches (their costs differ, and what a person pays is the mean); times
             ("threads", "", "whole process, s", "until effective, ms", "training with checkpoints, s", "the rest, ms", "row-passes/s of training"), lines), """
 Until a deletion is effective, one person costs seven syncs and little else: three files are written and synced (the ledger's `accepted`, the slice without
 the records, `effective`) and four folders synced; the checkpoints that saw the person are unlinked (half of R on average) while handles keep their blocks, which are freed
-afterwards. `scripts/effective.py` measures it alone, 250,000 x 600 bytes, S = 20, R = 50: on a disk that synced a new file of 4 KiB in 0.24 ms, one person was effective
-after 3.1 and 4.4 ms and eight after 11.1 and 13.3 ms (medians of two runs), and the whole process took 45 to 47 and 81 to 84 ms. `sisa train` with nothing to do took 36 ms there.
+afterwards. `scripts/effective.py` measures it alone, 250,000 x 600 bytes, S = 20, R = 50; one run of it, on a disk that synced a new file of 4 KiB in
+0.31 ms (medians): one person effective after 4.6 ms, eight after 15.0 ms, the whole process 53 and 95 ms, and `sisa train` with nothing to do 40 ms.
 
 "The rest" is start, finding out which checkpoints are there, syncing the checkpoints of the repaired shards when all are written, ledger, receipt and end of
 the process. A deletion's speed-up falls short of the ideal by three things: the parts that are not training; row-passes/s below those of one model (more and

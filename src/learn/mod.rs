@@ -10,6 +10,8 @@ mod net;
 mod ridge;
 mod scaler;
 pub mod settings;
+#[cfg(test)]
+mod testing;
 
 use std::fmt::Debug;
 

@@ -7,24 +7,11 @@ use ndarray::Array2;
 use super::oracle::Record;
 use super::{Forest, hash};
 use crate::learn::settings::ForestSettings;
-use crate::learn::{Crew, Features, Labels, Layout, Learner, Range, Removal, Rows, State, Step, Task, Visit};
+use crate::learn::testing::Lanes;
+use crate::learn::{Features, Labels, Layout, Learner, Range, Removal, Rows, State, Step, Task, Visit};
 use crate::num::Team;
 
 pub(super) const SEED: [u8; 32] = [7; 32];
-
-/// A crew of this many lanes.
-#[derive(Debug)]
-pub(super) struct Lanes(pub(super) usize);
-
-impl Crew for Lanes {
-    fn team(&self) -> Team {
-        Team::of(self.0)
-    }
-
-    fn visited(&self, _rows: usize) -> bool {
-        true
-    }
-}
 
 /// One slice.
 #[derive(Debug)]

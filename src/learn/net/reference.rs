@@ -3,10 +3,11 @@
 #![expect(clippy::disallowed_methods, reason = "the reference is a loop of f32::mul_add, and f64's own functions")]
 
 use super::optimiser::Parameters;
-use super::tests::{Data, Lanes, layout, mixed, net, settings, visits};
+use super::tests::{Data, layout, mixed, net, settings, visits};
 use super::{Batch, Block, Net, NetState, Workspace, layers};
 use crate::learn::scaler::Scaler;
 use crate::learn::settings::{Activation, Decay, NetSettings, Optimizer};
+use crate::learn::testing::Lanes;
 use crate::learn::{Layout, State, Step, Task};
 use crate::num::{Team, poly, sum};
 

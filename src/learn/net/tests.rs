@@ -7,22 +7,9 @@ use ndarray::Array2;
 use super::{Net, State};
 use crate::learn::scaler::Scaler;
 use crate::learn::settings::{Activation, Decay, NetSettings, Optimizer};
+use crate::learn::testing::Lanes;
 use crate::learn::{Crew, Features, Labels, Layout, Learner, Rows, Step, StepError, Task, Visit};
 use crate::num::{Isa, Team, isa, stream};
-
-/// A crew of this many lanes.
-#[derive(Debug)]
-pub(super) struct Lanes(pub(super) usize);
-
-impl Crew for Lanes {
-    fn team(&self) -> Team {
-        Team::of(self.0)
-    }
-
-    fn visited(&self, _rows: usize) -> bool {
-        true
-    }
-}
 
 /// One slice.
 #[derive(Debug)]

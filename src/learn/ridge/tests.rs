@@ -4,23 +4,11 @@ use ndarray::Array2;
 
 use super::reference::{self, Row};
 use super::{Ridge, RidgeMap, RidgeSettings};
+use crate::learn::testing::Lanes;
 use crate::learn::{
     Crew, Features, Labels, Layout, Learner, LearnerSettings, Range, Removal, Rows, State, Step, StepError, Task,
 };
 use crate::num::{Isa, Team, stream};
-
-#[derive(Debug)]
-struct Lanes(usize);
-
-impl Crew for Lanes {
-    fn team(&self) -> Team {
-        Team::of(self.0)
-    }
-
-    fn visited(&self, rows: usize) -> bool {
-        rows > 0
-    }
-}
 
 /// A crew that gives up.
 #[derive(Debug)]
