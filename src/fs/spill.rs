@@ -4,8 +4,9 @@ use std::{path::Path, sync::Mutex};
 
 use super::{Files, FsError, Scratch};
 
-/// A bucket is written out when this much of it has gathered.
-const FLUSH_BYTES: usize = 64 * 1024;
+/// What gathers in memory before it is written out: of all buckets together, and of one at least and at most.
+const GATHERED_BYTES: usize = 32 << 20;
+const FLUSH_BYTES: std::ops::RangeInclusive<usize> = 4 << 10..=256 << 10;
 
 /// Appendable buckets in one unnamed file; a crash leaves nothing of it.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub struct Spill {
     file: Box<dyn Scratch>,
     dir: std::path::PathBuf,
     end: Mutex<u64>,
+    /// A bucket is written out when this much of it has gathered.
+    flush: usize,
     buckets: Vec<Mutex<Bucket>>,
 }
 
@@ -33,29 +36,76 @@ impl Spill {
             file: files.scratch(dir)?,
             dir: dir.to_owned(),
             end: Mutex::new(0),
+            flush: (GATHERED_BYTES / buckets.max(1)).clamp(*FLUSH_BYTES.start(), *FLUSH_BYTES.end()),
             buckets: (0..buckets).map(|_| Mutex::default()).collect(),
         })
     }
 
-    /// Appends to a bucket (modulo the number of buckets).
+    /// Appends rows of one width, each to its bucket (modulo the number of buckets).
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn push(&self, bucket: u64, bytes: &[u8]) -> Result<(), FsError> {
-        let Some(bucket) = self.bucket(bucket) else { return Ok(()) };
-        let mut bucket = lock(bucket);
-        bucket.pending.extend_from_slice(bytes);
-        if bucket.pending.len() >= FLUSH_BYTES {
-            let offset = {
-                let mut end = lock(&self.end);
-                let offset = *end;
-                *end += bucket.pending.len() as u64;
-                offset
+    pub fn scatter(&self, rows: &[u8], width: usize, buckets: &[u32]) -> Result<(), FsError> {
+        let count = self.buckets.len();
+        let bucket_of = |bucket: &u32| (*bucket as usize).checked_rem(count).unwrap_or(0);
+        // A counting sort: then each bucket is locked once.
+        let mut starts = vec![0_u32; count + 1];
+        for bucket in buckets {
+            if let Some(n) = starts.get_mut(bucket_of(bucket) + 1) {
+                *n += 1;
+            }
+        }
+        let mut sum = 0;
+        starts.iter_mut().for_each(|n| {
+            sum += *n;
+            *n = sum;
+        });
+        let mut ends = starts.clone();
+        let mut order = vec![0_u32; buckets.len()];
+        for (row, bucket) in (0..).zip(buckets) {
+            if let Some(end) = ends.get_mut(bucket_of(bucket)) {
+                if let Some(to) = order.get_mut(*end as usize) {
+                    *to = row;
+                }
+                *end += 1;
+            }
+        }
+        for (bucket, range) in self.buckets.iter().zip(starts.windows(2)) {
+            let &[start, end] = range else { continue };
+            let of_bucket = order.get(start as usize..end as usize).unwrap_or_default();
+            if of_bucket.is_empty() {
+                continue;
+            }
+            let full = {
+                let pending = &mut lock(bucket).pending;
+                for row in of_bucket {
+                    let at = *row as usize * width;
+                    pending.extend_from_slice(rows.get(at..at + width).unwrap_or_default());
+                }
+                // Written without the lock, so that nobody waits for the disk who need not.
+                if pending.len() >= self.flush { std::mem::take(pending) } else { Vec::new() }
             };
-            self.file.write_at(&bucket.pending, offset).map_err(FsError::at("write scratch data in", &self.dir))?;
-            let len = bucket.pending.len();
-            bucket.written.push((offset, len));
-            bucket.pending.clear();
+            if !full.is_empty() {
+                self.write(bucket, full)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, bucket: &Mutex<Bucket>, mut bytes: Vec<u8>) -> Result<(), FsError> {
+        let offset = {
+            let mut end = lock(&self.end);
+            let offset = *end;
+            *end += bytes.len() as u64;
+            offset
+        };
+        self.file.write_at(&bytes, offset).map_err(FsError::at("write scratch data in", &self.dir))?;
+        let mut bucket = lock(bucket);
+        bucket.written.push((offset, bytes.len()));
+        if bucket.pending.is_empty() {
+            // Its memory is used again.
+            bytes.clear();
+            bucket.pending = bytes;
         }
         Ok(())
     }

@@ -1,21 +1,27 @@
 //! From sources, or from an older generation's slices, to a new generation.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use rayon::prelude::*;
 
 use super::{
     ImportError, Stage,
-    stage::{Naming, Rules},
+    stage::{Gathered, Naming, Rules},
 };
 use crate::{
-    digest::{Digest, HandleKey, HandleMaker, ModelKey},
+    digest::{Digest, HandleKey, ModelKey},
     fs::Sync,
     ids::{Cell, GenerationId, Handle, Part, ShardId},
     ledger::{Event, History, Imported},
     order::Placement,
-    schema::{Encoder, Ids, Schema},
-    shard::{ShardStore, SliceFile, StagedRows, store_digest},
+    schema::{Encoder, Ids, RowLayout, Schema},
+    shard::{ShardStore, SliceFile, StagedRow, store_digest},
     source::{Batch, Source},
     workspace::{Partition, Workspace, WriterLock},
 };
@@ -47,9 +53,6 @@ pub struct ImportReport {
     /// Subjects, where there are fewer of them than shards; to warn.
     pub subjects_below_shards: Option<u64>,
 }
-
-/// Batches that are encoded at once, for each thread.
-const BATCHES_A_THREAD: usize = 2;
 
 /// Imports sources as a new generation. The caller holds the writer lock. `progress` is told bytes read of bytes in all, and rows.
 ///
@@ -94,9 +97,9 @@ pub fn restage(
             vacant.insert(stage.take(cell.shard.0)?);
         }
         let staged = by_shard.get(&cell.shard).map(Vec::as_slice).unwrap_or_default();
-        let rows = StagedRows::new(row, staged).iter().filter(|(_, subject, _)| stage.cell_part(*subject) == cell.part);
-        let mut rows: Vec<_> = rows.collect();
-        let file = SliceFile::build(*cell, row, &mut rows, &plan.model_key);
+        let rows = StagedRow::all(row, staged).filter(|staged| staged.part() == cell.part);
+        let rows: Vec<_> = rows.map(|staged| (staged.record, staged.subject, staged.encoded)).collect();
+        let file = SliceFile::build(*cell, row, &rows, &plan.model_key);
         files.push(file.ok_or(ImportError::TooLarge { shard: cell.shard.0 })?);
     }
     Ok(files)
@@ -119,38 +122,78 @@ fn stage_sources(
     for (number, (source, name)) in (0..).zip(sources.iter_mut().zip(names)) {
         let rules = RowRules {
             encoder: Encoder::new(schema, name, source.columns(), true)?,
-            ids: Ids::new(schema, source.columns()),
-            handles: plan.handle_key.maker(),
+            ids: Ids::new(schema, source.columns(), plan.handle_key.maker()),
+            row: schema.row(),
             source: number,
             naming,
             has_subject: schema.subject.is_some(),
         };
-        let mut batches: Vec<Batch> = (0..BATCHES_A_THREAD * rayon::current_num_threads()).map(|_| Batch::new()).collect();
-        loop {
-            let mut filled = 0;
-            for batch in &mut batches {
-                let n = source.next(batch)?;
-                if n == 0 {
-                    break;
-                }
-                rows += n as u64;
-                filled += 1;
-            }
-            let encoded = batches.par_iter().take(filled).map(|batch| rules.stage(&stage, batch, &suppressed));
-            // The first error in the order of the rows, whatever thread met it.
-            encoded.collect::<Vec<_>>().into_iter().collect::<Result<(), _>>()?;
-            if !progress(done + source.bytes_read(), total, rows) {
-                return Err(ImportError::Interrupted);
-            }
-            if filled < batches.len() {
-                break;
-            }
-        }
+        let told = |bytes, more| progress(done + bytes, total, rows + more);
+        rows += each_batch(source.as_mut(), &told, |batch, gathered| rules.stage(&stage, batch, &suppressed, gathered))?;
         done += source.bytes_total();
     }
     stage.check_duplicates(names)?;
     stage.name_nameless(&suppressed)?;
     Ok(stage)
+}
+
+/// Batches of a source, and how far they have come.
+struct Batches<'a> {
+    source: &'a mut dyn Source,
+    taken: u64,
+    rows: u64,
+}
+
+/// Lets every thread take batches of a source, in turn, and work on them; returns the count of rows. Of several errors it is that of the
+/// first rows. `progress` is told bytes and rows so far.
+fn each_batch(
+    source: &mut dyn Source,
+    progress: &(dyn Fn(u64, u64) -> bool + std::marker::Sync),
+    work: impl Fn(&Batch, &mut Gathered) -> Result<(), ImportError> + std::marker::Sync,
+) -> Result<u64, ImportError> {
+    let batches = Mutex::new(Batches { source, taken: 0, rows: 0 });
+    let stop = AtomicBool::new(false);
+    // Takes the next batch; the number that says how early its rows are comes with the outcome.
+    let take = |batch: &mut Batch| {
+        let mut batches = batches.lock().unwrap_or_else(PoisonError::into_inner);
+        if stop.load(Ordering::Relaxed) {
+            return (batches.taken, Ok(0));
+        }
+        batches.taken += 1;
+        let number = batches.taken;
+        let rows = match batches.source.next(batch) {
+            Ok(rows) => rows,
+            Err(e) => return (number, Err(ImportError::from(e))),
+        };
+        batches.rows += rows as u64;
+        let goes_on = progress(batches.source.bytes_read(), batches.rows);
+        (number, if goes_on { Ok(rows) } else { Err(ImportError::Interrupted) })
+    };
+    let one_thread = |_| {
+        let (mut batch, mut gathered) = (Batch::new(), Gathered::default());
+        loop {
+            let (number, taken) = take(&mut batch);
+            let worked = taken.and_then(|rows| if rows > 0 { work(&batch, &mut gathered).map(|()| rows) } else { Ok(0) });
+            match worked {
+                Ok(0) => {
+                    stop.store(true, Ordering::Relaxed);
+                    return None;
+                }
+                Ok(_) => {}
+                // Batches with lower numbers are with other threads, which finish them.
+                Err(e) => {
+                    stop.store(true, Ordering::Relaxed);
+                    return Some((number, e));
+                }
+            }
+        }
+    };
+    let errors = (0..rayon::current_num_threads()).into_par_iter().with_max_len(1).filter_map(one_thread);
+    let first = errors.collect::<Vec<_>>().into_iter().min_by_key(|(number, _)| *number);
+    match first {
+        Some((_, error)) => Err(error),
+        None => Ok(batches.into_inner().unwrap_or_else(PoisonError::into_inner).rows),
+    }
 }
 
 /// Imports the rows of an older generation as a new one, under another model key.
@@ -167,11 +210,13 @@ pub fn rekey_rows(
     let stage = stage(workspace, plan, Naming::Given)?;
     for cell in from.grid().cells() {
         let slice = from.open(cell)?;
-        let mut encoded = Vec::new();
+        let (mut encoded, mut gathered) = (Vec::new(), Gathered::default());
         for (at, (record, subject)) in slice.records().iter().zip(slice.subjects()).enumerate() {
             slice.encoded_row(at, &mut encoded);
-            stage.named(*record, *subject, &encoded)?;
+            gathered.start_row().extend_from_slice(&encoded);
+            stage.named(&mut gathered, *record, *subject);
         }
+        stage.gather(&mut gathered)?;
     }
     publish(workspace, lock, history, plan, &stage)
 }
@@ -189,39 +234,42 @@ fn stage(workspace: &Workspace, plan: &Plan, naming: Naming) -> Result<Stage, Im
 struct RowRules {
     encoder: Encoder,
     ids: Ids,
-    handles: HandleMaker,
+    row: RowLayout,
     source: u32,
     naming: Naming,
     has_subject: bool,
 }
 
 impl RowRules {
-    fn stage(&self, stage: &Stage, batch: &Batch, suppressed: impl Fn(Handle) -> bool) -> Result<(), ImportError> {
-        let mut encoded = Vec::new();
+    fn stage(
+        &self,
+        stage: &Stage,
+        batch: &Batch,
+        suppressed: impl Fn(Handle) -> bool,
+        gathered: &mut Gathered,
+    ) -> Result<(), ImportError> {
         for row in 0..batch.rows() {
             let located = |error| ImportError::Cell { place: batch.place(row), error };
-            encoded.clear();
-            self.encoder.encode(batch, row, &mut encoded).map_err(located)?;
-            let subject = self.ids.subject(batch, row).map_err(located)?.map(|id| self.handles.subject(&id));
+            self.encoder.encode(batch, row, gathered.start_row()).map_err(located)?;
+            let subject = self.ids.subject(batch, row).map_err(located)?;
             if self.naming == Naming::Content {
                 match subject {
-                    Some(subject) if suppressed(subject) => stage.refused(),
-                    subject => stage.nameless(subject, &encoded)?,
+                    Some(subject) if suppressed(subject) => gathered.drop_row(self.row),
+                    subject => stage.nameless(gathered, subject),
                 }
                 continue;
             }
-            let ids = self.ids.record(batch, row).map_err(located)?;
-            let record = self.handles.record(ids.iter().map(Vec::as_slice));
-            stage.note_id(record, self.source, &batch.place(row))?;
+            let record = self.ids.record(batch, row).map_err(located)?;
+            gathered.note_id(record, self.source, &batch.place(row));
             // Without a subject column each record is its own subject.
             let subject = if self.has_subject { subject.unwrap_or(record) } else { record };
             if suppressed(record) || suppressed(subject) {
-                stage.refused();
+                gathered.drop_row(self.row);
             } else {
-                stage.named(record, subject, &encoded)?;
+                stage.named(gathered, record, subject);
             }
         }
-        Ok(())
+        Ok(stage.gather(gathered)?)
     }
 }
 
@@ -272,19 +320,19 @@ fn publish(
 }
 
 /// Record, subject, encoded row.
-type Staged<'a> = (Handle, Handle, &'a [u8]);
+type Row<'a> = (Handle, Handle, &'a [u8]);
 
-/// Writes the files of one shard; returns their digests and the number of subjects trained on.
+/// Writes the files of one shard; returns their digests and the number of subjects trained on, or of shards if that is less.
 fn write_shard(store: &ShardStore, stage: &Stage, shard: ShardId) -> Result<(Vec<(Cell, Digest)>, u64), ImportError> {
     let bytes = stage.take(shard.0)?;
-    let mut parts: BTreeMap<Part, Vec<Staged<'_>>> = BTreeMap::new();
+    let mut parts: BTreeMap<Part, Vec<Row<'_>>> = BTreeMap::new();
     let mut subjects = std::collections::BTreeSet::new();
-    for row in StagedRows::new(store.row(), &bytes).iter() {
-        let part = stage.cell_part(row.1);
+    for row in StagedRow::all(store.row(), &bytes) {
+        let part = row.part();
         if part != Part::Holdout && subjects.len() < store.grid().shards as usize {
-            subjects.insert(row.1);
+            subjects.insert(row.subject);
         }
-        parts.entry(part).or_default().push(row);
+        parts.entry(part).or_default().push((row.record, row.subject, row.encoded));
     }
     let mut digests = Vec::new();
     for cell in store.grid().cells_of(shard) {

@@ -2,13 +2,15 @@
 
 use std::sync::Mutex;
 
+use rayon::prelude::*;
+
 use crate::{
     digest::HandleMaker,
     fs::{Files, FsError, Spill},
     ids::{Handle, Part},
     order::{Grid, Placement},
     schema::RowLayout,
-    shard::StagedRows,
+    shard::StagedRow,
     source::{Place, PlaceKind},
 };
 
@@ -39,6 +41,19 @@ pub(super) struct Counts {
     pub(super) in_slices: u64,
     pub(super) held_out: u64,
     pub(super) refused: u64,
+}
+
+/// Rows of one thread on their way to the stage; [`Stage::gather`] takes them there.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    /// Staged rows, the last one perhaps without its head.
+    rows: Vec<u8>,
+    /// The shard of each, or the bucket of one without a name.
+    buckets: Vec<u32>,
+    /// Of each row with an id: handle, source number, line.
+    ids: Vec<u8>,
+    id_buckets: Vec<u32>,
+    counts: Counts,
 }
 
 /// How a record is named.
@@ -87,57 +102,52 @@ impl Stage {
         })
     }
 
-    /// Stages a row that has a name.
+    /// Takes what a thread gathered.
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn named(&self, record: Handle, subject: Handle, encoded: &[u8]) -> Result<(), FsError> {
+    pub(super) fn gather(&self, gathered: &mut Gathered) -> Result<(), FsError> {
+        let rows = self.nameless.as_ref().unwrap_or(&self.rows);
+        rows.scatter(&gathered.rows, StagedRow::width(self.row), &gathered.buckets)?;
+        if let Some(ids) = &self.ids {
+            ids.scatter(&gathered.ids, NOTED_BYTES, &gathered.id_buckets)?;
+        }
+        self.count(gathered.counts);
+        gathered.clear();
+        Ok(())
+    }
+
+    /// Takes rows that have got their names now.
+    fn gather_named(&self, gathered: &mut Gathered) -> Result<(), FsError> {
+        self.rows.scatter(&gathered.rows, StagedRow::width(self.row), &gathered.buckets)?;
+        self.count(gathered.counts);
+        gathered.clear();
+        Ok(())
+    }
+
+    /// Gives the last row of `gathered` its name and its place.
+    pub(super) fn named(&self, gathered: &mut Gathered, record: Handle, subject: Handle) {
         let cell = self.placement.cell(subject);
-        self.count(|c| match cell.part {
-            Part::Slice(_) => c.in_slices += 1,
-            Part::Holdout => c.held_out += 1,
-        });
-        let mut staged = Vec::with_capacity(StagedRows::width(self.row));
-        staged.extend_from_slice(&record.0);
-        staged.extend_from_slice(&subject.0);
-        staged.extend_from_slice(encoded);
-        self.rows.push(u64::from(cell.shard.0), &staged)
+        match cell.part {
+            Part::Slice(_) => gathered.counts.in_slices += 1,
+            Part::Holdout => gathered.counts.held_out += 1,
+        }
+        gathered.finish_row(self.row, StagedRow::head(record, subject, cell.part), cell.shard.0);
     }
 
-    /// Notes where a record's id stands, so that a second one is found.
-    ///
-    /// # Errors
-    /// The disk refuses.
-    pub fn note_id(&self, record: Handle, source: u32, place: &Place) -> Result<(), FsError> {
-        let Some(ids) = &self.ids else { return Ok(()) };
-        let mut noted = Vec::with_capacity(NOTED_BYTES);
-        noted.extend_from_slice(&record.0);
-        noted.extend_from_slice(&(source << 1 | u32::from(place.kind == PlaceKind::Row)).to_le_bytes());
-        noted.extend_from_slice(&place.line.to_le_bytes());
-        ids.push(bucket(record), &noted)
+    /// Leaves the last row of `gathered` to be named by its content.
+    pub(super) fn nameless(&self, gathered: &mut Gathered, subject: Option<Handle>) {
+        let base = self.handles.content(subject, 0, gathered.last_row(self.row));
+        // Where it goes is known when it has its name.
+        let head = StagedRow::head(base, subject.unwrap_or(Handle([0; 16])), Part::Holdout);
+        gathered.finish_row(self.row, head, bucket(base));
     }
 
-    /// Stages a row that its content will name.
-    ///
-    /// # Errors
-    /// The disk refuses.
-    pub fn nameless(&self, subject: Option<Handle>, encoded: &[u8]) -> Result<(), FsError> {
-        let Some(nameless) = &self.nameless else { return Ok(()) };
-        let base = self.handles.content(subject, 0, encoded);
-        let mut staged = Vec::with_capacity(StagedRows::width(self.row));
-        staged.extend_from_slice(&base.0);
-        staged.extend_from_slice(&subject.unwrap_or(Handle([0; 16])).0);
-        staged.extend_from_slice(encoded);
-        nameless.push(bucket(base), &staged)
-    }
-
-    /// Counts a row whose subject or record is suppressed.
-    pub fn refused(&self) {
-        self.count(|c| c.refused += 1);
-    }
-
-    fn count(&self, change: impl FnOnce(&mut Counts)) {
-        change(&mut self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    fn count(&self, more: Counts) {
+        let mut counts = self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        counts.in_slices += more.in_slices;
+        counts.held_out += more.held_out;
+        counts.refused += more.refused;
     }
 
     /// Finds the earliest duplicate record id.
@@ -146,28 +156,9 @@ impl Stage {
     /// [`ImportError::DuplicateRecord`], or the disk refuses.
     pub fn check_duplicates(&self, sources: &[String]) -> Result<(), ImportError> {
         let Some(ids) = &self.ids else { return Ok(()) };
-        let mut earliest: Option<((u32, u64), (u32, u64))> = None;
-        for bucket in 0..ids.buckets() {
-            let bytes = ids.take(bucket)?;
-            let mut noted: Vec<(&[u8], (u32, u64))> = bytes
-                .chunks_exact(NOTED_BYTES)
-                .map(|chunk| {
-                    let (handle, place) = chunk.split_at(16);
-                    let number = |b: &[u8]| b.iter().rev().fold(0_u64, |n, b| n << 8 | u64::from(*b));
-                    let (source, line) = place.split_at(4);
-                    (handle, (number(source) as u32, number(line)))
-                })
-                .collect();
-            noted.sort_unstable();
-            for pair in noted.windows(2) {
-                if let [(a, first), (b, second)] = pair
-                    && a == b
-                    && earliest.is_none_or(|(_, e)| *second < e)
-                {
-                    earliest = Some((*first, *second));
-                }
-            }
-        }
+        let found = (0..ids.buckets()).into_par_iter().map(|bucket| Ok(earliest_duplicate(&ids.take(bucket)?)));
+        let found: Vec<Option<Pair>> = found.collect::<Result<_, FsError>>()?;
+        let earliest = found.into_iter().flatten().min_by_key(|pair| pair.1);
         let place = |(source, line): (u32, u64)| Place {
             file: sources.get((source >> 1) as usize).map_or_else(|| "".into(), |s| s.as_str().into()),
             line,
@@ -183,28 +174,30 @@ impl Stage {
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn name_nameless(&self, suppressed: impl Fn(Handle) -> bool) -> Result<(), FsError> {
+    pub fn name_nameless(&self, suppressed: impl Fn(Handle) -> bool + Sync) -> Result<(), FsError> {
         let Some(nameless) = &self.nameless else { return Ok(()) };
-        for bucket in 0..nameless.buckets() {
+        (0..nameless.buckets()).into_par_iter().try_for_each(|bucket| {
             let bytes = nameless.take(bucket)?;
-            let mut rows: Vec<_> = StagedRows::new(self.row, &bytes).iter().collect();
+            let mut rows: Vec<_> = StagedRow::all(self.row, &bytes).collect();
             rows.sort_unstable();
+            let mut gathered = Gathered::default();
             let mut before: Option<(Handle, &[u8])> = None;
             let mut occurrence = 0_u32;
-            for (_, subject, encoded) in rows {
+            for StagedRow { subject, encoded, .. } in rows {
                 occurrence = if before == Some((subject, encoded)) { occurrence + 1 } else { 0 };
                 before = Some((subject, encoded));
                 let subject = self.has_subject.then_some(subject);
                 let record = self.handles.content(subject, occurrence, encoded);
                 if suppressed(record) {
-                    self.refused();
+                    gathered.refuse();
                 } else {
+                    gathered.start_row().extend_from_slice(encoded);
                     // Without a subject column each record is its own subject.
-                    self.named(record, subject.unwrap_or(record), encoded)?;
+                    self.named(&mut gathered, record, subject.unwrap_or(record));
                 }
             }
-        }
-        Ok(())
+            self.gather_named(&mut gathered)
+        })
     }
 
     /// The staged rows of a shard.
@@ -215,19 +208,96 @@ impl Stage {
         self.rows.take(u64::from(shard))
     }
 
-    pub(super) fn cell_part(&self, subject: Handle) -> Part {
-        self.placement.cell(subject).part
-    }
-
     pub(super) fn counts(&self) -> Counts {
         *self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
+impl Gathered {
+    /// Where the encoded cells of one more row go.
+    pub(super) fn start_row(&mut self) -> &mut Vec<u8> {
+        self.rows.extend_from_slice(&[0; StagedRow::HEAD_BYTES]);
+        &mut self.rows
+    }
+
+    fn last_row(&self, row: RowLayout) -> &[u8] {
+        self.rows.get(self.rows.len() - row.len()..).unwrap_or_default()
+    }
+
+    fn finish_row(&mut self, row: RowLayout, head: [u8; StagedRow::HEAD_BYTES], bucket: u32) {
+        let start = self.rows.len() - StagedRow::width(row);
+        if let Some(to) = self.rows.get_mut(start..start + head.len()) {
+            to.copy_from_slice(&head);
+        }
+        self.buckets.push(bucket);
+    }
+
+    /// Forgets the last row, whose subject or record is suppressed.
+    pub(super) fn drop_row(&mut self, row: RowLayout) {
+        self.rows.truncate(self.rows.len() - StagedRow::width(row));
+        self.refuse();
+    }
+
+    fn refuse(&mut self) {
+        self.counts.refused += 1;
+    }
+
+    /// Notes where a record's id stands, so that a second one is found.
+    pub(super) fn note_id(&mut self, record: Handle, source: u32, place: &Place) {
+        self.ids.extend_from_slice(&record.0);
+        self.ids.extend_from_slice(&(source << 1 | u32::from(place.kind == PlaceKind::Row)).to_le_bytes());
+        self.ids.extend_from_slice(&place.line.to_le_bytes());
+        self.id_buckets.push(bucket(record));
+    }
+
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.buckets.clear();
+        self.ids.clear();
+        self.id_buckets.clear();
+        self.counts = Counts::default();
+    }
+}
+
+/// Where the first and the second record of one id stand: source number, line.
+type Pair = ((u32, u64), (u32, u64));
+
+/// Of the ids in `noted` that are there twice, the one whose second record comes first.
+fn earliest_duplicate(noted: &[u8]) -> Option<Pair> {
+    let (noted, _) = noted.as_chunks::<NOTED_BYTES>();
+    let half = |noted: &[u8; NOTED_BYTES]| noted.first_chunk().map_or(0, |half| u64::from_be_bytes(*half));
+    // Most halves of handles are different, so little has to be moved.
+    let mut order: Vec<(u64, u32)> = noted.iter().map(half).zip(0..).collect();
+    order.sort_unstable();
+    let alike = order.chunk_by(|a, b| a.0 == b.0).filter(|alike| alike.len() > 1);
+    let mut earliest: Option<Pair> = None;
+    for alike in alike {
+        let noted = |at: &(u64, u32)| noted.get(at.1 as usize).map(whole);
+        let mut records: Vec<(&[u8], (u32, u64))> = alike.iter().filter_map(noted).collect();
+        records.sort_unstable();
+        for pair in records.windows(2) {
+            if let [(a, first), (b, second)] = pair
+                && a == b
+                && earliest.is_none_or(|(_, e)| *second < e)
+            {
+                earliest = Some((*first, *second));
+            }
+        }
+    }
+    earliest
+}
+
+fn whole(noted: &[u8; NOTED_BYTES]) -> (&[u8], (u32, u64)) {
+    let (handle, place) = noted.split_at(16);
+    let number = |b: &[u8]| b.iter().rev().fold(0_u64, |n, b| n << 8 | u64::from(*b));
+    let (source, line) = place.split_at(4);
+    (handle, (number(source) as u32, number(line)))
+}
+
 /// Handle, source, line.
 const NOTED_BYTES: usize = 16 + 4 + 8;
 
-fn bucket(handle: Handle) -> u64 {
+fn bucket(handle: Handle) -> u32 {
     let [a, b, ..] = handle.0;
-    u64::from(a) << 8 | u64::from(b)
+    u32::from(a) << 8 | u32::from(b)
 }

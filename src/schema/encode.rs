@@ -1,7 +1,10 @@
 //! Cells to bytes. A pure function of the schema and the row.
 
+use super::number::parse_number;
+use super::text::{Text, wrong};
 use super::{CellError, Kind, Label, Schema, SchemaError};
 use crate::{
+    digest::Buckets,
     num::poly,
     source::{Batch, Cell},
 };
@@ -13,14 +16,8 @@ pub struct Encoder {
     numbers: Vec<NumberRule>,
     categories: Vec<CategoryRule>,
     bytes: Vec<(usize, String)>,
+    buckets: Buckets,
     missing: Missing,
-}
-
-/// Finds the ids of a source's rows.
-#[derive(Clone, Debug)]
-pub struct Ids {
-    subject: Option<(usize, String)>,
-    record: Vec<(usize, String)>,
 }
 
 #[derive(Clone, Debug)]
@@ -75,50 +72,6 @@ impl Missing {
     }
 }
 
-/// The longest decimal form is that of small floats, such as -0.0000000000000000000000000000000000000117549435: 49 bytes.
-const NUMBER_BYTES: usize = 64;
-
-/// A cell's text: as it stands in a table, or the decimal form of a binary number.
-struct Text<'a> {
-    bytes: &'a [u8],
-    buffer: [u8; NUMBER_BYTES],
-    len: usize,
-}
-
-impl<'a> Text<'a> {
-    fn of(cell: Cell<'a>) -> Text<'a> {
-        let mut text = Text { bytes: &[], buffer: [0; NUMBER_BYTES], len: 0 };
-        let number = match cell {
-            Cell::Text(bytes) => {
-                text.bytes = bytes.trim_ascii();
-                return text;
-            }
-            Cell::Byte(b) => i64::from(b).to_string(),
-            Cell::Int(i) => i.to_string(),
-            Cell::Float(f) => f.to_string(),
-        };
-        text.len = number.len().min(text.buffer.len());
-        text.buffer.iter_mut().zip(number.bytes()).for_each(|(to, from)| *to = from);
-        text
-    }
-
-    fn get(&self) -> &[u8] {
-        if self.len > 0 { self.buffer.get(..self.len).unwrap_or_default() } else { self.bytes }
-    }
-
-    fn shown(&self) -> String {
-        let text = String::from_utf8_lossy(self.get());
-        match text.char_indices().nth(60) {
-            Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
-            None => text.into_owned(),
-        }
-    }
-}
-
-fn wrong<T>(column: &str, problem: String) -> Result<T, CellError> {
-    Err(CellError { column: column.into(), problem })
-}
-
 impl Encoder {
     /// An encoder for a source with these columns. Without `training` the label may be absent.
     ///
@@ -138,6 +91,7 @@ impl Encoder {
             numbers: Vec::new(),
             categories: Vec::new(),
             bytes: Vec::new(),
+            buckets: Buckets::new(),
             missing: Missing {
                 spellings: schema.missing.iter().map(|m| m.as_bytes().to_vec()).collect(),
                 numeric: schema.missing.iter().any(|m| parse_number(m.as_bytes()).is_some()),
@@ -276,11 +230,7 @@ impl Encoder {
                 None => rule.buckets,
             },
             None if self.missing.is(text) => rule.missing,
-            None => {
-                let hash = crate::digest::Digest::derive("sisa 1 category bucket", &[text]);
-                let [a, b, c, d, e, f, g, h, ..] = hash.0;
-                (u64::from_le_bytes([a, b, c, d, e, f, g, h]) % u64::from(rule.buckets)) as u32
-            }
+            None => self.buckets.of(text, rule.buckets),
         }
     }
 
@@ -297,49 +247,5 @@ impl Encoder {
                 format!("`{}` is not an integer from 0 to 255; mend it, or declare the column a number", text.shown()),
             ),
         }
-    }
-}
-
-/// Correctly rounded, the whole text.
-fn parse_number(text: &[u8]) -> Option<f32> {
-    fast_float2::parse(text).ok()
-}
-
-impl Ids {
-    /// The id columns of a source with these columns; the caller has checked that they are there.
-    pub fn new(schema: &Schema, columns: &[String]) -> Ids {
-        let find = |name: &String| Some((columns.iter().position(|c| c == name)?, name.clone()));
-        Ids { subject: schema.subject.as_ref().and_then(find), record: schema.record.iter().filter_map(find).collect() }
-    }
-
-    /// The subject's id text, where there is a subject column.
-    ///
-    /// # Errors
-    /// The cell is empty or a float.
-    pub fn subject(&self, batch: &Batch, row: usize) -> Result<Option<Vec<u8>>, CellError> {
-        self.subject.as_ref().map(|(at, name)| id(name, batch.cell(row, *at))).transpose()
-    }
-
-    /// The record's id texts; none where content names the record.
-    ///
-    /// # Errors
-    /// A cell is empty or a float.
-    pub fn record(&self, batch: &Batch, row: usize) -> Result<Vec<Vec<u8>>, CellError> {
-        self.record.iter().map(|(at, name)| id(name, batch.cell(row, *at))).collect()
-    }
-}
-
-fn id(name: &str, cell: Cell<'_>) -> Result<Vec<u8>, CellError> {
-    // No message shows an id.
-    if let Cell::Float(_) = cell {
-        return wrong(name, "the id is a floating-point number; ids are text or integers. Convert the column".into());
-    }
-    let text = Text::of(cell);
-    match text.get() {
-        [] => wrong(name, "the id is empty; every record needs one. Fill the cell, or drop the row".into()),
-        bytes if std::str::from_utf8(bytes).is_err() => {
-            wrong(name, "the id is not UTF-8, so nobody could type it in a deletion. Convert the file to UTF-8".into())
-        }
-        bytes => Ok(bytes.to_vec()),
     }
 }

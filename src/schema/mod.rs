@@ -3,22 +3,26 @@
 mod declare;
 mod encode;
 mod error;
+mod ids;
+mod number;
 mod propose;
 mod row;
+mod text;
 
 use serde::{Deserialize, Serialize};
 
 pub use declare::{ColumnDeclaration, Declaration, LabelDeclaration};
-pub use encode::{Encoder, Ids};
+pub use encode::Encoder;
 pub use error::{CellError, SchemaError};
+pub use ids::Ids;
 pub use propose::{Proposal, ProposeError, Wishes, propose};
 pub use row::{RowLayout, RowRef};
 
 use crate::learn::{Layout, Range, Task};
 use crate::num::poly;
 
-/// The version of the rules that turn cells into bytes; part of every lineage.
-pub const ENCODER_VERSION: u32 = 1;
+/// The version of the rules that turn cells into bytes and subjects into places; part of every lineage.
+pub const ENCODER_VERSION: u32 = 2;
 
 /// What the columns of a generation mean: resolved, frozen, in the order in which they are encoded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

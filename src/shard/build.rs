@@ -32,34 +32,6 @@ impl SliceFile {
     }
 }
 
-/// Rows as an import stages them: record handle, subject handle, encoded row, back to back.
-#[derive(Clone, Copy, Debug)]
-pub struct StagedRows<'a> {
-    row: RowLayout,
-    bytes: &'a [u8],
-}
-
-impl<'a> StagedRows<'a> {
-    /// Views `bytes` as rows; a trailing part of a row is not one.
-    pub fn new(row: RowLayout, bytes: &'a [u8]) -> StagedRows<'a> {
-        StagedRows { row, bytes }
-    }
-
-    /// Bytes of one staged row.
-    pub fn width(row: RowLayout) -> usize {
-        32 + row.len()
-    }
-
-    /// The rows, in the order staged.
-    pub fn iter(self) -> impl Iterator<Item = (Handle, Handle, &'a [u8])> {
-        self.bytes.chunks_exact(StagedRows::width(self.row)).filter_map(|chunk| {
-            let (record, rest) = chunk.split_first_chunk::<16>()?;
-            let (subject, row) = rest.split_first_chunk::<16>()?;
-            Some((Handle(*record), Handle(*subject), row))
-        })
-    }
-}
-
 /// Writes rows of known number into the sections of a file.
 struct Writer {
     row: RowLayout,
@@ -114,12 +86,20 @@ impl Writer {
 }
 
 impl SliceFile {
-    /// The file of these rows, which may come in any order. `None` when they don't fit an address space.
-    pub fn build(cell: Cell, row: RowLayout, rows: &mut [(Handle, Handle, &[u8])], key: &ModelKey) -> Option<SliceFile> {
-        rows.sort_unstable_by_key(|r| r.0);
+    /// The file of these rows (record, subject, encoded cells), which may come in any order. `None` when they don't fit an address space.
+    pub fn build(cell: Cell, row: RowLayout, rows: &[(Handle, Handle, &[u8])], key: &ModelKey) -> Option<SliceFile> {
+        // What is moved while sorting is small, and what is compared is nearly always the half of a handle that is with it.
+        let mut order: Vec<(u64, u32)> = Vec::with_capacity(rows.len());
+        for (row, at) in rows.iter().zip(0_u64..) {
+            order.push((row.0.0.first_chunk().map_or(0, |half| u64::from_be_bytes(*half)), u32::try_from(at).ok()?));
+        }
+        let record = |at: u32| rows.get(at as usize).map(|row| row.0);
+        order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| record(a.1).cmp(&record(b.1))));
         let mut writer = Writer::new(row, rows.len() as u64)?;
-        for (at, (record, subject, encoded)) in rows.iter().enumerate() {
-            writer.put(at, *record, *subject, encoded);
+        for (to, (_, from)) in order.iter().enumerate() {
+            if let Some((record, subject, encoded)) = rows.get(*from as usize) {
+                writer.put(to, *record, *subject, encoded);
+            }
         }
         Some(writer.finish(cell, rows.len() as u64, key))
     }

@@ -6,10 +6,12 @@ mod build;
 mod error;
 mod format;
 mod slice;
+mod staged;
 mod store;
 
-pub use build::{SliceFile, StagedRows};
+pub use build::SliceFile;
 pub use error::SliceError;
 pub use format::{Header, SLICE_FORMAT, SliceLayout};
 pub use slice::Slice;
+pub use staged::StagedRow;
 pub use store::{ShardStore, store_digest};

@@ -75,6 +75,20 @@ pub enum WorkspaceError {
         /// What was found.
         what: String,
     },
+    /// Another version of this program made what is there.
+    #[error(
+        "{} says {what} {theirs}, and this program has {ours}, so it can't make the same bytes; go on with the version of sisa \
+         that made it, or import and train into an empty folder", path.display())]
+    OtherVersion {
+        /// The file.
+        path: PathBuf,
+        /// What has a version.
+        what: &'static str,
+        /// The file's version.
+        theirs: u32,
+        /// This program's version.
+        ours: u32,
+    },
     /// A recipe's settings are not usable by this program.
     #[error(transparent)]
     Settings(#[from] SettingsError),

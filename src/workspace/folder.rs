@@ -6,14 +6,15 @@ use serde::de::DeserializeOwned;
 
 use super::{Current, KeySource, Partition, WorkspaceError, keys};
 use crate::{
-    checkpoint::CheckpointStore,
+    checkpoint::{CHECKPOINT_FORMAT, CheckpointStore},
     digest::{Digest, HandleKey, ModelKey},
     fs::{Files, FsError, LockGuard, Pending, Sync},
     ids::{GenerationId, RecipeId},
     ledger::{Durable, GenerationRecord, History, Ledger},
     order::Placement,
-    shard::ShardStore,
-    train::{Lane, Recipe, lineages},
+    schema::ENCODER_VERSION,
+    shard::{SLICE_FORMAT, ShardStore},
+    train::{Lane, NUMERICS_VERSION, Recipe, lineages},
 };
 
 /// The right to change what is in service. Held for protocols, never for the length of a training run.
@@ -193,9 +194,13 @@ impl Workspace {
     /// A generation's partition, checked against the ledger.
     ///
     /// # Errors
-    /// The file was changed or is missing.
+    /// The file was changed or is missing, or another version of this program made it.
     pub fn partition(&self, generation: GenerationId, record: &GenerationRecord) -> Result<Partition, WorkspaceError> {
-        self.frozen(&self.generation_dir(generation).join("partition.json"), record.imported.partition)
+        let path = self.generation_dir(generation).join("partition.json");
+        let partition: Partition = self.frozen(&path, record.imported.partition)?;
+        same_version(&path, "slice format", partition.slice_format, SLICE_FORMAT)?;
+        same_version(&path, "encoder", partition.encoder, ENCODER_VERSION)?;
+        Ok(partition)
     }
 
     fn frozen<T: DeserializeOwned>(&self, path: &Path, digest: Digest) -> Result<T, WorkspaceError> {
@@ -290,11 +295,14 @@ impl Workspace {
     /// Everything that training or serving a generation under a recipe needs.
     ///
     /// # Errors
-    /// A frozen file or a key can't be used.
+    /// A frozen file or a key can't be used, or another version of this program trained.
     pub fn lane(&self, generation: GenerationId, record: &GenerationRecord, id: &RecipeId) -> Result<Lane, WorkspaceError> {
         let shards = self.shard_store(generation, record)?;
         let checkpoints = CheckpointStore::new(self.files.clone(), self.recipe_dir(generation, id));
         let recipe = self.recipe(generation, record, id)?;
+        let path = self.recipe_dir(generation, id).join("recipe.json");
+        same_version(&path, "checkpoint format", recipe.checkpoint_format, CHECKPOINT_FORMAT)?;
+        same_version(&path, "numerics", recipe.numerics, NUMERICS_VERSION)?;
         let lane = Lane::new(shards, checkpoints, recipe, record.imported.partition)?;
         let durable = record.durable.get(id).map(|then| durable(&lane, then)).unwrap_or_default();
         Ok(Lane { durable, ..lane })
@@ -329,6 +337,11 @@ fn durable(lane: &Lane, then: &Durable) -> Vec<Vec<Digest>> {
         if keys.last() == Some(last) { keys } else { Vec::new() }
     });
     keys.collect()
+}
+
+/// Other versions write other bits, so nothing of theirs may be gone on with.
+fn same_version(path: &Path, what: &'static str, theirs: u32, ours: u32) -> Result<(), WorkspaceError> {
+    if theirs == ours { Ok(()) } else { Err(WorkspaceError::OtherVersion { path: path.to_owned(), what, theirs, ours }) }
 }
 
 /// Reads a small JSON file of ours.

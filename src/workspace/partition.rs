@@ -15,7 +15,7 @@ use crate::{
 pub struct Partition {
     /// The version of slice files.
     pub slice_format: u32,
-    /// The version of the encoder.
+    /// The version of the encoder and the placement.
     pub encoder: u32,
     /// S.
     pub shards: u32,

@@ -153,9 +153,40 @@ fn keyed(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
     *blake3::keyed_hash(key, &parts.concat()).as_bytes()
 }
 
-/// The first eight bytes of a hash as a number.
-fn draw(hash: [u8; 32]) -> u64 {
-    u64::from_le_bytes(hash[..8].try_into().unwrap())
+/// Eight bytes as a number.
+fn number(bytes: &[u8]) -> u64 {
+    u64::from_le_bytes(bytes.try_into().unwrap())
+}
+
+/// SipHash-2-4 of a handle under the first 16 bytes of a key, from the algorithm as Aumasson and Bernstein (2012, section 2) give it.
+fn draw(key: &[u8; 32], handle: Handle) -> u64 {
+    let (k0, k1) = (number(&key[..8]), number(&key[8..16]));
+    let constants = [0x736f_6d65_7073_6575, 0x646f_7261_6e64_6f6d, 0x6c79_6765_6e65_7261, 0x7465_6462_7974_6573_u64];
+    let mut v = [k0 ^ constants[0], k1 ^ constants[1], k0 ^ constants[2], k1 ^ constants[3]];
+    let round = |v: &mut [u64; 4]| {
+        v[0] = v[0].wrapping_add(v[1]);
+        v[2] = v[2].wrapping_add(v[3]);
+        v[1] = v[1].rotate_left(13) ^ v[0];
+        v[3] = v[3].rotate_left(16) ^ v[2];
+        v[0] = v[0].rotate_left(32);
+        v[2] = v[2].wrapping_add(v[1]);
+        v[0] = v[0].wrapping_add(v[3]);
+        v[1] = v[1].rotate_left(17) ^ v[2];
+        v[3] = v[3].rotate_left(21) ^ v[0];
+        v[2] = v[2].rotate_left(32);
+    };
+    // The last word holds the length in its highest byte.
+    for word in [number(&handle[..8]), number(&handle[8..]), 16 << 56] {
+        v[3] ^= word;
+        round(&mut v);
+        round(&mut v);
+        v[0] ^= word;
+    }
+    v[2] ^= 0xff;
+    for _ in 0..4 {
+        round(&mut v);
+    }
+    v[0] ^ v[1] ^ v[2] ^ v[3]
 }
 
 fn handle(hash: [u8; 32]) -> Handle {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Handle, Setup, derive, draw, int, keyed, rows::Record};
+use super::{Handle, Setup, derive, draw, int, rows::Record};
 
 /// One visit of one row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub(super) fn visits(setup: &Setup, schedule: &Value, shard: u32, steps: u32, pr
             let mut rows: Vec<(u64, Handle, usize, usize)> = Vec::new();
             for slice in slices.clone() {
                 for (row, record) in prefix[slice].iter().enumerate() {
-                    rows.push((draw(keyed(&key, &[&record.record])), record.record, slice, row));
+                    rows.push((draw(&key, record.record), record.record, slice, row));
                 }
             }
             rows.sort();

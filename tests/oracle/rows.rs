@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Handle, Setup, derive, draw, float, handle, int, keyed};
+use super::{Handle, Setup, derive, float, handle, int, keyed, number};
 
 /// A row as a source holds it.
 #[derive(Clone, Debug)]
@@ -110,7 +110,9 @@ impl Schema {
                 None => values.len() as u32 + u32::from(missing),
             },
             Err(buckets) if missing => *buckets,
-            Err(buckets) => (draw(derive("sisa 1 category bucket", &[text.as_bytes()])) % u64::from(*buckets)) as u32,
+            Err(buckets) => {
+                (number(&keyed(&derive("sisa 1 category bucket", &[]), &[text.as_bytes()])[..8]) % u64::from(*buckets)) as u32
+            }
         }
     }
 

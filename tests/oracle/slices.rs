@@ -23,7 +23,7 @@ pub(super) fn place(setup: &Setup, partition: &Value, records: Vec<Record>) -> B
         }
     }
     for record in records {
-        let of = |key: &[u8; 32]| draw(keyed(key, &[&record.subject]));
+        let of = |key: &[u8; 32]| draw(key, record.subject);
         let shard = (of(&shard_key) % u64::from(shards)) as u32;
         let slice = 1 + (of(&slice_key) % u64::from(slices)) as u32;
         let part = if of(&holdout_key) < held_out_below { 0 } else { slice };

@@ -10,6 +10,7 @@ use std::{
 use super::{Proposal, ProposeError, Wishes, propose};
 use crate::{
     config::Config,
+    digest::HandleKey,
     schema::{Encoder, Ids, Kind, Schema},
     source::{Batch, Source, open, open_all},
 };
@@ -56,7 +57,10 @@ fn resolve(proposal: &Proposal, columns: &[String]) -> Schema {
 fn check(proposal: &Proposal, mut source: Box<dyn Source>) {
     let columns = source.columns().to_vec();
     let schema = resolve(proposal, &columns);
-    let (encoder, ids) = (Encoder::new(&schema, "t", &columns, true).unwrap(), Ids::new(&schema, &columns));
+    let (encoder, ids) = (
+        Encoder::new(&schema, "t", &columns, true).unwrap(),
+        Ids::new(&schema, &columns, HandleKey::from_bytes([0; 32]).maker()),
+    );
     let mut batch = Batch::new();
     while source.next(&mut batch).unwrap() > 0 {
         for row in 0..batch.rows() {

@@ -1,0 +1,112 @@
+//! Decimal texts to numbers, correctly rounded.
+
+/// Powers of ten that an f64 holds exactly.
+const TENS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21,
+    1e22,
+];
+
+/// The number that the whole text spells, rounded to nearest, ties to even.
+pub(super) fn parse_number(text: &[u8]) -> Option<f32> {
+    plain(text).or_else(|| fast_float2::parse(text).ok())
+}
+
+/// As [`parse_number`], for the decimals that tables are full of: at most 15 digits and a point. `None` says nothing about the text.
+#[inline]
+fn plain(text: &[u8]) -> Option<f32> {
+    let (digits, negative) = match text {
+        [b'-', digits @ ..] => (digits, true),
+        digits => (digits, false),
+    };
+    let (mut number, mut count, mut point) = (0_u64, 0_usize, None);
+    if digits.len() > 16 {
+        return None;
+    }
+    for (at, byte) in digits.iter().enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit <= 9 {
+            number = 10 * number + u64::from(digit);
+            count += 1;
+        } else if *byte == b'.' && point.is_none() && at > 0 {
+            point = Some(count);
+        } else {
+            return None;
+        }
+    }
+    let decimals = point.map_or(0, |point| count - point);
+    // A point has to have digits on both sides: what else is a number, the library knows.
+    if count == 0 || count > 15 || (point.is_some() && decimals == 0) {
+        return None;
+    }
+    // Both are exact (below 2^53), so the quotient is correctly rounded to 53 bits.
+    let quotient = number as f64 / TENS.get(decimals)?;
+    // Rounding again, to 24 bits, is right unless the quotient lies where f32 has to decide between two neighbours: then the first
+    // rounding may have led there. At most 15 decimals keep it within the normal numbers.
+    (quotient.to_bits() & BELOW_F32 != HALFWAY).then_some(if negative { -(quotient as f32) } else { quotient as f32 })
+}
+
+/// The bits of an f64 that an f32 does not have, and half of a last place of an f32 in them.
+const BELOW_F32: u64 = (1 << 29) - 1;
+const HALFWAY: u64 = 1 << 28;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::num::stream;
+    use rand_core::RngCore;
+
+    fn same(text: &str) {
+        let expected = text.parse::<f32>().unwrap().to_bits();
+        assert_eq!(parse_number(text.as_bytes()).map(f32::to_bits), Some(expected), "{text}");
+    }
+
+    #[test]
+    fn every_decimal_is_the_nearest_number() {
+        let mut random = stream::stream([5; 32]);
+        let mut quick = 0;
+        for _ in 0..400_000 {
+            let digits = random.next_u32() % 18 + 1;
+            let number = random.next_u64() % 10_u64.pow(digits);
+            let mut text = format!("{number:0width$}", width = digits as usize);
+            let at = random.next_u32() as usize % (text.len() + 1);
+            if at > 0 && at < text.len() {
+                text.insert(at, '.');
+            }
+            if random.next_u32().is_multiple_of(3) {
+                text.insert(0, '-');
+            }
+            quick += usize::from(plain(text.as_bytes()).is_some());
+            same(&text);
+        }
+        assert!(quick > 250_000, "{quick} took the quick road");
+    }
+
+    #[test]
+    fn numbers_between_two_neighbours_are_left_to_the_library() {
+        // 2^24 + 1 and its like lie halfway; the digits after them decide.
+        for text in ["16777217", "16777217.0000001", "16777216.9999999", "33554434", "33554433.99999", "0.500000029802322"] {
+            same(text);
+        }
+        assert_eq!(plain(b"16777217"), None);
+        // 1 + 2^-24 in full has 24 decimals; near it in 15 digits:
+        for last in 0..1000 {
+            same(&format!("1.00000005960{last:03}"));
+            same(&format!("8388608.5000{last:03}"));
+            same(&format!("8388607.49999{last:03}"));
+        }
+    }
+
+    #[test]
+    fn other_spellings_are_the_librarys() {
+        for text in ["", "-", ".", "1.", ".5", "-.5", "1e3", "+1", "1..2", "1.2.3", "--1", "1-", " 1", "nan", "inf", "0x1", "1_0"]
+        {
+            assert_eq!(plain(text.as_bytes()), None, "{text}");
+            assert_eq!(
+                parse_number(text.as_bytes()).map(f32::to_bits),
+                fast_float2::parse(text).ok().map(f32::to_bits),
+                "{text}"
+            );
+        }
+        assert_eq!(parse_number(b"-0").map(f32::to_bits), Some((-0.0_f32).to_bits()));
+    }
+}
