@@ -192,9 +192,9 @@ fn golden_digests_of_whole_workspaces() {
         hasher.finalize().to_hex().to_string()
     });
     let golden = [
-        "0c99f3583c731adde9004f2adf3b42cb154e5140b70855ec4d2c1486c4de31cb",
-        "0a694f631364fc13bcd4951500742cd8f60af8897eaf14d075bc9d9bb960ac74",
-        "ea08ad2d02936aa13ef455a4292c7d04c32ae8f4cccc2ca890703b7fa2b23b38",
+        "249fb507d97145c2e87d58fb1f1e37601ec56b3c83023d7144b1e359465f0238",
+        "53ce9d27b00eacbe479536af69f088cd6e6ba0d40833dc4cfd23e868816f4cfc",
+        "9816d22601a42825ad7432c620441eaf1de648442b5a06ce272687d0c00aa035",
     ];
     assert_eq!(digests, golden);
 }

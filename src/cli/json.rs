@@ -14,6 +14,8 @@ pub(crate) fn trained(report: &TrainReport) -> Value {
             "records": i.records,
             "held_out": i.held_out,
             "refused": i.refused,
+            "read_seconds": i.read_seconds,
+            "publish_seconds": i.publish_seconds,
         })),
         "steps": report.report.shards.iter().map(|s| s.steps).sum::<u32>(),
         "row_passes": report.report.row_passes(),

@@ -203,7 +203,7 @@ impl Engine {
                 records: imported.records,
                 held_out: imported.held_out,
                 refused: imported.refused,
-                subjects_below_shards: None,
+                ..ImportReport::default()
             };
             (id, report)
         });

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     digest::{Digest, HandleKey, ModelKey},
-    fs::Sync,
+    fs::{Stopwatch, Sync},
     ids::{Cell, GenerationId, Handle, Part, ShardId},
     ledger::{Event, History, Imported},
     order::Placement,
@@ -42,7 +42,7 @@ pub struct Plan {
 }
 
 /// What an import did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ImportReport {
     /// Records in slices.
     pub records: u64,
@@ -52,6 +52,10 @@ pub struct ImportReport {
     pub refused: u64,
     /// Subjects, where there are fewer of them than shards; to warn.
     pub subjects_below_shards: Option<u64>,
+    /// Seconds until all rows were read, checked, encoded, named and sorted by shard.
+    pub read_seconds: f64,
+    /// Seconds from there until the slices were on the disk for good.
+    pub publish_seconds: f64,
 }
 
 /// Imports sources as a new generation. The caller holds the writer lock. `progress` is told bytes read of bytes in all, and rows.
@@ -68,11 +72,14 @@ pub fn import(
     progress: &(dyn Fn(u64, u64, u64) -> bool + std::marker::Sync),
 ) -> Result<ImportReport, ImportError> {
     let suppressed = &history.suppressed;
+    let clock = Stopwatch::start();
     let stage = stage_sources(workspace, plan, sources, names, |h| suppressed.contains(&h), progress)?;
     if stage.counts().in_slices == 0 {
         return Err(ImportError::NoRows);
     }
-    publish(workspace, lock, history, plan, &stage)
+    let read_seconds = clock.seconds();
+    let report = publish(workspace, lock, history, plan, &stage)?;
+    Ok(ImportReport { read_seconds, publish_seconds: clock.seconds() - read_seconds, ..report })
 }
 
 /// The files of `cells` as a generation's source gives them, without the rows that `gone` names. Publishes nothing.
@@ -316,6 +323,7 @@ fn publish(
         held_out: counts.held_out,
         refused: counts.refused,
         subjects_below_shards: (subjects < u64::from(grid.shards)).then_some(subjects),
+        ..ImportReport::default()
     })
 }
 
