@@ -5,7 +5,8 @@
 
 DATA_DIR holds adult.csv.gz (the UCI columns with names, `id`, and `split`: train or test) and fashion-mnist/ with its four files. Adult: rows without a missing
 value; of the 30,162 of its training part 24,129 are drawn by the seed, as many as published comparisons train on; all 15,060 of its test part test.
-All sides get the very same rows; the peers as float32 with a column for each category, the engine as CSV.
+All sides get the very same rows; the peers as float32 with a column for each category, the engine as CSV (also of the
+images, with a number for an id, so that one of them can be named).
 
 DaRE (Brophy and Lowd 2021, package `dare-rf`) has wheels up to Python 3.10 and needs an older NumPy, so it runs in a Python of its own:
 
@@ -24,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
+import purchase
 from engine import Engine
 
 TRAIN_ROWS, SEEDS, THREADS = 24_129, (0, 1, 2), 2
@@ -83,18 +85,16 @@ def adult(parts, folder, seed, rows):
 
 
 def fashion(source, folder, rows):
-    """IDX files for the engine and fashion.npz for the peers, grey levels from 0 to 1; `rows` of the training part."""
+    """train.csv, test.csv with ids for the engine and fashion.npz for the peers, grey levels from 0 to 1; `rows` of the training part."""
     sets = {}
-    for part, prefix, count in (("train", "", rows), ("t10k", "test_", 10_000)):
-        for kind, name, skip in (("images-idx3", "x", 16), ("labels-idx1", "y", 8)):
-            data = gzip.decompress((source / f"{part}-{kind}-ubyte.gz").read_bytes())
-            size = 784 if name == "x" else 1
-            count = min(count, (len(data) - skip) // size)
-            (folder / f"{part}-{kind}-ubyte").write_bytes(data[:4] + count.to_bytes(4, "big") + data[8:skip + count * size])
-            values = np.frombuffer(data, np.uint8, count * size, skip)
-            sets[prefix + name] = values.reshape(count, 784).astype(np.float32) / np.float32(255) if name == "x" else values.astype(np.int32)
+    for part, side, prefix, count in (("train", "train", "", rows), ("t10k", "test", "test_", 10_000)):
+        read = lambda kind, skip: np.frombuffer(gzip.decompress((source / f"{part}-{kind}-ubyte.gz").read_bytes()), np.uint8, offset=skip)
+        x, y = read("images-idx3", 16).reshape(-1, 784)[:count], read("labels-idx1", 8)[:count]
+        purchase.write_csv(folder / f"{side}.csv", x, y, first=0 if side == "train" else 5_000_000)
+        sets |= {f"{prefix}x": x.astype(np.float32) / np.float32(255), f"{prefix}y": y.astype(np.int32)}
     np.savez(folder / "fashion.npz", **sets)
-    return ('[label]\ncolumn = "label"\nvalues = ' + json.dumps(list("0123456789")), ['"p0..p783" = { kind = "byte", scale = 0.00392156862745098 }'])
+    classes = json.dumps([f"{c:02d}" for c in range(10)])
+    return f'subject = "id"\nrecord = ["id"]\n[label]\ncolumn = "class"\nvalues = {classes}', ['"b0..b783" = { kind = "byte", scale = 0.00392156862745098 }']
 
 
 # ---- sides ----
@@ -137,7 +137,7 @@ def engine(binary, folder, text, train, test, seed, ids, memory):
     """One workspace: training, accuracy, then durable deletions through the command line, one at a time."""
     side = Engine(binary, folder, THREADS)
     side.configure(text)
-    # The import alone would not be compared; `trained.seconds` has none of it.
+    # The peers hold their rows already, so the import is not compared: `trained.seconds` has none of it.
     whole, lines = side.run("train", *train, "--seed", seed, "--holdout", 0, "--yes")
     found = {"train": lines["trained"]["seconds"], "import_and_train": whole, "bytes": lines["trained"]["bytes"],
              "accuracy": side.run("eval", *test)[1]["evaluated"]["accuracy"], "delete": []}
@@ -196,11 +196,11 @@ def of_fashion(binary, scratch, data, quick, say):
     folder, found = scratch / "fashion", {}
     folder.mkdir(parents=True)
     head, columns = fashion(data / "fashion-mnist", folder, rows)
-    files = {part: [folder / f"{part}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")] for part in ("train", "t10k")}
     for dimension, strength in ((200, 1e-4),) if quick else ((2_000, 1e-5), (4_000, 1e-4)):
         learner = f'kind = "ridge"\nstrength = {strength!r}\nbins = 1\nmap = {{ {IMAGE.format(dimension=dimension)} }}'
-        ids = [str(n) for n in 1 + np.random.default_rng(8).permutation(rows - 1)[:durable]]
-        found[f"ridge, image {dimension}"] = [engine(binary, folder / "workspace", toml(head, columns, 2, learner), files["train"], files["t10k"], 1, ids, True)]
+        ids = [purchase.name_of(n) for n in np.random.default_rng(8).permutation(rows)[:durable]]
+        found[f"ridge, image {dimension}"] = [engine(binary, folder / "workspace", toml(head, columns, 2, learner), [folder / "train.csv"],
+                                                     [folder / "test.csv"], 1, ids, True)]
         found[f"RidgeClassifier, relu {dimension}"] = [peer(sys.executable, folder / "fashion.npz", peer="RidgeClassifier", strength=1e-4,
                                                            dimension=dimension, threads=THREADS, seed=1)]
         say(f"Fashion-MNIST, {dimension}: " + ", ".join(f"{name} {100 * s[-1]['accuracy']:.2f} % {s[-1]['train']:.2f} s" for name, s in found.items()))

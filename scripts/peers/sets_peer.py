@@ -67,15 +67,23 @@ def deletions(model, rows, count, seed):
     return {"delete": singles, "batch_seconds": time.perf_counter() - start}
 
 
+def warm(ask, x, y):
+    """A first fit on 200 rows: imports and pools of threads are not what is compared."""
+    if ask["peer"] == "RidgeClassifier":
+        Ridge(ask["strength"], 0, 0).fit(x[:200], y[:200])
+    else:
+        forest({**ask, "trees": 2}).fit(x[:200], y[:200])
+
+
 def main():
     ask, table = json.loads(sys.argv[2]), np.load(sys.argv[1])
     x, y, test_x, test_y = (table[name] for name in ("x", "y", "test_x", "test_y"))
     model = Ridge(ask["strength"], ask["dimension"], ask["seed"]) if ask["peer"] == "RidgeClassifier" else forest(ask)
-    small = model_warm(ask, x, y)
+    warm(ask, x, y)
     before = resident()
     start = time.perf_counter()
     model.fit(x, y)
-    found = {"train": time.perf_counter() - start, "memory": resident() - before, "warm": small}
+    found = {"train": time.perf_counter() - start, "memory": resident() - before}
     accuracy, seconds = 0.0, []
     for _ in range(3):
         start = time.perf_counter()
@@ -87,16 +95,6 @@ def main():
         found["memory_counted"] = int(sum(model.get_memory_usage()))
         found.update(deletions(model, len(x), ask["deletions"], ask["seed"]))
     print(json.dumps(found))
-
-
-def model_warm(ask, x, y):
-    """Seconds of a first fit on 200 rows: imports and pools of threads are not what is compared."""
-    start = time.perf_counter()
-    if ask["peer"] == "RidgeClassifier":
-        Ridge(ask["strength"], 0, 0).fit(x[:200], y[:200])
-    else:
-        forest({**ask, "trees": 2}).fit(x[:200], y[:200])
-    return time.perf_counter() - start
 
 
 if __name__ == "__main__":
