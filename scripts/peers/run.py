@@ -240,7 +240,8 @@ def main():
     if "ingest" in parts:
         samples["ingest"] = ingest.measure(binary, scratch, *((50_000, 1) if quick else (5_000_000, 3)), data, say)
     if "sets" in parts:
-        samples["sets"] = {"machine": facts, **sets.measure(binary, scratch, arguments.data, arguments.dare, quick, say)}
+        found = sets.measure(binary, scratch, arguments.data, arguments.dare, quick, say)
+        samples["sets"] = {"machine": {**facts, "load_end": os.getloadavg()}, **found}
     took = time.time() - start
     samples["took"] = samples["took"] if parts == ["sets"] and samples["took"] else took
     json_file.write_text(report.dump(samples))
