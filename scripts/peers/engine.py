@@ -44,8 +44,8 @@ class Engine:
     def configure(self, text):
         (self.folder / "sisa.toml").write_text(text)
 
-    def run(self, *command, threads=None):
-        """Wall seconds of the whole process, from before it is made until it has ended, and its lines by type."""
+    def lines(self, *command, threads=None):
+        """Wall seconds of the whole process, from before it is made until it has ended, and its lines in order."""
         threads = threads or self.threads
         call = [self.binary, "-w", str(self.folder), "--json", "--quiet", *(["--threads", str(threads)] if threads else []), *map(str, command)]
         start = time.perf_counter()
@@ -53,4 +53,9 @@ class Engine:
         seconds = time.perf_counter() - start
         if done.returncode:
             raise RuntimeError(f"{call}: {done.stdout}{done.stderr}")
-        return seconds, {line["type"]: line for line in map(json.loads, done.stdout.splitlines())}
+        return seconds, [json.loads(line) for line in done.stdout.splitlines()]
+
+    def run(self, *command, threads=None):
+        """As `lines`, by type: the last of each."""
+        seconds, lines = self.lines(*command, threads=threads)
+        return seconds, {line["type"]: line for line in lines}

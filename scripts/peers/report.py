@@ -3,6 +3,7 @@ import json
 import statistics
 
 import rates
+import report_sets
 from purchase import BITS, CLASSES
 
 PAPER = 4.63
@@ -221,14 +222,21 @@ pandas is `read_csv` to float32 in a warm process, which parses and writes nothi
 training (one pass, linear) together, of pandas for `read_csv` with Python and its modules. `ingest.py` says more.
 """, table(("table", "rows", "MB", "", "import, s", "rows/s", "MB/s", "peak memory, MB"), lines), "")
 
+    # ---- learners of sets ----
+
+    def sets(self):
+        found = self.samples["sets"]
+        report_sets.aims(found, self.aim)
+        self.add(report_sets.section(found, table))
+
     def text(self):
         facts = self.samples["machine"]
-        for part in ("deletion", "rates", "ingest"):
+        for part in ("deletion", "rates", "ingest", "sets"):
             if part in self.samples:
                 getattr(self, part)()
         head = [f"""# Side by side
 
-What a deletion costs against retraining, and how fast the engine trains beside PyTorch, NumPy and scikit-learn: the same rows in the same run, one after the other.
+What a deletion costs against retraining, and how fast the engine trains and deletes beside PyTorch, NumPy, scikit-learn and DaRE: the same rows in the same run, one after the other.
 `scripts/peers/run.py` measured it and wrote this page; every sample is in `benchmarks.json` beside it.
 """]
         if self.samples["quick"]:
@@ -255,6 +263,8 @@ What a deletion costs against retraining, and how fast the engine trains beside 
         for entry in self.samples.get("ingest", ()):
             for who in (w for w in ("engine", "c", "pyarrow") if w in entry):
                 text.append(f"- {entry['table']}, {who}, import, s: " + ", ".join(f"{s['import']:.3f}" for s in entry[who]))
+        if "sets" in self.samples:
+            text += report_sets.raw(self.samples["sets"])
         return "\n".join(text) + "\n\n</details>\n"
 
 

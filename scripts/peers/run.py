@@ -3,9 +3,11 @@
 
     cargo build --release
     python3 -m venv VENV && VENV/bin/pip install -r scripts/peers/requirements.txt
-    VENV/bin/python scripts/peers/run.py SCRATCH [--sisa target/release/sisa] [--only deletion,rates,ingest] [--out docs] [--quick]
+    VENV/bin/python scripts/peers/run.py SCRATCH [--sisa target/release/sisa] [--only deletion,rates,ingest,sets]
+        [--data DATA_DIR] [--dare PYTHON] [--out docs] [--quick]
     VENV/bin/python scripts/peers/run.py --render docs/benchmarks.json
 
+The part `sets` needs DATA_DIR and, for DaRE, a Python that has it: sets.py says what and how. Without --data it is left out.
 SCRATCH is a folder on the disk to be measured, with 6 GB free; what this makes in it is removed. Writes OUT/benchmarks.json with every raw
 sample and OUT/BENCHMARKS.md; --render writes the page again from the samples. --quick does everything at a small size, to see that it works,
 and writes to SCRATCH. The machine should have nothing else to do: about 20 minutes on two cores.
@@ -24,11 +26,13 @@ import ingest
 import purchase
 import rates
 import report
+import sets
 import sisa_torch
 from engine import Engine, config
 
 HERE = Path(__file__).resolve().parent
 SHARDS, REQUESTS, RATE = 20, 8, sisa_torch.RATE
+PARTS = ("deletion", "rates", "ingest", "sets")
 ENSEMBLES = {"R=5 cumulative": (5, "cumulative"), "R=50 cumulative": (50, "cumulative"), "R=50 replay": (50, "replay")}
 
 
@@ -61,7 +65,7 @@ def machine(binary):
                f"{', '.join(wide) or 'no wide vectors'})",
         "cores": len(os.sched_getaffinity(0)),
         "memory": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         "load": os.getloadavg(),
         "sisa": output(binary, "--version"),
         "commit": output("git", "rev-parse", "HEAD") + ("" if output("git", "status", "--porcelain", "-uno") == "" else ", with changes"),
@@ -189,7 +193,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scratch", nargs="?")
     parser.add_argument("--sisa", default=HERE.parent.parent / "target" / "release" / "sisa")
-    parser.add_argument("--only", default="deletion,rates,ingest")
+    parser.add_argument("--only", default=",".join(PARTS))
+    parser.add_argument("--data", help="folder with adult.csv.gz and fashion-mnist/, for the part `sets`")
+    parser.add_argument("--dare", metavar="PYTHON", help="a Python with dare-rf, for the part `sets`")
     parser.add_argument("--out")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--render", metavar="JSON")
@@ -199,6 +205,14 @@ def main():
         return path.with_name("BENCHMARKS.md").write_text(report.page(json.loads(path.read_text())))
     if not arguments.scratch:
         parser.error("SCRATCH is missing")
+    parts = arguments.only.split(",")
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"--only knows no {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    if "sets" in parts and not arguments.data:
+        if parts == ["sets"]:
+            parser.error("--only sets needs --data")
+        parts.remove("sets")
+        say("without --data the part `sets` is left out")
     if not Path(arguments.sisa).exists():
         parser.error(f"{arguments.sisa} is not there; build it with `cargo build --release`")
     quick, binary = arguments.quick, str(Path(arguments.sisa).resolve())
@@ -206,23 +220,34 @@ def main():
     out = Path(arguments.out or (arguments.scratch if quick else HERE.parent.parent / "docs"))
     out.mkdir(parents=True, exist_ok=True)
     json_file = out / "benchmarks.json"
-    start, parts = time.time(), arguments.only.split(",")
-    samples = json.loads(json_file.read_text()) if json_file.exists() and parts != ["deletion", "rates", "ingest"] else {}
-    samples.update(machine=machine(binary), quick=quick)
+    start = time.time()
+    samples = json.loads(json_file.read_text()) if json_file.exists() and set(parts) != set(PARTS) else {}
+    if samples and samples["quick"] != quick:
+        parser.error(f"{json_file} is of a run {'without' if quick else 'with'} --quick; choose another --out")
+    facts = machine(binary)
+    samples.setdefault("took", 0.0)
+    if "machine" not in samples or parts != ["sets"]:
+        samples["machine"] = facts  # the section of `sets` has a date and a commit of its own, so it does not speak for the other parts
+    samples["quick"] = quick
     shutil.rmtree(scratch, ignore_errors=True)
-    data = purchase.make(scratch / "purchase", *((6_000, 1_000) if quick else ()))
-    say("made the table")
+    if parts != ["sets"]:
+        data = purchase.make(scratch / "purchase", *((6_000, 1_000) if quick else ()))
+        say("made the table")
     if "deletion" in parts:
         samples["deletion"] = deletion(binary, scratch, data, *((2, 2, 1) if quick else (sisa_torch.EPOCHS, 3, 3)))
     if "rates" in parts:
         samples["rates"] = rates.measure(binary, scratch, *((2_560, 2, 0.05) if quick else (51_200, 5, 0.7)), say)
     if "ingest" in parts:
         samples["ingest"] = ingest.measure(binary, scratch, *((50_000, 1) if quick else (5_000_000, 3)), data, say)
-    samples["took"] = time.time() - start
+    if "sets" in parts:
+        found = sets.measure(binary, scratch, arguments.data, arguments.dare, quick, say)
+        samples["sets"] = {"machine": {**facts, "load_end": os.getloadavg()}, **found}
+    took = time.time() - start
+    samples["took"] = samples["took"] if parts == ["sets"] and samples["took"] else took
     json_file.write_text(report.dump(samples))
     (out / "BENCHMARKS.md").write_text(report.page(samples))
-    shutil.rmtree(scratch)
-    say(f"wrote {out / 'BENCHMARKS.md'} and {json_file} after {samples['took'] / 60:.1f} minutes")
+    shutil.rmtree(scratch, ignore_errors=True)
+    say(f"wrote {out / 'BENCHMARKS.md'} and {json_file} after {took / 60:.1f} minutes")
 
 
 if __name__ == "__main__":
