@@ -314,3 +314,25 @@ fn a_bench_writes_a_page_and_leaves_the_workspace_alone() {
     }
     assert_eq!(before, bench.artefacts(), "what is benched is a copy");
 }
+
+/// Told to use the other flag, a person would go back and forth between the two.
+#[test]
+fn records_without_any_id_can_not_be_named_and_the_message_says_so() {
+    let bench = Bench::new(&Setup::default(), &rows(40));
+    let config = std::fs::read_to_string(bench.root().join("sisa.toml")).unwrap();
+    let nameless: String = config
+        .lines()
+        .filter(|line| !line.starts_with("subject") && !line.starts_with("record"))
+        .map(|line| if line == "[columns]" { "[columns]\nperson = \"ignore\"" } else { line }.to_owned() + "\n")
+        .collect();
+    assert_ne!(config, nameless);
+    std::fs::write(bench.root().join("sisa.toml"), nameless).unwrap();
+    let trained = run(&bench, &["train", "--seed", "5"]);
+    assert!(trained.status.success(), "{}", String::from_utf8_lossy(&trained.stderr));
+    for flag in ["--subject", "--record"] {
+        let refused = run(&bench, &["delete", flag, "7"]);
+        let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_ne!(refused.status.code(), Some(0), "{message}");
+        assert!(message.contains("neither a subject column nor record columns") && !message.contains("--"), "{message}");
+    }
+}

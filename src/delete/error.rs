@@ -26,6 +26,12 @@ pub enum DeleteError {
     /// Subjects are asked for where there are none.
     #[error("this workspace has no subject column, so each record is its own subject; name records with --record")]
     NoSubjects,
+    /// Neither subjects nor records have ids.
+    #[error(
+        "this workspace has neither a subject column nor record columns, so no record can be named. Import into an empty folder from a \
+         table that has ids, and say under [data] which columns they are"
+    )]
+    NoIdColumns,
     /// Records are asked for where they have no ids.
     #[error("this workspace has no record columns, so records have no ids; name subjects with --subject")]
     NoRecords,

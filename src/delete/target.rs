@@ -39,6 +39,9 @@ impl Targets {
     ) -> Result<Targets, DeleteError> {
         let maker = key.maker();
         let mut targets = BTreeSet::new();
+        if subjects.len() + records.len() > 0 && schema.subject.is_none() && schema.record.is_empty() {
+            return Err(DeleteError::NoIdColumns);
+        }
         if !subjects.is_empty() && schema.subject.is_none() {
             return Err(DeleteError::NoSubjects);
         }

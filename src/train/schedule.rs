@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    digest::ModelKey,
+    digest::{Draw, ModelKey},
     ids::{Handle, ShardId, SliceId},
     learn::Visit,
 };
@@ -109,50 +109,68 @@ impl Schedule {
         let [new, old] = self.groups(&counts, of);
         let step = SliceId(slices.len() as u32);
         let last = slices.len().saturating_sub(1);
-        let mut places = Vec::with_capacity((new.visits + old.visits) as usize);
         let first_of_new = if self.kind == ScheduleKind::Cumulative { 0 } else { last };
-        let mut visit = |group: &Group, from: usize, slices: &[&[Handle]], is_old: bool| {
-            let mut left = group.visits;
-            let mut pass = 0_u32;
-            while left > 0 && group.rows > 0 {
-                let draw = key.pass(shard, step, pass);
-                let mut rows: Vec<(u64, Handle, u32, u32)> = Vec::with_capacity(group.rows as usize);
-                for (slice, handles) in (from as u32..).zip(slices) {
-                    rows.extend((0..).zip(*handles).map(|(row, h)| (draw.of(*h), *h, slice, row)));
-                }
-                if left < group.rows {
-                    // The first `left` in the order of (hash, handle); they are sorted with all others below.
-                    rows.select_nth_unstable(left as usize);
-                    rows.truncate(left as usize);
-                }
-                left -= rows.len() as u64;
-                let place = |hash: u64| ((u128::from(pass) << 64 | u128::from(hash)) * ONE) / group.passes;
-                places.extend(rows.iter().map(|(hash, handle, slice, row)| Place {
-                    position: place(*hash),
-                    is_old,
-                    handle: *handle,
-                    slice: *slice,
-                    row: *row,
-                }));
-                pass += 1;
-            }
-        };
-        visit(&new, first_of_new, slices.get(first_of_new..).unwrap_or_default(), false);
-        visit(&old, 0, slices.get(..last).unwrap_or_default(), true);
-        places.sort_unstable();
-        let progress = |position: u128| u32::try_from(position >> 32).unwrap_or(u32::MAX);
-        places.iter().map(|p| Visit { slice: p.slice, row: p.row, progress: progress(p.position) }).collect()
+        let draws = |pass| key.pass(shard, step, pass);
+        let new = in_order(new, first_of_new as u32, slices.get(first_of_new..).unwrap_or_default(), draws);
+        let old = in_order(old, 0, slices.get(..last).unwrap_or_default(), draws);
+        merge(&new, &old)
     }
 }
 
-/// A visit on its way to its place; the order of fields is the order of visits.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+/// A visit on its way to its place.
+#[derive(Clone, Copy)]
 struct Place {
     position: u128,
-    is_old: bool,
-    handle: Handle,
     slice: u32,
     row: u32,
+}
+
+/// The visits of a group, by (position, record handle); its slices are `from` and the following.
+fn in_order(group: Group, from: u32, slices: &[&[Handle]], draws: impl Fn(u32) -> Draw) -> Vec<Place> {
+    let handle = |at: u64| slices.get((at >> 32) as usize).and_then(|s| s.get(at as u32 as usize));
+    let mut places: Vec<Place> = Vec::with_capacity(group.visits as usize);
+    let mut rows: Vec<(u64, u64)> = Vec::new();
+    let mut left = if group.rows > 0 { group.visits } else { 0 };
+    let mut pass = 0_u32;
+    while left > 0 {
+        let draw = draws(pass);
+        rows.clear();
+        for (slice, handles) in (0_u64..).zip(slices) {
+            rows.extend((0..).zip(*handles).map(|(row, h)| (draw.of(*h), slice << 32 | row)));
+        }
+        let order = |a: &(u64, u64), b: &(u64, u64)| a.0.cmp(&b.0).then_with(|| handle(a.1).cmp(&handle(b.1)));
+        if left < group.rows {
+            rows.select_nth_unstable_by(left as usize, order);
+            rows.truncate(left as usize);
+        }
+        left -= rows.len() as u64;
+        rows.sort_unstable_by(order);
+        let place = |hash: u64| ((u128::from(pass) << 64 | u128::from(hash)) * ONE) / group.passes;
+        places.extend(rows.iter().map(|(hash, at)| Place { position: place(*hash), slice: (at >> 32) as u32, row: *at as u32 }));
+        pass += 1;
+    }
+    // Neighbours whose positions were rounded to one are in the order of their handles.
+    for alike in places.chunk_by_mut(|a, b| a.position == b.position).filter(|alike| alike.len() > 1) {
+        alike.sort_unstable_by_key(|p| handle(u64::from(p.slice) << 32 | u64::from(p.row)));
+    }
+    places.iter_mut().for_each(|place| place.slice += from);
+    places
+}
+
+/// Both groups by position, new before old.
+fn merge(new: &[Place], old: &[Place]) -> Vec<Visit> {
+    let progress = |position: u128| u32::try_from(position >> 32).unwrap_or(u32::MAX);
+    let mut visits = Vec::with_capacity(new.len() + old.len());
+    let (mut new, mut old) = (new.iter().peekable(), old.iter().peekable());
+    loop {
+        let next = match (new.peek(), old.peek()) {
+            (Some(a), Some(b)) if b.position < a.position => old.next(),
+            (Some(_), _) => new.next(),
+            (None, _) => old.next(),
+        };
+        let Some(place) = next else { return visits };
+        visits.push(Visit { slice: place.slice, row: place.row, progress: progress(place.position) });
+    }
 }
 
 #[cfg(test)]
@@ -212,6 +230,28 @@ mod tests {
                 assert!(common.len() * 10 >= n * 9, "{kind:?} old {old}: {} of {n}", common.len());
             }
         }
+    }
+
+    #[test]
+    fn visits_at_one_position_are_in_the_order_of_their_handles() {
+        // So many passes leave the positions four bits of a hash.
+        let slice = handles(0, 200);
+        let key = ModelKey::from_bytes([3; 32]);
+        let draws = |pass| key.pass(ShardId(0), SliceId(1), pass);
+        let group = Group { rows: 200, visits: 200, passes: 1 << 80 };
+        let places = in_order(group, 5, &[&slice], draws);
+        let keys: Vec<(u128, Handle)> = places.iter().map(|p| (p.position, slice[p.row as usize])).collect();
+        assert!(keys.is_sorted() && places.iter().all(|p| p.slice == 5));
+        let positions: std::collections::BTreeSet<u128> = keys.iter().map(|k| k.0).collect();
+        assert_eq!(positions.len(), 16);
+    }
+
+    #[test]
+    fn new_visits_come_before_old_ones_at_their_position() {
+        let place = |position, slice| Place { position, slice, row: 0 };
+        let order: Vec<u32> =
+            merge(&[place(1, 0), place(3, 1)], &[place(1, 2), place(2, 3), place(9, 4)]).iter().map(|v| v.slice).collect();
+        assert_eq!(order, [0, 2, 3, 1, 4]);
     }
 
     #[test]
