@@ -69,7 +69,7 @@ pub fn correction(beta: f32, step: u64) -> f32 {
 /// Elements that are worth one task more: about 10 us of work.
 const TASK_ELEMENTS: usize = 16_384;
 
-/// One step of [`Sgd`]. An `avg_gain` of 1 makes the average follow the weights.
+/// One step of [`Sgd`]. An empty `avg` leaves the averages out.
 ///
 /// # Panics
 ///
@@ -82,13 +82,14 @@ pub fn sgd(team: Team, cfg: Sgd, avg_gain: f32, w: &mut [f32], g: &[f32], v: &mu
 #[expect(clippy::too_many_arguments, reason = "the slices of one step")]
 pub fn sgd_with(isa: Isa, team: Team, cfg: Sgd, avg_gain: f32, w: &mut [f32], g: &[f32], v: &mut [f32], avg: &mut [f32]) {
     let length = w.len();
-    assert!([g.len(), v.len(), avg.len()] == [length; 3], "gradient, momentum and average must match {length} weights");
+    assert!([g.len(), v.len()] == [length; 2], "gradient and momentum must match {length} weights");
+    assert!(avg.is_empty() || avg.len() == length, "the average must match {length} weights");
     let piece = team.piece(length, WIDTH, TASK_ELEMENTS);
-    let pieces = w.chunks_mut(piece).zip(g.chunks(piece)).zip(v.chunks_mut(piece)).zip(avg.chunks_mut(piece));
+    let pieces = w.chunks_mut(piece).zip(g.chunks(piece)).zip(v.chunks_mut(piece)).zip(or_empty(avg.chunks_mut(piece)));
     team.run(pieces, |(((w, g), v), avg)| on(isa, SgdStep { cfg, avg_gain, w, g, v, avg }));
 }
 
-/// One step of [`Adam`]. An `avg_gain` of 1 makes the average follow the weights.
+/// One step of [`Adam`]. An empty `avg` leaves the averages out.
 ///
 /// # Panics
 ///
@@ -112,12 +113,17 @@ pub fn adam_with(
     avg: &mut [f32],
 ) {
     let length = w.len();
-    let lengths = [g.len(), m.len(), v.len(), avg.len()];
-    assert!(lengths == [length; 4], "gradient, moments and average must match {length} weights");
+    assert!([g.len(), m.len(), v.len()] == [length; 3], "gradient and moments must match {length} weights");
+    assert!(avg.is_empty() || avg.len() == length, "the average must match {length} weights");
     let piece = team.piece(length, WIDTH, TASK_ELEMENTS);
     let moments = m.chunks_mut(piece).zip(v.chunks_mut(piece));
-    let pieces = w.chunks_mut(piece).zip(g.chunks(piece)).zip(moments).zip(avg.chunks_mut(piece));
+    let pieces = w.chunks_mut(piece).zip(g.chunks(piece)).zip(moments).zip(or_empty(avg.chunks_mut(piece)));
     team.run(pieces, |(((w, g), (m, v)), avg)| on(isa, AdamStep { cfg, avg_gain, w, g, m, v, avg }));
+}
+
+/// The pieces, then empty ones without end.
+fn or_empty<'a>(pieces: impl Iterator<Item = &'a mut [f32]>) -> impl Iterator<Item = &'a mut [f32]> {
+    pieces.chain(std::iter::repeat_with(Default::default))
 }
 
 struct SgdStep<'a> {
@@ -134,16 +140,20 @@ struct SgdLanes<A: Arith> {
     rate: A::V,
     momentum: A::V,
     l2: A::V,
-    gain: A::V,
 }
 
 impl<A: Arith> SgdLanes<A> {
     #[inline(always)]
-    fn step(&self, s: A, w: A::V, g: A::V, v: A::V, avg: A::V) -> (A::V, A::V, A::V) {
+    fn step(&self, s: A, w: A::V, g: A::V, v: A::V) -> (A::V, A::V) {
         let v = s.fma(self.momentum, v, s.fma(self.l2, w, g));
-        let w = s.fnma(self.rate, v, w);
-        (w, v, s.fma(self.gain, s.sub(w, avg), avg))
+        (s.fnma(self.rate, v, w), v)
     }
+}
+
+/// The average after this step, from that before it.
+#[inline(always)]
+fn average<A: Arith>(s: A, gain: A::V, w: A::V, avg: A::V) -> A::V {
+    s.fma(gain, s.sub(w, avg), avg)
 }
 
 impl Kernel for SgdStep<'_> {
@@ -151,23 +161,28 @@ impl Kernel for SgdStep<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self, s: L) {
         let Sgd { rate, momentum, l2 } = self.cfg;
-        let lanes = SgdLanes { rate: s.splat(rate), momentum: s.splat(momentum), l2: s.splat(l2), gain: s.splat(self.avg_gain) };
+        let lanes = SgdLanes { rate: s.splat(rate), momentum: s.splat(momentum), l2: s.splat(l2) };
+        let gain = s.splat(self.avg_gain);
         let (ws, w_rest) = self.w.as_chunks_mut::<WIDTH>();
         let (gs, g_rest) = self.g.as_chunks::<WIDTH>();
         let (vs, v_rest) = self.v.as_chunks_mut::<WIDTH>();
         let (avgs, avg_rest) = self.avg.as_chunks_mut::<WIDTH>();
-        for (((w, g), v), avg) in ws.iter_mut().zip(gs).zip(vs).zip(avgs) {
-            let (new_w, new_v, new_avg) = lanes.step(s, s.load(w), s.load(g), s.load(v), s.load(avg));
+        let mut avgs = avgs.iter_mut();
+        for ((w, g), v) in ws.iter_mut().zip(gs).zip(vs) {
+            let (new_w, new_v) = lanes.step(s, s.load(w), s.load(g), s.load(v));
             s.store(new_w, w);
             s.store(new_v, v);
-            s.store(new_avg, avg);
+            if let Some(avg) = avgs.next() {
+                s.store(average(s, gain, new_w, s.load(avg)), avg);
+            }
         }
         if !w_rest.is_empty() {
-            let (w, g, v, avg) = (s.load_part(w_rest), s.load_part(g_rest), s.load_part(v_rest), s.load_part(avg_rest));
-            let (new_w, new_v, new_avg) = lanes.step(s, w, g, v, avg);
+            let (new_w, new_v) = lanes.step(s, s.load_part(w_rest), s.load_part(g_rest), s.load_part(v_rest));
             s.store_part(new_w, w_rest);
             s.store_part(new_v, v_rest);
-            s.store_part(new_avg, avg_rest);
+            if !avg_rest.is_empty() {
+                s.store_part(average(s, gain, new_w, s.load_part(avg_rest)), avg_rest);
+            }
         }
     }
 }
@@ -191,17 +206,16 @@ struct AdamLanes<A: Arith> {
     beta2: A::V,
     eps: A::V,
     l2: A::V,
-    gain: A::V,
 }
 
 impl<A: Arith> AdamLanes<A> {
     #[inline(always)]
-    fn step(&self, s: A, w: A::V, g: A::V, m: A::V, v: A::V, avg: A::V) -> (A::V, A::V, A::V, A::V) {
+    fn step(&self, s: A, w: A::V, g: A::V, m: A::V, v: A::V) -> (A::V, A::V, A::V) {
         let g = s.fma(self.l2, w, g);
         let m = s.fma(self.gain1, s.sub(g, m), m);
         let v = s.fma(self.gain2, s.mul(g, g), s.mul(self.beta2, v));
         let w = s.fnma(self.step, s.div(m, s.add(s.div(s.sqrt(v), self.root), self.eps)), w);
-        (w, m, v, s.fma(self.gain, s.sub(w, avg), avg))
+        (w, m, v)
     }
 }
 
@@ -218,27 +232,32 @@ impl Kernel for AdamStep<'_> {
             beta2: s.splat(cfg.beta2),
             eps: s.splat(cfg.eps),
             l2: s.splat(cfg.l2),
-            gain: s.splat(self.avg_gain),
         };
+        let gain = s.splat(self.avg_gain);
         let (ws, w_rest) = self.w.as_chunks_mut::<WIDTH>();
         let (gs, g_rest) = self.g.as_chunks::<WIDTH>();
         let (ms, m_rest) = self.m.as_chunks_mut::<WIDTH>();
         let (vs, v_rest) = self.v.as_chunks_mut::<WIDTH>();
         let (avgs, avg_rest) = self.avg.as_chunks_mut::<WIDTH>();
-        for ((((w, g), m), v), avg) in ws.iter_mut().zip(gs).zip(ms).zip(vs).zip(avgs) {
-            let (new_w, new_m, new_v, new_avg) = lanes.step(s, s.load(w), s.load(g), s.load(m), s.load(v), s.load(avg));
+        let mut avgs = avgs.iter_mut();
+        for (((w, g), m), v) in ws.iter_mut().zip(gs).zip(ms).zip(vs) {
+            let (new_w, new_m, new_v) = lanes.step(s, s.load(w), s.load(g), s.load(m), s.load(v));
             s.store(new_w, w);
             s.store(new_m, m);
             s.store(new_v, v);
-            s.store(new_avg, avg);
+            if let Some(avg) = avgs.next() {
+                s.store(average(s, gain, new_w, s.load(avg)), avg);
+            }
         }
         if !w_rest.is_empty() {
-            let (w, g, avg) = (s.load_part(w_rest), s.load_part(g_rest), s.load_part(avg_rest));
-            let (new_w, new_m, new_v, new_avg) = lanes.step(s, w, g, s.load_part(m_rest), s.load_part(v_rest), avg);
+            let (w, g) = (s.load_part(w_rest), s.load_part(g_rest));
+            let (new_w, new_m, new_v) = lanes.step(s, w, g, s.load_part(m_rest), s.load_part(v_rest));
             s.store_part(new_w, w_rest);
             s.store_part(new_m, m_rest);
             s.store_part(new_v, v_rest);
-            s.store_part(new_avg, avg_rest);
+            if !avg_rest.is_empty() {
+                s.store_part(average(s, gain, new_w, s.load_part(avg_rest)), avg_rest);
+            }
         }
     }
 }

@@ -126,6 +126,7 @@ impl State for NetState {
                 return Err(StepError::Interrupted);
             }
         }
+        self.parameters.settle();
         let bad = self.parameters.not_finite().map(str::to_owned);
         match self.scaler.not_finite().or(bad) {
             None => Ok(()),

@@ -12,8 +12,10 @@ pub(super) struct Parameters {
     pub(super) updates: u64,
     /// The weights and biases that are trained.
     pub(super) current: Vec<f32>,
-    /// The average of them, which serves.
+    /// The average of them, which serves; [`Parameters::settle`] brings it up to date.
     pub(super) average: Vec<f32>,
+    /// Whether the average is that of one: the current weights, which were not copied yet.
+    pub(super) unsettled: bool,
     /// SGD's velocity, or Adam's mean of gradients.
     pub(super) first: Vec<f32>,
     /// Adam's mean of squared gradients; empty for SGD.
@@ -58,7 +60,15 @@ impl Parameters {
             Optimizer::Sgd { .. } => Vec::new(),
             Optimizer::Adam { .. } => vec![0.0; current.len()],
         };
-        Parameters { updates: 0, average: current.clone(), first: vec![0.0; current.len()], second, current }
+        let (average, first) = (current.clone(), vec![0.0; current.len()]);
+        Parameters { updates: 0, average, unsettled: false, first, second, current }
+    }
+
+    /// Makes the average what it is said to be. To be called before anybody reads it.
+    pub(super) fn settle(&mut self) {
+        if std::mem::take(&mut self.unsettled) {
+            self.average.copy_from_slice(&self.current);
+        }
     }
 
     /// One update by the gradient of every parameter; `num::update` documents the operations.
@@ -66,12 +76,18 @@ impl Parameters {
         self.updates += 1;
         let rate = rate(settings, moment);
         let gain = average_gain(settings.average, self.updates);
+        // At a gain of 1 the average is the weight itself, which is copied once somebody asks. (The kernel's
+        // `average + (weight - average)` is rounded twice, and may be an ulp beside it.)
+        let averages = gain < 1.0;
+        if averages {
+            self.settle();
+        }
         for layer in shape.layers() {
             for (range, l2) in [(layer.weights(), settings.l2), (layer.biases(), 0.0)] {
                 let w = &mut self.current[range.clone()];
                 let g = &gradients[range.clone()];
                 let first = &mut self.first[range.clone()];
-                let average = &mut self.average[range.clone()];
+                let average = if averages { &mut self.average[range.clone()] } else { &mut [] };
                 match settings.optimizer {
                     Optimizer::Sgd { momentum } => {
                         let sgd = update::Sgd { rate, momentum, l2 };
@@ -93,10 +109,7 @@ impl Parameters {
                 }
             }
         }
-        if gain == 1.0 {
-            // The kernel's `average + (weight - average)` is rounded twice and may be an ulp beside the weight.
-            self.average.copy_from_slice(&self.current);
-        }
+        self.unsettled = !averages;
     }
 
     /// The name of the first vector that holds a number that is not finite.
@@ -158,6 +171,7 @@ mod tests {
         parameters.average.fill(1.0);
         let moment = Moment { step: 1, steps: 1, progress: 0 };
         parameters.update(&shape, &settings, moment, &[0.0, 0.0], Team::solo());
+        parameters.settle();
         assert_eq!(parameters.average, [1e-9, 1e-9]);
     }
 

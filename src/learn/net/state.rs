@@ -105,6 +105,7 @@ pub(super) fn decode(
         updates: saved.updates,
         current: from_bytes(saved.current),
         average: from_bytes(saved.average),
+        unsettled: false,
         first: from_bytes(saved.first),
         second: from_bytes(saved.second),
     };
