@@ -336,3 +336,100 @@ fn records_without_any_id_can_not_be_named_and_the_message_says_so() {
         assert!(message.contains("neither a subject column nor record columns") && !message.contains("--"), "{message}");
     }
 }
+
+/// The lines of JSON of one type.
+fn lines_of(output: &Output, kind: &str) -> Vec<serde_json::Value> {
+    let text = String::from_utf8_lossy(&output.stdout);
+    let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    lines.filter(|line| line["type"] == kind).collect()
+}
+
+#[test]
+fn learners_are_benched_beside_each_other_on_the_same_requests() {
+    let bench = Bench::trained(&Setup { learner: common::FOREST, slices: 1, ..Setup::default() }, &rows(60));
+    let before = bench.artefacts();
+    let asked = ["bench", "--learners", "mlp,linear,ridge,forest", "--requests", "1,5", "--trials", "2", "--frontier", "0"];
+    let output = run(&bench, &[&asked[..], &["--json"]].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = lines_of(&output, "bench_learner");
+    let kinds: Vec<&str> = lines.iter().map(|l| l["learner"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["mlp", "linear", "ridge", "forest"]);
+    let records = |line: &serde_json::Value| -> Vec<u64> {
+        line["batches"].as_array().unwrap().iter().map(|b| b["records"].as_u64().unwrap()).collect()
+    };
+    for line in &lines {
+        assert!(line["refused"].is_null() && line["quality"].is_number() && line["quality_of_one_model"].is_number(), "{line}");
+        let sets = ["ridge", "forest"].contains(&line["learner"].as_str().unwrap());
+        assert_eq!(line["own"].as_bool().unwrap(), line["learner"] == "forest");
+        let batches = line["batches"].as_array().unwrap();
+        assert_eq!(batches.len(), 2);
+        for batch in batches {
+            assert_eq!(batch["trials"], 2);
+            assert_eq!(
+                batch["row_passes"].as_f64().unwrap() == 0.0,
+                sets,
+                "only learners of passes train anything again: {line}"
+            );
+            assert!(
+                batch["repaired_seconds"].as_f64() >= batch["effective_seconds"].as_f64() && batch["process_seconds"].is_number()
+            );
+        }
+        assert_eq!(records(line), records(&lines[0]), "the same subjects are deleted from all: {line}");
+    }
+    assert!(records(&lines[0])[0] >= 2 && records(&lines[0])[1] >= 10, "{:?}", records(&lines[0]));
+    let memory = lines_of(&output, "bench_memory");
+    let kinds: Vec<&str> = memory.iter().map(|m| m["learner"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["forest", "ridge"], "of those that take rows out, the bench's own first");
+    for line in &memory {
+        assert!(line["deletions"].as_u64().unwrap() >= 20 && line["batch"].as_u64().unwrap() >= 10, "{line}");
+        assert!(
+            line["mean_seconds"].as_f64().unwrap() > 0.0 && line["p99_seconds"].as_f64() >= line["median_seconds"].as_f64(),
+            "{line}"
+        );
+        assert!(line["batch_seconds"].is_number() && line["state_bytes"].as_u64().unwrap() > 0, "{line}");
+        assert!(line["predict_rows_per_second"].as_f64().unwrap() > 0.0, "{line}");
+    }
+    assert_same(&bench.artefacts(), &before, "a benchmark changes nothing");
+    assert_eq!(code(&bench, &["bench", "--learners", "mlp,tree"]), 3);
+    let refusal = run(&bench, &["bench", "--learners", "mlp,tree"]);
+    assert!(
+        String::from_utf8_lossy(&refusal.stderr)
+            .contains("`tree`, which is no learner; write some of linear, mlp, ridge, forest")
+    );
+}
+
+#[test]
+fn a_learner_that_cannot_take_the_records_says_why_and_the_others_are_measured() {
+    // Without ranges, which the set learners need.
+    let bench = Bench::new(&Setup::default(), &rows(40));
+    let asked = ["bench", "--learners", "linear,forest,mlp", "--requests", "1", "--trials", "1", "--frontier", "0"];
+    let output = run(&bench, &asked);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for start in ["linear  ", "mlp  ", "forest    not measured: "] {
+        assert!(text.lines().any(|line| line.starts_with(start)), "{start}: {text}");
+    }
+    let refused = text.lines().find(|line| line.starts_with("forest")).unwrap();
+    assert!(refused.contains("range = [low, high]"), "{refused}");
+}
+
+#[test]
+fn plan_says_which_learner_to_take() {
+    let bench = Bench::new(&Setup { learner: common::FOREST, slices: 1, ..Setup::default() }, &rows(40));
+    let recommended = |bench: &Bench| lines_of(&run(bench, &["plan", "--no-pilot", "--json"]), "plan").remove(0);
+    let plan = recommended(&bench);
+    assert_eq!(
+        (plan["learner"].as_str(), plan["recommended_learner"]["kind"].as_str()),
+        (Some("forest"), Some("forest")),
+        "{plan}"
+    );
+    assert_eq!(plan["recommended_learner"]["shards"], 1, "too few subjects for more");
+    assert_eq!(plan["recommended_learner"]["settings"]["trees"], 100);
+    // Without ranges no set learner can take the table.
+    let unranged = Bench::new(&Setup::default(), &rows(40));
+    let plan = recommended(&unranged);
+    assert_eq!((plan["learner"].as_str(), plan["recommended_learner"]["kind"].as_str()), (Some("mlp"), Some("linear")), "{plan}");
+    assert!(plan["recommended_learner"]["reason"].as_str().unwrap().contains("no declared `range`"));
+    let text = String::from_utf8(run(&unranged, &["plan", "--no-pilot"]).stdout).unwrap();
+    assert!(text.contains("Learner (this plan is for another): `linear` is recommended: "), "{text}");
+}

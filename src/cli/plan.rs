@@ -237,6 +237,10 @@ pub(crate) fn text(report: &PlanReport) -> String {
         );
     }
     let _ = writeln!(out, "\nRecommended: {}.", report.plan.reason);
+    if let Some(advice) = &report.advice {
+        let own = if advice.kind == report.learner { "which this plan is for" } else { "this plan is for another" };
+        let _ = writeln!(out, "Learner ({own}): {}", advice.sentence());
+    }
     out
 }
 
@@ -260,6 +264,10 @@ pub(crate) fn json(report: &PlanReport) -> Vec<serde_json::Value> {
         "type": "plan", "records": question.records, "subjects": question.subjects, "largest_subject": report.largest_subject,
         "requests": question.requests, "keep": question.keep, "state_bytes": question.state_bytes, "row_passes_per_second": question.speed,
         "shards": recommended.map(|c| c.shards), "slices": recommended.map(|c| c.slices), "reason": report.plan.reason,
+        "learner": report.learner,
+        "recommended_learner": report.advice.as_ref().map(|a| serde_json::json!({
+            "kind": a.kind, "reason": a.reason, "shards": a.settings.as_ref().map(|s| s.1), "settings": a.settings.as_ref().map(|s| &s.0),
+        })),
     }));
     lines
 }

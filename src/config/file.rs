@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{ConfigError, Flags};
+use super::{ConfigError, Flags, Suited, suited::SHARDS_MAX};
 use crate::{
     fs::Files,
-    learn::{LearnerSettings, settings::FOREST_SHARDS},
+    learn::LearnerSettings,
     order::Grid,
     predict::Aggregate,
     schema::{ColumnDeclaration, Declaration, LabelDeclaration},
@@ -72,11 +72,7 @@ fn empty_cell() -> Vec<String> {
     vec![String::new()]
 }
 
-/// Shards and slices where nothing else is said.
-const SHARDS: u32 = 10;
-const SLICES: u32 = 10;
-/// More shards or slices than this are a mistake: every cell is a file.
-const SHARDS_MAX: u32 = 9_999;
+/// More slices than this are a mistake: every cell is a file.
 const SLICES_MAX: u32 = 9_999;
 
 impl Config {
@@ -194,16 +190,14 @@ impl Config {
         Ok(Grid { shards, slices, holdout })
     }
 
-    /// S and R as written, or what suits the learner: states that add up are only built in parallel; rows are taken out of a state
-    /// without steps before it.
+    /// S and R as written, or what suits the learner.
     fn cut(&self) -> Result<(u32, u32), ConfigError> {
-        let abilities = self.learner.check()?.abilities();
-        let suits = match (abilities.merge, abilities.downdate) {
-            (true, _) => (self.threads.max(1), 1),
-            (false, true) => (FOREST_SHARDS, 1),
-            (false, false) => (SHARDS, SLICES),
-        };
-        Ok((self.shards.shards.unwrap_or(suits.0), self.shards.slices.unwrap_or(suits.1)))
+        let suited = self.suited()?;
+        Ok((self.shards.shards.unwrap_or(suited.shards), self.shards.slices.unwrap_or(suited.slices)))
+    }
+
+    fn suited(&self) -> Result<Suited, ConfigError> {
+        Ok(Suited::to(self.learner.check()?.abilities(), self.threads as usize))
     }
 
     /// Says how many threads there are, which is how many shards suit a learner whose states add up.
@@ -249,13 +243,7 @@ impl Config {
 
     /// The schedule as written, or what suits the learner.
     fn schedule(&self) -> Result<Schedule, ConfigError> {
-        let downdate = self.learner.check()?.abilities().downdate;
-        let suits = if downdate {
-            Schedule { kind: ScheduleKind::Once, epochs: 1 }
-        } else {
-            Schedule { kind: ScheduleKind::Replay, epochs: 20 }
-        };
-        Ok(self.schedule.unwrap_or(suits))
+        Ok(self.schedule.unwrap_or(self.suited()?.schedule))
     }
 }
 

@@ -3,7 +3,9 @@
 mod error;
 mod file;
 mod flags;
+mod suited;
 
 pub use error::ConfigError;
 pub use file::Config;
 pub use flags::Flags;
+pub use suited::Suited;

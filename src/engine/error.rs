@@ -98,6 +98,20 @@ pub enum Error {
         /// The column.
         column: String,
     },
+    /// A learner is named that is not there.
+    #[error("--learners names `{name}`, which is no learner; write some of {}, separated by commas", crate::learn::LearnerSettings::KINDS.join(", "))]
+    NoSuchLearner {
+        /// What is named.
+        name: String,
+    },
+    /// A measurement in memory found what must not be.
+    #[error(
+        "deleting in memory: {what}. Nothing on disk is touched, but this must never happen: run `sisa verify --retrain`, and report it"
+    )]
+    InMemory {
+        /// What.
+        what: String,
+    },
     /// A process of our own failed.
     #[error("a process of its own that should delete failed: {what}")]
     Process {
@@ -188,6 +202,7 @@ impl Error {
             | Error::NoSuchShard { .. }
             | Error::NoSuchRequest { .. }
             | Error::NoSuchColumn { .. }
+            | Error::NoSuchLearner { .. }
             | Error::Exists { .. }
             | Error::OtherSource { .. }
             | Error::Propose(_)
@@ -195,6 +210,7 @@ impl Error {
             | Error::Source(_)
             | Error::Schema(_) => ErrorKind::Input,
             Error::Interrupted => ErrorKind::Interrupted,
+            Error::InMemory { .. } => ErrorKind::Damage,
             Error::Config(e) => config(e),
             Error::Import(e) => import(e),
             Error::Train(e) => train(e),

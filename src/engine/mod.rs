@@ -32,6 +32,7 @@ pub use crate::{
     config::Flags,
     fs::{Pending, RealDisk},
     ids::ShardId,
+    learn::Advice,
     ledger::{Accepted, OutcomeKind, RequestRecord},
     plan::{Against, Candidate, Plan, Question},
     predict::Scores,

@@ -6,6 +6,7 @@ use super::{Engine, Error, Observer, Progress, table::Table};
 use crate::{
     config::{Config, ConfigError, Flags},
     digest::HandleKey,
+    learn::{Advice, Layout},
     plan::{Plan, Question},
     schema::{Encoder, Ids},
     source::{self, Batch},
@@ -48,6 +49,10 @@ pub struct PlanReport {
     pub largest_subject: u64,
     /// The table and the recommendation.
     pub plan: Plan,
+    /// The kind of learner that it is for.
+    pub learner: &'static str,
+    /// Which learner to take; `None` when no source was looked at.
+    pub advice: Option<Advice>,
 }
 
 /// Candidates where none are named.
@@ -63,6 +68,7 @@ struct Look {
     largest: u64,
     /// Row-passes a second of one thread, and bytes of a state.
     pilot: Option<(f64, u64)>,
+    layout: Option<Layout>,
     schedule: Schedule,
     keep: Keep,
 }
@@ -103,23 +109,34 @@ impl Engine {
             slices: some(&request.slices, &SLICES),
         };
         let plan = question.answer();
-        Ok(PlanReport { question, largest_subject: look.largest, plan })
+        let learner = config.recipe()?.learner.kind();
+        let advice = look.layout.map(|layout| Advice::of(&layout, look.subjects));
+        Ok(PlanReport { question, largest_subject: look.largest, plan, learner, advice })
     }
 
     fn look(&self, request: &PlanRequest, config: &Config, observer: &dyn Observer) -> Result<Look, Error> {
         let recipe = config.recipe()?;
         let holdout = config.grid()?.holdout;
         let keep = request.flags.checkpoints.map_or(recipe.keep, Keep::Best);
-        let nothing = |(records, subjects)| Look { records, subjects, largest: 0, pilot: None, schedule: recipe.schedule, keep };
+        let nothing = |(records, subjects)| Look {
+            records,
+            subjects,
+            largest: 0,
+            pilot: None,
+            layout: None,
+            schedule: recipe.schedule,
+            keep,
+        };
         let paths = if request.sources.is_empty() { config.sources() } else { request.sources.clone() };
         if let (Some(sizes), true) = (request.sizes, paths.is_empty()) {
             return Ok(nothing(sizes));
         }
-        let (mut rows, mut subjects, mut pilot) = (0_u64, Vec::new(), None);
+        let (mut rows, mut subjects, mut pilot, mut layout) = (0_u64, Vec::new(), None, None);
         for mut source in source::open_all(&paths)? {
             let name = paths.first().map(|p| p.display().to_string()).unwrap_or_default();
             let schema = config.declaration()?.resolve(&name, source.columns())?;
             recipe.accepts(&schema.layout()).map_err(ConfigError::from)?;
+            layout = Some(schema.layout());
             let encoder = Encoder::new(&schema, &name, source.columns(), true)?;
             let ids = Ids::new(&schema, source.columns(), HandleKey::from_bytes([0; 32]).maker());
             let (mut batch, mut table) = (Batch::new(), Table::new(schema.row()));
@@ -151,7 +168,7 @@ impl Engine {
         let count = if subjects.is_empty() { rows } else { count };
         let trained_on = |n: u64| (n as f64 * (1.0 - holdout)).round() as u64;
         let (records, subjects) = request.sizes.unwrap_or((trained_on(rows), trained_on(count)));
-        Ok(Look { largest, pilot, ..nothing((records, subjects)) })
+        Ok(Look { largest, pilot, layout, ..nothing((records, subjects)) })
     }
 }
 

@@ -4,6 +4,7 @@
 //! into scores. It does not know where rows come from, who they are about, what a file is, or that anything is ever
 //! deleted. The same inputs give the same bytes of state, on any number of threads and any vector width.
 
+mod advice;
 mod batch;
 mod forest;
 mod net;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::num::Team;
 
+pub use advice::{Advice, NETWORK_SUBJECTS};
 pub use settings::{LearnerSettings, SettingsError};
 
 /// What is learnt: a class or a number.

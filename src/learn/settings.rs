@@ -190,6 +190,19 @@ impl LearnerSettings {
 }
 
 impl LearnerSettings {
+    /// The kinds of learners, as they are written.
+    pub const KINDS: [&str; 4] = ["linear", "mlp", "ridge", "forest"];
+
+    /// The kind, as it is written.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            LearnerSettings::Linear(_) => "linear",
+            LearnerSettings::Mlp(_) => "mlp",
+            LearnerSettings::Ridge(_) => "ridge",
+            LearnerSettings::Forest(_) => "forest",
+        }
+    }
+
     /// These settings, or the default ones of another kind of learner.
     ///
     /// # Errors
@@ -372,6 +385,16 @@ mod tests {
             r#"{"kind":"mlp","hidden":[128],"activation":"relu","optimizer":{"kind":"adam","beta1":0.9,"beta2":0.999,"epsilon":1e-8},"rate":0.003,"decay":"linear","l2":0.0001,"batch":256,"average":0.05}"#
         );
         assert_eq!(serde_json::from_str::<LearnerSettings>(&json).unwrap(), settings);
+    }
+
+    #[test]
+    fn every_kind_has_defaults_that_are_allowed_and_its_own_name() {
+        for kind in LearnerSettings::KINDS {
+            let settings = LearnerSettings::Mlp(mlp()).of_kind(kind).unwrap();
+            assert_eq!(settings.kind(), kind);
+            assert!(settings.check().is_ok(), "{kind}");
+        }
+        assert!(LearnerSettings::Mlp(mlp()).of_kind("tree").unwrap_err().to_string().contains("linear, mlp, ridge or forest"));
     }
 
     #[test]

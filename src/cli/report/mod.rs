@@ -7,6 +7,7 @@ mod figures;
 mod frame;
 mod frontier;
 mod head;
+mod learners;
 mod quality;
 mod scale;
 mod svg;
@@ -48,6 +49,9 @@ pub(crate) fn html(report: &BenchReport) -> String {
     figure(&mut out, "cells", &cells::chart(report));
     figure(&mut out, "frontier", &frontier::chart(report));
     figure(&mut out, "quality", &quality::chart(report));
+    if !report.learners.is_empty() {
+        figure(&mut out, "learners", &learners::chart(report));
+    }
     out.push_str("<section class=\"card\">\n<h2>What the words mean</h2>\n<dl class=\"words\">\n");
     for (word, meaning) in WORDS {
         let _ = writeln!(out, "<div><dt>{word}</dt><dd>{meaning}</dd></div>");

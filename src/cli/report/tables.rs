@@ -43,10 +43,31 @@ pub(super) fn medians(report: &BenchReport) -> String {
         out.push_str(&deletions(report));
     }
     out.push_str(&trainings(report));
+    if !report.learners.is_empty() {
+        out.push_str(&learners(report));
+    }
+    if !report.memory.is_empty() {
+        let rows: Vec<Vec<String>> = report.memory.iter().map(|m| Vec::from(bench::memory_line(m))).collect();
+        out.push_str(&table("Deletions of single records in memory, one thread, no disk", &bench::MEMORY_HEADS, &rows));
+    }
     if !report.frontier.is_empty() {
         out.push_str(&frontier(report));
     }
     out.push_str("</div>\n");
+    out
+}
+
+fn learners(report: &BenchReport) -> String {
+    let heads = bench::LEARNER_HEADS.map(|head| if head == "quality" { report.quality_is } else { head });
+    let quality = |q| figures::quality(report, q);
+    let told = report.learners.iter().filter(|l| l.refused.is_none());
+    let rows: Vec<Vec<String>> = told.flat_map(|l| bench::learner_lines(l, &quality)).map(Vec::from).collect();
+    let mut out = table("Learners on the same records and requests, medians over the trials", &heads, &rows);
+    for learner in &report.learners {
+        if let Some(why) = &learner.refused {
+            let _ = writeln!(out, "<p>{} was not measured: {}</p>", escape(learner.kind), escape(why));
+        }
+    }
     out
 }
 

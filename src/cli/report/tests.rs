@@ -1,7 +1,7 @@
 //! Pages of reports built by hand: whole ones, and such with nothing in one part or another.
 
 use serde_json::json;
-use sisa::engine::bench::{BenchReport, DeletionSample, FrontierPoint, FullSample};
+use sisa::engine::bench::{BenchReport, DeletionSample, FrontierPoint, FullSample, LearnerReport, MemoryReport};
 
 use super::html;
 
@@ -10,6 +10,7 @@ fn deletion(requests: u64, trial: u64) -> DeletionSample {
     let cost = 20_000 * requests.min(7) + 900 * trial;
     DeletionSample {
         requests,
+        records: 3 * requests,
         effective: 0.012 + 0.001 * trial as f64,
         effective_alone: 0.008,
         repaired: 0.05 * requests as f64 + 0.003 * trial as f64,
@@ -51,6 +52,8 @@ fn whole() -> BenchReport {
         one_model: vec![sample(0.6, 320_000), sample(0.62, 320_000), sample(0.59, 320_000)],
         ensemble: vec![sample(0.5, 316_000), sample(0.52, 316_000), sample(0.51, 316_000)],
         deletions: (0..3).flat_map(|trial| [deletion(1, trial), deletion(8, trial)]).collect(),
+        learners: Vec::new(),
+        memory: Vec::new(),
         frontier: vec![
             point(1, "cumulative", 0.65),
             point(5, "cumulative", 0.63),
@@ -136,6 +139,63 @@ fn a_whole_report_shows_every_figure() {
     }
     assert_eq!(count(&page, "<table>"), 3);
     assert!(page.contains("&quot;type&quot;:&quot;bench_deletion&quot;"));
+}
+
+fn learner(kind: &'static str, quality: f64, refused: Option<&str>) -> LearnerReport {
+    let report = whole();
+    let measured = refused.is_none();
+    LearnerReport {
+        kind,
+        own: kind == "mlp",
+        refused: refused.map(Into::into),
+        shards: 5,
+        slices: 8,
+        recipe: report.recipe,
+        quality: measured.then_some(quality),
+        quality_of_one: measured.then_some(quality + 0.01),
+        one_model: if measured { report.one_model } else { Vec::new() },
+        ensemble: if measured { report.ensemble } else { Vec::new() },
+        deletions: if measured { report.deletions } else { Vec::new() },
+    }
+}
+
+#[test]
+fn learners_stand_beside_each_other_and_a_refused_one_says_why() {
+    let learners = vec![learner("mlp", 0.637, None), learner("linear", 0.62, None), learner("ridge", 0.0, Some("no <range>"))];
+    let page = sound(&BenchReport { learners, ..whole() });
+    let chart = chart(&page, "learners");
+    assert_eq!(count(chart, "class=\"point c"), 2);
+    assert!(chart.contains(">mlp<") && chart.contains(">linear<") && !chart.contains(">ridge<"));
+    assert!(page.contains("ridge was not measured: no &lt;range&gt;"));
+    assert_eq!(count(&page, "<table>"), 4);
+    assert!(page.contains("&quot;type&quot;:&quot;bench_learner&quot;"));
+    let refused = sound(&BenchReport { learners: vec![learner("ridge", 0.0, Some("why"))], ..whole() });
+    assert!(refused.contains("No learner was measured"));
+    assert!(!sound(&whole()).contains("learners-figure"), "nothing where none were asked for");
+}
+
+#[test]
+fn deletions_in_memory_have_a_table() {
+    let memory = vec![MemoryReport {
+        learner: "forest",
+        shards: 5,
+        slices: 1,
+        deletions: 300,
+        mean_seconds: 0.000_45,
+        median_seconds: 0.000_3,
+        p99_seconds: 0.002,
+        batch: 100,
+        batch_seconds: Some(0.02),
+        state_bytes: 12_000_000,
+        train_seconds_one_thread: 0.4,
+        train_seconds: 0.2,
+        predict_rows_per_second: None,
+    }];
+    let page = sound(&BenchReport { memory, ..whole() });
+    assert_eq!(count(&page, "<table>"), 4);
+    for figure in ["0.450 ms", "20.0 ms of 100", "12.0 MB", "&quot;type&quot;:&quot;bench_memory&quot;"] {
+        assert!(page.contains(figure), "{figure}");
+    }
 }
 
 #[test]

@@ -1,11 +1,16 @@
 //! `sisa bench`: what deletions cost on this machine, against training anew. Works on scratch copies alone.
 
+mod held;
+mod learners;
+mod memory;
 mod pick;
 mod scratch;
 mod trial;
 
 use std::path::{Path, PathBuf};
 
+pub use learners::LearnerReport;
+pub use memory::MemoryReport;
 pub use pick::Pick;
 
 use super::{Engine, Error, Observer, Quality};
@@ -37,6 +42,10 @@ pub struct BenchRequest {
     pub one_by_one: u64,
     /// Numbers of shards whose accuracy and cost are compared; empty for none.
     pub frontier: Vec<u32>,
+    /// Kinds of learners that are measured beside each other on the same records; empty for none.
+    pub learners: Vec<String>,
+    /// Single records that are deleted from states in memory, where a learner takes rows out; 0 for none.
+    pub memory: usize,
 }
 
 /// Runs a command of the engine as a process of its own on a workspace; returns the seconds from its start to its end.
@@ -56,6 +65,8 @@ pub struct FullSample {
 pub struct DeletionSample {
     /// Requests.
     pub requests: u64,
+    /// Records that they are about.
+    pub records: u64,
     /// Seconds from the call to `effective`, opening the workspace included.
     pub effective: f64,
     /// Of these, from the start of writing `accepted` on.
@@ -120,6 +131,10 @@ pub struct BenchReport {
     pub ensemble: Vec<FullSample>,
     /// Batches, trial by trial.
     pub deletions: Vec<DeletionSample>,
+    /// Learners beside each other, in the order in which they were asked for.
+    pub learners: Vec<LearnerReport>,
+    /// Deletions in memory, for each measured learner that takes rows out.
+    pub memory: Vec<MemoryReport>,
     /// Other ways to cut and train.
     pub frontier: Vec<FrontierPoint>,
     /// Requests of the batch that the frontier's costs are for.
@@ -139,19 +154,29 @@ pub struct BenchReport {
 impl BenchReport {
     /// The batch sizes measured, ascending.
     pub fn sizes(&self) -> Vec<u64> {
-        let sizes: std::collections::BTreeSet<u64> = self.deletions.iter().map(|d| d.requests).collect();
-        sizes.into_iter().collect()
+        sizes(&self.deletions)
     }
 
     /// The median of a figure over the trials of one batch size.
     pub fn median(&self, requests: u64, of: impl Fn(&DeletionSample) -> Option<f64>) -> Option<f64> {
-        median(self.deletions.iter().filter(|d| d.requests == requests).filter_map(of))
+        median_of(&self.deletions, requests, of)
     }
 
     /// Median seconds of trainings anew.
     pub fn seconds(samples: &[FullSample]) -> Option<f64> {
         median(samples.iter().map(|s| s.seconds))
     }
+}
+
+/// The batch sizes of deletions, ascending.
+fn sizes(deletions: &[DeletionSample]) -> Vec<u64> {
+    let sizes: std::collections::BTreeSet<u64> = deletions.iter().map(|d| d.requests).collect();
+    sizes.into_iter().collect()
+}
+
+/// The median of a figure over the trials of one batch size.
+fn median_of(deletions: &[DeletionSample], requests: u64, of: impl Fn(&DeletionSample) -> Option<f64>) -> Option<f64> {
+    median(deletions.iter().filter(|d| d.requests == requests).filter_map(of))
 }
 
 /// The middle one, or the mean of the two in the middle.
@@ -177,6 +202,7 @@ impl Engine {
         process: Option<&Process<'_>>,
         observer: &dyn Observer,
     ) -> Result<BenchReport, Error> {
+        learners::check_kinds(&request.learners)?;
         let before = self.workspace.ledger().head()?;
         let scratch = scratch::Scratch::new(self)?;
         let done = self.bench_in(&scratch, request, process, observer);
@@ -199,6 +225,7 @@ impl Engine {
         let base = scratch.base(self, request, observer)?;
         let mut report = base.describe()?;
         let measured = self.measure(scratch, &base, request, process, observer, &mut report);
+        report.tell_own();
         match measured {
             Ok(()) => Ok(report),
             Err(Error::Interrupted) => Ok(BenchReport { interrupted: true, ..report }),
@@ -216,6 +243,7 @@ impl Engine {
         report: &mut BenchReport,
     ) -> Result<(), Error> {
         let subjects = base.subjects(&request.pick)?;
+        let others = base.learners(scratch, request, observer, &mut report.learners)?;
         for trial in 0..request.trials.max(1) {
             observer.note(&format!("trial {} of {}: training anew", trial + 1, request.trials.max(1)));
             let (sample, quality) = base.one_model(scratch, observer)?;
@@ -235,6 +263,13 @@ impl Engine {
                 let one_by_one = *requests <= request.one_by_one;
                 report.deletions.push(base.deletions(scratch, &targets, one_by_one, process, observer)?);
             }
+            for other in &others {
+                other.trial(scratch, request, &subjects, trial, process, observer, &mut report.learners)?;
+            }
+        }
+        report.memory.extend(base.memory(request.memory, observer)?);
+        for other in &others {
+            report.memory.extend(other.memory(request.memory, observer)?);
         }
         for shards in &request.frontier {
             for schedule in schedules(&report.recipe.learner)? {

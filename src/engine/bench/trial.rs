@@ -37,6 +37,21 @@ impl Base {
         Ok(Base { engine, lane, schema, current })
     }
 
+    /// The workspace.
+    pub(super) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Its records, and how they are trained.
+    pub(super) fn lane(&self) -> &Lane {
+        &self.lane
+    }
+
+    /// How constituents are brought together.
+    pub(super) fn aggregate(&self) -> crate::predict::Aggregate {
+        self.current.aggregate
+    }
+
     /// A report with what is known before anything is measured.
     pub(super) fn describe(&self) -> Result<BenchReport, Error> {
         let plans = self.lane.plans()?;
@@ -63,6 +78,8 @@ impl Base {
             one_model: Vec::new(),
             ensemble: Vec::new(),
             deletions: Vec::new(),
+            learners: Vec::new(),
+            memory: Vec::new(),
             frontier: Vec::new(),
             frontier_requests: FRONTIER_REQUESTS,
             cells: plans.into_iter().map(|p| p.rows).collect(),
@@ -74,7 +91,7 @@ impl Base {
     }
 
     /// Quality on the held-out rows; `None` when there are none, or nothing can answer.
-    fn evaluate(&self, engine: &Engine) -> Result<Option<(f64, &'static str)>, Error> {
+    pub(super) fn evaluate(&self, engine: &Engine) -> Result<Option<(f64, &'static str)>, Error> {
         match engine.evaluate_holdout(&crate::engine::Quiet) {
             Ok(evaluation) => Ok(Some(quality(&evaluation.ensemble))),
             Err(Error::NoHoldout | Error::Predict(crate::predict::PredictError::NoMembers { .. })) => Ok(None),
@@ -189,7 +206,14 @@ impl Base {
     }
 
     /// The same records cut another way, in a workspace of its own, not trained yet.
-    fn recut(&self, scratch: &Scratch, name: &str, shards: u32, slices: u32, recipe: &Recipe) -> Result<(Engine, Lane), Error> {
+    pub(super) fn recut(
+        &self,
+        scratch: &Scratch,
+        name: &str,
+        shards: u32,
+        slices: u32,
+        recipe: &Recipe,
+    ) -> Result<(Engine, Lane), Error> {
         let engine = scratch.engine(&self.engine, &scratch.folder(name)?);
         let holdout = self.lane.shards.grid().holdout;
         let plan = Plan {
@@ -239,6 +263,7 @@ impl Base {
         }
         let mut sample = DeletionSample {
             requests: subjects.len() as u64,
+            records: deleted.accepted.outcomes.iter().map(|o| o.in_slices + o.held_out).sum(),
             effective: seconds,
             effective_alone: deleted.effective.seconds,
             repaired: seconds + repair_seconds,

@@ -23,7 +23,7 @@ const GAIN: u64 = 2 * 127 * 127;
 pub(super) const ALLOWED: &str = "a multiple of 4 from 8 to 256 (pad the images)";
 
 /// Whether a side of an image may be so long.
-pub(super) fn allows(side: u32) -> bool {
+pub(in crate::learn) fn allows(side: u32) -> bool {
     (8..=256).contains(&side) && side.is_multiple_of(CELL as u32)
 }
 

@@ -10,7 +10,7 @@ use super::{
     roles::Roles,
     sketch::SHARED_MIN,
 };
-use crate::schema::Kind;
+use crate::{learn::NETWORK_SUBJECTS, schema::Kind};
 
 /// The share of the subjects that is held out.
 const HOLDOUT: f64 = 0.1;
@@ -149,13 +149,13 @@ struct Size {
 
 impl Size {
     fn of(rows: u64, subjects: u64, inputs: usize) -> Size {
-        /// Shards that are worth the cut of a network, and the subjects that each needs.
-        const NETWORK: (u64, u64) = (4, 2000);
+        /// Subjects that each shard of a network needs.
+        const NETWORK: u64 = 2000;
         /// Subjects that a linear model needs.
         const LINEAR: u64 = 500;
         let round = |shards: u64| [20, 16, 12, 10, 8, 5, 4, 3, 2].into_iter().find(|s| *s <= shards).unwrap_or(1);
-        let network = subjects >= NETWORK.0 * NETWORK.1;
-        let shards = round(subjects / if network { NETWORK.1 } else { LINEAR });
+        let network = subjects >= NETWORK_SUBJECTS;
+        let shards = round(subjects / if network { NETWORK } else { LINEAR });
         let batch = if rows / shards >= 20_000 { 256 } else { 64 };
         Size { shards, network, hidden: if inputs >= 256 { 128 } else { 64 }, batch }
     }
@@ -331,7 +331,7 @@ slices = 10
 aggregate = \"mean\"
 
 # Kinds are linear, mlp, forest and ridge. The last two need the ranges above, have settings of their own (docs/CONFIG.md), and
-# delete without training; from tables a forest often learns most.
+# delete without training. What is recommended for these columns stands at the end.
 [learner]
 {learner}
 optimizer = {{ kind = \"sgd\", momentum = 0.9 }}

@@ -1,6 +1,9 @@
 //! `sisa bench`: its arguments, its processes, its table.
 #![expect(clippy::disallowed_methods, reason = "reads the clock around a process of its own")]
 
+mod learners;
+mod memory;
+
 use std::{
     fmt::Write,
     path::{Path, PathBuf},
@@ -17,6 +20,8 @@ use sisa::engine::{
 };
 
 use super::show;
+pub(crate) use learners::{HEADS as LEARNER_HEADS, lines as learner_lines};
+pub(crate) use memory::{HEADS as MEMORY_HEADS, line as memory_line};
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct BenchArgs {
@@ -41,6 +46,12 @@ pub(crate) struct BenchArgs {
     /// Numbers of shards whose accuracy and cost are compared, each under every schedule; 0 for none [default: 1,5,10,20]
     #[arg(long, value_name = "S,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(0..=9999))]
     frontier: Vec<u32>,
+    /// Learners to measure beside each other on the same records and requests, separated by commas: mlp, linear, ridge, forest
+    #[arg(long, value_name = "KIND,...", value_delimiter = ',')]
+    learners: Vec<String>,
+    /// Single records to delete from states in memory, for learners that delete without training; 0 for none [default: 300; quick: 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    memory: Option<u32>,
     /// A first answer: fewer requests and repeats
     #[arg(long)]
     quick: bool,
@@ -101,6 +112,8 @@ impl BenchArgs {
             trials: self.trials.unwrap_or(if self.quick { 3 } else { 5 }),
             one_by_one: self.one_by_one,
             frontier: frontier.into_iter().filter(|s| *s > 0).collect(),
+            learners: self.learners.clone(),
+            memory: self.memory.unwrap_or(if self.quick { 100 } else { 300 }) as usize,
         })
     }
 }
@@ -201,6 +214,8 @@ pub(crate) fn text(report: &BenchReport) -> String {
             None => "No number of requests repaired together costs as much as one model anew.".into(),
         }
     );
+    out.push_str(&learners::text(report));
+    report.memory.iter().for_each(|memory| out.push_str(&memory::text(memory)));
     if !report.frontier.is_empty() {
         let _ = writeln!(
             out,
@@ -233,12 +248,14 @@ pub(crate) fn json(report: &BenchReport) -> Vec<Value> {
     lines.extend(report.ensemble.iter().map(|s| full("ensemble", s)));
     lines.extend(report.deletions.iter().map(|d| {
         json!({
-            "type": "bench_deletion", "requests": d.requests, "effective_seconds": d.effective, "effective_alone_seconds": d.effective_alone,
+            "type": "bench_deletion", "requests": d.requests, "records": d.records, "effective_seconds": d.effective, "effective_alone_seconds": d.effective_alone,
             "repaired_seconds": d.repaired, "predicted_row_passes": d.predicted, "row_passes": d.row_passes, "bytes": d.bytes,
             "quality_meanwhile": d.quality_meanwhile, "quality_after": d.quality_after, "process_seconds": d.process,
             "one_by_one_seconds": d.one_by_one.map(|o| o.0), "one_by_one_row_passes": d.one_by_one.map(|o| o.1),
         })
     }));
+    lines.extend(report.learners.iter().map(learners::json));
+    lines.extend(report.memory.iter().map(memory::json));
     lines.extend(report.frontier.iter().map(|p| {
         json!({
             "type": "bench_frontier", "shards": p.shards, "slices": p.slices, "schedule": format!("{:?}", p.schedule).to_lowercase(),
