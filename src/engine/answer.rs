@@ -201,7 +201,7 @@ impl Engine {
         mut then: impl FnMut(&Scores, &Rows<'_>) -> Result<(), Error>,
     ) -> Result<u64, Error> {
         let mut rows = 0;
-        for mut source in source::open_all(paths)? {
+        for mut source in source::open_ahead(paths)? {
             let name = paths.first().map(|p| p.display().to_string()).unwrap_or_default();
             let encoder = Encoder::new(&serving.schema, &name, source.columns(), false)?;
             if labelled && !encoder.has_label() {

@@ -132,7 +132,7 @@ impl Engine {
             return Ok(nothing(sizes));
         }
         let (mut rows, mut subjects, mut pilot, mut layout) = (0_u64, Vec::new(), None, None);
-        for mut source in source::open_all(&paths)? {
+        for mut source in source::open_ahead(&paths)? {
             let name = paths.first().map(|p| p.display().to_string()).unwrap_or_default();
             let schema = config.declaration()?.resolve(&name, source.columns())?;
             recipe.accepts(&schema.layout()).map_err(ConfigError::from)?;

@@ -12,8 +12,8 @@ pub const COLUMNS_MAX: usize = 1 << 17;
 /// Rows of the longest batch.
 pub const BATCH_ROWS_MAX: usize = 4096;
 
-/// Bytes of cells at which a batch closes.
-pub const BATCH_BYTES: usize = 1 << 20;
+/// Bytes of cells at which a batch closes: few enough that they are still in the cache of the core that cut them.
+pub const BATCH_BYTES: usize = 1 << 17;
 
 /// The rows of a batch whose rows have `row_bytes` bytes each: at least one, and few enough for both bounds.
 pub(crate) fn batch_rows(row_bytes: usize) -> usize {

@@ -39,7 +39,7 @@ pub use batch::{Batch, Cell};
 pub use error::SourceError;
 pub use file::{SourceFile, Stamp};
 pub use limits::{BATCH_BYTES, BATCH_ROWS_MAX, COLUMNS_MAX, FIELD_BYTES_MAX, RECORD_BYTES_MAX};
-pub use open::{open, open_all, open_pair};
+pub use open::{open, open_ahead, open_all, open_pair};
 pub use place::{Place, PlaceKind};
 
 /// One table that is read from front to back.

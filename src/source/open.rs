@@ -19,7 +19,7 @@ use super::npz::Npz;
 /// Any [`SourceError`] that shows before the first row.
 pub fn open(path: &Path) -> Result<Box<dyn Source>, SourceError> {
     match Opened::new(path)? {
-        Opened::Table(name, source) => Ok(ahead((name, source))),
+        Opened::Table(_, source) => Ok(source),
         Opened::Idx(file) => open_images(path, file),
     }
 }
@@ -31,7 +31,7 @@ pub fn open(path: &Path) -> Result<Box<dyn Source>, SourceError> {
 /// As [`open`]; [`SourceError::Role`] if a file is not what its position asks for.
 pub fn open_pair(images: &Path, labels: &Path) -> Result<Box<dyn Source>, SourceError> {
     let labels = IdxFile::new(Bytes::open(labels)?)?;
-    Ok(ahead(boxed(IdxTable::new(IdxFile::new(Bytes::open(images)?)?, Some(labels))?)))
+    Ok(Box::new(IdxTable::new(IdxFile::new(Bytes::open(images)?)?, Some(labels))?))
 }
 
 /// Opens several tables, in the order given. Images and labels in IDX may both be among the paths and make one
@@ -41,6 +41,23 @@ pub fn open_pair(images: &Path, labels: &Path) -> Result<Box<dyn Source>, Source
 ///
 /// As [`open`]; [`SourceError::LabelsAlone`] for labels that belong to no images.
 pub fn open_all(paths: &[PathBuf]) -> Result<Vec<Box<dyn Source>>, SourceError> {
+    Ok(named(paths)?.into_iter().map(|(_, source)| source).collect())
+}
+
+/// As [`open_all`], with a thread for each table in use that reads ahead of its caller.
+///
+/// # Errors
+///
+/// As [`open_all`].
+pub fn open_ahead(paths: &[PathBuf]) -> Result<Vec<Box<dyn Source>>, SourceError> {
+    let ahead = |(name, source)| Box::new(Ahead::new(name, source)) as Box<dyn Source>;
+    Ok(named(paths)?.into_iter().map(ahead).collect())
+}
+
+/// A table and the name of its file.
+type Named = (Arc<str>, Box<dyn Source>);
+
+fn named(paths: &[PathBuf]) -> Result<Vec<Named>, SourceError> {
     let mut opened = Vec::new();
     let mut labels = Vec::new();
     for path in paths {
@@ -84,7 +101,7 @@ pub fn open_all(paths: &[PathBuf]) -> Result<Vec<Box<dyn Source>>, SourceError> 
             *table = Some(boxed(with_partner(path, images)?));
         }
     }
-    Ok(tables.into_iter().flatten().map(ahead).collect())
+    Ok(tables.into_iter().flatten().collect())
 }
 
 /// A file whose form is known.
@@ -127,11 +144,7 @@ const FOREIGN: [(&[u8], &str, &str); 10] = [
     (b"\xfe\xff", "UTF-16 text", "save it as UTF-8"),
 ];
 
-fn ahead((name, source): (Arc<str>, Box<dyn Source>)) -> Box<dyn Source> {
-    Box::new(Ahead::new(name, source))
-}
-
-fn boxed(table: IdxTable) -> (Arc<str>, Box<dyn Source>) {
+fn boxed(table: IdxTable) -> Named {
     (table.name().clone(), Box::new(table))
 }
 
@@ -139,7 +152,7 @@ fn open_images(path: &Path, file: IdxFile) -> Result<Box<dyn Source>, SourceErro
     if file.is_labels() {
         return Err(SourceError::LabelsAlone { file: file.bytes().name().clone() });
     }
-    Ok(ahead(boxed(with_partner(path, file)?)))
+    Ok(Box::new(with_partner(path, file)?))
 }
 
 /// Images with the labels that lie beside them.
