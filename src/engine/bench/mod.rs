@@ -204,10 +204,12 @@ impl Engine {
     ) -> Result<BenchReport, Error> {
         learners::check_kinds(&request.learners)?;
         let before = self.workspace.ledger().head()?;
-        let scratch = scratch::Scratch::new(self)?;
-        let done = self.bench_in(&scratch, request, process, observer);
-        // What is in there saw every record; it must not outlive the measurement.
-        scratch.remove()?;
+        let done = scratch::Scratch::new(self).and_then(|scratch| {
+            let done = self.bench_in(&scratch, request, process, observer);
+            // What is in there saw every record; it must not outlive the measurement.
+            let removed = scratch.remove();
+            done.and_then(|report| removed.map(|()| report))
+        });
         match done {
             // A deletion that came in between took the scratch folder away, and is the better explanation.
             Err(_) if self.workspace.ledger().head()? != before => Err(WorkspaceError::MovedOn.into()),
