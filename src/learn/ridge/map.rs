@@ -4,14 +4,16 @@
     reason = "outputs are those of the projection, and phases are taken modulo the wave's length"
 )]
 
-use super::inputs::{Inputs, Table};
+use super::inputs::{Inputs, Prior, Table};
 use super::settings::{RidgeMap, RidgeSettings};
 use crate::learn::Layout;
 use crate::num::normal::{FEATURE_MAX, padded};
 use crate::num::project::Projection;
 use crate::num::{Isa, Team, poly, stream};
 
-/// The variance of a random weight: four bytes' sum, a quarter of it.
+/// The sum of a word's four bytes, less its mean, is divided by this for a weight that is not damped.
+const WEIGHT_DIVISOR: i32 = 4;
+/// The variance of such a weight.
 const WEIGHT_VARIANCE: u64 = 1365;
 /// Binary digits of the factor that brings a projection to its level, or to its phase.
 const FACTOR_BITS: u32 = 24;
@@ -102,10 +104,10 @@ struct Random {
 impl Random {
     /// Rectified projections: threshold within a spread of where the projection is thought to lie, level 127 at three spreads.
     fn relu(inputs: &Inputs, dimension: usize, seed: [u8; 32]) -> Random {
-        let spreads = inputs.spreads();
-        let spread = spread(&spreads);
-        let (projection, offsets) = draw(inputs.width(), dimension, seed, |weights, word| {
-            let centre: i64 = weights.iter().zip(&spreads).map(|(&w, &(centre, _))| i64::from(w) * i64::from(centre)).sum();
+        let priors = inputs.priors();
+        let spread = spread(&priors);
+        let (projection, offsets) = draw(&priors, dimension, seed, |weights, word| {
+            let centre: i64 = weights.iter().zip(&priors).map(|(&w, prior)| i64::from(w) * i64::from(prior.centre)).sum();
             // At most 127 * 127 * 16,384, and the spread is smaller: an i32 holds it.
             (((i64::from(word.cast_signed()) * spread) >> 31) - centre) as i32
         });
@@ -115,8 +117,9 @@ impl Random {
 
     /// Cosines of projections: one spread is a radian, the phase is any.
     fn cosine(inputs: &Inputs, dimension: usize, seed: [u8; 32]) -> Random {
-        let spread = spread(&inputs.spreads());
-        let (projection, offsets) = draw(inputs.width(), dimension, seed, |_, word| (word % TURN as u32) as i32);
+        let priors = inputs.priors();
+        let spread = spread(&priors);
+        let (projection, offsets) = draw(&priors, dimension, seed, |_, word| (word % TURN as u32) as i32);
         Random { projection, offsets, factor: (RADIAN << FACTOR_BITS) / spread, shape: Shape::Cosine(Box::new(wave())) }
     }
 
@@ -143,22 +146,23 @@ impl Random {
 }
 
 /// The spread of a projection: the root of its variance, were inputs independent and as declared. At least 1.
-fn spread(spreads: &[(u8, u32)]) -> i64 {
-    let variance: u64 = spreads.iter().map(|&(_, variance)| u64::from(variance)).sum();
+fn spread(priors: &[Prior]) -> i64 {
+    let variance: u64 = priors.iter().map(|prior| u64::from(prior.share())).sum();
     ((WEIGHT_VARIANCE * variance).isqrt() as i64).max(1)
 }
 
 /// Draws weights and offsets: feature after feature, one 32-bit word a weight, and one for the offset. A weight is the sum of the word's four
-/// bytes less 510, divided by 4 towards 0: near to normal, from -127 to 127.
-fn draw(inputs: usize, dimension: usize, seed: [u8; 32], mut offset: impl FnMut(&[i8], u32) -> i32) -> (Projection, Vec<i32>) {
+/// bytes less 510, divided by 4 times the input's damping, towards 0: near to normal, from -127 to 127.
+fn draw(priors: &[Prior], dimension: usize, seed: [u8; 32], mut offset: impl FnMut(&[i8], u32) -> i32) -> (Projection, Vec<i32>) {
     let mut stream = stream::stream(seed);
+    let inputs = priors.len();
     let mut weights = vec![0i8; inputs * dimension];
     let mut offsets = Vec::with_capacity(dimension);
     for index in 0..dimension {
         let weights = &mut weights[index * inputs..][..inputs];
-        for weight in &mut *weights {
+        for (weight, prior) in weights.iter_mut().zip(priors) {
             let sum: i32 = stream.word().to_le_bytes().into_iter().map(i32::from).sum();
-            *weight = ((sum - 510) / 4) as i8;
+            *weight = ((sum - 510) / (WEIGHT_DIVISOR * i32::from(prior.damping))) as i8;
         }
         offsets.push(offset(weights, stream.word()));
     }
@@ -188,19 +192,24 @@ mod tests {
 
     #[test]
     fn weights_are_centred_and_as_wide_as_their_variance_says() {
-        let mut words = stream::stream([3; 32]);
-        let (projection, _) = draw(1000, 100, [3; 32], |weights, word| {
-            assert!(weights.iter().all(|&w| w > i8::MIN));
-            for &weight in weights {
-                let sum: i32 = words.word().to_le_bytes().into_iter().map(i32::from).sum();
-                assert_eq!(i32::from(weight), (sum - 510) / 4);
-            }
-            assert_eq!(word, words.word());
-            let squares: u64 = weights.iter().map(|&w| u64::from(w.unsigned_abs()).pow(2)).sum();
-            // Chance: the squares of a thousand near-normal weights.
-            assert!((WEIGHT_VARIANCE * 800..WEIGHT_VARIANCE * 1200).contains(&squares), "{squares}");
-            0
-        });
-        assert_eq!(projection.outputs(), 100);
+        let plain = Prior { centre: 0, variance: 400, damping: 1 };
+        for (prior, least, most) in [(plain, 1092, 1638), (Prior { damping: 4, ..plain }, 62, 102)] {
+            let mut words = stream::stream([3; 32]);
+            let (projection, _) = draw(&[prior; 1000], 100, [3; 32], |weights, word| {
+                assert!(weights.iter().all(|&w| w > i8::MIN));
+                for &weight in weights {
+                    let sum: i32 = words.word().to_le_bytes().into_iter().map(i32::from).sum();
+                    assert_eq!(i32::from(weight), (sum - 510) / (4 * i32::from(prior.damping)));
+                }
+                assert_eq!(word, words.word());
+                let squares: u64 = weights.iter().map(|&w| u64::from(w.unsigned_abs()).pow(2)).sum();
+                // Chance: the squares of a thousand near-normal weights.
+                assert!((least * 1000..most * 1000).contains(&squares), "{squares}");
+                0
+            });
+            assert_eq!(projection.outputs(), 100);
+        }
+        assert_eq!((spread(&[plain; 100]), WEIGHT_VARIANCE * 40_000), (7389, 54_600_000));
+        assert_eq!(spread(&[Prior { damping: 4, ..plain }; 100]), 1847);
     }
 }

@@ -18,33 +18,33 @@ pub(super) struct Row {
     pub(super) label: f64,
 }
 
-/// Inputs with the centre and the squared spread of each.
-fn inputs(settings: &RidgeSettings, layout: &Layout, row: &Row) -> Vec<(i64, i64, i64)> {
+/// Inputs with the centre, the squared spread and the damping of each.
+fn inputs(settings: &RidgeSettings, layout: &Layout, row: &Row) -> Vec<(i64, i64, i64, i64)> {
     let mut out = Vec::new();
     let bins = settings.bins as usize;
     for (column, &x) in row.numbers.iter().enumerate() {
         let [low, high] = layout.ranges[column].unwrap().0.map(f64::from);
         let share = ((f64::from(x) - low) / (high - low)).clamp(0.0, 1.0);
         let missing = x.is_nan();
-        out.push((if missing { 0 } else { (share * 127.0 + 0.5).floor() as i64 }, 64, 378));
+        out.push((if missing { 0 } else { (share * 127.0 + 0.5).floor() as i64 }, 64, 378, 1));
         for bin in 1..bins {
             let reached = !missing && (share * bins as f64).floor() >= bin as f64;
-            out.push((if reached { 64 } else { 0 }, 32, 384));
+            out.push((if reached { 64 } else { 0 }, 32, 384, 1));
         }
-        out.push((if missing { 127 } else { 0 }, 0, 0));
+        out.push((if missing { 127 } else { 0 }, 0, 0, 1));
     }
     if let RidgeMap::Image { width, height, .. } = settings.map {
         out.extend(image(&row.bytes, width as i64, height as i64));
     } else {
         for (column, &byte) in row.bytes.iter().enumerate() {
             let share = (f64::from(byte) * f64::from(layout.byte_scales[column])).min(1.0);
-            out.push(((share * 127.0 + 0.5).floor() as i64, 64, 378));
+            out.push(((share * 127.0 + 0.5).floor() as i64, 64, 378, 1));
         }
     }
     for (column, &value) in row.categories.iter().enumerate() {
         let size = layout.categories[column];
         if size <= 256 {
-            out.extend((0..size).map(|v| (if v == value { 64 } else { 0 }, i64::from(64 / size), i64::from(2304 / size))));
+            out.extend((0..size).map(|v| (if v == value { 64 } else { 0 }, i64::from(64 / size), i64::from(2304 / size), 1)));
         } else {
             let mut x = ((column as u64) << 32) + u64::from(value);
             for (shift, factor) in [(30, 0xbf58_476d_1ce4_e5b9u64), (27, 0x94d0_49bb_1331_11eb)] {
@@ -52,7 +52,7 @@ fn inputs(settings: &RidgeSettings, layout: &Layout, row: &Row) -> Vec<(i64, i64
             }
             x ^= x >> 31;
             let taken = [x % (1 << 32) % 128, 128 + (x >> 32) % 128];
-            out.extend((0..256).map(|v| (if taken.contains(&v) { 64 } else { 0 }, 0, 18)));
+            out.extend((0..256).map(|v| (if taken.contains(&v) { 64 } else { 0 }, 0, 18, 1)));
         }
     }
     out
@@ -69,7 +69,7 @@ fn root(x: i64) -> i64 {
     r
 }
 
-fn image(pixels: &[u8], width: i64, height: i64) -> Vec<(i64, i64, i64)> {
+fn image(pixels: &[u8], width: i64, height: i64) -> Vec<(i64, i64, i64, i64)> {
     let at = |y: i64, x: i64| i64::from(pixels[(y.clamp(0, height - 1) * width + x.clamp(0, width - 1)) as usize] / 2);
     let (columns, rows) = (width / 4, height / 4);
     let directions = [(64, 0), (45, 45), (0, 64), (-45, 45), (-64, 0), (-45, -45), (0, -64), (45, -45)];
@@ -102,13 +102,13 @@ fn image(pixels: &[u8], width: i64, height: i64) -> Vec<(i64, i64, i64)> {
                 }
             }
             let norm = root(around) + 200;
-            out.extend(cells[(cy * columns + cx) as usize].iter().map(|v| (root((v * 32_258 / norm).min(16_129)), 30, 506)));
+            out.extend(cells[(cy * columns + cx) as usize].iter().map(|v| (root((v * 32_258 / norm).min(16_129)), 30, 506, 1)));
         }
     }
     for y in (0..height).step_by(2) {
         for x in (0..width).step_by(2) {
             let sum = at(y, x) + at(y, x + 1) + at(y + 1, x) + at(y + 1, x + 1);
-            out.push(((sum + 2) / 4, 36, 900));
+            out.push(((sum + 2) / 4, 36, 900, 4));
         }
     }
     out
@@ -125,15 +125,15 @@ pub(super) fn features(settings: &RidgeSettings, layout: &Layout, seed: [u8; 32]
         RidgeMap::Relu { dimension } | RidgeMap::Image { dimension, .. } => (false, dimension),
     };
     let Some(first) = rows.first() else { return out };
-    let spread = root(1365 * first.iter().map(|input| input.2).sum::<i64>()).max(1);
+    let spread = root(1365 * first.iter().map(|input| input.2 / input.3.pow(2)).sum::<i64>()).max(1);
     let mut words = ChaCha20Rng::from_seed(seed);
     for _ in 0..dimension {
         let weights: Vec<i64> = first
             .iter()
-            .map(|_| {
+            .map(|input| {
                 let word = words.next_u32();
                 (i64::from(word & 255) + i64::from(word >> 8 & 255) + i64::from(word >> 16 & 255) + i64::from(word >> 24) - 510)
-                    / 4
+                    / (4 * input.3)
             })
             .collect();
         let word = words.next_u32();
