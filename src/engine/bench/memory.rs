@@ -50,7 +50,7 @@ pub struct MemoryReport {
     pub train_seconds_one_thread: f64,
     /// Seconds on all threads.
     pub train_seconds: f64,
-    /// Held-out rows scored a second on all threads; `None` without held-out rows.
+    /// Held-out rows (where there are none: rows of slices) scored a second on all threads.
     pub predict_rows_per_second: Option<f64>,
 }
 
@@ -214,18 +214,23 @@ impl Base {
         }))
     }
 
-    /// Held-out rows scored a second, by everything in service on all threads; `None` where nothing is held out.
+    /// Held-out rows scored a second, by everything in service on all threads; where nothing is held out, rows of slices. `None` without rows.
     fn scoring(&self) -> Result<Option<f64>, Error> {
         let lane = self.lane();
-        let mut rows: Option<Held> = None;
-        for shard in lane.shards.grid().shards() {
-            let part = Held::copy(&lane.shards.open(Cell { shard, part: Part::Holdout })?.rows());
-            match &mut rows {
-                Some(rows) => rows.append(&part),
-                None => rows = Some(part),
+        let copy = |cells: &mut dyn Iterator<Item = Cell>| -> Result<Option<Held>, Error> {
+            let mut rows: Option<Held> = None;
+            for cell in cells {
+                let part = Held::copy(&lane.shards.open(cell)?.rows());
+                match &mut rows {
+                    Some(rows) => rows.append(&part),
+                    None => rows = Some(part),
+                }
             }
-        }
-        let Some(mut rows) = rows.filter(|rows| rows.rows() > 0) else { return Ok(None) };
+            Ok(rows.filter(|rows| rows.rows() > 0))
+        };
+        let grid = lane.shards.grid();
+        let held_out = copy(&mut grid.cells().filter(|cell| cell.part == Part::Holdout))?;
+        let Some(mut rows) = held_out.map_or_else(|| copy(&mut grid.cells()), |rows| Ok(Some(rows)))? else { return Ok(None) };
         let once = rows.clone();
         while rows.rows() < SCORED {
             rows.append(&once);
