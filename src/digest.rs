@@ -263,12 +263,13 @@ impl Draw {
 #[derive(Clone, Debug)]
 pub struct Buckets(Digest);
 
-impl Buckets {
-    /// The hash.
-    pub fn new() -> Buckets {
+impl Default for Buckets {
+    fn default() -> Buckets {
         Buckets(Digest::derive("sisa 1 category bucket", &[]))
     }
+}
 
+impl Buckets {
     /// The bucket of a text, of so many.
     pub fn of(&self, text: &[u8], buckets: u32) -> u32 {
         let [a, b, c, d, e, f, g, h, ..] = self.0.keyed(text);

@@ -82,8 +82,8 @@ fn damaged_slices_are_errors_or_slices() {
         })
         .collect();
     let handle = |i: usize| Handle(*Digest::of(&i.to_le_bytes()).0.first_chunk().unwrap());
-    let mut rows: Vec<_> = encoded.iter().enumerate().map(|(i, e)| (handle(i), handle(i / 2), e.as_slice())).collect();
-    let good = SliceFile::build(CELL, ROW, &mut rows, &key).unwrap();
+    let rows: Vec<_> = encoded.iter().enumerate().map(|(i, e)| (handle(i), handle(i / 2), e.as_slice())).collect();
+    let good = SliceFile::build(CELL, ROW, &rows, &key).unwrap();
     let mut random = Random(7);
     let mut opened = 0;
     for _ in 0..20_000 {

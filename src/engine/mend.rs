@@ -85,7 +85,7 @@ impl Engine {
         observer: &dyn Observer,
     ) -> Result<(), Error> {
         let absurd = || SliceError::Damaged { path: store.path(cell), offset: 24, what: "the row count is absurd".into() };
-        let empty = SliceFile::build(cell, store.row(), &mut [], store.key()).ok_or_else(absurd)?;
+        let empty = SliceFile::build(cell, store.row(), &[], store.key()).ok_or_else(absurd)?;
         let _commit = store.lock(cell.shard)?;
         // First the word, then the deed: a crash in between leaves a damaged slice, which the next call drops.
         let mended = Mended { generation, cell: cell.to_string(), before, after: empty.content, dropped: true };

@@ -91,7 +91,7 @@ impl Encoder {
             numbers: Vec::new(),
             categories: Vec::new(),
             bytes: Vec::new(),
-            buckets: Buckets::new(),
+            buckets: Buckets::default(),
             missing: Missing {
                 spellings: schema.missing.iter().map(|m| m.as_bytes().to_vec()).collect(),
                 numeric: schema.missing.iter().any(|m| parse_number(m.as_bytes()).is_some()),
