@@ -227,6 +227,10 @@ def main():
     facts = machine(binary)
     samples.setdefault("took", 0.0)
     if "machine" not in samples or parts != ["sets"]:
+        # Parts that are kept from an earlier run were measured at its commit.
+        before, kept = samples.get("machine"), [part for part in PARTS[:3] if part in samples and part not in parts]
+        if before and kept and before["commit"] != facts["commit"]:
+            facts["commit"] += f" ({', '.join(parts)}); kept from an earlier run ({', '.join(kept)}): commit {before['commit']}"
         samples["machine"] = facts  # the section of `sets` has a date and a commit of its own, so it does not speak for the other parts
     samples["quick"] = quick
     shutil.rmtree(scratch, ignore_errors=True)
