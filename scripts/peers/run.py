@@ -230,8 +230,11 @@ def main():
         # Parts that are kept from an earlier run were measured at its commit.
         before, kept = samples.get("machine"), [part for part in PARTS[:3] if part in samples and part not in parts]
         if before and kept and before["commit"] != facts["commit"]:
-            facts["commit"] += f" ({', '.join(parts)}); kept from an earlier run ({', '.join(kept)}): commit {before['commit']}"
-        samples["machine"] = facts  # the section of `sets` has a date and a commit of its own, so it does not speak for the other parts
+            told = f"{facts['commit']} ({', '.join(parts)}); kept from an earlier run ({', '.join(kept)}): commit {before['commit']}"
+            samples["machine"] = {**facts, "commit": told}
+        else:
+            samples["machine"] = facts
+    # (The section of `sets` has a date and a commit of its own, so it does not speak for the other parts.)
     samples["quick"] = quick
     shutil.rmtree(scratch, ignore_errors=True)
     if parts != ["sets"]:
