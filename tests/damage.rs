@@ -180,3 +180,38 @@ fn damage_is_mended() {
     let verify = VerifyRequest { retrain: true, ..VerifyRequest::default() };
     assert_eq!(bench.engine().verify(&verify, &Quiet).unwrap().findings, vec![]);
 }
+
+/// Another version would write other bytes under the names of this one.
+#[test]
+fn what_another_version_made_is_refused_by_name() {
+    let bench = Bench::trained(&Setup::default(), &rows(40));
+    let disk = sisa::fs::Files::new(std::sync::Arc::new(sisa::engine::RealDisk::new()));
+    let workspace = sisa::workspace::Workspace::new(disk, bench.root().to_owned());
+    let snapshot = workspace.snapshot().unwrap();
+    let (generation, record) = snapshot.history.newest().unwrap();
+    let recipe = &record.recipes[0].recipe;
+    assert!(workspace.lane(generation, record, recipe).is_ok());
+    for (name, what) in [
+        ("partition.json", "slice_format"),
+        ("partition.json", "encoder"),
+        ("recipe.json", "numerics"),
+        ("recipe.json", "checkpoint_format"),
+    ] {
+        let path = bench.files().into_keys().find(|path| path.ends_with(name)).unwrap();
+        let (path, mut record) = (bench.root().join(path), record.clone());
+        let good = std::fs::read_to_string(&path).unwrap();
+        let at = good.find(&format!("\"{what}\": ")).unwrap() + what.len() + 4;
+        let other = format!("{}9{}", &good[..at], &good[at..]);
+        std::fs::write(&path, &other).unwrap();
+        // As if the ledger had it so from the beginning.
+        let digest = sisa::digest::Digest::of(other.as_bytes());
+        if name == "recipe.json" {
+            record.recipes[0].digest = digest
+        } else {
+            record.imported.partition = digest
+        }
+        let refusal = workspace.lane(generation, &record, recipe).unwrap_err().to_string();
+        assert!(refusal.contains(&format!("says {} 9", what.replace('_', " "))), "{refusal}");
+        std::fs::write(&path, good).unwrap();
+    }
+}

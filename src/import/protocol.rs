@@ -168,13 +168,16 @@ fn each_batch(
         }
         batches.taken += 1;
         let number = batches.taken;
-        let rows = match batches.source.next(batch) {
-            Ok(rows) => rows,
-            Err(e) => return (number, Err(ImportError::from(e))),
-        };
-        batches.rows += rows as u64;
-        let goes_on = progress(batches.source.bytes_read(), batches.rows);
-        (number, if goes_on { Ok(rows) } else { Err(ImportError::Interrupted) })
+        let taken = batches.source.next(batch).map_err(ImportError::from).and_then(|rows| {
+            batches.rows += rows as u64;
+            let goes_on = progress(batches.source.bytes_read(), batches.rows);
+            if goes_on { Ok(rows) } else { Err(ImportError::Interrupted) }
+        });
+        // Before the next thread's turn: a source that has come to its end, or failed, is not asked again.
+        if !matches!(taken, Ok(1..)) {
+            stop.store(true, Ordering::Relaxed);
+        }
+        (number, taken)
     };
     let one_thread = |_| {
         let (mut batch, mut gathered) = (Batch::new(), Gathered::default());
@@ -182,10 +185,7 @@ fn each_batch(
             let (number, taken) = take(&mut batch);
             let worked = taken.and_then(|rows| if rows > 0 { work(&batch, &mut gathered).map(|()| rows) } else { Ok(0) });
             match worked {
-                Ok(0) => {
-                    stop.store(true, Ordering::Relaxed);
-                    return None;
-                }
+                Ok(0) => return None,
                 Ok(_) => {}
                 // Batches with lower numbers are with other threads, which finish them.
                 Err(e) => {
