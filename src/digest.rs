@@ -98,9 +98,7 @@ impl<'a> Joined<'a> {
 
 /// The first sixteen bytes as a handle.
 fn first_handle(hash: &[u8; 32]) -> Handle {
-    let mut out = [0; 16];
-    out.iter_mut().zip(hash).for_each(|(o, b)| *o = *b);
-    Handle(out)
+    Handle(hash.first_chunk().copied().unwrap_or_default())
 }
 
 /// Hashes ids of one kind; made once, used for every row.

@@ -65,10 +65,12 @@ impl Placement {
     /// The cell of all records of a subject.
     pub fn cell(&self, subject: Handle) -> Cell {
         let shard = ShardId((self.shard.of(subject) % u64::from(self.grid.shards)) as u32);
-        let part = if self.handles.holdout_draw(subject) < self.held_out_below {
-            Part::Holdout
-        } else {
-            Part::Slice(SliceId(1 + (self.slice.of(subject) % u64::from(self.grid.slices)) as u32))
+        // No draw is made that decides nothing.
+        let held_out = self.held_out_below > 0 && self.handles.holdout_draw(subject) < self.held_out_below;
+        let part = match self.grid.slices {
+            _ if held_out => Part::Holdout,
+            0 | 1 => Part::Slice(SliceId(1)),
+            slices => Part::Slice(SliceId(1 + (self.slice.of(subject) % u64::from(slices)) as u32)),
         };
         Cell { shard, part }
     }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     digest::Digest,
-    fs::{Bytes, EntryKind, Files, FsError, Sync},
+    fs::{Bytes, EntryKind, Files, FsError, Sync, SyncAhead},
     ids::{ShardId, SliceId},
 };
 
@@ -150,6 +150,11 @@ impl CheckpointStore {
     /// When the disk refuses.
     pub fn sync_shard_names(&self) -> Result<(), FsError> {
         self.files.sync_dir(&self.dir)
+    }
+
+    /// Syncs checkpoints while others are made.
+    pub fn sync_ahead(&self) -> SyncAhead<'_> {
+        SyncAhead::new(&self.files)
     }
 
     /// How many files the disk may well sync at once.

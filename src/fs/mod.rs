@@ -3,6 +3,7 @@
 //! What is assumed: a sync that returned is durable; a rename within one folder is atomic; locks work. What is not: that
 //! unsynced writes reach the disk, or reach it in order.
 
+mod ahead;
 mod bytes;
 mod clock;
 mod disk;
@@ -11,6 +12,7 @@ mod files;
 mod real;
 mod spill;
 
+pub use ahead::{Ahead, SyncAhead};
 pub use bytes::{AlignedBuf, Bytes};
 pub use clock::{Stopwatch, utc_now};
 pub use disk::{Disk, EntryKind, FileStat, LockGuard, Scratch, Writable};

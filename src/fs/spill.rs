@@ -5,7 +5,7 @@ use std::{path::Path, sync::Mutex};
 use super::{Files, FsError, Scratch};
 
 /// What gathers in memory before it is written out: of all buckets together, and of one at least and at most.
-const GATHERED_BYTES: usize = 32 << 20;
+const GATHERED_BYTES: usize = 8 << 20;
 const FLUSH_BYTES: std::ops::RangeInclusive<usize> = 4 << 10..=256 << 10;
 
 /// Appendable buckets in one unnamed file; a crash leaves nothing of it.

@@ -16,12 +16,12 @@ use super::{
 };
 use crate::{
     digest::{Digest, HandleKey, ModelKey},
-    fs::{Stopwatch, Sync},
+    fs::{Ahead, Stopwatch, Sync},
     ids::{Cell, GenerationId, Handle, Part, ShardId},
     ledger::{Event, History, Imported},
     order::Placement,
     schema::{Encoder, Ids, RowLayout, Schema},
-    shard::{ShardStore, SliceFile, StagedRow, store_digest},
+    shard::{ShardStore, SliceFile, SortKey, StagedRow, sort_key, store_digest},
     source::{Batch, Source},
     workspace::{Partition, Workspace, WriterLock},
 };
@@ -104,9 +104,9 @@ pub fn restage(
             vacant.insert(stage.take(cell.shard.0)?);
         }
         let staged = by_shard.get(&cell.shard).map(Vec::as_slice).unwrap_or_default();
-        let rows = StagedRow::all(row, staged).filter(|staged| staged.part() == cell.part);
-        let rows: Vec<_> = rows.map(|staged| (staged.record, staged.subject, staged.encoded)).collect();
-        let file = SliceFile::build(*cell, row, &rows, &plan.model_key);
+        let of_part = StagedRow::all(row, staged).zip(0..).filter(|(staged, _)| staged.part() == cell.part);
+        let keys = of_part.map(|(staged, at)| sort_key(staged.record, at)).collect();
+        let file = SliceFile::of_staged(*cell, row, staged, keys, &plan.model_key);
         files.push(file.ok_or(ImportError::TooLarge { shard: cell.shard.0 })?);
     }
     Ok(files)
@@ -293,10 +293,15 @@ fn publish(
     workspace.files().reached("founded");
     let store = workspace.shard_store_of(plan.generation, &plan.partition, plan.model_key.clone());
     let shards: Vec<ShardId> = grid.shards().collect();
-    let written = shards.par_iter().with_max_len(1).map(|shard| write_shard(&store, stage, *shard));
+    let ahead = store.sync_ahead();
+    let written = std::thread::scope(|scope| {
+        let ahead = ahead.start(scope);
+        let written = shards.par_iter().with_max_len(1).map(|shard| write_shard(&store, stage, *shard, &ahead));
+        written.collect::<Vec<_>>()
+    });
     let mut cells: BTreeMap<Cell, Digest> = BTreeMap::new();
     let mut subjects = 0;
-    for shard in written.collect::<Vec<_>>() {
+    for shard in written {
         let (digests, shard_subjects) = shard?;
         cells.extend(digests);
         subjects += shard_subjects;
@@ -327,26 +332,32 @@ fn publish(
     })
 }
 
-/// Record, subject, encoded row.
-type Row<'a> = (Handle, Handle, &'a [u8]);
-
 /// Writes the files of one shard; returns their digests and the number of subjects trained on, or of shards if that is less.
-fn write_shard(store: &ShardStore, stage: &Stage, shard: ShardId) -> Result<(Vec<(Cell, Digest)>, u64), ImportError> {
-    let bytes = stage.take(shard.0)?;
-    let mut parts: BTreeMap<Part, Vec<Row<'_>>> = BTreeMap::new();
+fn write_shard(
+    store: &ShardStore,
+    stage: &Stage,
+    shard: ShardId,
+    ahead: &Ahead<'_>,
+) -> Result<(Vec<(Cell, Digest)>, u64), ImportError> {
+    let too_large = || ImportError::TooLarge { shard: shard.0 };
+    let staged = stage.take(shard.0)?;
+    let rows = StagedRow::all(store.row(), &staged);
+    let count = u32::try_from(rows.len()).map_err(|_| too_large())?;
+    let mut parts: BTreeMap<Part, Vec<SortKey>> = BTreeMap::new();
     let mut subjects = std::collections::BTreeSet::new();
-    for row in StagedRow::all(store.row(), &bytes) {
+    for (row, at) in rows.zip(0..count) {
         let part = row.part();
         if part != Part::Holdout && subjects.len() < store.grid().shards as usize {
             subjects.insert(row.subject);
         }
-        parts.entry(part).or_default().push((row.record, row.subject, row.encoded));
+        parts.entry(part).or_default().push(sort_key(row.record, at));
     }
     let mut digests = Vec::new();
     for cell in store.grid().cells_of(shard) {
-        let rows = parts.entry(cell.part).or_default();
-        let file = SliceFile::build(cell, store.row(), rows, store.key()).ok_or(ImportError::TooLarge { shard: shard.0 })?;
+        let keys = parts.remove(&cell.part).unwrap_or_default();
+        let file = SliceFile::of_staged(cell, store.row(), &staged, keys, store.key()).ok_or_else(too_large)?;
         store.publish(&file, Sync::Later)?;
+        ahead.published(store.path(cell));
         digests.push((cell, file.content));
     }
     Ok((digests, subjects.len() as u64))

@@ -1,16 +1,16 @@
 //! Makes slice files from rows in any order: the file is a function of the set.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Range};
 
 use super::{
-    Header, Slice, SliceLayout,
+    Header, Slice, SliceLayout, StagedRow,
     format::{HEADER_BYTES, content_digest},
 };
 use crate::{
     digest::{Digest, ModelKey},
     fs::AlignedBuf,
     ids::{Cell, Handle},
-    schema::RowLayout,
+    schema::{RowLayout, RowRef},
 };
 
 /// The bytes of a slice file, ready to be published.
@@ -32,89 +32,106 @@ impl SliceFile {
     }
 }
 
-/// Writes rows of known number into the sections of a file.
-struct Writer {
-    row: RowLayout,
-    layout: SliceLayout,
-    bytes: AlignedBuf,
-}
+/// What is left of a section of a file that is being written.
+struct Section<'a>(&'a mut [u8]);
 
-impl Writer {
-    fn new(row: RowLayout, rows: u64) -> Option<Writer> {
-        let layout = SliceLayout::new(row, rows)?;
-        let bytes = AlignedBuf::zeroed(layout.file);
-        Some(Writer { row, layout, bytes })
-    }
-
-    fn put(&mut self, at: usize, record: Handle, subject: Handle, encoded: &[u8]) {
-        let Some(parts) = self.row.split(encoded) else { return };
-        let layout = &self.layout;
-        let sections: [(usize, &[u8]); 6] = [
-            (layout.records.start, &record.0),
-            (layout.subjects.start, &subject.0),
-            (layout.labels.start, parts.label),
-            (layout.numbers.start, parts.numbers),
-            (layout.categories.start, parts.categories),
-            (layout.bytes.start, parts.bytes),
-        ];
-        let file = self.bytes.as_mut();
-        for (start, field) in sections {
-            let start = start + at * field.len();
-            if let Some(to) = file.get_mut(start..start + field.len()) {
-                to.copy_from_slice(field);
-            }
+impl Section<'_> {
+    #[inline]
+    fn push(&mut self, field: &[u8]) {
+        if let Some((to, rest)) = std::mem::take(&mut self.0).split_at_mut_checked(field.len()) {
+            to.copy_from_slice(field);
+            self.0 = rest;
         }
     }
+}
 
-    fn finish(mut self, cell: Cell, rows: u64, key: &ModelKey) -> SliceFile {
-        let mut header = Header { cell, rows, row: self.row, content: Digest([0; 32]) };
-        let mut place = |header: &Header| {
-            if let Some(to) = self.bytes.as_mut().get_mut(..HEADER_BYTES) {
-                to.copy_from_slice(&header.encode());
-            }
-        };
-        place(&header);
-        header.content = content_digest(key, &self.bytes);
-        let mut place = |header: &Header| {
-            if let Some(to) = self.bytes.as_mut().get_mut(..HEADER_BYTES) {
-                to.copy_from_slice(&header.encode());
-            }
-        };
-        place(&header);
-        SliceFile { cell, rows, content: header.content, bytes: self.bytes }
+/// A file of so many rows, given one after the other: record, subject, cells. `None` when it does not fit an address space.
+fn written<'a>(
+    cell: Cell,
+    row: RowLayout,
+    rows: u64,
+    given: impl Iterator<Item = (Handle, Handle, RowRef<'a>)>,
+    key: &ModelKey,
+) -> Option<SliceFile> {
+    let layout = SliceLayout::new(row, rows)?;
+    let mut bytes = AlignedBuf::zeroed(layout.file);
+    let mut at = 0;
+    let mut rest = bytes.as_mut();
+    let mut section = |range: &Range<usize>| {
+        let after = std::mem::take(&mut rest).split_at_mut_checked(range.start - at)?.1;
+        let (section, after) = after.split_at_mut_checked(range.len())?;
+        (at, rest) = (range.end, after);
+        Some(Section(section))
+    };
+    let mut records = section(&layout.records)?;
+    let mut subjects = section(&layout.subjects)?;
+    let mut labels = section(&layout.labels)?;
+    let mut numbers = section(&layout.numbers)?;
+    let mut categories = section(&layout.categories)?;
+    let mut cells = section(&layout.bytes)?;
+    for (record, subject, parts) in given {
+        records.push(&record.0);
+        subjects.push(&subject.0);
+        labels.push(parts.label);
+        numbers.push(parts.numbers);
+        categories.push(parts.categories);
+        cells.push(parts.bytes);
     }
+    let mut header = Header { cell, rows, row, content: Digest([0; 32]) };
+    place(&header, &mut bytes);
+    header.content = content_digest(key, &bytes);
+    place(&header, &mut bytes);
+    Some(SliceFile { cell, rows, content: header.content, bytes })
+}
+
+fn place(header: &Header, file: &mut AlignedBuf) {
+    if let Some(to) = file.as_mut().get_mut(..HEADER_BYTES) {
+        to.copy_from_slice(&header.encode());
+    }
+}
+
+/// A row to be sorted: half of its record's handle, and its number. What is moved while sorting is small, and what is compared is nearly
+/// always the half.
+pub type SortKey = (u64, u32);
+
+/// The sort key of row number `at`.
+#[inline]
+pub fn sort_key(record: Handle, at: u32) -> SortKey {
+    (record.0.first_chunk().map_or(0, |half| u64::from_be_bytes(*half)), at)
 }
 
 impl SliceFile {
     /// The file of these rows (record, subject, encoded cells), which may come in any order. `None` when they don't fit an address space.
     pub fn build(cell: Cell, row: RowLayout, rows: &[(Handle, Handle, &[u8])], key: &ModelKey) -> Option<SliceFile> {
-        // What is moved while sorting is small, and what is compared is nearly always the half of a handle that is with it.
-        let mut order: Vec<(u64, u32)> = Vec::with_capacity(rows.len());
-        for (row, at) in rows.iter().zip(0_u64..) {
-            order.push((row.0.0.first_chunk().map_or(0, |half| u64::from_be_bytes(*half)), u32::try_from(at).ok()?));
-        }
-        let record = |at: u32| rows.get(at as usize).map(|row| row.0);
+        let count = u32::try_from(rows.len()).ok()?;
+        let order = rows.iter().zip(0..count).map(|(row, at)| sort_key(row.0, at)).collect();
+        SliceFile::sorted(cell, row, order, |at| rows.get(at as usize).copied(), key)
+    }
+
+    /// The file of those staged rows of a shard that `order` has the sort keys of.
+    pub fn of_staged(cell: Cell, row: RowLayout, staged: &[u8], order: Vec<SortKey>, key: &ModelKey) -> Option<SliceFile> {
+        let nth = |at| StagedRow::nth(row, staged, at).map(|staged| (staged.record, staged.subject, staged.encoded));
+        SliceFile::sorted(cell, row, order, nth, key)
+    }
+
+    fn sorted<'a>(
+        cell: Cell,
+        row: RowLayout,
+        mut order: Vec<SortKey>,
+        nth: impl Fn(u32) -> Option<(Handle, Handle, &'a [u8])>,
+        key: &ModelKey,
+    ) -> Option<SliceFile> {
+        let record = |at: u32| nth(at).map(|row| row.0);
         order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| record(a.1).cmp(&record(b.1))));
-        let mut writer = Writer::new(row, rows.len() as u64)?;
-        for (to, (_, from)) in order.iter().enumerate() {
-            if let Some((record, subject, encoded)) = rows.get(*from as usize) {
-                writer.put(to, *record, *subject, encoded);
-            }
-        }
-        Some(writer.finish(cell, rows.len() as u64, key))
+        let given = |(_, at): &SortKey| nth(*at).and_then(|(record, subject, cells)| Some((record, subject, row.split(cells)?)));
+        written(cell, row, order.len() as u64, order.iter().filter_map(given), key)
     }
 
     /// The file of `slice` without these records. `None` when it does not fit an address space.
     pub fn without(slice: &Slice, gone: &BTreeSet<Handle>, key: &ModelKey) -> Option<SliceFile> {
         let keep: Vec<usize> = slice.records().iter().enumerate().filter(|(_, r)| !gone.contains(r)).map(|(at, _)| at).collect();
         let header = slice.header();
-        let mut writer = Writer::new(header.row, keep.len() as u64)?;
-        let mut encoded = Vec::with_capacity(header.row.len());
-        for (to, from) in keep.iter().enumerate() {
-            let (Some(record), Some(subject)) = (slice.records().get(*from), slice.subjects().get(*from)) else { continue };
-            slice.encoded_row(*from, &mut encoded);
-            writer.put(to, *record, *subject, &encoded);
-        }
-        Some(writer.finish(header.cell, keep.len() as u64, key))
+        let row = |at: &usize| Some((*slice.records().get(*at)?, *slice.subjects().get(*at)?, slice.row(*at)?));
+        written(header.cell, header.row, keep.len() as u64, keep.iter().filter_map(row), key)
     }
 }

@@ -9,7 +9,7 @@ mod slice;
 mod staged;
 mod store;
 
-pub use build::SliceFile;
+pub use build::{SliceFile, SortKey, sort_key};
 pub use error::SliceError;
 pub use format::{Header, SLICE_FORMAT, SliceLayout};
 pub use slice::Slice;

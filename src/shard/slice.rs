@@ -13,7 +13,7 @@ use crate::{
     fs::Bytes,
     ids::{Cell, Handle},
     learn::{Features, Labels, Layout, Rows, Task},
-    schema::RowLayout,
+    schema::{RowLayout, RowRef},
 };
 
 /// One slice's records.
@@ -120,19 +120,26 @@ impl Slice {
         }
     }
 
+    /// The cells of row `at`.
+    pub(super) fn row(&self, at: usize) -> Option<RowRef<'_>> {
+        let row = self.header.row;
+        let field = |section: &std::ops::Range<usize>, width: usize| {
+            let start = section.start + at * width;
+            self.bytes.get(start..start + width)
+        };
+        Some(RowRef {
+            label: field(&self.layout.labels, 4)?,
+            numbers: field(&self.layout.numbers, 4 * row.numbers as usize)?,
+            categories: field(&self.layout.categories, 4 * row.categories as usize)?,
+            bytes: field(&self.layout.bytes, row.bytes as usize)?,
+        })
+    }
+
     /// Replaces `out` by row `at` as it was encoded.
     pub fn encoded_row(&self, at: usize, out: &mut Vec<u8>) {
         out.clear();
-        let row = self.header.row;
-        let sections = [
-            (&self.layout.labels, 4),
-            (&self.layout.numbers, 4 * row.numbers as usize),
-            (&self.layout.categories, 4 * row.categories as usize),
-            (&self.layout.bytes, row.bytes as usize),
-        ];
-        for (section, width) in sections {
-            let start = section.start + at * width;
-            out.extend_from_slice(self.bytes.get(start..start + width).unwrap_or_default());
+        if let Some(row) = self.row(at) {
+            [row.label, row.numbers, row.categories, row.bytes].into_iter().for_each(|part| out.extend_from_slice(part));
         }
     }
 

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     digest::{Digest, ModelKey},
-    fs::{EntryKind, Files, FsError, LockGuard, Sync},
+    fs::{EntryKind, Files, FsError, LockGuard, Sync, SyncAhead},
     ids::{Cell, ShardId},
     learn::Layout,
     order::Grid,
@@ -94,6 +94,11 @@ impl ShardStore {
     pub fn publish(&self, file: &SliceFile, sync: Sync) -> Result<(), FsError> {
         let _ = self.files.publish(&self.path(file.cell), &[file.bytes()], sync)?;
         Ok(())
+    }
+
+    /// Syncs slices while others are made.
+    pub fn sync_ahead(&self) -> SyncAhead<'_> {
+        SyncAhead::new(&self.files)
     }
 
     /// The shard's short commit lock: whoever publishes or takes away a slice or a checkpoint of the shard holds it.

@@ -3,7 +3,6 @@
 //! A first run, a resumed run and a repair are the same thing here. **This module does not know that deletion exists.**
 
 mod advance;
-mod ahead;
 mod crew;
 mod error;
 mod keep;

@@ -2,11 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::ahead::{Ahead, SyncAhead};
 use super::{Constituent, Lane, Pool, ShardPlan, TrainError, Watch, advance, lineages};
 use crate::{
     checkpoint::CheckpointError,
-    fs::{Stopwatch, Sync},
+    fs::{Ahead, Stopwatch, Sync},
     ids::{Cell, Part, ShardId, SliceId},
     learn::StepError,
 };
@@ -103,7 +102,7 @@ pub fn train(lane: &Lane, mut plans: Vec<ShardPlan>, pool: &Pool, watch: &dyn Wa
         .num_threads(pool.threads())
         .build()
         .map_err(|e| TrainError::Threads { threads: pool.threads(), message: e.to_string() })?;
-    let ahead = SyncAhead::new(&lane.checkpoints);
+    let ahead = lane.checkpoints.sync_ahead();
     let reports = std::thread::scope(|scope| {
         let sender = ahead.start(scope);
         let reports = threads.install(|| {
@@ -182,7 +181,7 @@ fn segments(
             let Some(bytes) = commit(lane, plan, step, &payload)? else { return Ok(End::Again) };
             report.bytes += bytes;
             if let Some(lineage) = plan.lineage(step) {
-                ahead.published(plan.shard, SliceId(step), lineage);
+                ahead.published(lane.checkpoints.path(plan.shard, SliceId(step), lineage));
             }
             watch.built(plan.shard, SliceId(step), bytes);
         }

@@ -1,0 +1,66 @@
+//! Syncs files while others are made, so that little is left to wait for at the end. Whoever relies on them syncs them all the same: what is
+//! durable already costs that nothing.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Sender, channel},
+    },
+    thread::Scope,
+};
+
+use super::Files;
+
+/// Who syncs ahead, if the disk is good for several syncs at once.
+#[derive(Debug)]
+pub struct SyncAhead<'a> {
+    files: &'a Files,
+    /// All files are made: what is left is synced sooner by many threads than by this one.
+    over: AtomicBool,
+}
+
+/// Where makers say what they published. It ends the syncing when it is dropped.
+#[derive(Debug)]
+pub struct Ahead<'a>(Option<Sender<PathBuf>>, &'a AtomicBool);
+
+impl Drop for Ahead<'_> {
+    fn drop(&mut self) {
+        self.1.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Ahead<'_> {
+    /// A file is in its place, and not synced.
+    pub fn published(&self, path: PathBuf) {
+        if let Some(sender) = &self.0 {
+            // Without a receiver it is synced at the end.
+            let _ = sender.send(path);
+        }
+    }
+}
+
+impl<'a> SyncAhead<'a> {
+    /// Syncs files of this disk.
+    pub fn new(files: &'a Files) -> SyncAhead<'a> {
+        SyncAhead { files, over: AtomicBool::new(false) }
+    }
+
+    /// Starts the thread that syncs; it ends when what this returns is dropped.
+    pub fn start<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) -> Ahead<'scope> {
+        if self.files.syncs_at_once() < 2 {
+            return Ahead(None, &self.over);
+        }
+        let (sender, receiver) = channel::<PathBuf>();
+        scope.spawn(move || {
+            for path in receiver {
+                if self.over.load(Ordering::Relaxed) {
+                    return;
+                }
+                // A deletion may have taken it away, which is no failure; a sync that does fail keeps this process from writing more.
+                let _ = self.files.sync_file(&path);
+            }
+        });
+        Ahead(Some(sender), &self.over)
+    }
+}
