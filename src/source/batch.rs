@@ -68,6 +68,23 @@ impl Batch {
         panic!("column {column} is outside of the batch");
     }
 
+    /// A row (from 0 in this batch), many of whose cells are wanted.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such row.
+    #[inline]
+    #[must_use]
+    pub fn row(&self, row: usize) -> Row<'_> {
+        let text = match self.parts.as_slice() {
+            [Part { cells: Cells::Text(text), shape: Shape { width, .. } }] => {
+                Some(TextRow { bytes: &text.bytes, start: text.starts[row], ends: &text.ends[row * width..][..*width] })
+            }
+            _ => None,
+        };
+        Row { batch: self, row, text }
+    }
+
     /// Where `row` (from 0 in this batch) stands in its file.
     ///
     /// # Panics
@@ -112,6 +129,41 @@ impl Batch {
         match self.parts.first_mut() {
             Some(Part { cells: Cells::Text(text), .. }) => Some(TextRows { text, lines: &mut self.lines, rows: &mut self.rows }),
             _ => None,
+        }
+    }
+}
+
+/// One row of a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    batch: &'a Batch,
+    row: usize,
+    /// Where all cells are text.
+    text: Option<TextRow<'a>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct TextRow<'a> {
+    bytes: &'a [u8],
+    start: u32,
+    ends: &'a [u32],
+}
+
+impl<'a> Row<'a> {
+    /// The cell of a column (from 0, as in `Source::columns`).
+    ///
+    /// # Panics
+    ///
+    /// If there is no such column, which no file can bring about.
+    #[inline]
+    #[must_use]
+    pub fn cell(&self, column: usize) -> Cell<'a> {
+        match &self.text {
+            Some(text) => {
+                let start = if column == 0 { text.start } else { text.ends[column - 1] + 1 };
+                Cell::Text(&text.bytes[start as usize..text.ends[column] as usize])
+            }
+            None => self.batch.cell(self.row, column),
         }
     }
 }
@@ -238,7 +290,24 @@ mod tests {
             assert_eq!(batch.cell(1, 0), Cell::Byte(3));
             assert_eq!(batch.cell(0, 2), Cell::Text(b""));
             assert_eq!(batch.cell(1, 2), Cell::Text(b"zz"));
+            assert_eq!(batch.row(1).cell(2), Cell::Text(b"zz"));
             assert_eq!(batch.place(1).to_string(), "f: row 8");
+        }
+    }
+
+    #[test]
+    fn rows_of_text_have_the_cells_of_the_batch() {
+        let mut batch = Batch::new();
+        batch.begin(&"f".into(), PlaceKind::Line, &[Shape { kind: CellKind::Text, width: 3 }]);
+        let rows = [["a", "", "bcd"], ["", "", ""], ["é", "x", "y"]];
+        for row in rows {
+            batch.text().unwrap().text.push_row(row.iter().map(|cell| cell.as_bytes()));
+        }
+        for (at, row) in rows.iter().enumerate() {
+            for (column, cell) in row.iter().enumerate() {
+                assert_eq!(batch.row(at).cell(column), Cell::Text(cell.as_bytes()));
+                assert_eq!(batch.cell(at, column), Cell::Text(cell.as_bytes()));
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! CSV (RFC 4180): comma separated, quoted fields, a header line, any line ends, a UTF-8 byte order mark dropped.
 //!
-//! Two roads give the same rows. Lines without a quote are cut by vector search and copied in one piece; a record
+//! Two roads give the same rows. Lines without a quote are cut by vector comparisons and copied in one piece; a record
 //! with a quote, a lone carriage return or a length beyond the buffer goes through csv-core, whose grammar is
 //! the reference. A test holds the two against each other. Blank lines are skipped on both.
 #![expect(clippy::indexing_slicing, reason = "offsets come from searches of the very slices they index")]
@@ -10,13 +10,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use csv_core::ReadRecordResult;
-use memchr::{memchr, memchr_iter, memchr3_iter};
+use memchr::memchr_iter;
 
 use super::Source;
 use super::batch::{Batch, CellKind, Shape, TextRows};
 use super::bytes::Bytes;
 use super::error::SourceError;
 use super::limits::{COLUMNS_MAX, FIELD_BYTES_MAX, RECORD_BYTES_MAX};
+use super::marks::{BLOCK, Marks};
 use super::place::PlaceKind;
 
 /// Bytes of the buffer; a line must fit to take the fast road.
@@ -36,8 +37,6 @@ pub(crate) struct Csv {
     line: u64,
     /// A carriage return was the last byte used, so a line feed belongs to it.
     after_return: bool,
-    /// The first carriage return in `buffer`, or its end if there is none; `None`, or before `start`: search again.
-    return_at: Option<usize>,
     record: Record,
     any_rows: bool,
 }
@@ -80,7 +79,6 @@ impl Csv {
             end: 0,
             line: 1,
             after_return: false,
-            return_at: None,
             record: Record::default(),
             any_rows: false,
         };
@@ -126,7 +124,6 @@ impl Csv {
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
-        self.return_at = None;
         let count = self.bytes.fill(&mut self.buffer[self.end..])?;
         self.end += count;
         Ok(count > 0)
@@ -160,51 +157,55 @@ impl Csv {
         let rest = &self.buffer[self.start..self.end];
         let base = out.text.bytes.len();
         let mut row = 0;
-        // Kept between calls: a search to the end of the buffer for each quoted record would take all the time.
-        let mut next_return = match self.return_at {
-            Some(at) if at >= self.start => at - self.start,
-            _ => memchr(b'\r', rest).unwrap_or(rest.len()),
-        };
         let mut cut = Cut::Short;
         // The count of ends after a whole row; anything beyond belongs to the row in progress.
         let mut whole = out.text.ends.len();
-        for at in memchr3_iter(b',', b'\n', b'"', rest) {
-            match rest[at] {
-                b',' => out.text.ends.push((base + at) as u32),
-                b'\n' => {
-                    let mut end = at;
-                    if next_return < at {
-                        if next_return + 1 < at {
-                            cut = Cut::Hard;
-                            break;
-                        }
-                        end = next_return;
-                        next_return = memchr(b'\r', &rest[at..]).map_or(rest.len(), |found| at + found);
-                    }
-                    if end > row {
-                        out.text.ends.push((base + end) as u32);
-                        let got = out.text.ends.len() - whole;
-                        if got != width {
-                            return Err(self.ragged(self.line, got));
-                        }
-                        whole += width;
-                        out.text.starts.push((base + row) as u32);
-                        out.lines.push(self.line);
-                    }
-                    self.line += 1;
-                    row = at + 1;
-                    if out.full(row) {
-                        cut = Cut::Full;
-                        break;
-                    }
-                }
-                _ => {
-                    cut = Cut::Hard;
+        let mut from = 0;
+        'blocks: while from < rest.len() {
+            let marks = rest[from..].first_chunk().map_or_else(|| Marks::of_rest(&rest[from..]), Marks::of);
+            let Marks { mut commas, mut stops } = marks;
+            loop {
+                // All bits below the lowest stop, or all bits.
+                let before = (stops & stops.wrapping_neg()).wrapping_sub(1);
+                push_ends(&mut out.text.ends, commas & before, base + from);
+                commas &= !before;
+                if stops == 0 {
                     break;
                 }
+                let at = from + stops.trailing_zeros() as usize;
+                stops &= stops - 1;
+                match rest[at] {
+                    b'\n' => {
+                        let end = if at > row && rest[at - 1] == b'\r' { at - 1 } else { at };
+                        if end > row {
+                            out.text.ends.push((base + end) as u32);
+                            let got = out.text.ends.len() - whole;
+                            if got != width {
+                                return Err(self.ragged(self.line, got));
+                            }
+                            whole += width;
+                            out.text.starts.push((base + row) as u32);
+                            out.lines.push(self.line);
+                        }
+                        self.line += 1;
+                        row = at + 1;
+                        if out.full(row) {
+                            cut = Cut::Full;
+                            break 'blocks;
+                        }
+                    }
+                    // Part of a line's end.
+                    b'\r' if rest.get(at + 1) == Some(&b'\n') => {}
+                    // More has to be read to know.
+                    b'\r' if at + 1 == rest.len() => break 'blocks,
+                    _ => {
+                        cut = Cut::Hard;
+                        break 'blocks;
+                    }
+                }
             }
+            from += BLOCK;
         }
-        self.return_at = Some(self.start + next_return);
         out.text.ends.truncate(whole);
         out.text.bytes.extend_from_slice(&rest[..row]);
         self.start += row;
@@ -262,6 +263,18 @@ impl Csv {
         let place = format!("line {}", self.record.line);
         SourceError::TooWide { file: self.name.clone(), place, got: self.record.fields as u64 }
     }
+}
+
+/// Adds the offsets of a block's marked bytes, the block beginning at offset `base`.
+#[inline]
+fn push_ends(ends: &mut Vec<u32>, mut marks: u64, base: usize) {
+    let mut some = [0; BLOCK];
+    let count = marks.count_ones() as usize;
+    for end in &mut some[..count] {
+        *end = (base + marks.trailing_zeros() as usize) as u32;
+        marks &= marks.wrapping_sub(1);
+    }
+    ends.extend_from_slice(&some[..count]);
 }
 
 impl Record {

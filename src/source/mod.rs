@@ -13,7 +13,7 @@
 //! CSV and IDX may be gzipped. The form is told by content and never by the name of the file.
 //!
 //! Limits: a CSV field has at most 1 MiB and a record 8 MiB; a table has at most 131,072 columns; a batch has at
-//! most 4096 rows and closes once it holds 1 MiB. A corrupt file is an error, never a panic, and lengths that a
+//! most 4096 rows and closes once it holds 128 KiB. A corrupt file is an error, never a panic, and lengths that a
 //! file declares are checked before memory is taken for them.
 
 mod ahead;
@@ -26,6 +26,7 @@ mod file;
 pub mod idx;
 mod idx_table;
 mod limits;
+mod marks;
 mod member;
 pub mod npy;
 mod npz;
@@ -35,7 +36,7 @@ mod place;
 #[cfg(test)]
 mod tests;
 
-pub use batch::{Batch, Cell};
+pub use batch::{Batch, Cell, Row};
 pub use error::SourceError;
 pub use file::{SourceFile, Stamp};
 pub use limits::{BATCH_BYTES, BATCH_ROWS_MAX, COLUMNS_MAX, FIELD_BYTES_MAX, RECORD_BYTES_MAX};
