@@ -30,7 +30,7 @@ LADDER = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 GRID = (0.03, 0.1, 0.3)  # where the best is at an end, the next of LADDER is tried too, until it is not
 VALIDATION = 0.2
 
-# Plain minibatch training by PyTorch: batch 256, momentum 0.9, no L2, mean of three seeds, in per cent.
+# Plain minibatch training by PyTorch (peers/baselines.py): batch 256, momentum 0.9, no L2, mean of three seeds, in per cent.
 # "mean" serves the mean of the weights over the last pass, "final" the last weights; each has a rate of its own.
 BASELINE_BATCH = 256
 BASELINES = {
@@ -269,7 +269,7 @@ class Bench:
 
     def cell(self, learner, shards, schedule):
         """Rate and test accuracies of one line of the table."""
-        rate = self.tuned(learner, shards, "replay" if self.arguments.tune_once else schedule)
+        rate = self.tuned(learner, shards, schedule)
         seeds = range(self.arguments.seeds)
         return rate, [self.accuracy(learner, BATCH, shards, SLICES, schedule, rate, s, 0.0) for s in seeds]
 
@@ -344,7 +344,6 @@ def main():
     parser.add_argument("--part", choices=("shards", "baselines", "sets"), default="shards")
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0, 1, ... of the test accuracies")
     parser.add_argument("--linear", default="1", help="numbers of shards for the linear learner, as in 1,5")
-    parser.add_argument("--tune-once", action="store_true", help="tune the rate for each S under replay, not for each schedule")
     parser.add_argument("--letter-test-rows", help="numbers of letter's test rows, one a line, instead of the hashed split")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--results", default="accuracy.jsonl")
