@@ -267,7 +267,7 @@ impl RowRules {
                 continue;
             }
             let record = self.ids.record(batch, row).map_err(located)?;
-            gathered.note_id(record, self.source, &batch.place(row));
+            gathered.note_id(record, self.source, batch.line(row));
             // Without a subject column each record is its own subject.
             let subject = if self.has_subject { subject.unwrap_or(record) } else { record };
             if suppressed(record) || suppressed(subject) {

@@ -243,10 +243,10 @@ impl Gathered {
     }
 
     /// Notes where a record's id stands, so that a second one is found.
-    pub(super) fn note_id(&mut self, record: Handle, source: u32, place: &Place) {
+    pub(super) fn note_id(&mut self, record: Handle, source: u32, (kind, line): (PlaceKind, u64)) {
         self.ids.extend_from_slice(&record.0);
-        self.ids.extend_from_slice(&(source << 1 | u32::from(place.kind == PlaceKind::Row)).to_le_bytes());
-        self.ids.extend_from_slice(&place.line.to_le_bytes());
+        self.ids.extend_from_slice(&(source << 1 | u32::from(kind == PlaceKind::Row)).to_le_bytes());
+        self.ids.extend_from_slice(&line.to_le_bytes());
         self.id_buckets.push(bucket(record));
     }
 

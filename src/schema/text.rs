@@ -6,34 +6,36 @@ use crate::source::Cell;
 /// The longest decimal form is that of small floats, such as -0.0000000000000000000000000000000000000117549435: 49 bytes.
 const NUMBER_BYTES: usize = 64;
 
-/// A cell's text: as it stands in a table, or the decimal form of a binary number.
-pub(super) struct Text<'a> {
-    bytes: &'a [u8],
-    buffer: [u8; NUMBER_BYTES],
-    len: usize,
+/// A cell's text.
+pub(super) enum Text<'a> {
+    /// As it stands in a table.
+    Given(&'a [u8]),
+    /// The decimal form of a binary number, and its length.
+    Spelled([u8; NUMBER_BYTES], usize),
 }
 
 impl<'a> Text<'a> {
     /// The text of a cell.
+    #[inline]
     pub(super) fn of(cell: Cell<'a>) -> Text<'a> {
-        let mut text = Text { bytes: &[], buffer: [0; NUMBER_BYTES], len: 0 };
         let number = match cell {
-            Cell::Text(bytes) => {
-                text.bytes = bytes.trim_ascii();
-                return text;
-            }
+            Cell::Text(bytes) => return Text::Given(bytes.trim_ascii()),
             Cell::Byte(b) => i64::from(b).to_string(),
             Cell::Int(i) => i.to_string(),
             Cell::Float(f) => f.to_string(),
         };
-        text.len = number.len().min(text.buffer.len());
-        text.buffer.iter_mut().zip(number.bytes()).for_each(|(to, from)| *to = from);
-        text
+        let mut buffer = [0; NUMBER_BYTES];
+        buffer.iter_mut().zip(number.bytes()).for_each(|(to, from)| *to = from);
+        Text::Spelled(buffer, number.len())
     }
 
     /// Its bytes.
+    #[inline]
     pub(super) fn get(&self) -> &[u8] {
-        if self.len > 0 { self.buffer.get(..self.len).unwrap_or_default() } else { self.bytes }
+        match self {
+            Text::Given(bytes) => bytes,
+            Text::Spelled(buffer, len) => buffer.get(..*len).unwrap_or(buffer),
+        }
     }
 
     /// As much of it as fits in a message.

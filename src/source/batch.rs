@@ -92,12 +92,24 @@ impl Batch {
     /// If there is no such row.
     #[must_use]
     pub fn place(&self, row: usize) -> Place {
+        let (kind, line) = self.line(row);
+        Place { file: self.file.clone(), line, kind }
+    }
+
+    /// As [`Batch::place`], without the file.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such row.
+    #[inline]
+    #[must_use]
+    pub fn line(&self, row: usize) -> (PlaceKind, u64) {
         assert!(row < self.rows, "row {row} is outside of the batch of {}", self.rows);
         let line = match self.kind {
             PlaceKind::Line => self.lines[row],
             PlaceKind::Row => self.first + row as u64,
         };
-        Place { file: self.file.clone(), line, kind: self.kind }
+        (self.kind, line)
     }
 
     /// Empties the batch and gives it the shape of a source's rows, keeping the memory where the shape is as before.
