@@ -13,6 +13,7 @@ number to learn. Both are imported at S = 20, R = 1, with one pass of the cheape
   reports it. It is what compares with a parser's work, and does more.
 - pandas: the wall time of read_csv in a process of its own, without its start and its import of pandas: all cells to float32 (the id and the
   label as well), by the C parser; and by the pyarrow engine if it is installed. It parses and keeps; it writes nothing.
+- processor: seconds of all threads together; of the engine for the whole process, with training. pandas 3 parses on more than one thread too.
 - peak memory: the maximal resident set of the process, as the kernel counts it (getrusage), for import and training together. Pages of
   files that are mapped count while they are resident.
 
@@ -37,14 +38,14 @@ LAUNCH = """
 import os, sys, time
 start = time.perf_counter()
 _, status, usage = os.wait4(os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ), 0)
-print(time.perf_counter() - start, usage.ru_maxrss, flush=True)
+print(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, flush=True)
 sys.exit(os.waitstatus_to_exitcode(status))
 """
 PANDAS = """
 import sys, time, pandas
-start = time.perf_counter()
+start, used = time.perf_counter(), time.process_time()
 table = pandas.read_csv(sys.argv[1], dtype="float32", engine=sys.argv[2])
-print(time.perf_counter() - start, len(table))
+print(time.perf_counter() - start, time.process_time() - used, len(table))
 """
 
 
@@ -64,14 +65,14 @@ def write_numbers(path, rows, seed=3):
 
 
 def child(call):
-    """Wall seconds, peak resident bytes and stdout of a process."""
+    """Wall and processor seconds, peak resident bytes and stdout of a process."""
     # A process starts with the peak of the one it was forked from, so a small one of its own starts it.
     done = subprocess.run([sys.executable, "-I", "-S", "-c", LAUNCH, *map(str, call)], stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise RuntimeError(f"{call}: exit code {done.returncode}")
     *out, last = done.stdout.splitlines()
-    seconds, peak = last.split()
-    return float(seconds), int(peak) * 1024, "\n".join(out)
+    seconds, used, peak = last.split()
+    return float(seconds), float(used), int(peak) * 1024, "\n".join(out)
 
 
 def engine(binary, scratch, table, text):
@@ -80,16 +81,17 @@ def engine(binary, scratch, table, text):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     (folder / "sisa.toml").write_text(text)
-    wall, peak, out = child([os.path.abspath(binary), "-w", str(folder), "--json", "--quiet", "train", str(table), "--seed", "1", "--yes"])
+    wall, used, peak, out = child([os.path.abspath(binary), "-w", str(folder), "--json", "--quiet", "train", str(table), "--seed", "1", "--yes"])
     trained = next(line for line in map(json.loads, out.splitlines()) if line["type"] == "trained")
     rows, read = trained["imported"]["records"], trained["imported"]["read_seconds"]
     shutil.rmtree(folder)
-    return {"rows": rows, "read": read, "import": wall - trained["seconds"], "training": trained["seconds"], "peak": peak}
+    return {"rows": rows, "read": read, "import": wall - trained["seconds"], "training": trained["seconds"], "cpu": used, "peak": peak}
 
 
 def pandas(table, parser):
-    _, peak, out = child([sys.executable, "-c", PANDAS, str(table), parser])
-    return {"import": float(out.split()[0]), "peak": peak}
+    _, _, peak, out = child([sys.executable, "-c", PANDAS, str(table), parser])
+    wall, used, _ = out.split()
+    return {"import": float(wall), "cpu": float(used), "peak": peak}
 
 
 def measure(binary, scratch, rows, repeats, bits, say):

@@ -214,14 +214,15 @@ number of threads, so its chains have a fixed order; the others need not.
             for who in (w for w in ("engine", "c", "pyarrow") if w in entry):
                 seconds = statistics.median(s["import"] for s in entry[who])
                 read = statistics.median(s.get("read", s["import"]) for s in entry[who])
-                lines.append((entry["table"], f"{entry['rows']:,}", f"{entry['bytes'] / 1e6:,.0f}", who if who == "engine" else f"pandas, {who}", f"{read:.2f}", f"{seconds:.2f}",
+                used = statistics.median(s["cpu"] for s in entry[who])
+                lines.append((entry["table"], f"{entry['rows']:,}", f"{entry['bytes'] / 1e6:,.0f}", who if who == "engine" else f"pandas, {who}", f"{read:.2f}", f"{seconds:.2f}", f"{used:.2f}",
                               f"{entry['rows'] / seconds:,.0f}", f"{entry['bytes'] / 1e6 / seconds:,.0f}", f"{max(s['peak'] for s in entry[who]) / 1e6:,.0f}"))
         self.add("""## Import, and memory
 
 S = 20, R = 1. Import of the engine is the process `sisa train` less the seconds of training, so start, parsing, keyed hashes, slices written and synced, and the ledger;
-of that, reading is what it takes until all cells are encoded, all ids hashed and the rows sorted by shard. pandas is `read_csv` to float32 in a warm process, which parses and writes nothing. Peak memory is the maximal resident set: of the engine for import and
+of that, reading is what it takes until all cells are encoded, all ids hashed and the rows sorted by shard. pandas is `read_csv` to float32 in a warm process, which parses, on more than one thread, and writes nothing. Processor is the time of all threads together; of the engine with training. Peak memory is the maximal resident set: of the engine for import and
 training (one pass, linear) together, of pandas for `read_csv` with Python and its modules. `ingest.py` says more.
-""", table(("table", "rows", "MB", "", "reading, s", "import, s", "rows/s", "MB/s", "peak memory, MB"), lines), "")
+""", table(("table", "rows", "MB", "", "reading, s", "import, s", "processor, s", "rows/s", "MB/s", "peak memory, MB"), lines), "")
 
     # ---- learners of sets ----
 
