@@ -8,7 +8,7 @@
 //!
 //! Every operation acts on each lane alone, and is the same IEEE operation in every set, so the sets agree in every bit
 //! (the payload of a NaN excepted). AVX-512 code can't run on every development machine: its part is kept to one-line wrappers of
-//! intrinsics, and the generic code above them is proven by the other two sets.
+//! intrinsics, and the generic code above them is proven by the other two sets. `scripts/avx512.sh` runs it in an emulator.
 
 #![cfg_attr(
     target_arch = "x86_64",
