@@ -4,8 +4,8 @@
 #     scripts/avx512.sh SCRATCH
 #
 # Builds the unit tests and tests/exact.rs as static programs, boots a Linux with them in an emulated Skylake-X, forces the AVX-512
-# kernels (SISA_KERNELS=avx512, which is refused where they can't run), and holds every golden digest against what they compute. Takes a
-# few minutes after the build. Exit code 0 only if the guest had AVX-512F and every test passed.
+# kernels (SISA_KERNELS=avx512), and holds every golden digest against what they compute. Takes a few minutes after the build. Exit code 0
+# only if the guest had AVX-512F and every test ran and passed. Skylake-X has no VNNI, so of the integer products it takes the road without.
 #
 # Needs Debian's packages bochs bochsbios bochs-term vgabios isolinux syslinux-common xorriso cpio busybox-static bsdutils. The kernel is
 # downloaded (apt-get download) and unpacked into SCRATCH, not installed.
@@ -97,4 +97,4 @@ echo c > go
 # The display wants a terminal; the debugger wants to be told to go.
 TERM=vt100 timeout 3600 script -qec "bochs -q -f bochsrc -rc go" bochs-screen.txt < /dev/null > /dev/null 2>&1 || true
 grep -av '^\[' serial.txt || true
-grep -aq 'the guest has AVX-512F' serial.txt && [ "$(grep -ac '^== passed' serial.txt)" = 3 ] && grep -aq '^== the end' serial.txt
+grep -aq 'the guest has AVX-512F' serial.txt && ! grep -aq '^running 0 tests' serial.txt && [ "$(grep -ac '^== passed' serial.txt)" = 3 ] && grep -aq '^== the end' serial.txt
