@@ -10,7 +10,7 @@
 # Needs Debian's packages bochs bochsbios bochs-term vgabios isolinux syslinux-common xorriso cpio busybox-static bsdutils. The kernel is
 # downloaded (apt-get download) and unpacked into SCRATCH, not installed.
 set -euo pipefail
-[ $# = 1 ] || { sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2; }
+[ $# = 1 ] || { sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2; }
 root=$(cd "$(dirname "$0")/.." && pwd)
 mkdir -p "$1"
 scratch=$(cd "$1" && pwd)

@@ -6,8 +6,8 @@ const TENS: [f64; 23] = [
     1e22,
 ];
 
-/// Powers of ten that an f32 holds exactly.
-const SMALL_TENS: [f32; 11] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10];
+/// Powers of ten that an f32 holds exactly, for as many decimals as eight bytes can have.
+const SMALL_TENS: [f32; 8] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7];
 
 /// The number that the whole text spells, rounded to nearest, ties to even.
 #[inline]

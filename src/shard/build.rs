@@ -45,7 +45,7 @@ impl Section<'_> {
     }
 }
 
-/// A file of so many rows, given one after the other: record, subject, cells. `None` when it does not fit an address space.
+/// A file of so many rows, given one after the other: record, subject, cells. `None` when it does not fit an address space, or fewer rows come.
 fn written<'a>(
     cell: Cell,
     row: RowLayout,
@@ -76,6 +76,10 @@ fn written<'a>(
         numbers.push(parts.numbers);
         categories.push(parts.categories);
         cells.push(parts.bytes);
+    }
+    // A row that is missing must not become one of zeros.
+    if !records.0.is_empty() {
+        return None;
     }
     let mut header = Header { cell, rows, row, content: Digest([0; 32]) };
     place(&header, &mut bytes);
