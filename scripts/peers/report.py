@@ -222,6 +222,10 @@ number of threads, so its chains have a fixed order; the others need not.
 S = 20, R = 1. Import of the engine is the process `sisa train` less the seconds of training, so start, parsing, keyed hashes, slices written and synced, and the ledger;
 of that, reading is what it takes until all cells are encoded, all ids hashed and the rows sorted by shard. pandas is `read_csv` to float32 in a warm process, which parses, on more than one thread, and writes nothing. Processor is the time of all threads together; of the engine with training. Peak memory is the maximal resident set: of the engine for import and
 training (one pass, linear) together, of pandas for `read_csv` with Python and its modules. `ingest.py` says more.
+
+Read the ratio of the 20 numbers with care: the load of the page's head is that of this machine alone, and pandas, which fills 2 GB of memory, lost more in this
+run than the engine did. On the same machine in quieter minutes pandas came out ahead of the whole import of such a table, and level with its reading. `ingest.py` alone
+repeats the comparison in some minutes.
 """, table(("table", "rows", "MB", "", "reading, s", "import, s", "processor, s", "rows/s", "MB/s", "peak memory, MB"), lines), "")
 
     # ---- learners of sets ----
