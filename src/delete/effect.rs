@@ -93,10 +93,9 @@ fn effect(
     for change in &changes {
         purge(workspace, change, &mut held)?;
     }
-    if workspace.files().stat(&workspace.scratch_dir())?.is_some() {
-        workspace.files().take_away(&workspace.scratch_dir())?;
-        workspace.files().sync_dir(workspace.root())?;
-    }
+    workspace.files().take_away(&workspace.scratch_dir())?;
+    // Also if it was gone already: whoever removed it may not have made that durable.
+    workspace.files().sync_dir(workspace.root())?;
     workspace.files().reached("purged");
     for change in &changes {
         for (cell, expected) in &change.cells {

@@ -52,7 +52,10 @@ impl Engine {
                 steps += u64::from(lane.shards.grid().slices);
             }
             let watch = TrainingWatch::new(observer, total, steps);
-            let done = retrain(&self.workspace, &lane, &shards, &Pool::new(self.threads), &watch, &mut verdict);
+            let scratch = self.workspace.scratch("verify")?;
+            // A deletion that is accepted from here on finds the folder and takes it away.
+            self.workspace.still(&snapshot)?;
+            let done = retrain(&lane, scratch, &shards, &Pool::new(self.threads), &watch, &mut verdict);
             // A deletion that came in between took the scratch folder away, and is the better explanation.
             self.workspace.still(&snapshot)?;
             if !done? {

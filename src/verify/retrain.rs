@@ -5,29 +5,23 @@ use crate::{
     checkpoint::CheckpointStore,
     ids::{ShardId, SliceId},
     train::{Lane, Pool, TrainError, Watch, train},
-    workspace::Workspace,
+    workspace::Scratch,
 };
 
-/// Trains `shards` of a lane again from nothing, in a folder of its own, and compares every checkpoint byte by byte.
+/// Trains `shards` of a lane again from nothing, in a folder of its own, and compares every checkpoint byte by byte; `false` if the
+/// person stopped it.
 ///
 /// # Errors
-/// A slice is damaged, the person asked to stop, or the disk refuses (also because a deletion took the scratch folder away).
+/// A slice is damaged, or the disk refuses (also because a deletion took the scratch folder away).
 pub fn retrain(
-    workspace: &Workspace,
     lane: &Lane,
+    folder: Scratch,
     shards: &[ShardId],
     pool: &Pool,
     watch: &dyn Watch,
     verdict: &mut Verdict,
 ) -> Result<bool, TrainError> {
-    let files = workspace.files();
-    let top = workspace.scratch_dir();
-    files.make_dirs(&top)?;
-    let dir = top.join(format!("verify-{}", std::process::id()));
-    files.make_dirs(&dir)?;
-    // Locked as long as it is ours; without its owner it is swept.
-    let _owner = files.lock(&dir, true)?;
-    let scratch = lane.with_checkpoints(CheckpointStore::new(files.clone(), dir.clone()))?;
+    let scratch = lane.with_checkpoints(CheckpointStore::new(folder.files().clone(), folder.dir().to_owned()))?;
     let outcome = (|| {
         let plans = shards.iter().map(|shard| scratch.plan(*shard)).collect::<Result<Vec<_>, _>>()?;
         let report = train(&scratch, plans, pool, watch)?;
@@ -40,8 +34,7 @@ pub fn retrain(
         Ok(true)
     })();
     // What was trained here saw every record; it must not outlive the comparison.
-    files.remove_tree(&dir)?;
-    files.remove_dir(&top)?;
+    folder.remove()?;
     outcome
 }
 

@@ -6,6 +6,7 @@ mod folder;
 mod sweep;
 mod keys;
 mod partition;
+mod scratch;
 mod snapshot;
 
 pub use current::Current;
@@ -13,4 +14,5 @@ pub use error::WorkspaceError;
 pub use folder::{Workspace, WriterLock};
 pub use keys::{KeySource, read as read_key};
 pub use partition::Partition;
+pub use scratch::Scratch;
 pub use snapshot::Snapshot;

@@ -29,7 +29,7 @@ impl Workspace {
     /// # Errors
     /// The disk refuses.
     pub fn sweep(&self, _lock: &WriterLock, history: &History, names: bool) -> Result<(), WorkspaceError> {
-        let (shards, checkpoints, scratch) = (self.shards_dir(), self.checkpoints_dir(), self.scratch_dir());
+        let (shards, checkpoints) = (self.shards_dir(), self.checkpoints_dir());
         self.sweep_folder(&shards.join("ledger"), names, false)?;
         for (top, is_shards) in [(&shards, true), (&checkpoints, false)] {
             let mut removed = false;
@@ -61,18 +61,25 @@ impl Workspace {
             }
             self.sweep_folder(top, names, removed)?;
         }
-        let mut removed = false;
-        for (name, kind) in self.files().list(&scratch)? {
-            let dir = scratch.join(name);
+        self.sweep_scratch()?;
+        Ok(self.sweep_folder(self.root(), names, false)?)
+    }
+
+    /// Removes scratch folders without a living owner. Their names need no syncs: what comes back is swept again.
+    fn sweep_scratch(&self) -> Result<(), FsError> {
+        let top = self.scratch_dir();
+        let gone = |e: FsError| if e.is_not_found() { Ok(None) } else { Err(e) };
+        // Who makes a folder holds this lock until the folder is locked itself.
+        let Some(_quiet) = self.files().lock(&top, true).or_else(gone)? else { return Ok(()) };
+        for (name, kind) in self.files().list(&top)? {
+            let dir = top.join(name);
             if kind == EntryKind::Dir
-                && let Some(_orphan) = self.files().lock(&dir, false)?
+                && let Some(_orphan) = self.files().lock(&dir, false).or_else(gone)?
             {
                 self.files().remove_tree(&dir)?;
-                removed = true;
             }
         }
-        self.sweep_folder(&scratch, names, removed)?;
-        Ok(self.sweep_folder(self.root(), names, false)?)
+        Ok(())
     }
 
     /// Sweeps a folder of shard folders.

@@ -1,8 +1,8 @@
 //! Learners beside each other: the same records, the same ones held out, the same requests.
 
 use super::{
-    BenchReport, BenchRequest, DeletionSample, FullSample, MemoryReport, Process, median, median_of, pick::Subjects,
-    scratch::Scratch, sizes, trial::Base,
+    BenchReport, BenchRequest, DeletionSample, FullSample, MemoryReport, Process, copies::Copies, median, median_of,
+    pick::Subjects, sizes, trial::Base,
 };
 use crate::{
     config::{ConfigError, Suited},
@@ -106,7 +106,7 @@ impl Base {
     /// The learners that are asked for, each once: those that can learn from these records are trained on them in workspaces of their own.
     pub(super) fn learners(
         &self,
-        scratch: &Scratch,
+        copies: &Copies,
         request: &BenchRequest,
         observer: &dyn Observer,
         reports: &mut Vec<LearnerReport>,
@@ -137,7 +137,7 @@ impl Base {
             };
             if !is_own {
                 observer.note(&format!("training `{kind}` on the same records: S = {shards}, R = {slices}"));
-                match self.other(scratch, &report, observer)? {
+                match self.other(copies, &report, observer)? {
                     Ok((base, quality)) => {
                         report.quality = quality;
                         others.push(Other { at: reports.len(), base });
@@ -153,7 +153,7 @@ impl Base {
     /// The same records trained by another learner, with its quality; or why it can't learn from them.
     fn other(
         &self,
-        scratch: &Scratch,
+        copies: &Copies,
         report: &LearnerReport,
         observer: &dyn Observer,
     ) -> Result<Result<(Base, Option<f64>), String>, Error> {
@@ -161,7 +161,7 @@ impl Base {
             return Ok(Err(refusal.to_string()));
         }
         let folder = format!("learner-{}", report.kind);
-        let (engine, lane) = self.recut(scratch, &folder, report.shards, report.slices, &report.recipe)?;
+        let (engine, lane) = self.recut(copies, &folder, report.shards, report.slices, &report.recipe)?;
         let trained = engine.build(&lane, &lane.plans()?, observer)?;
         if trained.interrupted() {
             return Err(Error::Interrupted);
@@ -187,7 +187,7 @@ impl Other {
     #[expect(clippy::too_many_arguments, reason = "all that a trial is made of, once")]
     pub(super) fn trial(
         &self,
-        scratch: &Scratch,
+        copies: &Copies,
         request: &BenchRequest,
         subjects: &Subjects,
         trial: u32,
@@ -197,14 +197,14 @@ impl Other {
     ) -> Result<(), Error> {
         let Some(report) = reports.get_mut(self.at) else { return Ok(()) };
         observer.note(&format!("trial {}: `{}`", trial + 1, report.kind));
-        let (sample, quality) = self.base.one_model(scratch, observer)?;
+        let (sample, quality) = self.base.one_model(copies, observer)?;
         report.one_model.push(sample);
         report.quality_of_one = report.quality_of_one.or(quality);
-        report.ensemble.push(self.base.ensemble(scratch, observer)?);
+        report.ensemble.push(self.base.ensemble(copies, observer)?);
         for requests in &request.requests {
             let targets = subjects.draw(*requests, trial);
             if targets.len() as u64 == *requests {
-                report.deletions.push(self.base.deletions(scratch, &targets, false, process, observer)?);
+                report.deletions.push(self.base.deletions(copies, &targets, false, process, observer)?);
             }
         }
         Ok(())

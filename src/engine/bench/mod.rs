@@ -1,10 +1,11 @@
 //! `sisa bench`: what deletions cost on this machine, against training anew. Works on scratch copies alone.
 
+mod copies;
 mod held;
 mod learners;
 mod memory;
 mod pick;
-mod scratch;
+
 mod trial;
 
 use std::path::{Path, PathBuf};
@@ -204,10 +205,10 @@ impl Engine {
     ) -> Result<BenchReport, Error> {
         learners::check_kinds(&request.learners)?;
         let before = self.workspace.ledger().head()?;
-        let done = scratch::Scratch::new(self).and_then(|scratch| {
-            let done = self.bench_in(&scratch, request, process, observer);
+        let done = copies::Copies::new(self).and_then(|copies| {
+            let done = self.bench_in(&copies, request, process, observer);
             // What is in there saw every record; it must not outlive the measurement.
-            let removed = scratch.remove();
+            let removed = copies.remove();
             done.and_then(|report| removed.map(|()| report))
         });
         match done {
@@ -219,14 +220,14 @@ impl Engine {
 
     fn bench_in(
         &self,
-        scratch: &scratch::Scratch,
+        copies: &copies::Copies,
         request: &BenchRequest,
         process: Option<&Process<'_>>,
         observer: &dyn Observer,
     ) -> Result<BenchReport, Error> {
-        let base = scratch.base(self, request, observer)?;
+        let base = copies.base(self, request, observer)?;
         let mut report = base.describe()?;
-        let measured = self.measure(scratch, &base, request, process, observer, &mut report);
+        let measured = self.measure(copies, &base, request, process, observer, &mut report);
         report.tell_own();
         match measured {
             Ok(()) => Ok(report),
@@ -237,7 +238,7 @@ impl Engine {
 
     fn measure(
         &self,
-        scratch: &scratch::Scratch,
+        copies: &copies::Copies,
         base: &trial::Base,
         request: &BenchRequest,
         process: Option<&Process<'_>>,
@@ -245,13 +246,13 @@ impl Engine {
         report: &mut BenchReport,
     ) -> Result<(), Error> {
         let subjects = base.subjects(&request.pick)?;
-        let others = base.learners(scratch, request, observer, &mut report.learners)?;
+        let others = base.learners(copies, request, observer, &mut report.learners)?;
         for trial in 0..request.trials.max(1) {
             observer.note(&format!("trial {} of {}: training anew", trial + 1, request.trials.max(1)));
-            let (sample, quality) = base.one_model(scratch, observer)?;
+            let (sample, quality) = base.one_model(copies, observer)?;
             report.one_model.push(sample);
             report.quality_of_one = report.quality_of_one.or(quality);
-            report.ensemble.push(base.ensemble(scratch, observer)?);
+            report.ensemble.push(base.ensemble(copies, observer)?);
             for requests in &request.requests {
                 let targets = subjects.draw(*requests, trial);
                 if (targets.len() as u64) < *requests {
@@ -263,10 +264,10 @@ impl Engine {
                     report.first_hits.push((*requests, base.first_hits(&targets)?));
                 }
                 let one_by_one = *requests <= request.one_by_one;
-                report.deletions.push(base.deletions(scratch, &targets, one_by_one, process, observer)?);
+                report.deletions.push(base.deletions(copies, &targets, one_by_one, process, observer)?);
             }
             for other in &others {
-                other.trial(scratch, request, &subjects, trial, process, observer, &mut report.learners)?;
+                other.trial(copies, request, &subjects, trial, process, observer, &mut report.learners)?;
             }
         }
         report.memory.extend(base.memory(request.memory, observer)?);
@@ -276,7 +277,7 @@ impl Engine {
         for shards in &request.frontier {
             for schedule in schedules(&report.recipe.learner)? {
                 observer.note(&format!("S = {shards}, {schedule:?}"));
-                report.frontier.extend(base.frontier_point(scratch, *shards, schedule, report.frontier_requests, observer)?);
+                report.frontier.extend(base.frontier_point(copies, *shards, schedule, report.frontier_requests, observer)?);
             }
         }
         Ok(())

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    BenchReport, DeletionSample, FRONTIER_REQUESTS, FrontierPoint, FullSample, Pick, Process, alone, pick::Subjects, quality,
-    scratch::Scratch, timed,
+    BenchReport, DeletionSample, FRONTIER_REQUESTS, FrontierPoint, FullSample, Pick, Process, alone, copies::Copies,
+    pick::Subjects, quality, timed,
 };
 use crate::{
     checkpoint::CheckpointStore,
@@ -169,17 +169,17 @@ impl Base {
     }
 
     /// The whole ensemble, trained anew from its slices into an empty folder, and synced.
-    pub(super) fn ensemble(&self, scratch: &Scratch, observer: &dyn Observer) -> Result<FullSample, Error> {
-        let folder = scratch.folder("anew")?;
-        let store = CheckpointStore::new(scratch.files().clone(), folder);
+    pub(super) fn ensemble(&self, copies: &Copies, observer: &dyn Observer) -> Result<FullSample, Error> {
+        let folder = copies.folder("anew")?;
+        let store = CheckpointStore::new(copies.files().clone(), folder);
         let lane = self.lane.with_checkpoints(store).map_err(crate::train::TrainError::from)?;
         train_all(&self.engine, &lane, observer)
     }
 
     /// One model on everything, trained anew and synced, and its quality.
-    pub(super) fn one_model(&self, scratch: &Scratch, observer: &dyn Observer) -> Result<(FullSample, Option<f64>), Error> {
+    pub(super) fn one_model(&self, copies: &Copies, observer: &dyn Observer) -> Result<(FullSample, Option<f64>), Error> {
         let recipe = Recipe { keep: Keep::All, ..self.lane.recipe.clone() };
-        let (engine, lane) = self.recut(scratch, "one", 1, 1, &recipe)?;
+        let (engine, lane) = self.recut(copies, "one", 1, 1, &recipe)?;
         let sample = train_all(&engine, &lane, observer)?;
         Ok((sample, self.evaluate(&engine)?.map(|q| q.0)))
     }
@@ -187,7 +187,7 @@ impl Base {
     /// Quality and cost with other shards and another schedule; `None` where there is nothing held out to measure on.
     pub(super) fn frontier_point(
         &self,
-        scratch: &Scratch,
+        copies: &Copies,
         shards: u32,
         schedule: ScheduleKind,
         requests: u64,
@@ -196,7 +196,7 @@ impl Base {
         let own = &self.lane.recipe;
         let slices = self.lane.shards.grid().slices;
         let recipe = Recipe { schedule: Schedule { kind: schedule, ..own.schedule }, ..own.clone() };
-        let (engine, lane) = self.recut(scratch, "frontier", shards, slices, &recipe)?;
+        let (engine, lane) = self.recut(copies, "frontier", shards, slices, &recipe)?;
         train_all(&engine, &lane, observer)?;
         let records: u64 = lane.plans()?.iter().map(|p| p.rows_upto(slices)).sum();
         let model = CostModel::new(records as f64, shards, slices, recipe.schedule, recipe.keep);
@@ -208,20 +208,20 @@ impl Base {
     /// The same records cut another way, in a workspace of its own, not trained yet.
     pub(super) fn recut(
         &self,
-        scratch: &Scratch,
+        copies: &Copies,
         name: &str,
         shards: u32,
         slices: u32,
         recipe: &Recipe,
     ) -> Result<(Engine, Lane), Error> {
-        let engine = scratch.engine(&self.engine, &scratch.folder(name)?);
+        let engine = copies.engine(&self.engine, &copies.folder(name)?);
         let holdout = self.lane.shards.grid().holdout;
         let plan = Plan {
             generation: GenerationId(1),
             rekeys: None,
             partition: Partition::new(Grid { shards, slices, holdout }, self.schema.clone()),
             handle_key: self.engine.workspace.handle_key()?,
-            model_key: KeySource::Seed(1).model_key(scratch.files(), None)?,
+            model_key: KeySource::Seed(1).model_key(copies.files(), None)?,
         };
         let lock = engine.workspace.lock(true)?;
         let mut history = History::default();
@@ -240,16 +240,16 @@ impl Base {
     /// Deletes subjects from a fresh copy: together, by a process of its own, and one by one.
     pub(super) fn deletions(
         &self,
-        scratch: &Scratch,
+        copies: &Copies,
         subjects: &[Handle],
         one_by_one: bool,
         process: Option<&Process<'_>>,
         observer: &dyn Observer,
     ) -> Result<DeletionSample, Error> {
         let copy = || -> Result<Engine, Error> {
-            let root = scratch.folder("trial")?;
-            scratch.copy(self.engine.workspace.root(), &root)?;
-            Ok(scratch.engine(&self.engine, &root))
+            let root = copies.folder("trial")?;
+            copies.copy(self.engine.workspace.root(), &root)?;
+            Ok(copies.engine(&self.engine, &root))
         };
         let engine = copy()?;
         let request = DeleteRequest { handles: subjects.to_vec(), defer: true, ..DeleteRequest::default() };

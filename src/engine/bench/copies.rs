@@ -1,56 +1,39 @@
-//! Folders of copies, owned and swept.
+//! Copies of workspaces to measure on.
 
 use std::path::{Path, PathBuf};
 
 use super::{BenchRequest, trial::Base};
 use crate::{
     engine::{Engine, Error, Observer, TrainRequest},
-    fs::{EntryKind, Files, LockGuard, Sync},
-    workspace::{KeySource, Workspace},
+    fs::{EntryKind, Files, Sync},
+    workspace::{KeySource, Scratch, Workspace},
 };
 
-/// A folder below `.scratch/`, locked as long as it is ours; without its owner it is swept.
-pub(super) struct Scratch {
-    files: Files,
-    top: PathBuf,
-    dir: PathBuf,
-    _owner: Option<Box<dyn LockGuard>>,
-}
+/// A scratch folder with copies.
+pub(super) struct Copies(Scratch);
 
-impl Scratch {
-    pub(super) fn new(engine: &Engine) -> Result<Scratch, Error> {
-        let (files, top) = (engine.workspace.files().clone(), engine.workspace.scratch_dir());
-        let dir = top.join(format!("bench-{}", std::process::id()));
-        files.make_dirs(&dir)?;
-        let owner = files.lock(&dir, true)?;
-        // A deletion takes the folder away before it is in effect; nothing may then be written there again.
-        Ok(Scratch { files: files.below(&dir), top, dir, _owner: owner })
+impl Copies {
+    pub(super) fn new(engine: &Engine) -> Result<Copies, Error> {
+        Ok(Copies(engine.workspace.scratch("bench")?))
     }
 
     pub(super) fn files(&self) -> &Files {
-        &self.files
+        self.0.files()
     }
 
     /// A folder of this name, empty.
     pub(super) fn folder(&self, name: &str) -> Result<PathBuf, Error> {
-        let path = self.dir.join(name);
-        if self.files.stat(&path)?.is_some() {
-            self.files.remove_tree(&path)?;
-        }
-        self.files.make_dirs(&path)?;
-        Ok(path)
+        Ok(self.0.folder(name)?)
     }
 
     /// Takes everything away.
     pub(super) fn remove(self) -> Result<(), Error> {
-        self.files.remove_tree(&self.dir)?;
-        self.files.remove_dir(&self.top)?;
-        Ok(())
+        Ok(self.0.remove()?)
     }
 
     /// An engine on a workspace in a folder of this name, which may be empty.
     pub(super) fn engine(&self, of: &Engine, root: &Path) -> Engine {
-        Engine { workspace: Workspace::new(self.files.clone(), root.to_owned()), threads: of.threads, wait: true }
+        Engine { workspace: Workspace::new(self.files().clone(), root.to_owned()), threads: of.threads, wait: true }
     }
 
     /// The trained workspace that all trials start from: a copy of the one at hand, or one made from a source.
@@ -89,18 +72,18 @@ impl Scratch {
     }
 
     fn copy_tree(&self, from: &Path, to: &Path) -> Result<(), Error> {
-        self.files.make_dirs(to)?;
-        for (name, kind) in self.files.list(from)? {
+        self.files().make_dirs(to)?;
+        for (name, kind) in self.files().list(from)? {
             let (from, to) = (from.join(&name), to.join(&name));
             match kind {
                 EntryKind::Dir => self.copy_tree(&from, &to)?,
                 EntryKind::File if !Files::is_temporary(&name) => {
-                    let private = self.files.stat(&from)?.is_some_and(|s| s.mode & 0o077 == 0);
-                    let bytes = self.files.read(&from)?;
+                    let private = self.files().stat(&from)?.is_some_and(|s| s.mode & 0o077 == 0);
+                    let bytes = self.files().read(&from)?;
                     let _ = if private {
-                        self.files.publish_private(&to, &[&bytes])?
+                        self.files().publish_private(&to, &[&bytes])?
                     } else {
-                        self.files.publish(&to, &[&bytes], Sync::Later)?
+                        self.files().publish(&to, &[&bytes], Sync::Later)?
                     };
                 }
                 EntryKind::File | EntryKind::Other => {}

@@ -1,0 +1,175 @@
+//! Folders of copies below `.scratch/`, owned while they are used and swept when they are not.
+
+use std::path::{Path, PathBuf};
+
+use super::{Workspace, WorkspaceError};
+use crate::fs::{Files, FsError, LockGuard};
+
+/// How often a folder is made anew because others took the top folder away.
+const TRIES: u32 = 64;
+
+/// A folder below `.scratch/`, locked as long as it is ours.
+///
+/// A writer sweeps what has no living owner, and a deletion takes everything away before it is in effect. Whoever fills the folder
+/// from slices looks after making it whether the workspace is [still](Workspace::still) what it was: a deletion that is accepted
+/// later than that finds the folder.
+pub struct Scratch {
+    files: Files,
+    top: PathBuf,
+    dir: PathBuf,
+    removed: bool,
+    _owner: Box<dyn LockGuard>,
+}
+
+impl std::fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Scratch").field(&self.dir).finish()
+    }
+}
+
+impl Workspace {
+    /// A new, empty folder for a purpose of this name.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn scratch(&self, purpose: &str) -> Result<Scratch, WorkspaceError> {
+        let (files, top) = (self.files(), self.scratch_dir());
+        let mut attempt = 0;
+        loop {
+            let dir = top.join(format!("{purpose}-{}-{attempt}", std::process::id()));
+            match own(files, &top, &dir) {
+                Ok(Some(owner)) => return Ok(Scratch { files: files.below(&dir), top, dir, removed: false, _owner: owner }),
+                Ok(None) => {}
+                // Whoever ended last took the empty top folder away, or a deletion took everything.
+                Err(e) if e.is_not_found() && attempt < TRIES => {}
+                Err(e) => return Err(e.into()),
+            }
+            attempt += 1;
+        }
+    }
+}
+
+/// Makes and locks a folder; `None` if there is one of this name already, or it is gone again.
+fn own(files: &Files, top: &Path, dir: &Path) -> Result<Option<Box<dyn LockGuard>>, FsError> {
+    files.make_dirs(top)?;
+    // Sweepers hold this lock too: they would take a folder that is made and not locked yet for an orphan's.
+    let _quiet = files.lock(top, true)?;
+    if files.stat(dir)?.is_some() {
+        return Ok(None);
+    }
+    files.make_dirs(dir)?;
+    let owner = files.lock(dir, true)?;
+    Ok(if files.stat(dir)?.is_some() { owner } else { None })
+}
+
+impl Scratch {
+    /// The disk, on which nothing is put in this folder's place once it was taken away.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// An empty folder of this name in it.
+    ///
+    /// # Errors
+    /// The disk refuses, or the whole was taken away.
+    pub fn folder(&self, name: &str) -> Result<PathBuf, FsError> {
+        let path = self.dir.join(name);
+        if self.files.stat(&path)?.is_some() {
+            self.files.remove_tree(&path)?;
+        }
+        self.files.make_dirs(&path)?;
+        Ok(path)
+    }
+
+    /// Takes everything away.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn remove(mut self) -> Result<(), FsError> {
+        self.removed = true;
+        self.clear()
+    }
+
+    fn clear(&self) -> Result<(), FsError> {
+        self.files.remove_tree(&self.dir)?;
+        self.files.remove_dir(&self.top)?;
+        Ok(())
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // After an error of its user, which is the one to tell; what can't go now is swept by the next writer.
+        if !self.removed {
+            let _ = self.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    };
+
+    use super::*;
+    use crate::{
+        fs::{RealDisk, Sync},
+        ledger::History,
+    };
+
+    /// Writers at work beside it take a folder for an orphan's until it is locked, and one that is used may end at any moment.
+    #[test]
+    fn sweepers_and_scratch_do_not_hinder_each_other() {
+        let root = tempfile::tempdir().unwrap();
+        let files = Files::new(Arc::new(RealDisk::new()));
+        let workspace = Workspace::new(files.clone(), root.path().to_owned());
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let sweeper = scope.spawn(|| {
+                let lock = workspace.lock(true).unwrap();
+                let mut sweeps = 0;
+                while !done.load(Ordering::Relaxed) {
+                    workspace.sweep(&lock, &History::default(), false).unwrap();
+                    sweeps += 1;
+                }
+                sweeps
+            });
+            let user = || {
+                for _ in 0..100 {
+                    let scratch = workspace.scratch("test").unwrap();
+                    let file = scratch.folder("inner").unwrap().join("file");
+                    let _ = scratch.files().publish(&file, &[b"ours"], Sync::Later).unwrap();
+                    std::thread::yield_now();
+                    assert_eq!(scratch.files().read(&file).unwrap()[..], b"ours"[..]);
+                    scratch.remove().unwrap();
+                }
+            };
+            let users = [scope.spawn(user), scope.spawn(user)].map(std::thread::ScopedJoinHandle::join);
+            done.store(true, Ordering::Relaxed);
+            assert!(sweeper.join().unwrap() > 0);
+            for used in users {
+                used.unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn nothing_is_put_in_the_place_of_what_was_taken_away() {
+        let root = tempfile::tempdir().unwrap();
+        let files = Files::new(Arc::new(RealDisk::new()));
+        let workspace = Workspace::new(files.clone(), root.path().to_owned());
+        let scratch = workspace.scratch("test").unwrap();
+        scratch.folder("before").unwrap();
+        files.take_away(&workspace.scratch_dir()).unwrap();
+        assert!(scratch.folder("after").unwrap_err().is_not_found());
+        assert!(!workspace.scratch_dir().exists());
+        scratch.remove().unwrap();
+    }
+}
