@@ -289,10 +289,24 @@ fn a_killed_bench_is_swept() {
     }
     measuring.kill().unwrap();
     measuring.wait().unwrap();
-    // A process of the bench's own may live a moment longer than it.
-    std::thread::sleep(std::time::Duration::from_millis(100));
     assert_eq!(code(&bench, &["train"]), 0);
     assert!(!bench.files().keys().any(|path| path.starts_with(".scratch")));
+}
+
+/// A process that a bench started may outlive the copy it works on, and must not put anything in its place.
+#[test]
+fn a_copy_that_was_taken_away_is_not_made_again() {
+    let bench = Bench::new(&Setup::default(), &rows(60));
+    let (config, table) = (bench.root().join("sisa.toml"), bench.root().join("table.csv"));
+    let copy = bench.root().join(".scratch").join("copy");
+    let train = |scratch: bool| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sisa"));
+        command.arg("-w").arg(&copy).args(["train", "--seed", "5", "--config"]).arg(&config).arg(&table).stdin(Stdio::null());
+        if scratch { command.env("SISA_IN_SCRATCH", "1") } else { &mut command }.output().unwrap().status.code()
+    };
+    assert_eq!(train(true), Some(7));
+    assert!(!copy.exists());
+    assert_eq!(train(false), Some(0));
 }
 
 #[test]

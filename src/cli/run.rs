@@ -25,6 +25,8 @@ use super::{
 
 /// The protocol point at which a test wants the process to stand still.
 const STOP_AT: &str = "SISA_STOP_AT";
+/// Set for the processes of a bench: their workspace is a copy that may be taken away at any moment, for good.
+pub(super) const IN_SCRATCH: &str = "SISA_IN_SCRATCH";
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let session = Session::new(args);
@@ -98,8 +100,9 @@ impl Session {
         };
         let global = &args.global;
         let threads = global.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let engine = Engine::new(Arc::new(disk), global.workspace.clone(), threads, global.wait);
         Session {
-            engine: Engine::new(Arc::new(disk), global.workspace.clone(), threads, global.wait),
+            engine: if std::env::var_os(IN_SCRATCH).is_some() { engine.in_scratch() } else { engine },
             terminal: Terminal::new(global.quiet),
             workspace: global.workspace.clone(),
             json: global.json,

@@ -72,6 +72,13 @@ impl Engine {
         Engine { workspace: Workspace::new(Files::new(disk), root), threads: threads.max(1), wait }
     }
 
+    /// The same on a workspace that is a copy: once its folder is taken away it is not made again.
+    #[must_use]
+    pub fn in_scratch(self) -> Engine {
+        let (files, root) = (self.workspace.files().below(self.workspace.root()), self.workspace.root().to_owned());
+        Engine { workspace: Workspace::new(files, root), ..self }
+    }
+
     /// The workspace.
     pub fn workspace(&self) -> &Workspace {
         &self.workspace

@@ -76,7 +76,8 @@ impl Workspace {
             if kind == EntryKind::Dir
                 && let Some(_orphan) = self.files().lock(&dir, false).or_else(gone)?
             {
-                self.files().remove_tree(&dir)?;
+                // A process that a killed bench started may still be at work in it.
+                self.files().take_away(&dir)?;
             }
         }
         Ok(())

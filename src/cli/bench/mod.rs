@@ -123,7 +123,7 @@ pub(crate) fn process(exe: &Path, root: &Path, threads: &str, handles: &[String]
     let failed = |what: String| Error::Process { what };
     let mut command = Command::new(exe);
     command.args(["--quiet", "--json", "--threads", threads, "-w"]).arg(root).args(["delete", "--handle"]).args(handles);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.env(super::run::IN_SCRATCH, "1").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let begin = Instant::now();
     let output = command.output().map_err(|e| failed(format!("it can't be started: {e}")))?;
     let seconds = begin.elapsed().as_secs_f64();
