@@ -1,8 +1,8 @@
 //! Names of things. Each is its own type, so that a shard can't be passed where a slice is wanted.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// A keyed pseudonym of a subject id or a record id: the only form in which an id is ever stored.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, bytemuck::Zeroable, bytemuck::Pod)]
@@ -104,7 +104,7 @@ pub(crate) fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result
     bytes.iter().try_for_each(|b| write!(f, "{b:02x}"))
 }
 
-impl std::str::FromStr for Handle {
+impl FromStr for Handle {
     type Err = ();
 
     /// 32 hexadecimal digits, as it is displayed.
@@ -174,7 +174,7 @@ impl fmt::Display for Cell {
     }
 }
 
-impl std::str::FromStr for Cell {
+impl FromStr for Cell {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Cell, ()> {
@@ -187,5 +187,88 @@ impl std::str::FromStr for Cell {
         let cell = Cell { shard, part };
         // One spelling for each cell: what does not print back the same is not a name.
         if cell.to_string() == text { Ok(cell) } else { Err(()) }
+    }
+}
+
+impl Serialize for Cell {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Cell {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Cell, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|()| D::Error::custom(format!("`{text}` is not a cell; one is spelt `0007/03` or `0007/holdout`")))
+    }
+}
+
+impl FromStr for GenerationId {
+    type Err = ();
+
+    /// As it is displayed: `g0001`.
+    fn from_str(text: &str) -> Result<GenerationId, ()> {
+        let generation = GenerationId(text.strip_prefix('g').and_then(|n| n.parse().ok()).ok_or(())?);
+        // One spelling for each generation.
+        if generation.to_string() == text { Ok(generation) } else { Err(()) }
+    }
+}
+
+/// Maps whose keys stand in files as they are displayed.
+pub(crate) mod by_name {
+    use super::*;
+
+    /// Writes entries in the order of their keys' text: that is how files have them, and it is another one than that of the
+    /// ids from 100 slices or 10,000 generations on.
+    pub(crate) fn serialize<K: fmt::Display, V: Serialize, S: Serializer>(
+        map: &BTreeMap<K, V>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let named: BTreeMap<String, &V> = map.iter().map(|(key, value)| (key.to_string(), value)).collect();
+        serializer.collect_map(named)
+    }
+
+    pub(crate) fn deserialize<'de, K: FromStr + Ord, V: Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<K, V>, D::Error> {
+        let named = BTreeMap::<String, V>::deserialize(deserializer)?;
+        let typed = named.into_iter().map(|(name, value)| match name.parse() {
+            Ok(key) => Ok((key, value)),
+            Err(_) => Err(D::Error::custom(format!("`{name}` is no name of a cell or a generation"))),
+        });
+        typed.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize, Deserialize, PartialEq, Debug)]
+    struct Named {
+        #[serde(with = "by_name")]
+        cells: BTreeMap<Cell, u32>,
+    }
+
+    #[test]
+    fn cells_stand_in_files_by_name_in_the_order_of_names() {
+        let text = r#"{"cells":{"0007/100":1,"0007/99":2,"0007/holdout":3}}"#;
+        let named: Named = serde_json::from_str(text).unwrap();
+        let slice = |n| Cell { shard: ShardId(7), part: Part::Slice(SliceId(n)) };
+        assert_eq!(named.cells.get(&slice(99)), Some(&2));
+        assert_eq!(named.cells.get(&Cell { shard: ShardId(7), part: Part::Holdout }), Some(&3));
+        assert_eq!(serde_json::to_string(&named).unwrap(), text);
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused_and_never_skipped() {
+        for wrong in ["7/03", "0007/3", "0007/00", "0007", "0007/hold", "0007/-1", ""] {
+            assert!(serde_json::from_str::<Cell>(&format!("{wrong:?}")).is_err(), "{wrong}");
+            assert!(serde_json::from_str::<Named>(&format!(r#"{{"cells":{{{wrong:?}:1}}}}"#)).is_err(), "{wrong}");
+        }
+        for wrong in ["1", "g1", "g00001", "g-001", "h0001"] {
+            assert_eq!(wrong.parse::<GenerationId>(), Err(()), "{wrong}");
+        }
+        assert_eq!("g0012".parse(), Ok(GenerationId(12)));
     }
 }

@@ -76,7 +76,7 @@ pub fn draft(
             })?;
             draft.accepted.cells.push(CellChange {
                 generation: *generation,
-                cell: cell.to_string(),
+                cell,
                 before: slice.header().content,
                 after: file.content,
                 records: slice.header().rows - file.rows,
@@ -149,7 +149,7 @@ fn hits(store: &ShardStore, targets: &Targets, cell_of: impl Fn(Handle) -> Cell,
 pub(super) fn first_hits<'a>(cells: impl Iterator<Item = &'a CellChange>) -> BTreeMap<ShardId, u32> {
     let mut first = BTreeMap::new();
     for change in cells {
-        if let Ok(Cell { shard, part: Part::Slice(slice) }) = change.cell.parse::<Cell>() {
+        if let Cell { shard, part: Part::Slice(slice) } = change.cell {
             let earliest = first.entry(shard).or_insert(slice.0);
             *earliest = slice.0.min(*earliest);
         }

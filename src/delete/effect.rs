@@ -69,7 +69,7 @@ fn effect(
     let mut changes = Vec::new();
     for (id, record) in &history.generations {
         let cells = accepted.cells.iter().filter(|c| c.generation == *id);
-        let cells: BTreeMap<Cell, &CellChange> = cells.filter_map(|c| Some((c.cell.parse().ok()?, c))).collect();
+        let cells: BTreeMap<Cell, &CellChange> = cells.map(|c| (c.cell, c)).collect();
         if !cells.is_empty() {
             changes.push(Change { id: *id, record, store: workspace.shard_store(*id, record)?, cells });
         }
@@ -103,7 +103,7 @@ fn effect(
             workspace.files().reached("rewritten");
         }
     }
-    let roots = changes.iter().map(|c| (c.id.to_string(), c.record.root())).collect();
+    let roots = changes.iter().map(|c| (c.id, c.record.root())).collect();
     let effective = Effective { request: accepted.request.clone(), roots, seconds: clock.seconds() };
     workspace.ledger().append(history, Event::Effective(effective.clone()))?;
     workspace.files().reached("effective");

@@ -24,9 +24,7 @@ pub fn predicted(workspace: &Workspace, snapshot: &Snapshot, cells: &[CellChange
     let lane = workspace.serving_lane(snapshot)?;
     let mut gone: BTreeMap<Cell, u64> = BTreeMap::new();
     for change in cells.iter().filter(|c| c.generation == current.generation) {
-        if let Ok(cell) = change.cell.parse() {
-            gone.insert(cell, change.records);
-        }
+        gone.insert(change.cell, change.records);
     }
     let mut cost = Cost::default();
     for shard in lane.shards.grid().shards() {
@@ -72,11 +70,9 @@ pub fn close(
     let mut touched: BTreeSet<ShardId> = report.shards.iter().map(|s| s.shard).collect();
     for request in history.unrepaired().iter().rev() {
         for change in request.accepted.cells.iter().filter(|c| c.generation == current.generation) {
-            if let Ok(cell) = change.cell.parse::<Cell>() {
-                before.insert(cell, change.before);
-                if cell.part != Part::Holdout {
-                    touched.insert(cell.shard);
-                }
+            before.insert(change.cell, change.before);
+            if change.cell.part != Part::Holdout {
+                touched.insert(change.cell.shard);
             }
         }
     }

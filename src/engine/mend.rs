@@ -66,7 +66,7 @@ impl Engine {
             Ok(slice) if slice.header().content == digest => Ok(false),
             Ok(slice) => {
                 let changes = history.unfinished().into_iter().flat_map(|r| &r.accepted.cells);
-                let mut pending = changes.filter(|c| c.generation == generation && c.cell == cell.to_string());
+                let mut pending = changes.filter(|c| c.generation == generation && c.cell == cell);
                 Ok(!pending.any(|c| c.before == slice.header().content))
             }
             Err(SliceError::Damaged { .. }) => Ok(true),
@@ -88,7 +88,7 @@ impl Engine {
         let empty = SliceFile::build(cell, store.row(), &[], store.key()).ok_or_else(absurd)?;
         let _commit = store.lock(cell.shard)?;
         // First the word, then the deed: a crash in between leaves a damaged slice, which the next call drops.
-        let mended = Mended { generation, cell: cell.to_string(), before, after: empty.content, dropped: true };
+        let mended = Mended { generation, cell, before, after: empty.content, dropped: true };
         self.workspace.ledger().append(history, Event::Mended(mended))?;
         self.purge_stale(store, history, generation, cell)?;
         store.publish(&empty, Sync::Now)?;
@@ -167,7 +167,7 @@ impl Engine {
         for (file, (cell, digest)) in files.iter().zip(damaged) {
             let _commit = store.lock(cell.shard)?;
             store.publish(file, Sync::Now)?;
-            let mended = Mended { generation, cell: cell.to_string(), before: *digest, after: *digest, dropped: false };
+            let mended = Mended { generation, cell: *cell, before: *digest, after: *digest, dropped: false };
             self.workspace.ledger().append(history, Event::Mended(mended))?;
             observer.note(&format!("{} was written again, to the byte", store.path(*cell).display()));
         }

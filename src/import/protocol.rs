@@ -319,7 +319,7 @@ fn publish(
         held_out: counts.held_out,
         refused: counts.refused,
         root: store_digest(cells.iter()),
-        cells: cells.iter().map(|(cell, digest)| (cell.to_string(), *digest)).collect(),
+        cells,
     };
     workspace.ledger().append(history, Event::Imported(imported))?;
     workspace.files().reached("imported");

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     digest::Digest,
-    ids::{GenerationId, Handle, RecipeId, ShardId},
+    ids::{Cell, GenerationId, Handle, RecipeId, ShardId, by_name},
 };
 
 /// The version of ledger entries.
@@ -79,7 +79,8 @@ pub struct Imported {
     /// Root digest of all cells.
     pub root: Digest,
     /// The content digest of every cell.
-    pub cells: BTreeMap<String, Digest>,
+    #[serde(with = "by_name")]
+    pub cells: BTreeMap<Cell, Digest>,
 }
 
 /// A recipe was frozen.
@@ -131,8 +132,8 @@ pub struct Outcome {
 pub struct CellChange {
     /// Of which generation.
     pub generation: GenerationId,
-    /// Which cell, as in its path.
-    pub cell: String,
+    /// Which cell.
+    pub cell: Cell,
     /// Content digest before.
     pub before: Digest,
     /// Content digest after.
@@ -178,7 +179,8 @@ pub struct Effective {
     /// The request's name.
     pub request: String,
     /// Root digest of all cells now, by generation.
-    pub roots: BTreeMap<String, Digest>,
+    #[serde(with = "by_name")]
+    pub roots: BTreeMap<GenerationId, Digest>,
     /// Seconds since the entry `accepted`.
     pub seconds: f64,
 }
@@ -258,7 +260,7 @@ pub struct Mended {
     /// Of which generation.
     pub generation: GenerationId,
     /// Which cell.
-    pub cell: String,
+    pub cell: Cell,
     /// The recorded digest.
     pub before: Digest,
     /// The digest now; the same when the slice was written again from its source.

@@ -86,8 +86,7 @@ impl History {
                 let request = self.requests.get_mut(&effective.request).ok_or("an effect without a request")?;
                 request.effective = Some((entry.time.clone(), effective.clone()));
                 for (generation, root) in &effective.roots {
-                    let known = self.generations.iter().find(|(id, _)| id.to_string() == *generation);
-                    if known.is_none_or(|(_, g)| g.root() != *root) {
+                    if self.generations.get(generation).is_none_or(|g| g.root() != *root) {
                         return Err(format!("the root digest of {generation} does not follow from the entries before"));
                     }
                 }
@@ -106,8 +105,7 @@ impl History {
             }),
             Event::Mended(mended) => {
                 let generation = self.generations.get_mut(&mended.generation).ok_or("a mended slice of no generation")?;
-                let cell = mended.cell.parse().map_err(|()| "a mended slice without a cell")?;
-                let digest = generation.cells.get_mut(&cell).ok_or("a mended slice outside the grid")?;
+                let digest = generation.cells.get_mut(&mended.cell).ok_or("a mended slice outside the grid")?;
                 *digest = mended.after;
             }
             Event::Purged(purged) => {
@@ -131,10 +129,7 @@ impl History {
     }
 
     fn imported(&mut self, imported: &Imported) -> Result<(), String> {
-        let mut cells = BTreeMap::new();
-        for (name, digest) in &imported.cells {
-            cells.insert(name.parse::<Cell>().map_err(|()| format!("`{name}` is not a cell"))?, *digest);
-        }
+        let cells = imported.cells.clone();
         let record = GenerationRecord { imported: imported.clone(), cells, recipes: Vec::new(), durable: BTreeMap::new() };
         if record.root() != imported.root {
             return Err("the root digest is not that of the cells".into());
@@ -156,7 +151,7 @@ impl History {
         for change in &accepted.cells {
             // A generation may be purged by now; its cells are then nobody's.
             let Some(generation) = self.generations.get_mut(&change.generation) else { continue };
-            let cell: Cell = change.cell.parse().map_err(|()| format!("`{}` is not a cell", change.cell))?;
+            let cell = change.cell;
             let digest = generation.cells.get_mut(&cell).ok_or_else(|| format!("{cell} is outside the grid"))?;
             if *digest != change.before {
                 return Err(format!("{cell} was not as the entry says it was before"));

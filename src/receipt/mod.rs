@@ -62,7 +62,8 @@ pub struct Receipt {
     /// The lineage key of every shard's last step after the repair.
     pub lineages: Vec<Digest>,
     /// Root digests of all slice files, by generation, when it came into effect.
-    pub roots: BTreeMap<String, Digest>,
+    #[serde(with = "crate::ids::by_name")]
+    pub roots: BTreeMap<crate::ids::GenerationId, Digest>,
     /// Row-passes predicted at acceptance.
     pub predicted: Cost,
     /// Row-passes taken.

@@ -356,12 +356,6 @@ fn frozen<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, Workspace
     })
 }
 
-/// The generation that a folder's name stands for.
-pub(crate) fn generation_of(name: &str) -> Option<GenerationId> {
-    let generation = GenerationId(name.strip_prefix('g')?.parse().ok()?);
-    (generation.to_string() == name).then_some(generation)
-}
-
 /// Whether a folder's name could be a recipe's.
 pub(crate) fn is_recipe(name: &str) -> bool {
     name.len() == 16 && name.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))

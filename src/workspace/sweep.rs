@@ -4,10 +4,11 @@ use std::path::Path;
 
 use super::{
     Workspace, WorkspaceError, WriterLock,
-    folder::{generation_of, is_recipe},
+    folder::is_recipe,
 };
 use crate::{
     fs::{EntryKind, FsError},
+    ids::GenerationId,
     ledger::History,
 };
 
@@ -34,7 +35,7 @@ impl Workspace {
         for (top, is_shards) in [(&shards, true), (&checkpoints, false)] {
             let mut removed = false;
             for (name, kind) in self.files().list(top)? {
-                let Some(generation) = generation_of(&name).filter(|_| kind == EntryKind::Dir) else { continue };
+                let (EntryKind::Dir, Ok(generation)) = (kind, name.parse::<GenerationId>()) else { continue };
                 let dir = top.join(&name);
                 match history.generations.get(&generation) {
                     None => {

@@ -96,7 +96,7 @@ impl World {
     /// The cells that the deletion changes.
     pub fn hit(engine: &Engine, person: u32) -> Vec<String> {
         let request = DeleteRequest { subjects: vec![person.to_string()], ..DeleteRequest::default() };
-        engine.forecast(&request).unwrap().accepted.cells.into_iter().map(|change| change.cell).collect()
+        engine.forecast(&request).unwrap().accepted.cells.into_iter().map(|change| change.cell.to_string()).collect()
     }
 
     pub fn train(engine: &Engine) -> Result<(), Error> {
