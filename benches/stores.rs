@@ -13,7 +13,7 @@ use sisa::{
     checkpoint::CheckpointStore,
     digest::{Digest, ModelKey},
     engine::{DeleteRequest, Engine, Flags, KeySource, Quiet, RealDisk, TrainRequest},
-    fs::{Files, Sync},
+    fs::{Durability, Files},
     ids::{Cell, Handle, Part, ShardId, SliceId},
     learn::{Layout, Task},
     order::Grid,
@@ -57,15 +57,15 @@ fn stores(c: &mut Criterion) {
     group.throughput(Throughput::Bytes(file.bytes().len() as u64));
     group.bench_function("hash, for scale", |b| b.iter(|| black_box(Digest::of(file.bytes()))));
     group.bench_function("build a slice of 250 x 600", |b| b.iter(|| black_box(build())));
-    group.bench_function("publish it, durably", |b| b.iter(|| store.publish(&file, Sync::Now).unwrap()));
-    group.bench_function("publish it, synced later", |b| b.iter(|| store.publish(&file, Sync::Later).unwrap()));
+    group.bench_function("publish it, durably", |b| b.iter(|| store.publish(&file, Durability::Now).unwrap()));
+    group.bench_function("publish it, synced later", |b| b.iter(|| store.publish(&file, Durability::Later).unwrap()));
     group.bench_function("open and check it", |b| b.iter(|| black_box(store.open(cell).unwrap())));
     group.bench_function("read its header", |b| b.iter(|| black_box(store.header(cell).unwrap())));
     group.throughput(Throughput::Bytes(payload.len() as u64));
     let (shard, step, lineage) = (ShardId(0), SliceId(1), Digest::of(b"l"));
     group.bench_function("hash a checkpoint, for scale", |b| b.iter(|| black_box(Digest::of(&payload))));
     group.bench_function("publish a checkpoint, synced later", |b| {
-        b.iter(|| checkpoints.publish(shard, step, lineage, &payload, Sync::Later).unwrap());
+        b.iter(|| checkpoints.publish(shard, step, lineage, &payload, Durability::Later).unwrap());
     });
     group.bench_function("read and check a checkpoint", |b| {
         b.iter(|| checkpoints.read(shard, step, lineage, <[u8]>::len).unwrap());

@@ -190,7 +190,7 @@ fn what_another_version_made_is_refused_by_name() {
     let snapshot = workspace.snapshot().unwrap();
     let (generation, record) = snapshot.history.newest().unwrap();
     let recipe = &record.recipes[0].recipe;
-    assert!(workspace.lane(generation, record, recipe).is_ok());
+    assert!(workspace.model(generation, record, recipe).is_ok());
     for (name, what) in [
         ("partition.json", "slice_format"),
         ("partition.json", "encoder"),
@@ -210,7 +210,7 @@ fn what_another_version_made_is_refused_by_name() {
         } else {
             record.imported.partition = digest
         }
-        let refusal = workspace.lane(generation, &record, recipe).unwrap_err().to_string();
+        let refusal = workspace.model(generation, &record, recipe).unwrap_err().to_string();
         assert!(refusal.contains(&format!("says {} 9", what.replace('_', " "))), "{refusal}");
         std::fs::write(&path, good).unwrap();
     }

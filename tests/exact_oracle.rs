@@ -222,7 +222,7 @@ impl Bench {
         let read = |path: PathBuf| workspace.files().read(&path).unwrap().to_vec();
         let setup = Setup {
             handle_key: *workspace.handle_key().unwrap().bytes(),
-            model_key: *workspace.serving_lane(&snapshot).unwrap().shards.key().bytes(),
+            model_key: *workspace.serving_model(&snapshot).unwrap().shards.key().bytes(),
             partition_json: read(shards.join("partition.json")),
             recipe_json: read(checkpoints.join("recipe.json")),
         };

@@ -3,7 +3,7 @@
 
 use std::{fs, sync::Arc};
 
-use sisa::fs::{Files, RealDisk, Sync};
+use sisa::fs::{Durability, Files, RealDisk};
 
 fn files() -> Files {
     Files::new(Arc::new(RealDisk::new()))
@@ -15,7 +15,7 @@ fn a_file_that_is_gone_is_no_failed_sync() {
     let dir = tempfile::tempdir().unwrap();
     let files = files();
     assert!(files.sync_file(&dir.path().join("gone")).unwrap_err().is_not_found());
-    let _ = files.publish(&dir.path().join("next"), &[b"x"], Sync::Now).unwrap();
+    let _ = files.publish(&dir.path().join("next"), &[b"x"], Durability::Now).unwrap();
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn nothing_is_made_where_the_floor_was_taken_away() {
     for path in [floor.join("a/b"), floor.clone()] {
         assert!(below.make_dirs(&path).unwrap_err().is_not_found());
     }
-    assert!(below.publish(&floor.join("a/b/file"), &[b"x"], Sync::Now).is_err());
+    assert!(below.publish(&floor.join("a/b/file"), &[b"x"], Durability::Now).is_err());
     assert!(!dir.path().join("scratch").exists());
 }
 
@@ -49,7 +49,7 @@ fn a_folder_is_taken_away_from_under_a_writer() {
                     let folder = floor.join(format!("{}", n % 7));
                     let done = writer
                         .make_dirs(&folder)
-                        .and_then(|()| writer.publish(&folder.join(format!("{n}")), &[b"record"], Sync::Later).map(|_| ()));
+                        .and_then(|()| writer.publish(&folder.join(format!("{n}")), &[b"record"], Durability::Later).map(|_| ()));
                     if done.is_err() && !floor.exists() {
                         break;
                     }

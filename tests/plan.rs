@@ -26,17 +26,17 @@ fn the_closed_form_is_the_mean_of_what_deletions_are_counted_to_cost() {
             let bench = Bench::trained(&setup, &rows);
             let workspace = Workspace::new(Files::new(Arc::new(RealDisk::new())), bench.root().to_owned());
             let snapshot = workspace.snapshot().unwrap();
-            let (key, lane) = (workspace.handle_key().unwrap(), workspace.serving_lane(&snapshot).unwrap());
+            let (key, model) = (workspace.handle_key().unwrap(), workspace.serving_model(&snapshot).unwrap());
             let (_, record) = snapshot.history.newest().unwrap();
             let schema = workspace.partition(sisa::ids::GenerationId(1), record).unwrap().schema;
             let schedule = Schedule { kind, epochs: 6 };
-            let model = CostModel::new(rows.len() as f64, 4, 5, schedule, keep.map_or(Keep::All, Keep::Best));
-            let full: u64 = lane.plans().unwrap().iter().map(|plan| plan.row_passes(&lane.recipe)).sum();
+            let cost_model = CostModel::new(rows.len() as f64, 4, 5, schedule, keep.map_or(Keep::All, Keep::Best));
+            let full: u64 = model.plans().unwrap().iter().map(|plan| plan.row_passes(&model.recipe)).sum();
             // The model's slices are of one size, those of the table as persons fell into them.
             let near = |counted: f64, expected: f64, share: f64, what: &str| {
                 assert!((counted / expected - 1.0).abs() < share, "{name} {keep:?} {what}: {counted} and {expected}");
             };
-            near(full as f64, model.full(), 0.1, "training");
+            near(full as f64, cost_model.full(), 0.1, "training");
             let counted = |persons: &[u32]| {
                 let ids: Vec<String> = persons.iter().map(u32::to_string).collect();
                 let targets = Targets::new(&schema, &key, &ids, &[], &[]).unwrap();
@@ -46,7 +46,7 @@ fn the_closed_form_is_the_mean_of_what_deletions_are_counted_to_cost() {
                 let costs: Vec<f64> =
                     (0..500 / batch).map(|first| counted(&(first * batch..(first + 1) * batch).collect::<Vec<_>>())).collect();
                 let mean = costs.iter().sum::<f64>() / costs.len() as f64;
-                near(mean, model.expected(u64::from(batch)), 0.1, &format!("{batch} together"));
+                near(mean, cost_model.expected(u64::from(batch)), 0.1, &format!("{batch} together"));
             }
             // And what is counted beforehand is what is trained.
             let request = DeleteRequest { subjects: vec!["17".into()], ..DeleteRequest::default() };

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     digest::Digest,
-    fs::{Bytes, EntryKind, Files, FsError, Sync, SyncAhead},
+    fs::{Bytes, Durability, EntryKind, Files, FsError, SyncAhead},
     ids::{ShardId, SliceId},
 };
 
@@ -107,7 +107,14 @@ impl CheckpointStore {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn publish(&self, shard: ShardId, step: SliceId, lineage: Digest, payload: &[u8], sync: Sync) -> Result<u64, FsError> {
+    pub fn publish(
+        &self,
+        shard: ShardId,
+        step: SliceId,
+        lineage: Digest,
+        payload: &[u8],
+        sync: Durability,
+    ) -> Result<u64, FsError> {
         let head = encode(shard, step, lineage, payload);
         Ok(self.files.publish(&self.path(shard, step, lineage), &[&head, payload], sync)?.bytes)
     }

@@ -6,12 +6,12 @@ use super::{DeleteError, effect::Change, target::Gone};
 use crate::{
     checkpoint::CheckpointError,
     digest::Digest,
-    fs::Sync,
+    fs::Durability,
     ids::{Cell, Part, ShardId, SliceId},
     learn::{Removal, Rows},
     num::Team,
     shard::Slice,
-    train::{Lane, lineages},
+    train::{Model, lineages},
     workspace::Workspace,
 };
 
@@ -26,16 +26,16 @@ pub(super) fn downdate(workspace: &Workspace, change: &Change<'_>, gone: &Gone) 
         if !rules.learner.check().map_err(crate::train::TrainError::from)?.abilities().downdate {
             continue;
         }
-        let lane = workspace.lane(change.id, change.record, &recipe.recipe)?;
+        let model = workspace.model(change.id, change.record, &recipe.recipe)?;
         for (shard, first) in &change.first_hits() {
-            downdate_shard(&lane, change, gone, *shard, *first)?;
+            downdate_shard(&model, change, gone, *shard, *first)?;
         }
     }
     Ok(())
 }
 
-fn downdate_shard(lane: &Lane, change: &Change<'_>, gone: &Gone, shard: ShardId, first: u32) -> Result<(), DeleteError> {
-    let of = lane.shards.grid().slices;
+fn downdate_shard(model: &Model, change: &Change<'_>, gone: &Gone, shard: ShardId, first: u32) -> Result<(), DeleteError> {
+    let of = model.shards.grid().slices;
     let cell = |slice: u32| Cell { shard, part: Part::Slice(SliceId(slice)) };
     // How the shard's slices are to be, and how they were before this request.
     let after: BTreeMap<Cell, Digest> = (1..=of).filter_map(|s| Some((cell(s), *change.record.cells.get(&cell(s))?))).collect();
@@ -45,11 +45,11 @@ fn downdate_shard(lane: &Lane, change: &Change<'_>, gone: &Gone, shard: ShardId,
             *digest = changed.before;
         }
     }
-    let old = lineages(&lane.root, shard, before.values().copied());
-    let new = lineages(&lane.root, shard, after.values().copied());
+    let old = lineages(&model.root, shard, before.values().copied());
+    let new = lineages(&model.root, shard, after.values().copied());
     let mut slices: Vec<Slice> = Vec::new();
     for slice in 1..=of {
-        let opened = lane.shards.open(cell(slice))?;
+        let opened = model.shards.open(cell(slice))?;
         if before.get(&cell(slice)) != Some(&opened.header().content) {
             // A second try: the first got as far as the slices, so it had all states in place.
             return Ok(());
@@ -59,23 +59,23 @@ fn downdate_shard(lane: &Lane, change: &Change<'_>, gone: &Gone, shard: ShardId,
     let rows: Vec<Rows<'_>> = slices.iter().map(Slice::rows).collect();
     let taken: Vec<Vec<u32>> = slices.iter().map(|slice| gone.rows_of(slice)).collect();
     let mut made = Vec::new();
-    for step in (first..=of).filter(|step| lane.kept.get(*step as usize - 1) == Some(&true)) {
+    for step in (first..=of).filter(|step| model.kept.get(*step as usize - 1) == Some(&true)) {
         let (Some(old), Some(new)) = (old.get(step as usize), new.get(step as usize)) else { continue };
         let id = SliceId(step);
-        match lane.checkpoints.read(shard, id, *new, |_| ()) {
+        match model.checkpoints.read(shard, id, *new, |_| ()) {
             // A second try: it may not be durable yet.
             Ok(()) => {
                 made.push((id, *new));
                 continue;
             }
             Err(CheckpointError::Damaged { .. }) => {
-                lane.checkpoints.discard(shard, id, *new)?;
+                model.checkpoints.discard(shard, id, *new)?;
             }
             Err(CheckpointError::Fs(e)) if e.is_not_found() => {}
             Err(e) => return Err(crate::train::TrainError::from(e).into()),
         }
-        let decode = |payload: &[u8]| lane.learner.decode(lane.shards.layout(), payload);
-        let mut state = match lane.checkpoints.read(shard, id, *old, decode) {
+        let decode = |payload: &[u8]| model.learner.decode(model.shards.layout(), payload);
+        let mut state = match model.checkpoints.read(shard, id, *old, decode) {
             Ok(Ok(state)) => state,
             // It was never trained, or is damaged: repair trains it.
             Ok(Err(_)) | Err(CheckpointError::Damaged { .. }) => continue,
@@ -89,15 +89,15 @@ fn downdate_shard(lane: &Lane, change: &Change<'_>, gone: &Gone, shard: ShardId,
             team: Team::of(rayon::current_num_threads()),
         };
         if state.downdate(&removal).is_ok() {
-            lane.checkpoints.publish(shard, id, *new, &state.encode(), Sync::Later)?;
+            model.checkpoints.publish(shard, id, *new, &state.encode(), Durability::Later)?;
             made.push((id, *new));
         }
     }
     for (step, lineage) in &made {
-        lane.checkpoints.sync_file(shard, *step, *lineage)?;
+        model.checkpoints.sync_file(shard, *step, *lineage)?;
     }
     if !made.is_empty() {
-        lane.checkpoints.sync_names(shard)?;
+        model.checkpoints.sync_names(shard)?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use super::{DeleteError, Draft, accept::first_hits, downdate::downdate, target::
 use crate::{
     checkpoint::CheckpointStore,
     digest::Digest,
-    fs::{LockGuard, Stopwatch, Sync},
+    fs::{Durability, LockGuard, Stopwatch},
     ids::{Cell, GenerationId, ShardId},
     ledger::{Accepted, CellChange, Effective, Event, GenerationRecord, History},
     shard::{ShardStore, SliceFile},
@@ -170,5 +170,5 @@ fn rewrite(
     if file.content != expected.after {
         return Err(neither(file.content));
     }
-    Ok(store.publish(&file, Sync::Now)?)
+    Ok(store.publish(&file, Durability::Now)?)
 }

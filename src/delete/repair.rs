@@ -7,7 +7,7 @@ use crate::{
     digest::Digest,
     ids::{Cell, Part, ShardId},
     ledger::{CellChange, Cost, Event, History, Repaired, ShardRepair},
-    train::{Lane, Report, ShardPlan, lineages},
+    train::{Model, Report, ShardPlan, lineages},
     workspace::{Snapshot, Workspace, WriterLock},
 };
 
@@ -21,27 +21,27 @@ pub type Repair = Repaired;
 /// A slice header can't be read.
 pub fn predicted(workspace: &Workspace, snapshot: &Snapshot, cells: &[CellChange]) -> Result<Cost, DeleteError> {
     let Some(current) = &snapshot.current else { return Ok(Cost::default()) };
-    let lane = workspace.serving_lane(snapshot)?;
+    let model = workspace.serving_model(snapshot)?;
     let mut gone: BTreeMap<Cell, u64> = BTreeMap::new();
     for change in cells.iter().filter(|c| c.generation == current.generation) {
         gone.insert(change.cell, change.records);
     }
     let mut cost = Cost::default();
-    for shard in lane.shards.grid().shards() {
-        let mut plan = lane.plan(shard)?;
+    for shard in model.shards.grid().shards() {
+        let mut plan = model.plan(shard)?;
         let mut hit = false;
-        for (step, (rows, present)) in lane.shards.grid().slices().zip(plan.rows.iter_mut().zip(&mut plan.present)) {
+        for (step, (rows, present)) in model.shards.grid().slices().zip(plan.rows.iter_mut().zip(&mut plan.present)) {
             if let Some(records) = gone.get(&Cell { shard, part: Part::Slice(step) }) {
                 *rows -= records;
                 hit = true;
             }
             // A state that rows can be taken out of is not trained again.
-            if hit && !lane.learner.abilities().downdate {
+            if hit && !model.learner.abilities().downdate {
                 *present = None;
             }
         }
-        cost.row_passes += plan.missing_row_passes(&lane.recipe);
-        cost.full_row_passes += plan.row_passes(&lane.recipe);
+        cost.row_passes += plan.missing_row_passes(&model.recipe);
+        cost.full_row_passes += plan.row_passes(&model.recipe);
     }
     Ok(cost)
 }
@@ -55,7 +55,7 @@ pub fn close(
     workspace: &Workspace,
     _lock: &WriterLock,
     history: &mut History,
-    lane: &Lane,
+    model: &Model,
     plans: &[ShardPlan],
     current: &crate::workspace::Current,
     report: &Report,
@@ -78,21 +78,21 @@ pub fn close(
     }
     let last = |shard: ShardId, cells: &BTreeMap<Cell, Digest>| {
         let slices = cells.iter().filter(|(c, _)| c.shard == shard && c.part.number() > 0).map(|(_, d)| *d);
-        lineages(&lane.root, shard, slices).last().copied().unwrap_or(Digest([0; 32]))
+        lineages(&model.root, shard, slices).last().copied().unwrap_or(Digest([0; 32]))
     };
     let mut shards = Vec::new();
     for shard in touched {
         let did = report.shards.iter().find(|s| s.shard == shard);
         shards.push(ShardRepair {
             shard,
-            from_step: did.map_or(lane.shards.grid().slices, |d| d.from_step),
+            from_step: did.map_or(model.shards.grid().slices, |d| d.from_step),
             before: last(shard, &before),
             after: last(shard, &record.cells),
             steps: did.map_or(0, |d| d.steps),
             row_passes: did.map_or(0, |d| d.row_passes),
         });
     }
-    let full = plans.iter().map(|p| p.row_passes(&lane.recipe)).sum();
+    let full = plans.iter().map(|p| p.row_passes(&model.recipe)).sum();
     let repaired = Repaired {
         requests,
         generation: current.generation,

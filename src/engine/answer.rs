@@ -7,7 +7,7 @@ use crate::{
     predict::{ClassMetrics, ClassReport, Ensemble, Majority, NumberMetrics, NumberReport, Scores},
     schema::{Encoder, Label, Schema},
     source::{self, Batch},
-    train::{Lane, ShardPlan},
+    train::{Model, ShardPlan},
     workspace::Snapshot,
 };
 
@@ -76,7 +76,7 @@ impl Metrics {
 /// What is in service, loaded.
 pub(super) struct Serving {
     snapshot: Snapshot,
-    lane: Lane,
+    model: Model,
     schema: Schema,
     ensemble: Ensemble,
 }
@@ -87,18 +87,18 @@ impl Engine {
         loop {
             let snapshot = self.workspace.answering_snapshot()?;
             let (current, record) = self.workspace.serving(&snapshot)?;
-            let lane = self.workspace.lane(current.generation, record, &current.recipe)?;
-            self.workspace.check_cells(&lane.shards, record)?;
+            let model = self.workspace.model(current.generation, record, &current.recipe)?;
+            self.workspace.check_cells(&model.shards, record)?;
             let schema = self.workspace.partition(current.generation, record)?.schema;
-            let plans = lane.shards.grid().shards().map(|s| lane.plan(s)).collect::<Result<Vec<ShardPlan>, _>>()?;
-            let ensemble = Ensemble::load(&lane, &plans, current.aggregate);
+            let plans = model.shards.grid().shards().map(|s| model.plan(s)).collect::<Result<Vec<ShardPlan>, _>>()?;
+            let ensemble = Ensemble::load(&model, &plans, current.aggregate);
             // Whatever was loaded, it counts only if nothing came into effect meanwhile.
             if self.workspace.still(&snapshot).is_err() {
                 continue;
             }
             let ensemble = ensemble?;
             ensemble.damaged.iter().for_each(|d| observer.note(&format!("passed over: {d}")));
-            return Ok(Serving { snapshot, lane, schema, ensemble });
+            return Ok(Serving { snapshot, model, schema, ensemble });
         }
     }
 
@@ -136,7 +136,7 @@ impl Engine {
         let pool = super::train::rayon_pool(self.threads)?;
         pool.install(|| {
             let serving = self.serving(observer)?;
-            let mut metrics = Metrics::new(serving.lane.shards.layout().task);
+            let mut metrics = Metrics::new(serving.model.shards.layout().task);
             self.score(&serving, sources, true, observer, |scores, rows| {
                 metrics.add(scores, &rows.labels);
                 Ok(())
@@ -154,7 +154,7 @@ impl Engine {
         let pool = super::train::rayon_pool(self.threads)?;
         pool.install(|| {
             let serving = self.serving(observer)?;
-            let store = &serving.lane.shards;
+            let store = &serving.model.shards;
             let task = store.layout().task;
             let mut metrics = Metrics::new(task);
             let members = serving.ensemble.members();
@@ -229,15 +229,15 @@ impl Engine {
 impl Serving {
     fn evaluation(&self, metrics: &Metrics, shares: Option<Shares>) -> Evaluation {
         let members = self.ensemble.members();
-        let whole = members.iter().filter(|m| m.step == self.lane.shards.grid().slices).count();
+        let whole = members.iter().filter(|m| m.step == self.model.shards.grid().slices).count();
         Evaluation { ensemble: metrics.report(), shares, classes: class_names(&self.schema), members: (members.len(), whole) }
     }
 
     /// The most frequent class of the training rows; `None` for numbers.
     fn majority(&self) -> Result<Option<u32>, Error> {
-        let Task::Classes(n) = self.lane.shards.layout().task else { return Ok(None) };
+        let Task::Classes(n) = self.model.shards.layout().task else { return Ok(None) };
         let mut majority = Majority::new(n);
-        let grid = self.lane.shards.grid();
+        let grid = self.model.shards.grid();
         for shard in grid.shards() {
             for slice in grid.slices() {
                 if let Labels::Classes(labels) = self.slice_rows(shard, slice)?.rows().labels {
@@ -249,7 +249,7 @@ impl Serving {
     }
 
     fn slice_rows(&self, shard: ShardId, slice: SliceId) -> Result<crate::shard::Slice, Error> {
-        Ok(self.lane.shards.open(Cell { shard, part: Part::Slice(slice) })?)
+        Ok(self.model.shards.open(Cell { shard, part: Part::Slice(slice) })?)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     fs::random_key,
     ids::ShardId,
     receipt::{Envelope, PublicKey, Receipt, SealError, SigningKey, public_key_file, secret_key_file},
-    train::Pool,
+    train::ThreadShare,
     verify::{Finding, Verdict, quick, retrain},
     workspace::read_key,
 };
@@ -36,8 +36,8 @@ impl Engine {
         }
         let Some(snapshot) = snapshot else { return Ok(verdict) };
         if request.retrain && verdict.findings.is_empty() && snapshot.current.is_some() {
-            let lane = self.workspace.serving_lane(&snapshot)?;
-            let mut shards: Vec<ShardId> = lane.shards.grid().shards().collect();
+            let model = self.workspace.serving_model(&snapshot)?;
+            let mut shards: Vec<ShardId> = model.shards.grid().shards().collect();
             if let Some(sample) = request.sample {
                 // Which ones changes with every entry of the ledger, and anyone can tell which.
                 let draw =
@@ -48,14 +48,14 @@ impl Engine {
             }
             let (mut total, mut steps) = (0, 0);
             for shard in &shards {
-                total += lane.plan(*shard)?.row_passes(&lane.recipe);
-                steps += u64::from(lane.shards.grid().slices);
+                total += model.plan(*shard)?.row_passes(&model.recipe);
+                steps += u64::from(model.shards.grid().slices);
             }
             let watch = TrainingWatch::new(observer, total, steps);
             let scratch = self.workspace.scratch("verify")?;
             // A deletion that is accepted from here on finds the folder and takes it away.
             self.workspace.still(&snapshot)?;
-            let done = retrain(&lane, scratch, &shards, &Pool::new(self.threads), &watch, &mut verdict);
+            let done = retrain(&model, scratch, &shards, &ThreadShare::new(self.threads), &watch, &mut verdict);
             // A deletion that came in between took the scratch folder away, and is the better explanation.
             self.workspace.still(&snapshot)?;
             if !done? {

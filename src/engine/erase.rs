@@ -6,7 +6,7 @@ use super::{Engine, Error, Observer};
 use crate::{
     delete::{DeleteError, Repair, Targets, bring_into_effect, draft},
     ids::{GenerationId, Handle},
-    import::{ImportReport, Plan, rekey_rows},
+    import::{ImportReport, NewGeneration, rekey_rows},
     ledger::{Accepted, Effective, Event, History, OutcomeKind, RequestRecord, Unsuppressed},
     train::Report,
     workspace::{Current, KeySource, Snapshot, WorkspaceError, WriterLock},
@@ -126,7 +126,7 @@ impl Engine {
         let key = self.workspace.handle_key()?;
         let draft = draft(&self.workspace, &snapshot, &key, "dry-run", &targets, !request.no_suppress)?;
         let speed = match &snapshot.current {
-            Some(_) => crate::train::pilot(&self.workspace.serving_lane(&snapshot)?, self.threads)?,
+            Some(_) => crate::train::pilot(&self.workspace.serving_model(&snapshot)?, self.threads)?,
             None => None,
         };
         Ok(Forecast { accepted: draft.accepted, row_passes_per_second: speed })
@@ -159,10 +159,10 @@ impl Engine {
         observer: &dyn Observer,
     ) -> Result<Option<RepairReport>, Error> {
         let Some(current) = &snapshot.current else { return Ok(None) };
-        let lane = self.workspace.serving_lane(snapshot)?;
-        let shards: Vec<_> = lane.shards.grid().shards().collect();
-        let (plans, rebuilt) = self.plans(&lane, &shards, all)?;
-        let (report, complete, repaired) = self.build_until_whole(&lane, plans, current, observer)?;
+        let model = self.workspace.serving_model(snapshot)?;
+        let shards: Vec<_> = model.shards.grid().shards().collect();
+        let (plans, rebuilt) = self.plans(&model, &shards, all)?;
+        let (report, complete, repaired) = self.build_until_whole(&model, plans, current, observer)?;
         Ok(Some(RepairReport { report, repaired, complete, rebuilt }))
     }
 
@@ -219,11 +219,11 @@ impl Engine {
         }
         let target = Current { generation, recipe: recipe.id(), aggregate: current.aggregate };
         let record = snapshot.history.generations.get(&generation).ok_or(WorkspaceError::MovedOn)?;
-        let lane = self.workspace.lane(generation, record, &target.recipe)?;
+        let model = self.workspace.model(generation, record, &target.recipe)?;
         lock.done()?;
-        let shards: Vec<_> = lane.shards.grid().shards().collect();
-        let (plans, _) = self.plans(&lane, &shards, false)?;
-        let (report, _, _) = self.build_until_whole(&lane, plans, &target, observer)?;
+        let shards: Vec<_> = model.shards.grid().shards().collect();
+        let (plans, _) = self.plans(&model, &shards, false)?;
+        let (report, _, _) = self.build_until_whole(&model, plans, &target, observer)?;
         if report.interrupted() {
             return Err(Error::Interrupted);
         }
@@ -240,7 +240,7 @@ impl Engine {
         let record = history.generations.get(&current.generation).ok_or(WorkspaceError::MovedOn)?;
         let from = self.workspace.shard_store(current.generation, record)?;
         let generation = GenerationId(history.last_generation).next();
-        let plan = Plan {
+        let plan = NewGeneration {
             generation,
             rekeys: Some(current.generation),
             partition: self.workspace.partition(current.generation, record)?,

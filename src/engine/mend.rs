@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use super::{Engine, Error, Observer, Progress};
 use crate::{
     delete::recover,
-    fs::Sync,
+    fs::Durability,
     ids::{Cell, GenerationId, Part},
-    import::{Plan, restage},
+    import::{NewGeneration, restage},
     ledger::{Event, History, Mended},
     shard::{ShardStore, SliceError, SliceFile},
     source,
@@ -91,7 +91,7 @@ impl Engine {
         let mended = Mended { generation, cell, before, after: empty.content, dropped: true };
         self.workspace.ledger().append(history, Event::Mended(mended))?;
         self.purge_stale(store, history, generation, cell)?;
-        store.publish(&empty, Sync::Now)?;
+        store.publish(&empty, Durability::Now)?;
         observer.note(&format!("{} was damaged; its records are given up, and the ledger says so", store.path(cell).display()));
         Ok(())
     }
@@ -103,13 +103,13 @@ impl Engine {
             return Ok(());
         }
         for recipe in &record.recipes {
-            let lane = self.workspace.lane(generation, record, &recipe.recipe)?;
+            let model = self.workspace.model(generation, record, &recipe.recipe)?;
             let root = LineageRoot::new(recipe.digest, record.imported.partition, store.key());
             let contents = record.cells.iter().filter(|(c, _)| c.shard == cell.shard && c.part.number() > 0);
             let clean = lineages(&root, cell.shard, contents.map(|(_, digest)| *digest));
-            for found in lane.checkpoints.list(cell.shard)? {
+            for found in model.checkpoints.list(cell.shard)? {
                 if clean.get(found.step.0 as usize) != Some(&found.lineage) {
-                    lane.checkpoints.discard(cell.shard, found.step, found.lineage)?;
+                    model.checkpoints.discard(cell.shard, found.step, found.lineage)?;
                 }
             }
         }
@@ -127,7 +127,7 @@ impl Engine {
         observer: &dyn Observer,
     ) -> Result<(), Error> {
         let record = history.generations.get(&generation).ok_or(WorkspaceError::MovedOn)?;
-        let plan = Plan {
+        let plan = NewGeneration {
             generation,
             rekeys: record.imported.rekeys,
             partition: self.workspace.partition(generation, record)?,
@@ -166,7 +166,7 @@ impl Engine {
         }
         for (file, (cell, digest)) in files.iter().zip(damaged) {
             let _commit = store.lock(cell.shard)?;
-            store.publish(file, Sync::Now)?;
+            store.publish(file, Durability::Now)?;
             let mended = Mended { generation, cell: *cell, before: *digest, after: *digest, dropped: false };
             self.workspace.ledger().append(history, Event::Mended(mended))?;
             observer.note(&format!("{} was written again, to the byte", store.path(*cell).display()));

@@ -34,7 +34,7 @@ pub use crate::{
     ids::ShardId,
     learn::Advice,
     ledger::{Accepted, OutcomeKind, RequestRecord},
-    plan::{Against, Candidate, Plan, Question},
+    plan::{Against, Candidate, CostTable, Question},
     predict::Scores,
     receipt::{Envelope, Receipt},
     schema::Proposal,
@@ -44,7 +44,7 @@ pub use crate::{
 
 use crate::{
     delete::recover,
-    fs::{Disk, Files, Sync},
+    fs::{Disk, Durability, Files},
     ledger::History,
     workspace::{Snapshot, Workspace, WorkspaceError, WriterLock},
 };
@@ -109,7 +109,7 @@ impl Engine {
     /// # Errors
     /// The disk refuses.
     pub fn end_file(&self, file: Pending) -> Result<(), Error> {
-        let _ = file.publish(Sync::Now)?;
+        let _ = file.publish(Durability::Now)?;
         Ok(())
     }
 
@@ -123,7 +123,7 @@ impl Engine {
     /// # Errors
     /// The disk refuses.
     pub fn write_over(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
-        let _ = self.workspace.files().publish(path, &[bytes], Sync::Now)?;
+        let _ = self.workspace.files().publish(path, &[bytes], Durability::Now)?;
         Ok(())
     }
 
@@ -135,7 +135,7 @@ impl Engine {
         if self.workspace.files().stat(path)?.is_some() {
             return Err(Error::Exists { path: path.to_owned() });
         }
-        let _ = self.workspace.files().publish(path, &[bytes], Sync::Now)?;
+        let _ = self.workspace.files().publish(path, &[bytes], Durability::Now)?;
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use crate::{
     config::{Config, ConfigError, Flags},
     digest::HandleKey,
     learn::{Advice, Layout},
-    plan::{Plan, Question},
+    plan::{CostTable, Question},
     schema::{Encoder, Ids},
     source::{self, Batch},
     train::{Keep, Schedule, pilot_on},
@@ -48,7 +48,7 @@ pub struct PlanReport {
     /// Records of the largest subject; 0 when they were not counted.
     pub largest_subject: u64,
     /// The table and the recommendation.
-    pub plan: Plan,
+    pub plan: CostTable,
     /// The kind of learner that it is for.
     pub learner: &'static str,
     /// Which learner to take; `None` when no source was looked at.

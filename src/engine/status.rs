@@ -67,8 +67,8 @@ impl Engine {
     pub fn status(&self) -> Result<Status, Error> {
         let snapshot = self.workspace.answering_snapshot()?;
         let (current, record) = self.workspace.serving(&snapshot)?;
-        let lane = self.workspace.lane(current.generation, record, &current.recipe)?;
-        self.workspace.check_cells(&lane.shards, record)?;
+        let model = self.workspace.model(current.generation, record, &current.recipe)?;
+        self.workspace.check_cells(&model.shards, record)?;
         let mut status = Status {
             serving: current.clone(),
             shards: Vec::new(),
@@ -79,11 +79,11 @@ impl Engine {
             missing_row_passes: 0,
             full_row_passes: 0,
         };
-        for shard in lane.shards.grid().shards() {
-            let plan = lane.plan(shard)?;
-            status.missing_row_passes += plan.missing_row_passes(&lane.recipe);
-            status.full_row_passes += plan.row_passes(&lane.recipe);
-            let held_out = lane.shards.header(Cell { shard, part: Part::Holdout })?.rows;
+        for shard in model.shards.grid().shards() {
+            let plan = model.plan(shard)?;
+            status.missing_row_passes += plan.missing_row_passes(&model.recipe);
+            status.full_row_passes += plan.row_passes(&model.recipe);
+            let held_out = model.shards.header(Cell { shard, part: Part::Holdout })?.rows;
             status.shards.push(shard_status(&plan, held_out));
         }
         for (generation, record) in &snapshot.history.generations {

@@ -7,12 +7,12 @@ use crate::{
     config::{Config, ConfigError, Flags},
     delete::{Repair, close},
     digest::Digest,
-    fs::Sync,
+    fs::Durability,
     ids::{GenerationId, RecipeId, ShardId},
-    import::{ImportReport, Plan, import},
+    import::{ImportReport, NewGeneration, import},
     ledger::{Event, History, Purged, RecipeFrozen, Rekeyed, Trained},
     source,
-    train::{Lane, Pool, Recipe, Report, ShardPlan, train},
+    train::{Model, Recipe, Report, ShardPlan, ThreadShare, train},
     workspace::{Current, KeySource, Partition, Snapshot, WriterLock},
 };
 
@@ -104,18 +104,18 @@ impl Engine {
         }
         let record = snapshot.history.generations.get(&generation);
         let record = record.ok_or(crate::workspace::WorkspaceError::MovedOn)?;
-        let lane = self.workspace.lane(generation, record, &recipe)?;
+        let model = self.workspace.model(generation, record, &recipe)?;
         lock.done()?;
 
-        let shards = self.shards(&lane, request.only_shards.as_deref())?;
-        let (plans, _) = self.plans(&lane, &shards, false)?;
-        let (report, complete, repaired) = self.build_until_whole(&lane, plans, &target, observer)?;
+        let shards = self.shards(&model, request.only_shards.as_deref())?;
+        let (plans, _) = self.plans(&model, &shards, false)?;
+        let (report, complete, repaired) = self.build_until_whole(&model, plans, &target, observer)?;
         let bytes = report.shards.iter().map(|s| s.bytes).sum();
         if report.interrupted() {
             return Err(Error::Interrupted);
         }
         let built = report.shards.iter().any(|s| s.steps > 0);
-        let has_holdout = lane.shards.grid().holdout > 0.0;
+        let has_holdout = model.shards.grid().holdout > 0.0;
         let evaluation = match built && complete && has_holdout {
             true => match self.evaluate_holdout(observer) {
                 // Chance, or deletions, may leave nobody in the held-out part.
@@ -185,7 +185,7 @@ impl Engine {
             return Err(Error::NoConfig { config: request.config.clone() });
         }
         let proposal = self.propose(&request.sources, &request.config, &request.flags)?;
-        let _ = self.workspace.files().publish(&request.config, &[proposal.text.as_bytes()], Sync::Now)?;
+        let _ = self.workspace.files().publish(&request.config, &[proposal.text.as_bytes()], Durability::Now)?;
         observer.note(&format!("wrote {}: look at it, it is yours from now on", request.config.display()));
         proposal.notes.iter().for_each(|note| observer.note(note));
         Ok(Config::parse(&proposal.text, &request.config)?.with_threads(self.threads))
@@ -213,7 +213,7 @@ impl Engine {
         config.recipe()?.accepts(&schema.layout()).map_err(ConfigError::from)?;
         let grid = config.grid()?;
         let handle_key = self.workspace.handle_key_or_new(&request.keys, history)?;
-        let plan = Plan {
+        let plan = NewGeneration {
             generation: GenerationId(history.last_generation).next(),
             rekeys: None,
             partition: Partition::new(grid, schema),
@@ -296,10 +296,10 @@ impl Engine {
         Ok(recipe.id())
     }
 
-    fn shards(&self, lane: &Lane, only: Option<&[ShardId]>) -> Result<Vec<ShardId>, Error> {
-        let count = lane.shards.grid().shards;
+    fn shards(&self, model: &Model, only: Option<&[ShardId]>) -> Result<Vec<ShardId>, Error> {
+        let count = model.shards.grid().shards;
         match only {
-            None => Ok(lane.shards.grid().shards().collect()),
+            None => Ok(model.shards.grid().shards().collect()),
             Some(only) => match only.iter().find(|s| s.0 >= count) {
                 Some(beyond) => Err(Error::NoSuchShard { shard: beyond.0, last: count - 1 }),
                 None => Ok(only.to_vec()),
@@ -310,16 +310,16 @@ impl Engine {
     /// What these shards have and lack. Checkpoints that are there and damaged are removed, so that they count as missing: a power cut can
     /// leave a file with its header and its length and other bytes in between, and a plan looks no further than those two. What was
     /// once known to be durable is not read again, unless `all` is. Also returns how many were damaged.
-    pub(super) fn plans(&self, lane: &Lane, shards: &[ShardId], all: bool) -> Result<(Vec<ShardPlan>, usize), Error> {
+    pub(super) fn plans(&self, model: &Model, shards: &[ShardId], all: bool) -> Result<(Vec<ShardPlan>, usize), Error> {
         let mut damaged = 0;
         let mut plans = Vec::with_capacity(shards.len());
         for shard in shards {
-            let mut plan = lane.plan(*shard)?;
-            if all || !lane.is_all_durable(&plan) {
-                let _commit = lane.shards.lock(*shard)?;
-                let found = lane.discard_damaged(*shard, all)?;
+            let mut plan = model.plan(*shard)?;
+            if all || !model.is_all_durable(&plan) {
+                let _commit = model.shards.lock(*shard)?;
+                let found = model.discard_damaged(*shard, all)?;
                 if found > 0 {
-                    plan = lane.plan(*shard)?;
+                    plan = model.plan(*shard)?;
                     damaged += found;
                 }
             }
@@ -329,37 +329,37 @@ impl Engine {
     }
 
     /// Builds what is missing of these shards.
-    pub(super) fn build(&self, lane: &Lane, plans: &[ShardPlan], observer: &dyn Observer) -> Result<Report, Error> {
-        let total = plans.iter().map(|plan| plan.missing_row_passes(&lane.recipe)).sum();
+    pub(super) fn build(&self, model: &Model, plans: &[ShardPlan], observer: &dyn Observer) -> Result<Report, Error> {
+        let total = plans.iter().map(|plan| plan.missing_row_passes(&model.recipe)).sum();
         let steps = plans.iter().map(|plan| plan.missing().count() as u64).sum();
         let watch = TrainingWatch::new(observer, total, steps);
-        Ok(train(lane, plans.to_vec(), &Pool::new(self.threads), &watch)?)
+        Ok(train(model, plans.to_vec(), &ThreadShare::new(self.threads), &watch)?)
     }
 
     /// Builds and settles, again as long as deletions come in between.
     pub(super) fn build_until_whole(
         &self,
-        lane: &Lane,
+        model: &Model,
         mut plans: Vec<ShardPlan>,
         target: &Current,
         observer: &dyn Observer,
     ) -> Result<(Report, bool, Option<Repair>), Error> {
         let shards: Vec<ShardId> = plans.iter().map(|plan| plan.shard).collect();
-        let all = shards.len() as u32 == lane.shards.grid().shards;
-        let mut whole = self.build(lane, &plans, observer)?;
+        let all = shards.len() as u32 == model.shards.grid().shards;
+        let mut whole = self.build(model, &plans, observer)?;
         loop {
             if whole.interrupted() {
                 return Ok((whole, false, None));
             }
             if !all || !whole.shards.is_empty() {
-                plans = lane.plans()?;
+                plans = model.plans()?;
             }
-            let (complete, repaired) = self.settle(lane, target, &whole, &plans)?;
+            let (complete, repaired) = self.settle(model, target, &whole, &plans)?;
             if complete || !all || whole.diverged().next().is_some() {
                 return Ok((whole, complete, repaired));
             }
-            (plans, _) = self.plans(lane, &shards, false)?;
-            let more = self.build(lane, &plans, observer)?;
+            (plans, _) = self.plans(model, &shards, false)?;
+            let more = self.build(model, &plans, observer)?;
             whole.merge(more);
         }
     }
@@ -367,7 +367,7 @@ impl Engine {
     /// Once nothing is missing: makes it durable, puts it into service, purges what it replaces, closes repairs. `plans` are those of all shards.
     pub(super) fn settle(
         &self,
-        lane: &Lane,
+        model: &Model,
         target: &Current,
         report: &Report,
         plans: &[ShardPlan],
@@ -379,7 +379,7 @@ impl Engine {
             snapshot.current.as_ref().is_some_and(|c| c.generation == target.generation && c.recipe == target.recipe)
         };
         let snapshot = self.workspace.snapshot()?;
-        let durable = plans.iter().all(|plan| lane.is_all_durable(plan));
+        let durable = plans.iter().all(|plan| model.is_all_durable(plan));
         if serves(&snapshot)
             && durable
             && snapshot.history.unrepaired().is_empty()
@@ -389,11 +389,11 @@ impl Engine {
             return Ok((true, None));
         }
         // The long part, while others may still write.
-        lane.make_durable(plans)?;
+        model.make_durable(plans)?;
         self.workspace.files().reached("synced");
         let (lock, mut snapshot) = self.open_for_writing()?;
         // A deletion may have come in between; then there is something to train again, and the caller's next run does it.
-        if lane.plans()? != plans {
+        if model.plans()? != plans {
             lock.done()?;
             return Ok((false, None));
         }
@@ -402,7 +402,7 @@ impl Engine {
             self.workspace.switch(&lock, &Current { aggregate, ..target.clone() })?;
         }
         self.purge_replaced(&lock, &mut snapshot.history, target)?;
-        let repaired = close(&self.workspace, &lock, &mut snapshot.history, lane, plans, target, report)?;
+        let repaired = close(&self.workspace, &lock, &mut snapshot.history, model, plans, target, report)?;
         if repaired.is_none() && !durable {
             let lineages = plans.iter().filter_map(|p| p.lineages.last().copied()).collect();
             let trained = Trained { generation: target.generation, recipe: target.recipe.clone(), lineages };

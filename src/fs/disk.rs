@@ -20,7 +20,7 @@ pub trait Writable: Debug + Send + Sync {
 }
 
 /// An unnamed file, gone when dropped or when the process ends.
-pub trait Scratch: Debug + Send + Sync {
+pub trait ScratchFile: Debug + Send + Sync {
     /// Writes all of `bytes` at `offset`.
     ///
     /// # Errors
@@ -130,7 +130,7 @@ pub trait Disk: Debug + Send + Sync {
     ///
     /// # Errors
     /// As the system says.
-    fn scratch(&self, dir: &Path) -> io::Result<Box<dyn Scratch>>;
+    fn scratch(&self, dir: &Path) -> io::Result<Box<dyn ScratchFile>>;
     /// How many syncs are worth having under way at once: one disk's journal serves several as fast as one.
     fn syncs_at_once(&self) -> usize {
         1

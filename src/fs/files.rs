@@ -9,14 +9,14 @@ use std::{
     },
 };
 
-use super::{Bytes, Disk, EntryKind, FileStat, FsError, LockGuard, Scratch};
+use super::{Bytes, Disk, EntryKind, FileStat, FsError, LockGuard, ScratchFile};
 
 /// How the names of our temporary files begin; nothing else is ever swept.
 pub(super) const TEMPORARY: &str = ".sisa-tmp-";
 
 /// Whether a published file is made durable before the call returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sync {
+pub enum Durability {
     /// File and folder are synced.
     Now,
     /// A digest will expose it if it is torn; somebody syncs later.
@@ -72,9 +72,9 @@ impl Pending {
     ///
     /// # Errors
     /// When the disk refuses; nothing is at the place that was not there before, unless the last sync failed.
-    pub fn publish(mut self, sync: Sync) -> Result<Published, FsError> {
+    pub fn publish(mut self, sync: Durability) -> Result<Published, FsError> {
         self.files.trusted()?;
-        if sync == Sync::Now {
+        if sync == Durability::Now {
             let synced = self.file.sync();
             self.files.synced(synced, &self.path)?;
         }
@@ -82,7 +82,7 @@ impl Pending {
             self.files.disk.rename(temporary, &self.path).map_err(FsError::at("rename into place", &self.path))?;
         }
         self.temporary = None;
-        if sync == Sync::Now {
+        if sync == Durability::Now {
             self.files.sync_dir(parent(&self.path))?;
         }
         Ok(Published { bytes: self.bytes })
@@ -119,7 +119,7 @@ impl Files {
     ///
     /// # Errors
     /// When the disk refuses; nothing is at `path` that was not there before, unless the last sync failed.
-    pub fn publish(&self, path: &Path, parts: &[&[u8]], sync: Sync) -> Result<Published, FsError> {
+    pub fn publish(&self, path: &Path, parts: &[&[u8]], sync: Durability) -> Result<Published, FsError> {
         self.publish_as(path, parts, sync, false)
     }
 
@@ -128,10 +128,10 @@ impl Files {
     /// # Errors
     /// As there.
     pub fn publish_private(&self, path: &Path, parts: &[&[u8]]) -> Result<Published, FsError> {
-        self.publish_as(path, parts, Sync::Now, true)
+        self.publish_as(path, parts, Durability::Now, true)
     }
 
-    fn publish_as(&self, path: &Path, parts: &[&[u8]], sync: Sync, private: bool) -> Result<Published, FsError> {
+    fn publish_as(&self, path: &Path, parts: &[&[u8]], sync: Durability, private: bool) -> Result<Published, FsError> {
         let mut pending = self.begin_as(path, private)?;
         for part in parts {
             pending.write(part)?;
@@ -303,7 +303,7 @@ impl Files {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn scratch(&self, dir: &Path) -> Result<Box<dyn Scratch>, FsError> {
+    pub fn scratch(&self, dir: &Path) -> Result<Box<dyn ScratchFile>, FsError> {
         self.trusted()?;
         self.disk.scratch(dir).map_err(FsError::at("create a scratch file in", dir))
     }

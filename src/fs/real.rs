@@ -9,7 +9,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use super::{AlignedBuf, Bytes, Disk, EntryKind, FileStat, LockGuard, Scratch, Writable};
+use super::{AlignedBuf, Bytes, Disk, EntryKind, FileStat, LockGuard, ScratchFile, Writable};
 
 /// Files below this are read, not mapped: a map costs a page fault and an address range.
 const MAP_FROM_BYTES: u64 = 64 * 1024;
@@ -56,7 +56,7 @@ impl Writable for OpenFile {
     }
 }
 
-impl Scratch for OpenFile {
+impl ScratchFile for OpenFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.0.write_all_at(bytes, offset)
     }
@@ -177,7 +177,7 @@ impl Disk for RealDisk {
         Ok(Box::new(OpenFile(File::open(path)?)))
     }
 
-    fn scratch(&self, dir: &Path) -> io::Result<Box<dyn Scratch>> {
+    fn scratch(&self, dir: &Path) -> io::Result<Box<dyn ScratchFile>> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let n = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = dir.join(format!("{}{}-spill-{n}", super::files::TEMPORARY, std::process::id()));

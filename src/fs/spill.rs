@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Mutex};
 
-use super::{Files, FsError, Scratch};
+use super::{Files, FsError, ScratchFile};
 
 /// What gathers in memory before it is written out: of all buckets together, and of one at least and at most.
 const GATHERED_BYTES: usize = 8 << 20;
@@ -11,7 +11,7 @@ const FLUSH_BYTES: std::ops::RangeInclusive<usize> = 4 << 10..=256 << 10;
 /// Appendable buckets in one unnamed file; a crash leaves nothing of it.
 #[derive(Debug)]
 pub struct Spill {
-    file: Box<dyn Scratch>,
+    file: Box<dyn ScratchFile>,
     dir: std::path::PathBuf,
     end: Mutex<u64>,
     /// A bucket is written out when this much of it has gathered.

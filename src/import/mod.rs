@@ -7,5 +7,5 @@ mod protocol;
 mod stage;
 
 pub use error::ImportError;
-pub use protocol::{ImportReport, Plan, import, rekey_rows, restage};
+pub use protocol::{ImportReport, NewGeneration, import, rekey_rows, restage};
 pub use stage::{Naming, Rules, Stage};

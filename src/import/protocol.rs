@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     digest::{Digest, HandleKey, ModelKey},
-    fs::{Ahead, Stopwatch, Sync},
+    fs::{Ahead, Durability, Stopwatch},
     ids::{Cell, GenerationId, Handle, Part, ShardId},
     ledger::{Event, History, Imported},
     order::Placement,
@@ -28,7 +28,7 @@ use crate::{
 
 /// What a new generation is to be.
 #[derive(Debug)]
-pub struct Plan {
+pub struct NewGeneration {
     /// Its number.
     pub generation: GenerationId,
     /// The generation whose rows it takes, when it is a rekeying.
@@ -66,10 +66,10 @@ pub fn import(
     workspace: &Workspace,
     lock: &WriterLock,
     history: &mut History,
-    plan: &Plan,
+    plan: &NewGeneration,
     sources: &mut [Box<dyn Source>],
     names: &[String],
-    progress: &(dyn Fn(u64, u64, u64) -> bool + std::marker::Sync),
+    progress: &(dyn Fn(u64, u64, u64) -> bool + Sync),
 ) -> Result<ImportReport, ImportError> {
     let suppressed = &history.suppressed;
     let clock = Stopwatch::start();
@@ -88,12 +88,12 @@ pub fn import(
 /// Anything wrong with a row or the disk.
 pub fn restage(
     workspace: &Workspace,
-    plan: &Plan,
+    plan: &NewGeneration,
     sources: &mut [Box<dyn Source>],
     names: &[String],
     cells: &[Cell],
-    gone: impl Fn(Handle) -> bool + std::marker::Sync,
-    progress: &(dyn Fn(u64, u64, u64) -> bool + std::marker::Sync),
+    gone: impl Fn(Handle) -> bool + Sync,
+    progress: &(dyn Fn(u64, u64, u64) -> bool + Sync),
 ) -> Result<Vec<SliceFile>, ImportError> {
     let stage = stage_sources(workspace, plan, sources, names, gone, progress)?;
     let row = plan.partition.schema.row();
@@ -115,11 +115,11 @@ pub fn restage(
 /// Reads, encodes, names and stages the rows of all sources.
 fn stage_sources(
     workspace: &Workspace,
-    plan: &Plan,
+    plan: &NewGeneration,
     sources: &mut [Box<dyn Source>],
     names: &[String],
-    suppressed: impl Fn(Handle) -> bool + std::marker::Sync,
-    progress: &(dyn Fn(u64, u64, u64) -> bool + std::marker::Sync),
+    suppressed: impl Fn(Handle) -> bool + Sync,
+    progress: &(dyn Fn(u64, u64, u64) -> bool + Sync),
 ) -> Result<Stage, ImportError> {
     let schema = &plan.partition.schema;
     let naming = if schema.record.is_empty() { Naming::Content } else { Naming::Columns };
@@ -155,8 +155,8 @@ struct Batches<'a> {
 /// first rows. `progress` is told bytes and rows so far.
 fn each_batch(
     source: &mut dyn Source,
-    progress: &(dyn Fn(u64, u64) -> bool + std::marker::Sync),
-    work: impl Fn(&Batch, &mut Gathered) -> Result<(), ImportError> + std::marker::Sync,
+    progress: &(dyn Fn(u64, u64) -> bool + Sync),
+    work: impl Fn(&Batch, &mut Gathered) -> Result<(), ImportError> + Sync,
 ) -> Result<u64, ImportError> {
     let batches = Mutex::new(Batches { source, taken: 0, rows: 0 });
     let stop = AtomicBool::new(false);
@@ -211,7 +211,7 @@ pub fn rekey_rows(
     workspace: &Workspace,
     lock: &WriterLock,
     history: &mut History,
-    plan: &Plan,
+    plan: &NewGeneration,
     from: &ShardStore,
 ) -> Result<ImportReport, ImportError> {
     let stage = stage(workspace, plan, Naming::Given)?;
@@ -228,7 +228,7 @@ pub fn rekey_rows(
     publish(workspace, lock, history, plan, &stage)
 }
 
-fn stage(workspace: &Workspace, plan: &Plan, naming: Naming) -> Result<Stage, ImportError> {
+fn stage(workspace: &Workspace, plan: &NewGeneration, naming: Naming) -> Result<Stage, ImportError> {
     let grid = plan.partition.grid();
     let placement = Placement::new(grid, plan.handle_key.maker(), &plan.model_key);
     let schema: &Schema = &plan.partition.schema;
@@ -285,7 +285,7 @@ fn publish(
     workspace: &Workspace,
     _lock: &WriterLock,
     history: &mut History,
-    plan: &Plan,
+    plan: &NewGeneration,
     stage: &Stage,
 ) -> Result<ImportReport, ImportError> {
     let grid = plan.partition.grid();
@@ -356,7 +356,7 @@ fn write_shard(
     for cell in store.grid().cells_of(shard) {
         let keys = parts.remove(&cell.part).unwrap_or_default();
         let file = SliceFile::of_staged(cell, store.row(), &staged, keys, store.key()).ok_or_else(too_large)?;
-        store.publish(&file, Sync::Later)?;
+        store.publish(&file, Durability::Later)?;
         ahead.published(store.path(cell));
         digests.push((cell, file.content));
     }

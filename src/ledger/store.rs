@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{Entry, Event, History, LEDGER_FORMAT, LedgerError};
 use crate::{
     digest::Digest,
-    fs::{EntryKind, Files, Sync, utc_now},
+    fs::{Durability, EntryKind, Files, utc_now},
 };
 
 /// The end of the chain.
@@ -135,7 +135,7 @@ impl Ledger {
         // What contradicts the chain must not become part of it.
         let mut next = history.clone();
         next.take(&entry, Digest::of(&bytes)).map_err(|what| self.damaged(sequence, 0, &what))?;
-        let _ = self.files.publish(&path, &[&bytes], Sync::Now)?;
+        let _ = self.files.publish(&path, &[&bytes], Durability::Now)?;
         *history = next;
         Ok(history.head)
     }

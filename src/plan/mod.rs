@@ -82,7 +82,7 @@ pub enum Against {
 
 /// All candidates, and the one to take.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
+pub struct CostTable {
     /// By S, then R.
     pub candidates: Vec<Candidate>,
     /// Its index among the candidates.
@@ -110,7 +110,7 @@ fn taking_rows_out(candidates: &[Candidate]) -> Option<usize> {
 
 impl Question {
     /// Answers.
-    pub fn answer(&self) -> Plan {
+    pub fn answer(&self) -> CostTable {
         let mut candidates = Vec::new();
         for shards in &self.shards {
             for slices in &self.slices {
@@ -118,7 +118,7 @@ impl Question {
             }
         }
         if self.schedule.kind == ScheduleKind::Once {
-            return Plan { recommended: taking_rows_out(&candidates), candidates, reason: TAKING_ROWS_OUT.into() };
+            return CostTable { recommended: taking_rows_out(&candidates), candidates, reason: TAKING_ROWS_OUT.into() };
         }
         let fit = || candidates.iter().enumerate().filter(|(_, c)| c.against.is_none());
         let cheapest = fit().map(|(_, c)| c.batch).fold(f64::INFINITY, f64::min);
@@ -143,7 +143,7 @@ impl Question {
             }
         };
         let recommended = best.map(|(at, _)| at);
-        Plan { candidates, recommended, reason }
+        CostTable { candidates, recommended, reason }
     }
 
     fn candidate(&self, shards: u32, slices: u32) -> Candidate {
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn limits_rule_candidates_out_and_the_rest_is_weighed() {
         let plan = question().answer();
-        let of = |plan: &Plan| plan.recommended.map(|at| (plan.candidates[at].shards, plan.candidates[at].slices));
+        let of = |plan: &CostTable| plan.recommended.map(|at| (plan.candidates[at].shards, plan.candidates[at].slices));
         assert_eq!(plan.candidates.len(), 12);
         assert_eq!(of(&plan), Some((20, 10)));
         assert!(plan.candidates.iter().filter(|c| c.shards == 200).all(|c| c.against == Some(Against::FewRecords)));

@@ -9,7 +9,7 @@ use crate::{
     ids::{ShardId, SliceId},
     learn::{Features, State, Task},
     num::{Team, sum},
-    train::{Lane, ShardPlan, TrainError},
+    train::{Model, ShardPlan, TrainError},
 };
 
 /// How scores of constituents become one.
@@ -88,13 +88,13 @@ impl Ensemble {
     ///
     /// # Errors
     /// The disk refuses, or no shard has one.
-    pub fn load(lane: &Lane, plans: &[ShardPlan], aggregate: Aggregate) -> Result<Ensemble, PredictError> {
-        let loaded: Vec<Result<_, TrainError>> = plans.par_iter().map(|plan| Ensemble::member(lane, plan)).collect();
+    pub fn load(model: &Model, plans: &[ShardPlan], aggregate: Aggregate) -> Result<Ensemble, PredictError> {
+        let loaded: Vec<Result<_, TrainError>> = plans.par_iter().map(|plan| Ensemble::member(model, plan)).collect();
         let mut ensemble = Ensemble {
             members: Vec::new(),
             merged: None,
             aggregate,
-            task: lane.shards.layout().task,
+            task: model.shards.layout().task,
             damaged: Vec::new(),
             silent: Vec::new(),
         };
@@ -109,7 +109,7 @@ impl Ensemble {
         if ensemble.members.is_empty() {
             return Err(PredictError::NoMembers { missing: ensemble.silent.len(), shards: plans.len() });
         }
-        if lane.learner.abilities().merge {
+        if model.learner.abilities().merge {
             ensemble.merge()?;
         }
         let team = Team::of(rayon::current_num_threads());
@@ -136,13 +136,13 @@ impl Ensemble {
         Ok(())
     }
 
-    fn member(lane: &Lane, plan: &ShardPlan) -> Result<(Option<Member>, Vec<String>), TrainError> {
+    fn member(model: &Model, plan: &ShardPlan) -> Result<(Option<Member>, Vec<String>), TrainError> {
         let mut damaged = Vec::new();
         let of = plan.rows.len() as f32;
         for step in (1..=plan.rows.len() as u32).rev().filter(|s| plan.has(*s) && plan.rows_upto(*s) > 0) {
             let Some(lineage) = plan.lineage(step) else { continue };
-            let decode = |payload: &[u8]| lane.learner.decode(lane.shards.layout(), payload);
-            match lane.checkpoints.read(plan.shard, SliceId(step), lineage, decode) {
+            let decode = |payload: &[u8]| model.learner.decode(model.shards.layout(), payload);
+            match model.checkpoints.read(plan.shard, SliceId(step), lineage, decode) {
                 Ok(state) => {
                     let state = state.map_err(|source| TrainError::State { shard: plan.shard.0, step, source })?;
                     let depth = step as f32 / of;

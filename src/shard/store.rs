@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     digest::{Digest, ModelKey},
-    fs::{EntryKind, Files, FsError, LockGuard, Sync, SyncAhead},
+    fs::{Durability, EntryKind, Files, FsError, LockGuard, SyncAhead},
     ids::{Cell, ShardId},
     learn::Layout,
     order::Grid,
@@ -91,7 +91,7 @@ impl ShardStore {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn publish(&self, file: &SliceFile, sync: Sync) -> Result<(), FsError> {
+    pub fn publish(&self, file: &SliceFile, sync: Durability) -> Result<(), FsError> {
         let _ = self.files.publish(&self.path(file.cell), &[file.bytes()], sync)?;
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! One step of one constituent: the only place where a state changes.
 
-use super::{Lane, TrainError};
+use super::{Model, TrainError};
 use crate::{
     ids::{Cell, Handle, Part, ShardId, SliceId},
     learn::{Crew, Rows, State, Step, StepError},
@@ -17,10 +17,10 @@ pub struct Constituent {
 
 impl Constituent {
     /// The initial state of a shard.
-    pub fn initial(lane: &Lane, shard: ShardId) -> Constituent {
-        let key = lane.shards.key();
-        let seed = if lane.learner.abilities().merge { key.shared_initial_state() } else { key.initial_state(shard) };
-        Constituent { shard, state: lane.learner.init(lane.shards.layout(), seed), slices: Vec::new() }
+    pub fn initial(model: &Model, shard: ShardId) -> Constituent {
+        let key = model.shards.key();
+        let seed = if model.learner.abilities().merge { key.shared_initial_state() } else { key.initial_state(shard) };
+        Constituent { shard, state: model.learner.init(model.shards.layout(), seed), slices: Vec::new() }
     }
 
     /// A state that was trained on `slices`.
@@ -44,17 +44,17 @@ impl Constituent {
 /// # Errors
 /// The slice is missing or damaged (outer), or the step diverged or was interrupted (inner); the constituent is then
 /// to be thrown away.
-pub fn advance(lane: &Lane, constituent: &mut Constituent, crew: &dyn Crew) -> Result<Result<u64, StepError>, TrainError> {
+pub fn advance(model: &Model, constituent: &mut Constituent, crew: &dyn Crew) -> Result<Result<u64, StepError>, TrainError> {
     let index = constituent.step() + 1;
     let cell = Cell { shard: constituent.shard, part: Part::Slice(SliceId(index)) };
-    constituent.slices.push(lane.shards.open(cell)?);
+    constituent.slices.push(model.shards.open(cell)?);
     let slices = &constituent.slices;
     if slices.last().is_some_and(|s| s.header().rows == 0) {
         return Ok(Ok(0));
     }
-    let of = lane.shards.grid().slices;
+    let of = model.shards.grid().slices;
     let records: Vec<&[Handle]> = slices.iter().map(Slice::records).collect();
-    let visits = lane.recipe.schedule.visits(lane.shards.key(), constituent.shard, of, &records);
+    let visits = model.recipe.schedule.visits(model.shards.key(), constituent.shard, of, &records);
     let prefix: Vec<Rows<'_>> = slices.iter().map(Slice::rows).collect();
     let step = Step { index, of, prefix: &prefix, visits: &visits, crew };
     Ok(constituent.state.step(&step).map(|()| visits.len() as u64))

@@ -22,15 +22,15 @@ pub trait Watch: Debug + Send + Sync {
 
 /// How many threads there are and how many constituents are at work.
 #[derive(Debug)]
-pub struct Pool {
+pub struct ThreadShare {
     threads: usize,
     working: AtomicUsize,
 }
 
-impl Pool {
-    /// A pool of `threads` threads.
-    pub fn new(threads: usize) -> Pool {
-        Pool { threads: threads.max(1), working: AtomicUsize::new(0) }
+impl ThreadShare {
+    /// `threads` threads, and nobody at work.
+    pub fn new(threads: usize) -> ThreadShare {
+        ThreadShare { threads: threads.max(1), working: AtomicUsize::new(0) }
     }
 
     /// How many threads.
@@ -48,7 +48,7 @@ impl Pool {
 /// One constituent at work.
 #[derive(Debug)]
 pub(super) struct Worker<'a> {
-    pool: &'a Pool,
+    pool: &'a ThreadShare,
     shard: ShardId,
     watch: &'a dyn Watch,
 }

@@ -14,12 +14,12 @@ mod run;
 mod schedule;
 
 pub use advance::{Constituent, advance};
-pub use crew::{Pool, Watch};
+pub use crew::{ThreadShare, Watch};
 pub use error::TrainError;
 pub use keep::Keep;
 pub use lineage::{LineageRoot, lineages};
 pub use pilot::{pilot, pilot_on};
-pub use plan::{Lane, ShardPlan};
+pub use plan::{Model, ShardPlan};
 pub use recipe::{NUMERICS_VERSION, Recipe};
 pub use run::{Report, ShardReport, Stop, train};
 pub use schedule::{Schedule, ScheduleKind};

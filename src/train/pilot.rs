@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Constituent, Lane, TrainError, advance};
+use super::{Constituent, Model, TrainError, advance};
 use crate::{
     fs::Stopwatch,
     ids::ShardId,
@@ -56,9 +56,9 @@ pub fn pilot_on(learner: &dyn Learner, layout: &Layout, rows: Rows<'_>) -> Optio
 ///
 /// # Errors
 /// A slice can't be read.
-pub fn pilot(lane: &Lane, threads: usize) -> Result<Option<f64>, TrainError> {
-    let grid = lane.shards.grid();
-    let rows = |shard: ShardId| lane.headers(shard, 1).map(|h| h.first().map_or(0, |h| h.0));
+pub fn pilot(model: &Model, threads: usize) -> Result<Option<f64>, TrainError> {
+    let grid = model.shards.grid();
+    let rows = |shard: ShardId| model.headers(shard, 1).map(|h| h.first().map_or(0, |h| h.0));
     let mut largest = (0, ShardId(0));
     for shard in grid.shards() {
         largest = largest.max((rows(shard)?, shard));
@@ -67,9 +67,9 @@ pub fn pilot(lane: &Lane, threads: usize) -> Result<Option<f64>, TrainError> {
         return Ok(None);
     }
     let trial = Trial { clock: Stopwatch::start(), rows: AtomicU64::new(0) };
-    let mut constituent = Constituent::initial(lane, largest.1);
+    let mut constituent = Constituent::initial(model, largest.1);
     // Being stopped is what is wanted; a step that diverges has run as long as it did.
-    let _ = advance(lane, &mut constituent, &trial)?;
+    let _ = advance(model, &mut constituent, &trial)?;
     let rows = trial.rows.load(Ordering::Relaxed);
     let side_by_side = threads.min(grid.shards as usize).max(1) as f64;
     Ok((rows > 0).then(|| rows as f64 / trial.clock.seconds() * side_by_side))

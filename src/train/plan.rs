@@ -13,9 +13,9 @@ use crate::{
     shard::ShardStore,
 };
 
-/// Where one generation is trained under one recipe: the two stores and the rules.
+/// One generation under one recipe: its two stores and the rules. Its constituents together are what answers.
 #[derive(Debug)]
-pub struct Lane {
+pub struct Model {
     /// The slices.
     pub shards: ShardStore,
     /// The checkpoints.
@@ -47,8 +47,8 @@ pub struct ShardPlan {
     pub kept: Vec<bool>,
 }
 
-impl Lane {
-    /// The lane of these stores and rules; `partition` is the digest of `partition.json`. Nothing is known to be durable.
+impl Model {
+    /// The model that these stores and rules make; `partition` is the digest of `partition.json`. Nothing is known to be durable.
     ///
     /// # Errors
     /// A setting of the learner is not allowed.
@@ -57,21 +57,21 @@ impl Lane {
         checkpoints: CheckpointStore,
         recipe: Recipe,
         partition: Digest,
-    ) -> Result<Lane, SettingsError> {
+    ) -> Result<Model, SettingsError> {
         let learner = recipe.learner.check()?;
         let root = LineageRoot::new(recipe.digest(), partition, shards.key());
         let kept = recipe.keep.steps(recipe.schedule, shards.grid().slices);
-        Ok(Lane { shards, checkpoints, recipe, learner, root, kept, durable: Vec::new() })
+        Ok(Model { shards, checkpoints, recipe, learner, root, kept, durable: Vec::new() })
     }
 
     /// The same rules with the checkpoints elsewhere, where nothing is known to be durable.
     ///
     /// # Errors
-    /// Never for a lane that was made from a checked recipe.
-    pub fn with_checkpoints(&self, checkpoints: CheckpointStore) -> Result<Lane, SettingsError> {
+    /// Never for a model that was made from a checked recipe.
+    pub fn with_checkpoints(&self, checkpoints: CheckpointStore) -> Result<Model, SettingsError> {
         let learner = self.recipe.learner.check()?;
         let (shards, recipe, kept) = (self.shards.clone(), self.recipe.clone(), self.kept.clone());
-        Ok(Lane { shards, checkpoints, recipe, learner, root: self.root, kept, durable: Vec::new() })
+        Ok(Model { shards, checkpoints, recipe, learner, root: self.root, kept, durable: Vec::new() })
     }
 
     /// The rows and content digests of slices 1..=upto, from their headers.
@@ -110,7 +110,7 @@ impl Lane {
     }
 }
 
-impl Lane {
+impl Model {
     /// Whether a step's checkpoint was once known to be durable.
     pub fn is_durable(&self, shard: ShardId, step: u32, lineage: Digest) -> bool {
         self.durable.get(shard.0 as usize).and_then(|keys| keys.get(step as usize)) == Some(&lineage)

@@ -2,10 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::{Constituent, Lane, Pool, ShardPlan, TrainError, Watch, advance, lineages};
+use super::{Constituent, Model, ShardPlan, ThreadShare, TrainError, Watch, advance, lineages};
 use crate::{
     checkpoint::CheckpointError,
-    fs::{Ahead, Stopwatch, Sync},
+    fs::{Ahead, Durability, Stopwatch},
     ids::{Cell, Part, ShardId, SliceId},
     learn::StepError,
 };
@@ -88,7 +88,7 @@ impl Report {
 ///
 /// # Errors
 /// A slice is damaged or the disk refuses; what was published stays.
-pub fn train(lane: &Lane, mut plans: Vec<ShardPlan>, pool: &Pool, watch: &dyn Watch) -> Result<Report, TrainError> {
+pub fn train(model: &Model, mut plans: Vec<ShardPlan>, pool: &ThreadShare, watch: &dyn Watch) -> Result<Report, TrainError> {
     let clock = Stopwatch::start();
     // A forced kernel that this processor lacks must not be passed over in silence.
     crate::num::Isa::from_env_checked()?;
@@ -97,16 +97,16 @@ pub fn train(lane: &Lane, mut plans: Vec<ShardPlan>, pool: &Pool, watch: &dyn Wa
         return Ok(Report { shards: Vec::new(), seconds: clock.seconds() });
     }
     // The longest first, so that no long one is left over for the end.
-    plans.sort_by_key(|p| std::cmp::Reverse(p.missing_row_passes(&lane.recipe)));
+    plans.sort_by_key(|p| std::cmp::Reverse(p.missing_row_passes(&model.recipe)));
     let threads = rayon::ThreadPoolBuilder::new()
         .num_threads(pool.threads())
         .build()
         .map_err(|e| TrainError::Threads { threads: pool.threads(), message: e.to_string() })?;
-    let ahead = lane.checkpoints.sync_ahead();
+    let ahead = model.checkpoints.sync_ahead();
     let reports = std::thread::scope(|scope| {
         let sender = ahead.start(scope);
         let reports = threads.install(|| {
-            let work = plans.par_iter().with_max_len(1).map(|plan| build(lane, plan, pool, watch, &sender));
+            let work = plans.par_iter().with_max_len(1).map(|plan| build(model, plan, pool, watch, &sender));
             work.collect::<Vec<Result<ShardReport, TrainError>>>()
         });
         // Nothing more comes, so the other thread ends.
@@ -127,19 +127,25 @@ enum End {
     Stop(Stop),
 }
 
-fn build(lane: &Lane, plan: &ShardPlan, pool: &Pool, watch: &dyn Watch, ahead: &Ahead<'_>) -> Result<ShardReport, TrainError> {
+fn build(
+    model: &Model,
+    plan: &ShardPlan,
+    pool: &ThreadShare,
+    watch: &dyn Watch,
+    ahead: &Ahead<'_>,
+) -> Result<ShardReport, TrainError> {
     crate::num::isa::check_float_environment()?;
     let worker = pool.enter(plan.shard, watch);
-    lane.checkpoints.make_shard_dir(plan.shard)?;
+    model.checkpoints.make_shard_dir(plan.shard)?;
     let from_step = |plan: &ShardPlan| plan.missing().next().map(|first| plan.start_of(first));
     let mut report =
         ShardReport { shard: plan.shard, from_step: from_step(plan).unwrap_or(0), steps: 0, row_passes: 0, bytes: 0, stop: None };
     let mut plan = plan.clone();
     loop {
-        match segments(lane, &plan, &worker, watch, ahead, &mut report)? {
+        match segments(model, &plan, &worker, watch, ahead, &mut report)? {
             End::Complete => {}
             End::Again => {
-                plan = lane.plan(plan.shard)?;
+                plan = model.plan(plan.shard)?;
                 if let Some(from) = from_step(&plan) {
                     report.from_step = report.from_step.min(from);
                     continue;
@@ -153,7 +159,7 @@ fn build(lane: &Lane, plan: &ShardPlan, pool: &Pool, watch: &dyn Watch, ahead: &
 
 /// Trains what leads to every missing checkpoint, each from the checkpoint before it.
 fn segments(
-    lane: &Lane,
+    model: &Model,
     plan: &ShardPlan,
     crew: &dyn crate::learn::Crew,
     watch: &dyn Watch,
@@ -165,12 +171,12 @@ fn segments(
         // A run goes on from the step just trained; a new run starts from the checkpoint below.
         let mut current = match constituent.take().filter(|c| c.step() + 1 == step) {
             Some(current) => current,
-            None => match resume(lane, plan, step - 1)? {
+            None => match resume(model, plan, step - 1)? {
                 Some(current) => current,
                 None => return Ok(End::Again),
             },
         };
-        match advance(lane, &mut current, crew)? {
+        match advance(model, &mut current, crew)? {
             Ok(row_passes) => report.row_passes += row_passes,
             Err(StepError::Interrupted) => return Ok(End::Stop(Stop::Interrupted)),
             Err(error) => return Ok(End::Stop(Stop::Diverged(error.to_string()))),
@@ -178,10 +184,10 @@ fn segments(
         report.steps += 1;
         if plan.keeps(step) {
             let payload = current.state().encode();
-            let Some(bytes) = commit(lane, plan, step, &payload)? else { return Ok(End::Again) };
+            let Some(bytes) = commit(model, plan, step, &payload)? else { return Ok(End::Again) };
             report.bytes += bytes;
             if let Some(lineage) = plan.lineage(step) {
-                ahead.published(lane.checkpoints.path(plan.shard, SliceId(step), lineage));
+                ahead.published(model.checkpoints.path(plan.shard, SliceId(step), lineage));
             }
             watch.built(plan.shard, SliceId(step), bytes);
         }
@@ -191,38 +197,38 @@ fn segments(
 }
 
 /// The constituent as its checkpoint of `step` left it; `None` when that turns out damaged (it is then removed).
-fn resume(lane: &Lane, plan: &ShardPlan, step: u32) -> Result<Option<Constituent>, TrainError> {
+fn resume(model: &Model, plan: &ShardPlan, step: u32) -> Result<Option<Constituent>, TrainError> {
     if step == 0 {
-        return Ok(Some(Constituent::initial(lane, plan.shard)));
+        return Ok(Some(Constituent::initial(model, plan.shard)));
     }
     let Some(lineage) = plan.lineage(step) else { return Ok(None) };
-    let decode = |payload: &[u8]| lane.learner.decode(lane.shards.layout(), payload);
-    let state = match lane.checkpoints.read(plan.shard, SliceId(step), lineage, decode) {
+    let decode = |payload: &[u8]| model.learner.decode(model.shards.layout(), payload);
+    let state = match model.checkpoints.read(plan.shard, SliceId(step), lineage, decode) {
         Ok(state) => state.map_err(|source| TrainError::State { shard: plan.shard.0, step, source })?,
         Err(CheckpointError::Damaged { .. }) => {
-            let _lock = lane.shards.lock(plan.shard)?;
-            lane.checkpoints.discard(plan.shard, SliceId(step), lineage)?;
+            let _lock = model.shards.lock(plan.shard)?;
+            model.checkpoints.discard(plan.shard, SliceId(step), lineage)?;
             return Ok(None);
         }
         Err(CheckpointError::Fs(e)) if e.is_not_found() => return Ok(None),
         Err(e) => return Err(e.into()),
     };
     let cells = (1..=step).map(|r| Cell { shard: plan.shard, part: Part::Slice(SliceId(r)) });
-    let slices = cells.map(|cell| lane.shards.open(cell)).collect::<Result<Vec<_>, _>>()?;
+    let slices = cells.map(|cell| model.shards.open(cell)).collect::<Result<Vec<_>, _>>()?;
     Ok(Some(Constituent::resumed(plan.shard, state, slices)))
 }
 
 /// Publishes a step if its slices are still those it was trained on; `None` if they moved.
-fn commit(lane: &Lane, plan: &ShardPlan, step: u32, payload: &[u8]) -> Result<Option<u64>, TrainError> {
-    let _lock = lane.shards.lock(plan.shard)?;
-    let headers = lane.headers(plan.shard, step)?;
-    let now = lineages(&lane.root, plan.shard, headers.iter().map(|h| h.1));
+fn commit(model: &Model, plan: &ShardPlan, step: u32, payload: &[u8]) -> Result<Option<u64>, TrainError> {
+    let _lock = model.shards.lock(plan.shard)?;
+    let headers = model.headers(plan.shard, step)?;
+    let now = lineages(&model.root, plan.shard, headers.iter().map(|h| h.1));
     let Some(lineage) = plan.lineage(step).filter(|wanted| now.last() == Some(wanted)) else { return Ok(None) };
-    if lane.checkpoints.glance(plan.shard, SliceId(step), lineage)?.is_some() {
+    if model.checkpoints.glance(plan.shard, SliceId(step), lineage)?.is_some() {
         // Somebody else was faster, and may have made it durable; nothing is put over it.
         return Ok(Some(0));
     }
     // What was once known to be durable may not become less than that.
-    let sync = if lane.is_durable(plan.shard, step, lineage) { Sync::Now } else { Sync::Later };
-    Ok(Some(lane.checkpoints.publish(plan.shard, SliceId(step), lineage, payload, sync)?))
+    let sync = if model.is_durable(plan.shard, step, lineage) { Durability::Now } else { Durability::Later };
+    Ok(Some(model.checkpoints.publish(plan.shard, SliceId(step), lineage, payload, sync)?))
 }

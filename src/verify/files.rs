@@ -7,7 +7,7 @@ use crate::{
     ids::{Cell, GenerationId, Handle, Part, ShardId},
     ledger::{GenerationRecord, History, LedgerError},
     shard::SliceError,
-    train::{Lane, lineages},
+    train::{Model, lineages},
     workspace::{Snapshot, Workspace, WorkspaceError},
 };
 
@@ -130,8 +130,8 @@ fn generation(
         verdict.find(path, None, "nothing accounts for this file");
     }
     for recipe in &record.recipes {
-        match workspace.lane(id, record, &recipe.recipe) {
-            Ok(lane) => checkpoints(&lane, record, verdict)?,
+        match workspace.model(id, record, &recipe.recipe) {
+            Ok(model) => checkpoints(&model, record, verdict)?,
             Err(e) => note_error(verdict, &workspace.recipe_dir(id, &recipe.recipe).join("recipe.json"), e)?,
         }
     }
@@ -139,26 +139,26 @@ fn generation(
 }
 
 /// Every checkpoint must be sound, and follow from the slices that the ledger has.
-fn checkpoints(lane: &Lane, record: &GenerationRecord, verdict: &mut Verdict) -> Result<(), WorkspaceError> {
-    let grid = lane.shards.grid();
-    for path in lane.checkpoints.strangers(grid.shards, grid.slices)? {
+fn checkpoints(model: &Model, record: &GenerationRecord, verdict: &mut Verdict) -> Result<(), WorkspaceError> {
+    let grid = model.shards.grid();
+    for path in model.checkpoints.strangers(grid.shards, grid.slices)? {
         verdict.find(path, None, "nothing accounts for this file");
     }
     let mut missing = 0;
     for shard in grid.shards() {
         let contents = grid.slices().filter_map(|s| record.cells.get(&Cell { shard, part: Part::Slice(s) }).copied());
-        let keys = lineages(&lane.root, shard, contents);
-        let found = lane.checkpoints.list(shard)?;
+        let keys = lineages(&model.root, shard, contents);
+        let found = model.checkpoints.list(shard)?;
         for checkpoint in &found {
-            let path = lane.checkpoints.path(shard, checkpoint.step, checkpoint.lineage);
-            if !lane.kept.get(checkpoint.step.0 as usize - 1).is_some_and(|kept| *kept) {
+            let path = model.checkpoints.path(shard, checkpoint.step, checkpoint.lineage);
+            if !model.kept.get(checkpoint.step.0 as usize - 1).is_some_and(|kept| *kept) {
                 verdict.find(&path, None, "the recipe keeps no checkpoint of this step");
             }
             if keys.get(checkpoint.step.0 as usize) != Some(&checkpoint.lineage) {
                 verdict.find(&path, None, "a stale checkpoint: it does not follow from the slices that the ledger has");
             }
-            let decode = |payload: &[u8]| (payload.len(), lane.learner.decode(lane.shards.layout(), payload).err());
-            match lane.checkpoints.read(shard, checkpoint.step, checkpoint.lineage, decode) {
+            let decode = |payload: &[u8]| (payload.len(), model.learner.decode(model.shards.layout(), payload).err());
+            match model.checkpoints.read(shard, checkpoint.step, checkpoint.lineage, decode) {
                 Ok((bytes, None)) => verdict.checked(bytes),
                 Ok((_, Some(e))) => verdict.find(path, Some(96), e.to_string()),
                 Err(CheckpointError::Damaged { path, offset, what }) => verdict.find(path, Some(offset), what),
@@ -166,7 +166,7 @@ fn checkpoints(lane: &Lane, record: &GenerationRecord, verdict: &mut Verdict) ->
             }
         }
         let has = |step: u32| found.iter().any(|f| f.step.0 == step && keys.get(step as usize) == Some(&f.lineage));
-        missing += (1..).zip(&lane.kept).filter(|(step, kept)| **kept && !has(*step)).count();
+        missing += (1..).zip(&model.kept).filter(|(step, kept)| **kept && !has(*step)).count();
     }
     if missing > 0 {
         verdict.notes.push(format!("{missing} checkpoints are not trained yet (`sisa train` or `sisa repair` build them)"));

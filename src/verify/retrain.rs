@@ -4,24 +4,24 @@ use super::Verdict;
 use crate::{
     checkpoint::CheckpointStore,
     ids::{ShardId, SliceId},
-    train::{Lane, Pool, TrainError, Watch, train},
-    workspace::Scratch,
+    train::{Model, ThreadShare, TrainError, Watch, train},
+    workspace::ScratchDir,
 };
 
-/// Trains `shards` of a lane again from nothing, in a folder of its own, and compares every checkpoint byte by byte; `false` if the
+/// Trains `shards` of a model again from nothing, in a folder of its own, and compares every checkpoint byte by byte; `false` if the
 /// person stopped it.
 ///
 /// # Errors
 /// A slice is damaged, or the disk refuses (also because a deletion took the scratch folder away).
 pub fn retrain(
-    lane: &Lane,
-    folder: Scratch,
+    model: &Model,
+    folder: ScratchDir,
     shards: &[ShardId],
-    pool: &Pool,
+    pool: &ThreadShare,
     watch: &dyn Watch,
     verdict: &mut Verdict,
 ) -> Result<bool, TrainError> {
-    let scratch = lane.with_checkpoints(CheckpointStore::new(folder.files().clone(), folder.dir().to_owned()))?;
+    let scratch = model.with_checkpoints(CheckpointStore::new(folder.files().clone(), folder.dir().to_owned()))?;
     let outcome = (|| {
         let plans = shards.iter().map(|shard| scratch.plan(*shard)).collect::<Result<Vec<_>, _>>()?;
         let report = train(&scratch, plans, pool, watch)?;
@@ -29,7 +29,7 @@ pub fn retrain(
             return Ok(false);
         }
         for shard in shards {
-            compare(lane, &scratch, *shard, verdict)?;
+            compare(model, &scratch, *shard, verdict)?;
         }
         Ok(true)
     })();
@@ -39,13 +39,13 @@ pub fn retrain(
 }
 
 /// Compares all steps of a shard, present or not, on either side.
-fn compare(lane: &Lane, scratch: &Lane, shard: ShardId, verdict: &mut Verdict) -> Result<(), TrainError> {
-    let plan = lane.plan(shard)?;
+fn compare(model: &Model, scratch: &Model, shard: ShardId, verdict: &mut Verdict) -> Result<(), TrainError> {
+    let plan = model.plan(shard)?;
     for step in 1..=plan.rows.len() as u32 {
         let Some(lineage) = plan.lineage(step) else { continue };
-        let ours = lane.checkpoints.path(shard, SliceId(step), lineage);
+        let ours = model.checkpoints.path(shard, SliceId(step), lineage);
         let anew = scratch.checkpoints.bytes(shard, SliceId(step), lineage)?;
-        let kept = lane.checkpoints.bytes(shard, SliceId(step), lineage)?;
+        let kept = model.checkpoints.bytes(shard, SliceId(step), lineage)?;
         match (anew, kept) {
             (Some(anew), Some(kept)) => {
                 verdict.retrained += 1;

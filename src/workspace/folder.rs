@@ -8,13 +8,13 @@ use super::{Current, KeySource, Partition, WorkspaceError, keys};
 use crate::{
     checkpoint::{CHECKPOINT_FORMAT, CheckpointStore},
     digest::{Digest, HandleKey, ModelKey},
-    fs::{Files, FsError, LockGuard, Pending, Sync},
+    fs::{Durability, Files, FsError, LockGuard, Pending},
     ids::{GenerationId, RecipeId},
     ledger::{Durable, GenerationRecord, History, Ledger},
     order::Placement,
     schema::ENCODER_VERSION,
     shard::{SLICE_FORMAT, ShardStore},
-    train::{Lane, NUMERICS_VERSION, Recipe, lineages},
+    train::{Model, NUMERICS_VERSION, Recipe, lineages},
 };
 
 /// The right to change what is in service. Held for protocols, never for the length of a training run.
@@ -132,7 +132,7 @@ impl Workspace {
     /// # Errors
     /// The disk refuses.
     pub fn switch(&self, _lock: &WriterLock, current: &Current) -> Result<(), FsError> {
-        let _ = self.files.publish(&self.shards_dir().join("CURRENT"), &[&current.encode()], Sync::Now)?;
+        let _ = self.files.publish(&self.shards_dir().join("CURRENT"), &[&current.encode()], Durability::Now)?;
         self.files.reached("switched");
         Ok(())
     }
@@ -187,7 +187,7 @@ impl Workspace {
             self.files.make_dirs(&dir.join(shard.to_string()))?;
         }
         keys::write(&self.files, &self.model_key_path(generation), key.bytes())?;
-        let _ = self.files.publish(&dir.join("partition.json"), &[&partition.encode()], Sync::Now)?;
+        let _ = self.files.publish(&dir.join("partition.json"), &[&partition.encode()], Durability::Now)?;
         Ok(())
     }
 
@@ -270,7 +270,7 @@ impl Workspace {
     pub fn write_recipe(&self, generation: GenerationId, recipe: &Recipe) -> Result<(), WorkspaceError> {
         let dir = self.recipe_dir(generation, &recipe.id());
         self.files.make_dirs(&dir)?;
-        let _ = self.files.publish(&dir.join("recipe.json"), &[&recipe.encode()], Sync::Now)?;
+        let _ = self.files.publish(&dir.join("recipe.json"), &[&recipe.encode()], Durability::Now)?;
         Ok(())
     }
 
@@ -296,16 +296,16 @@ impl Workspace {
     ///
     /// # Errors
     /// A frozen file or a key can't be used, or another version of this program trained.
-    pub fn lane(&self, generation: GenerationId, record: &GenerationRecord, id: &RecipeId) -> Result<Lane, WorkspaceError> {
+    pub fn model(&self, generation: GenerationId, record: &GenerationRecord, id: &RecipeId) -> Result<Model, WorkspaceError> {
         let shards = self.shard_store(generation, record)?;
         let checkpoints = CheckpointStore::new(self.files.clone(), self.recipe_dir(generation, id));
         let recipe = self.recipe(generation, record, id)?;
         let path = self.recipe_dir(generation, id).join("recipe.json");
         same_version(&path, "checkpoint format", recipe.checkpoint_format, CHECKPOINT_FORMAT)?;
         same_version(&path, "numerics", recipe.numerics, NUMERICS_VERSION)?;
-        let lane = Lane::new(shards, checkpoints, recipe, record.imported.partition)?;
-        let durable = record.durable.get(id).map(|then| durable(&lane, then)).unwrap_or_default();
-        Ok(Lane { durable, ..lane })
+        let model = Model::new(shards, checkpoints, recipe, record.imported.partition)?;
+        let durable = record.durable.get(id).map(|then| durable(&model, then)).unwrap_or_default();
+        Ok(Model { durable, ..model })
     }
 
     /// Checks the header of every slice against the ledger, so that a swapped, stale or lost slice is seen on every open.
@@ -329,11 +329,11 @@ impl Workspace {
 }
 
 /// The lineage keys of all steps of every shard as they were when all were durable; of a shard that can't have been so, none.
-fn durable(lane: &Lane, then: &Durable) -> Vec<Vec<Digest>> {
-    let shards = lane.shards.grid().shards().zip(&then.lineages);
+fn durable(model: &Model, then: &Durable) -> Vec<Vec<Digest>> {
+    let shards = model.shards.grid().shards().zip(&then.lineages);
     let keys = shards.map(|(shard, last)| {
         let contents = then.cells.iter().filter(|(c, _)| c.shard == shard && c.part.number() > 0).map(|(_, digest)| *digest);
-        let keys = lineages(&lane.root, shard, contents);
+        let keys = lineages(&model.root, shard, contents);
         if keys.last() == Some(last) { keys } else { Vec::new() }
     });
     keys.collect()

@@ -13,7 +13,7 @@ const TRIES: u32 = 64;
 /// A writer sweeps what has no living owner, and a deletion takes everything away before it is in effect. Whoever fills the folder
 /// from slices looks after making it whether the workspace is [still](Workspace::still) what it was: a deletion that is accepted
 /// later than that finds the folder.
-pub struct Scratch {
+pub struct ScratchDir {
     files: Files,
     top: PathBuf,
     dir: PathBuf,
@@ -21,9 +21,9 @@ pub struct Scratch {
     _owner: Box<dyn LockGuard>,
 }
 
-impl std::fmt::Debug for Scratch {
+impl std::fmt::Debug for ScratchDir {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Scratch").field(&self.dir).finish()
+        f.debug_tuple("ScratchDir").field(&self.dir).finish()
     }
 }
 
@@ -32,13 +32,13 @@ impl Workspace {
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn scratch(&self, purpose: &str) -> Result<Scratch, WorkspaceError> {
+    pub fn scratch(&self, purpose: &str) -> Result<ScratchDir, WorkspaceError> {
         let (files, top) = (self.files(), self.scratch_dir());
         let mut attempt = 0;
         loop {
             let dir = top.join(format!("{purpose}-{}-{attempt}", std::process::id()));
             match own(files, &top, &dir) {
-                Ok(Some(owner)) => return Ok(Scratch { files: files.below(&dir), top, dir, removed: false, _owner: owner }),
+                Ok(Some(owner)) => return Ok(ScratchDir { files: files.below(&dir), top, dir, removed: false, _owner: owner }),
                 Ok(None) => {}
                 // Whoever ended last took the empty top folder away, or a deletion took everything.
                 Err(e) if e.is_not_found() && attempt < TRIES => {}
@@ -62,7 +62,7 @@ fn own(files: &Files, top: &Path, dir: &Path) -> Result<Option<Box<dyn LockGuard
     Ok(if files.stat(dir)?.is_some() { owner } else { None })
 }
 
-impl Scratch {
+impl ScratchDir {
     /// The disk, on which nothing is put in this folder's place once it was taken away.
     pub fn files(&self) -> &Files {
         &self.files
@@ -102,7 +102,7 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for ScratchDir {
     fn drop(&mut self) {
         // After an error of its user, which is the one to tell; what can't go now is swept by the next writer.
         if !self.removed {
@@ -120,7 +120,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        fs::{RealDisk, Sync},
+        fs::{Durability, RealDisk},
         ledger::History,
     };
 
@@ -145,7 +145,7 @@ mod tests {
                 for _ in 0..100 {
                     let scratch = workspace.scratch("test").unwrap();
                     let file = scratch.folder("inner").unwrap().join("file");
-                    let _ = scratch.files().publish(&file, &[b"ours"], Sync::Later).unwrap();
+                    let _ = scratch.files().publish(&file, &[b"ours"], Durability::Later).unwrap();
                     std::thread::yield_now();
                     assert_eq!(scratch.files().read(&file).unwrap()[..], b"ours"[..]);
                     scratch.remove().unwrap();

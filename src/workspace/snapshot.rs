@@ -4,7 +4,7 @@ use super::{Current, Workspace, WorkspaceError};
 use crate::{
     ids::GenerationId,
     ledger::{GenerationRecord, History},
-    train::Lane,
+    train::Model,
 };
 
 /// What the ledger and `CURRENT` said at one moment.
@@ -56,13 +56,13 @@ impl Workspace {
         }
     }
 
-    /// The lane in service.
+    /// The model in service.
     ///
     /// # Errors
     /// Nothing is in service, or its files can't be used.
-    pub fn serving_lane(&self, snapshot: &Snapshot) -> Result<Lane, WorkspaceError> {
+    pub fn serving_model(&self, snapshot: &Snapshot) -> Result<Model, WorkspaceError> {
         let (current, record) = self.serving(snapshot)?;
-        self.lane(current.generation, record, &current.recipe)
+        self.model(current.generation, record, &current.recipe)
     }
 
     /// What is in service, with its generation's record.

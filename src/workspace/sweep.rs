@@ -2,10 +2,7 @@
 
 use std::path::Path;
 
-use super::{
-    Workspace, WorkspaceError, WriterLock,
-    folder::is_recipe,
-};
+use super::{Workspace, WorkspaceError, WriterLock, folder::is_recipe};
 use crate::{
     fs::{EntryKind, FsError},
     ids::GenerationId,

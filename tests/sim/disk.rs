@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use sisa::fs::{AlignedBuf, Bytes, Disk, EntryKind, FileStat, LockGuard, Scratch, Writable};
+use sisa::fs::{AlignedBuf, Bytes, Disk, EntryKind, FileStat, LockGuard, ScratchFile, Writable};
 
 use super::{
     Coin, Fault,
@@ -146,7 +146,7 @@ impl Writable for Writing {
 #[derive(Debug)]
 struct Scrap(SimDisk, Mutex<Vec<u8>>);
 
-impl Scratch for Scrap {
+impl ScratchFile for Scrap {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         self.0.state().meter.count(Kind::Write, || format!("write {} bytes of scratch", bytes.len()))?;
         let (mut content, offset) = (self.1.lock().unwrap(), offset as usize);
@@ -285,7 +285,7 @@ impl Disk for SimDisk {
         Ok(Box::new(Held))
     }
 
-    fn scratch(&self, dir: &Path) -> io::Result<Box<dyn Scratch>> {
+    fn scratch(&self, dir: &Path) -> io::Result<Box<dyn ScratchFile>> {
         let mut state = self.state();
         state.meter.count(Kind::Write, || format!("create scratch in {}", dir.display()))?;
         state.image.node(dir)?;

@@ -166,10 +166,10 @@ impl World {
         let old = workspace(&trained);
         let history = old.ledger().read().unwrap();
         let (first, record) = history.newest().unwrap();
-        let lane = old.serving_lane(&old.snapshot().unwrap()).unwrap();
+        let model = old.serving_model(&old.snapshot().unwrap()).unwrap();
         let disk = self.empty();
         let new = workspace(&disk);
-        let plan = sisa::import::Plan {
+        let plan = sisa::import::NewGeneration {
             generation,
             rekeys: None,
             partition: old.partition(first, record).unwrap(),
@@ -181,15 +181,15 @@ impl World {
         let mut history = History::default();
         let names = ["table.csv".to_owned()];
         sisa::import::import(&new, &lock, &mut history, &plan, &mut sources, &names, &|_, _, _| true).unwrap();
-        new.write_recipe(generation, &lane.recipe).unwrap();
-        let anew = sisa::train::Lane::new(
+        new.write_recipe(generation, &model.recipe).unwrap();
+        let anew = sisa::train::Model::new(
             new.shard_store_of(generation, &plan.partition, plan.model_key.clone()),
-            sisa::checkpoint::CheckpointStore::new(new.files().clone(), new.recipe_dir(generation, &lane.recipe.id())),
-            lane.recipe,
+            sisa::checkpoint::CheckpointStore::new(new.files().clone(), new.recipe_dir(generation, &model.recipe.id())),
+            model.recipe,
             plan.partition.digest(),
         )
         .unwrap();
-        sisa::train::train(&anew, anew.plans().unwrap(), &sisa::train::Pool::new(1), &Unwatched).unwrap();
+        sisa::train::train(&anew, anew.plans().unwrap(), &sisa::train::ThreadShare::new(1), &Unwatched).unwrap();
         artefacts(&Reference::of(&disk).files)
     }
 }

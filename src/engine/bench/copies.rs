@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use super::{BenchRequest, trial::Base};
 use crate::{
     engine::{Engine, Error, Observer, TrainRequest},
-    fs::{EntryKind, Files, Sync},
-    workspace::{KeySource, Scratch, Workspace},
+    fs::{Durability, EntryKind, Files},
+    workspace::{KeySource, ScratchDir, Workspace},
 };
 
 /// A scratch folder with copies.
-pub(super) struct Copies(Scratch);
+pub(super) struct Copies(ScratchDir);
 
 impl Copies {
     pub(super) fn new(engine: &Engine) -> Result<Copies, Error> {
@@ -83,7 +83,7 @@ impl Copies {
                     let _ = if private {
                         self.files().publish_private(&to, &[&bytes])?
                     } else {
-                        self.files().publish(&to, &[&bytes], Sync::Later)?
+                        self.files().publish(&to, &[&bytes], Durability::Later)?
                     };
                 }
                 EntryKind::File | EntryKind::Other => {}

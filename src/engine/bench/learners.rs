@@ -111,7 +111,7 @@ impl Base {
         observer: &dyn Observer,
         reports: &mut Vec<LearnerReport>,
     ) -> Result<Vec<Other>, Error> {
-        let (own, grid) = (&self.lane().recipe, self.lane().shards.grid());
+        let (own, grid) = (&self.model().recipe, self.model().shards.grid());
         let mut others = Vec::new();
         for kind in &request.learners {
             if reports.iter().any(|r| r.kind == kind) {
@@ -157,12 +157,12 @@ impl Base {
         report: &LearnerReport,
         observer: &dyn Observer,
     ) -> Result<Result<(Base, Option<f64>), String>, Error> {
-        if let Err(refusal) = report.recipe.accepts(self.lane().shards.layout()) {
+        if let Err(refusal) = report.recipe.accepts(self.model().shards.layout()) {
             return Ok(Err(refusal.to_string()));
         }
         let folder = format!("learner-{}", report.kind);
-        let (engine, lane) = self.recut(copies, &folder, report.shards, report.slices, &report.recipe)?;
-        let trained = engine.build(&lane, &lane.plans()?, observer)?;
+        let (engine, model) = self.recut(copies, &folder, report.shards, report.slices, &report.recipe)?;
+        let trained = engine.build(&model, &model.plans()?, observer)?;
         if trained.interrupted() {
             return Err(Error::Interrupted);
         }

@@ -11,7 +11,7 @@ use crate::{
     learn::{Crew, Learner, Removal, Rows, State, Step, Visit},
     num::{Team, stream},
     predict::Ensemble,
-    train::{Lane, TrainError},
+    train::{Model, TrainError},
 };
 
 /// Records of a batch.
@@ -117,10 +117,10 @@ impl Shard {
 }
 
 /// The state after all slices, each of whose rows is visited once.
-fn train(lane: &Lane, learner: &dyn Learner, id: ShardId, slices: &[Held], crew: &dyn Crew) -> Result<Box<dyn State>, Error> {
-    let key = lane.shards.key();
+fn train(model: &Model, learner: &dyn Learner, id: ShardId, slices: &[Held], crew: &dyn Crew) -> Result<Box<dyn State>, Error> {
+    let key = model.shards.key();
     let seed = if learner.abilities().merge { key.shared_initial_state() } else { key.initial_state(id) };
-    let mut state = learner.init(lane.shards.layout(), seed);
+    let mut state = learner.init(model.shards.layout(), seed);
     let views: Vec<Rows<'_>> = slices.iter().map(Held::view).collect();
     for index in 1..=views.len() {
         let prefix = views.get(..index).unwrap_or_default();
@@ -144,16 +144,16 @@ impl Base {
     /// # Errors
     /// A slice can't be read, the person stopped it, or a state differs from one trained on what remains.
     pub(super) fn memory(&self, deletions: usize, observer: &dyn Observer) -> Result<Option<MemoryReport>, Error> {
-        let (lane, threads) = (self.lane(), self.engine().threads);
-        let learner = &*lane.learner;
+        let (model, threads) = (self.model(), self.engine().threads);
+        let learner = &*model.learner;
         if !learner.abilities().downdate || deletions == 0 {
             return Ok(None);
         }
-        let grid = lane.shards.grid();
+        let grid = model.shards.grid();
         let read = |id: ShardId| -> Result<(ShardId, Vec<Held>), Error> {
             let slices = grid
                 .slices()
-                .map(|slice| Ok(Held::copy(&lane.shards.open(Cell { shard: id, part: Part::Slice(slice) })?.rows())));
+                .map(|slice| Ok(Held::copy(&model.shards.open(Cell { shard: id, part: Part::Slice(slice) })?.rows())));
             Ok((id, slices.collect::<Result<_, Error>>()?))
         };
         let records = grid.shards().map(read).collect::<Result<Vec<_>, Error>>()?;
@@ -163,13 +163,13 @@ impl Base {
         if deletions == 0 {
             return Ok(None);
         }
-        observer.note(&format!("`{}`: {deletions} deletions in memory", lane.recipe.learner.kind()));
+        observer.note(&format!("`{}`: {deletions} deletions in memory", model.recipe.learner.kind()));
         let solo = Lanes { team: Team::solo(), stop: Stop(observer) };
         let clock = Stopwatch::start();
         let states =
-            records.iter().map(|(id, slices)| train(lane, learner, *id, slices, &solo)).collect::<Result<Vec<_>, Error>>()?;
+            records.iter().map(|(id, slices)| train(model, learner, *id, slices, &solo)).collect::<Result<Vec<_>, Error>>()?;
         let train_seconds_one_thread = clock.seconds();
-        let (train_seconds, again) = anew(lane, &records, threads, observer)?;
+        let (train_seconds, again) = anew(model, &records, threads, observer)?;
         let mut shards: Vec<Shard> =
             records.into_iter().zip(states).map(|((id, slices), state)| Shard { id, slices, state }).collect();
         same(&shards, &again)?;
@@ -194,11 +194,11 @@ impl Base {
         }
         // What remains, trained from nothing, is what is left in memory, to the byte.
         let rest: Vec<(ShardId, Vec<Held>)> = shards.iter().map(|s| (s.id, s.slices.clone())).collect();
-        same(&shards, &anew(lane, &rest, threads, observer)?.1)?;
+        same(&shards, &anew(model, &rest, threads, observer)?.1)?;
         singles.sort_by(f64::total_cmp);
         let p99 = (singles.len() * 99).div_ceil(100).saturating_sub(1);
         Ok(Some(MemoryReport {
-            learner: lane.recipe.learner.kind(),
+            learner: model.recipe.learner.kind(),
             shards: grid.shards,
             slices: grid.slices,
             deletions,
@@ -216,11 +216,11 @@ impl Base {
 
     /// Held-out rows scored a second, by everything in service on all threads; where nothing is held out, rows of slices. `None` without rows.
     fn scoring(&self) -> Result<Option<f64>, Error> {
-        let lane = self.lane();
+        let model = self.model();
         let copy = |cells: &mut dyn Iterator<Item = Cell>| -> Result<Option<Held>, Error> {
             let mut rows: Option<Held> = None;
             for cell in cells {
-                let part = Held::copy(&lane.shards.open(cell)?.rows());
+                let part = Held::copy(&model.shards.open(cell)?.rows());
                 match &mut rows {
                     Some(rows) => rows.append(&part),
                     None => rows = Some(part),
@@ -228,7 +228,7 @@ impl Base {
             }
             Ok(rows.filter(|rows| rows.rows() > 0))
         };
-        let grid = lane.shards.grid();
+        let grid = model.shards.grid();
         let held_out = copy(&mut grid.cells().filter(|cell| cell.part == Part::Holdout))?;
         let Some(mut rows) = held_out.map_or_else(|| copy(&mut grid.cells()), |rows| Ok(Some(rows)))? else { return Ok(None) };
         let once = rows.clone();
@@ -237,7 +237,7 @@ impl Base {
         }
         let pool = rayon_pool(self.engine().threads)?;
         pool.install(|| {
-            let ensemble = Ensemble::load(lane, &lane.plans()?, self.aggregate())?;
+            let ensemble = Ensemble::load(model, &model.plans()?, self.aggregate())?;
             let view = rows.view();
             let runs = (0..SCORINGS).map(|_| {
                 let clock = Stopwatch::start();
@@ -252,7 +252,7 @@ impl Base {
 
 /// All shards trained from nothing, side by side on all threads, and the seconds that took.
 fn anew(
-    lane: &Lane,
+    model: &Model,
     records: &[(ShardId, Vec<Held>)],
     threads: usize,
     observer: &dyn Observer,
@@ -261,7 +261,7 @@ fn anew(
     let pool = rayon_pool(threads)?;
     let clock = Stopwatch::start();
     let states = pool.install(|| {
-        let trained = records.par_iter().map(|(id, slices)| train(lane, &*lane.learner, *id, slices, &crew));
+        let trained = records.par_iter().map(|(id, slices)| train(model, &*model.learner, *id, slices, &crew));
         trained.collect::<Vec<Result<_, Error>>>()
     });
     let seconds = clock.seconds();

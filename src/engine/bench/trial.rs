@@ -10,19 +10,19 @@ use crate::{
     checkpoint::CheckpointStore,
     engine::{DeleteRequest, Engine, Error, Observer, train::rayon_pool},
     ids::{Cell, GenerationId, Handle, Part},
-    import::{Plan, rekey_rows},
+    import::{NewGeneration, rekey_rows},
     ledger::History,
     order::Grid,
     plan::CostModel,
     schema::{Kind, Schema},
-    train::{Keep, Lane, Recipe, Schedule, ScheduleKind},
+    train::{Keep, Model, Recipe, Schedule, ScheduleKind},
     workspace::{Current, KeySource, Partition},
 };
 
 /// The trained copy that every trial starts from.
 pub(super) struct Base {
     engine: Engine,
-    lane: Lane,
+    model: Model,
     schema: Schema,
     current: Current,
 }
@@ -31,10 +31,10 @@ impl Base {
     pub(super) fn new(engine: Engine) -> Result<Base, Error> {
         let snapshot = engine.workspace.answering_snapshot()?;
         let (current, record) = engine.workspace.serving(&snapshot)?;
-        let lane = engine.workspace.lane(current.generation, record, &current.recipe)?;
+        let model = engine.workspace.model(current.generation, record, &current.recipe)?;
         let schema = engine.workspace.partition(current.generation, record)?.schema;
         let current = current.clone();
-        Ok(Base { engine, lane, schema, current })
+        Ok(Base { engine, model, schema, current })
     }
 
     /// The workspace.
@@ -43,8 +43,8 @@ impl Base {
     }
 
     /// Its records, and how they are trained.
-    pub(super) fn lane(&self) -> &Lane {
-        &self.lane
+    pub(super) fn model(&self) -> &Model {
+        &self.model
     }
 
     /// How constituents are brought together.
@@ -54,11 +54,11 @@ impl Base {
 
     /// A report with what is known before anything is measured.
     pub(super) fn describe(&self) -> Result<BenchReport, Error> {
-        let plans = self.lane.plans()?;
+        let plans = self.model.plans()?;
         let records: u64 = plans.iter().map(|p| p.rows_upto(p.rows.len() as u32)).sum();
-        let grid = self.lane.shards.grid();
-        let recipe = &self.lane.recipe;
-        let model = CostModel::new(records as f64, grid.shards, grid.slices, recipe.schedule, recipe.keep);
+        let grid = self.model.shards.grid();
+        let recipe = &self.model.recipe;
+        let cost_model = CostModel::new(records as f64, grid.shards, grid.slices, recipe.schedule, recipe.keep);
         // Eight points for every doubling would be too many to see; a curve of 64 is smooth.
         let most = 4 * u64::from(grid.shards) * u64::from(grid.slices);
         let counts: std::collections::BTreeSet<u64> = (0..64).map(|i| exponential(most, f64::from(i) / 63.0)).collect();
@@ -84,8 +84,8 @@ impl Base {
             frontier_requests: FRONTIER_REQUESTS,
             cells: plans.into_iter().map(|p| p.rows).collect(),
             first_hits: Vec::new(),
-            expected: counts.into_iter().map(|k| (k, model.expected(k))).collect(),
-            break_even: model.break_even(alone(records, recipe.schedule)),
+            expected: counts.into_iter().map(|k| (k, cost_model.expected(k))).collect(),
+            break_even: cost_model.break_even(alone(records, recipe.schedule)),
             interrupted: false,
         })
     }
@@ -106,9 +106,9 @@ impl Base {
             Pick::Uniform | Pick::Zipf => None,
         };
         let mut weights: BTreeMap<Handle, f64> = BTreeMap::new();
-        let grid = self.lane.shards.grid();
+        let grid = self.model.shards.grid();
         for cell in grid.cells().filter(|c| c.part != Part::Holdout) {
-            let slice = self.lane.shards.open(cell)?;
+            let slice = self.model.shards.open(cell)?;
             let rows = slice.rows();
             for (row, subject) in slice.subjects().iter().enumerate() {
                 let value = match column {
@@ -172,15 +172,15 @@ impl Base {
     pub(super) fn ensemble(&self, copies: &Copies, observer: &dyn Observer) -> Result<FullSample, Error> {
         let folder = copies.folder("anew")?;
         let store = CheckpointStore::new(copies.files().clone(), folder);
-        let lane = self.lane.with_checkpoints(store).map_err(crate::train::TrainError::from)?;
-        train_all(&self.engine, &lane, observer)
+        let model = self.model.with_checkpoints(store).map_err(crate::train::TrainError::from)?;
+        train_all(&self.engine, &model, observer)
     }
 
     /// One model on everything, trained anew and synced, and its quality.
     pub(super) fn one_model(&self, copies: &Copies, observer: &dyn Observer) -> Result<(FullSample, Option<f64>), Error> {
-        let recipe = Recipe { keep: Keep::All, ..self.lane.recipe.clone() };
-        let (engine, lane) = self.recut(copies, "one", 1, 1, &recipe)?;
-        let sample = train_all(&engine, &lane, observer)?;
+        let recipe = Recipe { keep: Keep::All, ..self.model.recipe.clone() };
+        let (engine, model) = self.recut(copies, "one", 1, 1, &recipe)?;
+        let sample = train_all(&engine, &model, observer)?;
         Ok((sample, self.evaluate(&engine)?.map(|q| q.0)))
     }
 
@@ -193,15 +193,15 @@ impl Base {
         requests: u64,
         observer: &dyn Observer,
     ) -> Result<Option<FrontierPoint>, Error> {
-        let own = &self.lane.recipe;
-        let slices = self.lane.shards.grid().slices;
+        let own = &self.model.recipe;
+        let slices = self.model.shards.grid().slices;
         let recipe = Recipe { schedule: Schedule { kind: schedule, ..own.schedule }, ..own.clone() };
-        let (engine, lane) = self.recut(copies, "frontier", shards, slices, &recipe)?;
-        train_all(&engine, &lane, observer)?;
-        let records: u64 = lane.plans()?.iter().map(|p| p.rows_upto(slices)).sum();
-        let model = CostModel::new(records as f64, shards, slices, recipe.schedule, recipe.keep);
-        let own = shards == self.lane.shards.grid().shards && schedule == own.schedule.kind;
-        let cost = model.expected(requests) / alone(records, recipe.schedule);
+        let (engine, model) = self.recut(copies, "frontier", shards, slices, &recipe)?;
+        train_all(&engine, &model, observer)?;
+        let records: u64 = model.plans()?.iter().map(|p| p.rows_upto(slices)).sum();
+        let cost_model = CostModel::new(records as f64, shards, slices, recipe.schedule, recipe.keep);
+        let own = shards == self.model.shards.grid().shards && schedule == own.schedule.kind;
+        let cost = cost_model.expected(requests) / alone(records, recipe.schedule);
         Ok(self.evaluate(&engine)?.map(|(quality, _)| FrontierPoint { shards, slices, schedule, quality, cost, own }))
     }
 
@@ -213,10 +213,10 @@ impl Base {
         shards: u32,
         slices: u32,
         recipe: &Recipe,
-    ) -> Result<(Engine, Lane), Error> {
+    ) -> Result<(Engine, Model), Error> {
         let engine = copies.engine(&self.engine, &copies.folder(name)?);
-        let holdout = self.lane.shards.grid().holdout;
-        let plan = Plan {
+        let holdout = self.model.shards.grid().holdout;
+        let plan = NewGeneration {
             generation: GenerationId(1),
             rekeys: None,
             partition: Partition::new(Grid { shards, slices, holdout }, self.schema.clone()),
@@ -226,15 +226,15 @@ impl Base {
         let lock = engine.workspace.lock(true)?;
         let mut history = History::default();
         let pool = rayon_pool(engine.threads)?;
-        pool.install(|| rekey_rows(&engine.workspace, &lock, &mut history, &plan, &self.lane.shards))?;
+        pool.install(|| rekey_rows(&engine.workspace, &lock, &mut history, &plan, &self.model.shards))?;
         engine.workspace.keep_handle_key(&plan.handle_key)?;
         let id = engine.publish_recipe_as(&mut history, plan.generation, recipe, recipe.digest())?;
         let current = Current { generation: plan.generation, recipe: id, aggregate: self.current.aggregate };
         engine.workspace.switch(&lock, &current)?;
         lock.done()?;
         let record = history.generations.get(&plan.generation).ok_or(crate::workspace::WorkspaceError::MovedOn)?;
-        let lane = engine.workspace.lane(plan.generation, record, &current.recipe)?;
-        Ok((engine, lane))
+        let model = engine.workspace.model(plan.generation, record, &current.recipe)?;
+        Ok((engine, model))
     }
 
     /// Deletes subjects from a fresh copy: together, by a process of its own, and one by one.
@@ -295,12 +295,12 @@ impl Base {
     }
 }
 
-/// Trains everything that a lane lacks, and syncs it.
-fn train_all(engine: &Engine, lane: &Lane, observer: &dyn Observer) -> Result<FullSample, Error> {
-    let plans = lane.plans()?;
+/// Trains everything that a model lacks, and syncs it.
+fn train_all(engine: &Engine, model: &Model, observer: &dyn Observer) -> Result<FullSample, Error> {
+    let plans = model.plans()?;
     let (seconds, report) = timed(|| {
-        let report = engine.build(lane, &plans, observer)?;
-        lane.make_durable(&plans)?;
+        let report = engine.build(model, &plans, observer)?;
+        model.make_durable(&plans)?;
         Ok(report)
     })?;
     if report.interrupted() {
