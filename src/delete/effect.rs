@@ -2,15 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{DeleteError, Draft, accept::first_hits, downdate::downdate, target::Gone};
+use super::{DeleteError, Draft, accept::first_hits, downdate::downdate, purge_stale, target::Gone};
 use crate::{
-    checkpoint::CheckpointStore,
     digest::Digest,
     fs::{Durability, LockGuard, Stopwatch},
     ids::{Cell, GenerationId, ShardId},
     ledger::{Accepted, CellChange, Effective, Event, GenerationRecord, History},
     shard::{ShardStore, SliceFile},
-    train::{LineageRoot, lineages},
     workspace::{Workspace, WriterLock},
 };
 
@@ -91,7 +89,8 @@ fn effect(
     // Otherwise taint goes before anything large is written, so that a full disk does not delay the effect.
     let mut held = Vec::new();
     for change in &changes {
-        purge(workspace, change, &mut held)?;
+        let hits = change.first_hits();
+        held.extend(purge_stale(workspace, change.id, change.record, change.store.key(), hits.keys().copied())?);
     }
     workspace.files().take_away(&workspace.scratch_dir())?;
     // Also if it was gone already: whoever removed it may not have made that durable.
@@ -110,35 +109,6 @@ fn effect(
     // The blocks of what was unlinked are freed only now.
     drop(held);
     Ok(effective)
-}
-
-/// Unlinks every checkpoint, of every recipe, that does not follow from the slices as they will be, and syncs.
-fn purge(workspace: &Workspace, change: &Change<'_>, held: &mut Vec<Box<dyn LockGuard>>) -> Result<(), DeleteError> {
-    let files = workspace.files();
-    let hits = change.first_hits();
-    for recipe in &change.record.recipes {
-        let root = LineageRoot::new(recipe.digest, change.record.imported.partition, change.store.key());
-        let store = CheckpointStore::new(files.clone(), workspace.recipe_dir(change.id, &recipe.recipe));
-        for shard in hits.keys() {
-            // The ledger already says how the slices will be.
-            let contents = change.record.cells.iter().filter(|(c, _)| c.shard == *shard && c.part.number() > 0);
-            let clean: Vec<Digest> = lineages(&root, *shard, contents.map(|(_, digest)| *digest));
-            let dir = store.shard_dir(*shard);
-            let mut any = files.sweep(&dir)?;
-            for found in store.list(*shard)? {
-                if clean.get(found.step.0 as usize) != Some(&found.lineage) {
-                    let path = store.path(*shard, found.step, found.lineage);
-                    held.extend(files.hold(&path)?);
-                    any |= files.unlink(&path)?;
-                }
-            }
-            // Also on a second try: the first may have unlinked and died before it synced.
-            if any || files.stat(&dir)?.is_some() {
-                files.sync_dir(&dir)?;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Publishes a slice without the records, unless that is done already.

@@ -6,11 +6,13 @@ mod accept;
 mod downdate;
 mod effect;
 mod error;
+mod purge;
 mod repair;
 mod target;
 
 pub use accept::{Draft, draft};
 pub use effect::{bring_into_effect, recover};
 pub use error::DeleteError;
+pub use purge::purge_stale;
 pub use repair::{Repair, close, predicted};
 pub use target::{Target, Targets};

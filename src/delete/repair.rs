@@ -7,7 +7,7 @@ use crate::{
     digest::Digest,
     ids::{Cell, Part, ShardId},
     ledger::{CellChange, Cost, Event, History, Repaired, ShardRepair},
-    train::{Model, Report, ShardPlan, lineages},
+    train::{Model, Report, ShardPlan, lineages_of},
     workspace::{Snapshot, Workspace, WriterLock},
 };
 
@@ -77,8 +77,7 @@ pub fn close(
         }
     }
     let last = |shard: ShardId, cells: &BTreeMap<Cell, Digest>| {
-        let slices = cells.iter().filter(|(c, _)| c.shard == shard && c.part.number() > 0).map(|(_, d)| *d);
-        lineages(&model.root, shard, slices).last().copied().unwrap_or(Digest([0; 32]))
+        lineages_of(&model.root, shard, cells).last().copied().unwrap_or(Digest([0; 32]))
     };
     let mut shards = Vec::new();
     for shard in touched {

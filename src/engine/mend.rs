@@ -4,14 +4,13 @@ use std::path::PathBuf;
 
 use super::{Engine, Error, Observer, Progress};
 use crate::{
-    delete::recover,
+    delete::{purge_stale, recover},
     fs::Durability,
     ids::{Cell, GenerationId, Part},
     import::{NewGeneration, restage},
     ledger::{Event, History, Mended},
     shard::{ShardStore, SliceError, SliceFile},
     source,
-    train::{LineageRoot, lineages},
     workspace::{Snapshot, WorkspaceError},
 };
 
@@ -90,29 +89,11 @@ impl Engine {
         // First the word, then the deed: a crash in between leaves a damaged slice, which the next call drops.
         let mended = Mended { generation, cell, before, after: empty.content, dropped: true };
         self.workspace.ledger().append(history, Event::Mended(mended))?;
-        self.purge_stale(store, history, generation, cell)?;
+        if let (Some(record), Part::Slice(_)) = (history.generations.get(&generation), cell.part) {
+            purge_stale(&self.workspace, generation, record, store.key(), std::iter::once(cell.shard))?;
+        }
         store.publish(&empty, Durability::Now)?;
         observer.note(&format!("{} was damaged; its records are given up, and the ledger says so", store.path(cell).display()));
-        Ok(())
-    }
-
-    /// Unlinks the checkpoints of a shard, of every recipe, that do not follow from its slices as the ledger has them.
-    fn purge_stale(&self, store: &ShardStore, history: &History, generation: GenerationId, cell: Cell) -> Result<(), Error> {
-        let Some(record) = history.generations.get(&generation) else { return Ok(()) };
-        if cell.part == Part::Holdout {
-            return Ok(());
-        }
-        for recipe in &record.recipes {
-            let model = self.workspace.model(generation, record, &recipe.recipe)?;
-            let root = LineageRoot::new(recipe.digest, record.imported.partition, store.key());
-            let contents = record.cells.iter().filter(|(c, _)| c.shard == cell.shard && c.part.number() > 0);
-            let clean = lineages(&root, cell.shard, contents.map(|(_, digest)| *digest));
-            for found in model.checkpoints.list(cell.shard)? {
-                if clean.get(found.step.0 as usize) != Some(&found.lineage) {
-                    model.checkpoints.discard(cell.shard, found.step, found.lineage)?;
-                }
-            }
-        }
         Ok(())
     }
 

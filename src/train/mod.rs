@@ -3,6 +3,7 @@
 //! A first run, a resumed run and a repair are the same thing here. **This module does not know that deletion exists.**
 
 mod advance;
+mod clean;
 mod crew;
 mod error;
 mod keep;
@@ -14,6 +15,7 @@ mod run;
 mod schedule;
 
 pub use advance::{Constituent, advance};
+pub use clean::{lineages_of, stale};
 pub use crew::{ThreadShare, Watch};
 pub use error::TrainError;
 pub use keep::Keep;

@@ -14,7 +14,7 @@ use crate::{
     order::Placement,
     schema::ENCODER_VERSION,
     shard::{SLICE_FORMAT, ShardStore},
-    train::{Model, NUMERICS_VERSION, Recipe, lineages},
+    train::{Model, NUMERICS_VERSION, Recipe, lineages_of},
 };
 
 /// The right to change what is in service. Held for protocols, never for the length of a training run.
@@ -332,8 +332,7 @@ impl Workspace {
 fn durable(model: &Model, then: &Durable) -> Vec<Vec<Digest>> {
     let shards = model.shards.grid().shards().zip(&then.lineages);
     let keys = shards.map(|(shard, last)| {
-        let contents = then.cells.iter().filter(|(c, _)| c.shard == shard && c.part.number() > 0).map(|(_, digest)| *digest);
-        let keys = lineages(&model.root, shard, contents);
+        let keys = lineages_of(&model.root, shard, &then.cells);
         if keys.last() == Some(last) { keys } else { Vec::new() }
     });
     keys.collect()

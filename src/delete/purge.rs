@@ -1,0 +1,47 @@
+//! Takes away the states that no longer follow from the slices.
+
+use super::DeleteError;
+use crate::{
+    checkpoint::CheckpointStore,
+    digest::ModelKey,
+    fs::LockGuard,
+    ids::{GenerationId, ShardId},
+    ledger::GenerationRecord,
+    train::{LineageRoot, stale},
+    workspace::Workspace,
+};
+
+/// Unlinks every checkpoint of `shards`, of every recipe, that does not follow from the slices as the ledger has them, and syncs. The
+/// caller holds the commit locks of the shards. Returns handles that keep the unlinked blocks: freeing them takes time, which
+/// an effect need not wait for.
+///
+/// # Errors
+/// The disk refuses. It can be done again.
+pub fn purge_stale(
+    workspace: &Workspace,
+    id: GenerationId,
+    record: &GenerationRecord,
+    key: &ModelKey,
+    shards: impl Iterator<Item = ShardId> + Clone,
+) -> Result<Vec<Box<dyn LockGuard>>, DeleteError> {
+    let files = workspace.files();
+    let mut held = Vec::new();
+    for recipe in &record.recipes {
+        let root = LineageRoot::new(recipe.digest, record.imported.partition, key);
+        let store = CheckpointStore::new(files.clone(), workspace.recipe_dir(id, &recipe.recipe));
+        for shard in shards.clone() {
+            let dir = store.shard_dir(shard);
+            let mut any = files.sweep(&dir)?;
+            for found in stale(&store, &root, shard, &record.cells)? {
+                let path = store.path(shard, found.step, found.lineage);
+                held.extend(files.hold(&path)?);
+                any |= files.unlink(&path)?;
+            }
+            // Also on a second try: the first may have unlinked and died before it synced.
+            if any || files.stat(&dir)?.is_some() {
+                files.sync_dir(&dir)?;
+            }
+        }
+    }
+    Ok(held)
+}
