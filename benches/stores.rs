@@ -88,7 +88,7 @@ fn engine(dir: &Path, rows: usize) -> Engine {
                   [columns]\n\"x0..x19\" = \"number\"\n[shards]\nshards = 20\nslices = 50\n[learner]\nkind = \"linear\"\nrate = 0.05\n\
                   optimizer = { kind = \"sgd\", momentum = 0.9 }\ndecay = \"constant\"\nl2 = 0.0\nbatch = 64\n[schedule]\nkind = \"replay\"\nepochs = 2\n";
     std::fs::write(dir.join("sisa.toml"), config).unwrap();
-    Engine::new(Arc::new(RealDisk::new()), dir.to_owned(), 2, true)
+    Engine::builder(dir).threads(2).wait(true).open().unwrap()
 }
 
 fn commands(c: &mut Criterion) {
@@ -137,7 +137,7 @@ fn commands(c: &mut Criterion) {
         b.iter(|| {
             let anew = tempfile::tempdir().unwrap();
             let request = TrainRequest { config: dir.path().join("sisa.toml"), ..request.clone() };
-            Engine::new(Arc::new(RealDisk::new()), anew.path().to_owned(), 2, true).train(&request, &Quiet).unwrap()
+            Engine::builder(anew.path()).threads(2).wait(true).open().unwrap().train(&request, &Quiet).unwrap()
         });
     });
     group.finish();

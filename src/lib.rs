@@ -12,8 +12,7 @@
 //! working locks.
 //!
 //! ```
-//! use std::sync::Arc;
-//! use sisa::engine::{DeleteRequest, Engine, Flags, KeySource, Quiet, RealDisk, TrainRequest};
+//! use sisa::engine::{DeleteRequest, Engine, Flags, KeySource, Quiet, TrainRequest};
 //!
 //! let root = std::env::temp_dir().join(format!("sisa-example-{}", std::process::id()));
 //! std::fs::create_dir_all(&root)?;
@@ -23,7 +22,7 @@
 //! }
 //! std::fs::write(root.join("visits.csv"), csv)?;
 //!
-//! let engine = Engine::new(Arc::new(RealDisk::new()), root.clone(), 2, false);
+//! let engine = Engine::builder(&root).threads(2).open()?;
 //! let request = TrainRequest {
 //!     sources: vec![root.join("visits.csv")],
 //!     config: root.join("sisa.toml"), // proposed and written, as it is not there
@@ -66,3 +65,4 @@ pub mod verify;
 pub mod receipt;
 pub mod config;
 pub mod engine;
+pub mod lab;

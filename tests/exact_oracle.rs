@@ -6,13 +6,13 @@
 mod make;
 mod oracle;
 
-use std::{path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 use oracle::{Row, Setup, expected, first_difference};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use sisa::{
-    engine::{DeleteRequest, Engine, Flags, KeySource, Quiet, RealDisk, ShardId, TrainReport, TrainRequest},
+    engine::{DeleteRequest, Durability, Engine, Flags, KeySource, Quiet, ShardId, TrainReport, TrainRequest},
     train::ScheduleKind,
 };
 
@@ -186,9 +186,10 @@ struct Bench {
 impl Bench {
     fn new(table: &[u8], config: &str, seed: u64) -> Bench {
         let dir = tempfile::tempdir().unwrap();
-        let engine = Engine::new(Arc::new(RealDisk::new()), dir.path().join("workspace"), 1 + seed as usize % 3, false);
-        engine.write_new(&dir.path().join("table"), table).unwrap();
-        engine.write_new(&dir.path().join("sisa.toml"), config.as_bytes()).unwrap();
+        let engine = Engine::builder(dir.path().join("workspace")).threads(1 + seed as usize % 3).open().unwrap();
+        for (name, bytes) in [("table", table), ("sisa.toml", config.as_bytes())] {
+            let _ = engine.files().publish(&dir.path().join(name), &[bytes], Durability::Now).unwrap();
+        }
         Bench { dir, engine, keys: KeySource::Seed(seed) }
     }
 

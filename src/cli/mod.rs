@@ -1,14 +1,17 @@
-//! The command line: the only part that prints, and it knows the engine alone.
+//! The command line: the only part that prints, and it knows the engine and the lab alone.
 
 mod args;
 mod bench;
+mod delete;
 mod exit;
 mod ids;
 mod json;
 mod plan;
+mod predict;
 mod progress;
 mod report;
 mod run;
+mod session;
 mod show;
 
 use std::process::ExitCode;

@@ -124,8 +124,7 @@ impl Engine {
         let cells: Vec<Cell> = damaged.iter().map(|(cell, _)| *cell).collect();
         // What the import refused, and what was taken away since.
         let (erased, suppressed) = (&history.erased, &history.suppressed);
-        let pool = super::train::rayon_pool(self.threads)?;
-        let files = pool.install(|| {
+        let files = self.pool.install(|| {
             restage(
                 &self.workspace,
                 &plan,

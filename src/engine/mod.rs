@@ -1,36 +1,40 @@
 //! The facade: one method a command. Prints nothing and asks nothing.
 
-mod answer;
-mod audit;
-pub mod bench;
-mod erase;
+mod build;
+mod delete;
 mod error;
+mod import;
 mod mend;
 mod observe;
 mod plan;
+mod predict;
 mod propose;
+mod receipt;
+mod rekey;
+mod repair;
 mod status;
 mod table;
 mod train;
+mod verify;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
-pub use answer::{Evaluation, Quality, Shares};
-pub use audit::VerifyRequest;
-pub use erase::{DeleteReport, DeleteRequest, Forecast, RepairReport};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+pub use delete::{DeleteReport, DeleteRequest, Forecast};
 pub use error::{Error, ErrorKind};
 pub use observe::{Observer, Progress, Quiet};
 pub use plan::{PlanReport, PlanRequest};
+pub use predict::{Evaluation, Quality, Shares};
+pub use repair::RepairReport;
 pub use status::{CellStatus, ShardStatus, Status};
 pub use train::{TrainReport, TrainRequest};
+pub use verify::VerifyRequest;
 
 // What a caller needs to speak to the engine.
 pub use crate::{
     config::Flags,
-    fs::{Pending, RealDisk},
+    fs::{Durability, Files, Pending, RealDisk},
     ids::ShardId,
     learn::Advice,
     ledger::{Accepted, OutcomeKind, RequestRecord},
@@ -44,8 +48,9 @@ pub use crate::{
 
 use crate::{
     delete::recover,
-    fs::{Disk, Durability, Files},
+    fs::Disk,
     ledger::History,
+    train::TrainError,
     workspace::{Snapshot, Workspace, WorkspaceError, WriterLock},
 };
 
@@ -62,26 +67,100 @@ pub struct IdColumns {
 #[derive(Debug)]
 pub struct Engine {
     workspace: Workspace,
-    threads: usize,
+    /// One for all work of the engine, for as long as it lives.
+    pool: Arc<ThreadPool>,
     wait: bool,
 }
 
-impl Engine {
-    /// An engine on the workspace in `root`, which may be empty. `wait` says whether to wait for another writer.
-    pub fn new(disk: Arc<dyn Disk>, root: PathBuf, threads: usize, wait: bool) -> Engine {
-        Engine { workspace: Workspace::new(Files::new(disk), root), threads: threads.max(1), wait }
+/// How an [`Engine`] is to work.
+///
+/// ```
+/// # let folder = std::env::temp_dir().join(format!("sisa-builder-{}", std::process::id()));
+/// let engine = sisa::engine::Engine::builder(&folder).threads(2).wait(true).open()?;
+/// # Ok::<(), sisa::engine::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "nothing is opened before `open`"]
+pub struct Builder {
+    root: PathBuf,
+    disk: Option<Arc<dyn Disk>>,
+    threads: Option<usize>,
+    wait: bool,
+    in_scratch: bool,
+}
+
+impl Builder {
+    /// How many threads work; by default as many as the machine has cores.
+    pub fn threads(self, threads: usize) -> Builder {
+        Builder { threads: Some(threads.max(1)), ..self }
     }
 
-    /// The same on a workspace that is a copy: once its folder is taken away it is not made again.
-    #[must_use]
-    pub fn in_scratch(self) -> Engine {
-        let (files, root) = (self.workspace.files().below(self.workspace.root()), self.workspace.root().to_owned());
-        Engine { workspace: Workspace::new(files, root), ..self }
+    /// Whether to wait for another writer to come to its end, instead of an error; by default not.
+    pub fn wait(self, wait: bool) -> Builder {
+        Builder { wait, ..self }
+    }
+
+    /// Another disk than that of the machine, for tests.
+    pub fn disk(self, disk: Arc<dyn Disk>) -> Builder {
+        Builder { disk: Some(disk), ..self }
+    }
+
+    /// The workspace is a copy: once its folder is taken away it is not made again.
+    pub fn in_scratch(self, in_scratch: bool) -> Builder {
+        Builder { in_scratch, ..self }
+    }
+
+    /// The engine. The folder need not be there yet, and nothing of it is read or locked before it is asked for something.
+    ///
+    /// # Errors
+    /// The threads can't be started.
+    pub fn open(self) -> Result<Engine, Error> {
+        let threads = self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let pool = ThreadPoolBuilder::new().num_threads(threads).build();
+        let pool = pool.map_err(|e| TrainError::Threads { threads, message: e.to_string() })?;
+        let files = Files::new(self.disk.unwrap_or_else(|| Arc::new(RealDisk::new())));
+        let files = if self.in_scratch { files.below(&self.root) } else { files };
+        Ok(Engine { workspace: Workspace::new(files, self.root), pool: Arc::new(pool), wait: self.wait })
+    }
+}
+
+impl Engine {
+    /// An engine on the workspace in `root`, which may be empty, with all threads of the machine.
+    ///
+    /// # Errors
+    /// The threads can't be started.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Engine, Error> {
+        Engine::builder(root).open()
+    }
+
+    /// An engine on the workspace in `root` that is to work otherwise than by default.
+    pub fn builder(root: impl Into<PathBuf>) -> Builder {
+        Builder { root: root.into(), disk: None, threads: None, wait: false, in_scratch: false }
+    }
+
+    /// An engine that works with the same threads on a copy of a workspace, on the files that the copy's owner uses.
+    pub(crate) fn on_copy(&self, files: Files, root: PathBuf) -> Engine {
+        Engine { workspace: Workspace::new(files, root), pool: self.pool.clone(), wait: true }
     }
 
     /// The workspace.
     pub fn workspace(&self) -> &Workspace {
         &self.workspace
+    }
+
+    /// The disk, for files of the person's own: outside the workspace's folders, put in place whole or not at all.
+    pub fn files(&self) -> &Files {
+        self.workspace.files()
+    }
+
+    /// How many threads work.
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    /// The threads.
+    pub(crate) fn pool(&self) -> &ThreadPool {
+        &self.pool
     }
 
     /// The columns that hold ids.
@@ -94,49 +173,6 @@ impl Engine {
         let (generation, record) = history.newest().ok_or_else(empty)?;
         let schema = self.workspace.partition(generation, record)?.schema;
         Ok(IdColumns { subject: schema.subject, record: schema.record })
-    }
-
-    /// Begins a file of the person's, outside the workspace's own.
-    ///
-    /// # Errors
-    /// The disk refuses.
-    pub fn begin_file(&self, path: &Path) -> Result<Pending, Error> {
-        Ok(self.workspace.files().begin(path)?)
-    }
-
-    /// Puts such a file in place.
-    ///
-    /// # Errors
-    /// The disk refuses.
-    pub fn end_file(&self, file: Pending) -> Result<(), Error> {
-        let _ = file.publish(Durability::Now)?;
-        Ok(())
-    }
-
-    /// How many threads it may use.
-    pub fn threads(&self) -> usize {
-        self.threads
-    }
-
-    /// Writes a small file of the person's, over an older one if there is one.
-    ///
-    /// # Errors
-    /// The disk refuses.
-    pub fn write_over(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
-        let _ = self.workspace.files().publish(path, &[bytes], Durability::Now)?;
-        Ok(())
-    }
-
-    /// Writes a small file of the person's; never over an existing one.
-    ///
-    /// # Errors
-    /// The file exists, or the disk refuses.
-    pub fn write_new(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
-        if self.workspace.files().stat(path)?.is_some() {
-            return Err(Error::Exists { path: path.to_owned() });
-        }
-        let _ = self.workspace.files().publish(path, &[bytes], Durability::Now)?;
-        Ok(())
     }
 
     /// Opens the workspace for writing: takes the lock, sweeps what a crash left, brings accepted requests into effect.

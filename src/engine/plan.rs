@@ -87,7 +87,7 @@ impl Engine {
                 Config::parse(&proposal.text, &request.config)?
             }
         };
-        config = config.with_threads(self.threads);
+        config = config.with_threads(self.threads());
         config.apply(&request.flags)?;
         let look = self.look(request, &config, observer)?;
         let some = |given: &[u32], default: &[u32]| if given.is_empty() { default.to_vec() } else { given.to_vec() };
@@ -101,7 +101,7 @@ impl Engine {
                 Keep::Best(count) => Some(count),
             },
             state_bytes: look.pilot.map(|p| p.1),
-            speed: look.pilot.filter(|_| request.pilot).map(|p| p.0 * self.threads as f64),
+            speed: look.pilot.filter(|_| request.pilot).map(|p| p.0 * self.threads() as f64),
             disk: request.disk,
             time: request.time,
             least_records: request.least_records,

@@ -45,10 +45,9 @@ fn recommend(proposal: &mut Proposal, advice: &Advice) {
 
 #[cfg(test)]
 mod tests {
-    use std::{path::Path, sync::Arc};
+    use std::path::Path;
 
     use super::*;
-    use crate::fs::RealDisk;
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "writes a table by hand")]
@@ -57,7 +56,7 @@ mod tests {
         let table = dir.path().join("t.csv");
         let rows = (0..300).map(|i| format!("{i},{},{},{}\n", i % 50, ["a", "b"][i % 2], ["no", "yes"][i / 3 % 2]));
         std::fs::write(&table, "patient_id,age,ward,label\n".to_owned() + &rows.collect::<String>()).unwrap();
-        let engine = Engine::new(Arc::new(RealDisk::new()), dir.path().to_owned(), 1, false);
+        let engine = Engine::builder(dir.path()).threads(1).open().unwrap();
         let config = dir.path().join("sisa.toml");
         let proposal = engine.propose(&[table], &config, &Flags::default()).unwrap();
         assert!(proposal.notes.last().unwrap().contains("`forest` is recommended"), "{:?}", proposal.notes);

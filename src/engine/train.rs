@@ -1,19 +1,17 @@
 //! `sisa train`: import if nothing is there, freeze, build what is missing, put into service.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::{Engine, Error, Evaluation, Observer, Progress, observe::TrainingWatch};
+use super::{Engine, Error, Evaluation, Observer};
 use crate::{
     config::{Config, ConfigError, Flags},
-    delete::{Repair, close},
+    delete::Repair,
     digest::Digest,
-    fs::Durability,
     ids::{GenerationId, RecipeId, ShardId},
-    import::{ImportReport, NewGeneration, import},
-    ledger::{Event, History, Purged, RecipeFrozen, Rekeyed, Trained},
-    source,
-    train::{Model, Recipe, Report, ShardPlan, ThreadShare, train},
-    workspace::{Current, KeySource, Partition, Snapshot, WriterLock},
+    import::ImportReport,
+    ledger::{Event, History, RecipeFrozen},
+    train::{Model, Recipe, Report},
+    workspace::{Current, KeySource, WriterLock},
 };
 
 /// What `sisa train` is asked to do.
@@ -172,70 +170,6 @@ impl Engine {
         }
     }
 
-    fn config(&self, request: &TrainRequest) -> Result<Option<Config>, Error> {
-        if self.workspace.files().stat(&request.config)?.is_none() {
-            return Ok(None);
-        }
-        Ok(Some(Config::read(self.workspace.files(), &request.config)?.with_threads(self.threads)))
-    }
-
-    /// Without a configuration one is proposed, written, and said so.
-    fn propose_config(&self, request: &TrainRequest, observer: &dyn Observer) -> Result<Config, Error> {
-        if request.sources.is_empty() {
-            return Err(Error::NoConfig { config: request.config.clone() });
-        }
-        let proposal = self.propose(&request.sources, &request.config, &request.flags)?;
-        let _ = self.workspace.files().publish(&request.config, &[proposal.text.as_bytes()], Durability::Now)?;
-        observer.note(&format!("wrote {}: look at it, it is yours from now on", request.config.display()));
-        proposal.notes.iter().for_each(|note| observer.note(note));
-        Ok(Config::parse(&proposal.text, &request.config)?.with_threads(self.threads))
-    }
-
-    fn import(
-        &self,
-        request: &TrainRequest,
-        config: &mut Config,
-        lock: &WriterLock,
-        history: &mut History,
-        observer: &dyn Observer,
-    ) -> Result<ImportReport, Error> {
-        config.apply(&request.flags)?;
-        // What the recipe lacks should be said before hours of import.
-        config.recipe()?;
-        let paths = if request.sources.is_empty() { config.sources() } else { request.sources.clone() };
-        let mut sources = source::open_all(&paths)?;
-        let (Some(first), Some(first_path)) = (sources.first(), paths.first()) else {
-            return Err(Error::NoSource { config: request.config.clone() });
-        };
-        let names: Vec<String> = source_names(&paths, sources.len());
-        let first_name = first_path.display().to_string();
-        let schema = config.declaration()?.resolve(&first_name, first.columns())?;
-        config.recipe()?.accepts(&schema.layout()).map_err(ConfigError::from)?;
-        let grid = config.grid()?;
-        let handle_key = self.workspace.handle_key_or_new(&request.keys, history)?;
-        let plan = NewGeneration {
-            generation: GenerationId(history.last_generation).next(),
-            rekeys: None,
-            partition: Partition::new(grid, schema),
-            handle_key,
-            model_key: request.keys.model_key(self.workspace.files(), None)?,
-        };
-        let progress = |bytes, total, rows| {
-            observer.progress(Progress::Importing { bytes, total, rows });
-            !observer.stopped()
-        };
-        let pool = rayon_pool(self.threads)?;
-        let report = pool.install(|| import(&self.workspace, lock, history, &plan, &mut sources, &names, &progress))?;
-        if let Some(subjects) = report.subjects_below_shards {
-            observer.note(&format!(
-                "there are {} shards and only {subjects} subjects to train on, so some shards stay empty and have no vote; \
-                 fewer shards would learn better",
-                grid.shards
-            ));
-        }
-        Ok(report)
-    }
-
     /// The recipe to train: the frozen one, or a new one where the settings changed.
     fn freeze(
         &self,
@@ -282,7 +216,7 @@ impl Engine {
         self.publish_recipe_as(history, generation, &wanted, declared.digest())
     }
 
-    pub(super) fn publish_recipe_as(
+    pub(crate) fn publish_recipe_as(
         &self,
         history: &mut History,
         generation: GenerationId,
@@ -306,158 +240,4 @@ impl Engine {
             },
         }
     }
-
-    /// What these shards have and lack. Checkpoints that are there and damaged are removed, so that they count as missing: a power cut can
-    /// leave a file with its header and its length and other bytes in between, and a plan looks no further than those two. What was
-    /// once known to be durable is not read again, unless `all` is. Also returns how many were damaged.
-    pub(super) fn plans(&self, model: &Model, shards: &[ShardId], all: bool) -> Result<(Vec<ShardPlan>, usize), Error> {
-        let mut damaged = 0;
-        let mut plans = Vec::with_capacity(shards.len());
-        for shard in shards {
-            let mut plan = model.plan(*shard)?;
-            if all || !model.is_all_durable(&plan) {
-                let _commit = model.shards.lock(*shard)?;
-                let found = model.discard_damaged(*shard, all)?;
-                if found > 0 {
-                    plan = model.plan(*shard)?;
-                    damaged += found;
-                }
-            }
-            plans.push(plan);
-        }
-        Ok((plans, damaged))
-    }
-
-    /// Builds what is missing of these shards.
-    pub(super) fn build(&self, model: &Model, plans: &[ShardPlan], observer: &dyn Observer) -> Result<Report, Error> {
-        let total = plans.iter().map(|plan| plan.missing_row_passes(&model.recipe)).sum();
-        let steps = plans.iter().map(|plan| plan.missing().count() as u64).sum();
-        let watch = TrainingWatch::new(observer, total, steps);
-        Ok(train(model, plans.to_vec(), &ThreadShare::new(self.threads), &watch)?)
-    }
-
-    /// Builds and settles, again as long as deletions come in between.
-    pub(super) fn build_until_whole(
-        &self,
-        model: &Model,
-        mut plans: Vec<ShardPlan>,
-        target: &Current,
-        observer: &dyn Observer,
-    ) -> Result<(Report, bool, Option<Repair>), Error> {
-        let shards: Vec<ShardId> = plans.iter().map(|plan| plan.shard).collect();
-        let all = shards.len() as u32 == model.shards.grid().shards;
-        let mut whole = self.build(model, &plans, observer)?;
-        loop {
-            if whole.interrupted() {
-                return Ok((whole, false, None));
-            }
-            if !all || !whole.shards.is_empty() {
-                plans = model.plans()?;
-            }
-            let (complete, repaired) = self.settle(model, target, &whole, &plans)?;
-            if complete || !all || whole.diverged().next().is_some() {
-                return Ok((whole, complete, repaired));
-            }
-            (plans, _) = self.plans(model, &shards, false)?;
-            let more = self.build(model, &plans, observer)?;
-            whole.merge(more);
-        }
-    }
-
-    /// Once nothing is missing: makes it durable, puts it into service, purges what it replaces, closes repairs. `plans` are those of all shards.
-    pub(super) fn settle(
-        &self,
-        model: &Model,
-        target: &Current,
-        report: &Report,
-        plans: &[ShardPlan],
-    ) -> Result<(bool, Option<Repair>), Error> {
-        if !plans.iter().all(ShardPlan::is_complete) {
-            return Ok((false, None));
-        }
-        let serves = |snapshot: &Snapshot| {
-            snapshot.current.as_ref().is_some_and(|c| c.generation == target.generation && c.recipe == target.recipe)
-        };
-        let snapshot = self.workspace.snapshot()?;
-        let durable = plans.iter().all(|plan| model.is_all_durable(plan));
-        if serves(&snapshot)
-            && durable
-            && snapshot.history.unrepaired().is_empty()
-            && snapshot.history.unfinished().is_empty()
-            && !self.leftovers(&snapshot.history, target)
-        {
-            return Ok((true, None));
-        }
-        // The long part, while others may still write.
-        model.make_durable(plans)?;
-        self.workspace.files().reached("synced");
-        let (lock, mut snapshot) = self.open_for_writing()?;
-        // A deletion may have come in between; then there is something to train again, and the caller's next run does it.
-        if model.plans()? != plans {
-            lock.done()?;
-            return Ok((false, None));
-        }
-        if !serves(&snapshot) {
-            let aggregate = target.aggregate;
-            self.workspace.switch(&lock, &Current { aggregate, ..target.clone() })?;
-        }
-        self.purge_replaced(&lock, &mut snapshot.history, target)?;
-        let repaired = close(&self.workspace, &lock, &mut snapshot.history, model, plans, target, report)?;
-        if repaired.is_none() && !durable {
-            let lineages = plans.iter().filter_map(|p| p.lineages.last().copied()).collect();
-            let trained = Trained { generation: target.generation, recipe: target.recipe.clone(), lineages };
-            self.workspace.ledger().append(&mut snapshot.history, Event::Trained(trained))?;
-        }
-        lock.done()?;
-        Ok((true, repaired))
-    }
-
-    /// Whether generations or recipes are on disk that `target` replaces.
-    fn leftovers(&self, history: &History, target: &Current) -> bool {
-        let Purged { generations, recipes } = replaced(history, target);
-        !generations.is_empty() || !recipes.is_empty()
-    }
-
-    /// Takes everything that `target` replaces out of the ledger, then off the disk.
-    fn purge_replaced(&self, lock: &WriterLock, history: &mut History, target: &Current) -> Result<(), Error> {
-        if !self.leftovers(history, target) {
-            return Ok(());
-        }
-        let purged = replaced(history, target);
-        let record = history.generations.get(&target.generation);
-        if let Some(from) = record.and_then(|r| r.imported.rekeys).filter(|from| purged.generations.contains(from)) {
-            self.workspace.ledger().append(history, Event::Rekeyed(Rekeyed { from, to: target.generation }))?;
-        }
-        self.workspace.ledger().append(history, Event::Purged(purged))?;
-        self.workspace.files().reached("purging");
-        self.workspace.sweep(lock, history, true)?;
-        Ok(())
-    }
-}
-
-/// What `target` replaces: older generations, and older recipes of its own. What is newer is being built and will replace it.
-fn replaced(history: &History, target: &Current) -> Purged {
-    let generations = history.generations.keys().copied().filter(|g| *g < target.generation).collect();
-    let newest = history.generations.keys().all(|g| *g <= target.generation);
-    let own = history.generations.get(&target.generation).map(|g| g.recipes.as_slice()).unwrap_or_default();
-    // The ledger purges a recipe from all generations, so those go only when no newer generation may use them.
-    let at = own.iter().position(|r| r.recipe == target.recipe).filter(|_| newest).unwrap_or(0);
-    Purged { generations, recipes: own.iter().take(at).map(|r| r.recipe.clone()).collect() }
-}
-
-/// One name a table, for messages; a pair of IDX files is one table.
-fn source_names(paths: &[PathBuf], tables: usize) -> Vec<String> {
-    let name = |p: &Path| p.display().to_string();
-    if paths.len() == tables {
-        return paths.iter().map(|p| name(p)).collect();
-    }
-    let all = paths.iter().map(|p| name(p)).collect::<Vec<_>>().join(" + ");
-    vec![all; tables]
-}
-
-pub(super) fn rayon_pool(threads: usize) -> Result<rayon::ThreadPool, Error> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(|e| crate::train::TrainError::Threads { threads, message: e.to_string() }.into())
 }

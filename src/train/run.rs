@@ -83,12 +83,12 @@ impl Report {
     }
 }
 
-/// Builds what is missing, in parallel, each from the nearest step below. Returns when nothing is missing, or when
+/// Builds what is missing, in parallel on the threads of the caller's pool, each from the nearest step below. Returns when nothing is missing, or when
 /// what is missing can't be built.
 ///
 /// # Errors
 /// A slice is damaged or the disk refuses; what was published stays.
-pub fn train(model: &Model, mut plans: Vec<ShardPlan>, pool: &ThreadShare, watch: &dyn Watch) -> Result<Report, TrainError> {
+pub fn train(model: &Model, mut plans: Vec<ShardPlan>, share: &ThreadShare, watch: &dyn Watch) -> Result<Report, TrainError> {
     let clock = Stopwatch::start();
     // A forced kernel that this processor lacks must not be passed over in silence.
     crate::num::Isa::from_env_checked()?;
@@ -98,17 +98,11 @@ pub fn train(model: &Model, mut plans: Vec<ShardPlan>, pool: &ThreadShare, watch
     }
     // The longest first, so that no long one is left over for the end.
     plans.sort_by_key(|p| std::cmp::Reverse(p.missing_row_passes(&model.recipe)));
-    let threads = rayon::ThreadPoolBuilder::new()
-        .num_threads(pool.threads())
-        .build()
-        .map_err(|e| TrainError::Threads { threads: pool.threads(), message: e.to_string() })?;
     let ahead = model.checkpoints.sync_ahead();
     let reports = std::thread::scope(|scope| {
         let sender = ahead.start(scope);
-        let reports = threads.install(|| {
-            let work = plans.par_iter().with_max_len(1).map(|plan| build(model, plan, pool, watch, &sender));
-            work.collect::<Vec<Result<ShardReport, TrainError>>>()
-        });
+        let work = plans.par_iter().with_max_len(1).map(|plan| build(model, plan, share, watch, &sender));
+        let reports = work.collect::<Vec<Result<ShardReport, TrainError>>>();
         // Nothing more comes, so the other thread ends.
         drop(sender);
         reports
@@ -130,12 +124,12 @@ enum End {
 fn build(
     model: &Model,
     plan: &ShardPlan,
-    pool: &ThreadShare,
+    share: &ThreadShare,
     watch: &dyn Watch,
     ahead: &Ahead<'_>,
 ) -> Result<ShardReport, TrainError> {
     crate::num::isa::check_float_environment()?;
-    let worker = pool.enter(plan.shard, watch);
+    let worker = share.enter(plan.shard, watch);
     model.checkpoints.make_shard_dir(plan.shard)?;
     let from_step = |plan: &ShardPlan| plan.missing().next().map(|first| plan.start_of(first));
     let mut report =

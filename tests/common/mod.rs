@@ -11,12 +11,9 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
-use sisa::engine::{
-    DeleteReport, DeleteRequest, Engine, Flags, KeySource, Observer, Progress, Quiet, RealDisk, TrainReport, TrainRequest,
-};
+use sisa::engine::{DeleteReport, DeleteRequest, Engine, Flags, KeySource, Observer, Progress, Quiet, TrainReport, TrainRequest};
 
 /// One learner and schedule, and how the table is cut.
 #[derive(Clone, Debug)]
@@ -205,7 +202,7 @@ impl Bench {
     }
 
     pub(crate) fn engine(&self) -> Engine {
-        Engine::new(Arc::new(RealDisk::new()), self.root().to_owned(), self.threads, true)
+        Engine::builder(self.root()).threads(self.threads).wait(true).open().unwrap()
     }
 
     pub(crate) fn request(&self) -> TrainRequest {

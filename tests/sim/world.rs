@@ -90,7 +90,7 @@ impl World {
     }
 
     pub fn engine(disk: &SimDisk) -> Engine {
-        Engine::new(Arc::new(disk.clone()), World::root(), 1, false)
+        Engine::builder(World::root()).disk(Arc::new(disk.clone())).threads(1).open().unwrap()
     }
 
     /// The cells that the deletion changes.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use serde_json::{Value, json};
-use sisa::engine::bench::{BenchReport, LearnerReport};
+use sisa::lab::{BenchReport, LearnerReport};
 
 use super::{or_dash, show};
 
@@ -20,7 +20,7 @@ pub(crate) fn lines(learner: &LearnerReport, quality: &dyn Fn(f64) -> String) ->
     };
     let line = |(at, size): (usize, Option<u64>)| {
         let own = |text: String| if at == 0 { text } else { String::new() };
-        let median = |of: fn(&sisa::engine::bench::DeletionSample) -> Option<f64>| size.and_then(|size| learner.median(size, of));
+        let median = |of: fn(&sisa::lab::DeletionSample) -> Option<f64>| size.and_then(|size| learner.median(size, of));
         [
             own(learner.kind.to_owned()),
             own(learner.shards.to_string()),

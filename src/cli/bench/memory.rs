@@ -1,7 +1,7 @@
 //! Deletions in memory, as text and as JSON.
 
 use serde_json::{Value, json};
-use sisa::engine::bench::MemoryReport;
+use sisa::lab::MemoryReport;
 
 use super::{or_dash, show};
 

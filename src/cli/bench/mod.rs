@@ -14,9 +14,9 @@ use std::{
 use anyhow::anyhow;
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
-use sisa::engine::{
-    Error, Flags,
-    bench::{BenchReport, BenchRequest, DeletionSample, FullSample, Pick},
+use sisa::{
+    engine::{Error, Flags},
+    lab::{BenchReport, BenchRequest, DeletionSample, FullSample, Pick},
 };
 
 use super::show;
@@ -123,7 +123,7 @@ pub(crate) fn process(exe: &Path, root: &Path, threads: &str, handles: &[String]
     let failed = |what: String| Error::Process { what };
     let mut command = Command::new(exe);
     command.args(["--quiet", "--json", "--threads", threads, "-w"]).arg(root).args(["delete", "--handle"]).args(handles);
-    command.env(super::run::IN_SCRATCH, "1").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.env(super::session::IN_SCRATCH, "1").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let begin = Instant::now();
     let output = command.output().map_err(|e| failed(format!("it can't be started: {e}")))?;
     let seconds = begin.elapsed().as_secs_f64();

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use sisa::engine::bench::BenchReport;
+use sisa::lab::BenchReport;
 
 use super::{
     figures,

@@ -1,6 +1,6 @@
 //! Row-passes of a batch of requests, as a share of training one model anew.
 
-use sisa::engine::bench::BenchReport;
+use sisa::lab::BenchReport;
 
 use super::{
     figures,

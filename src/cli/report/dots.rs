@@ -1,6 +1,6 @@
 //! A dot plot: rows under headings, every sample a dot, the median a bar, its figure at the right.
 
-use sisa::engine::bench::median;
+use sisa::lab::median;
 
 use super::{
     frame::Frame,

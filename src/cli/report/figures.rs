@@ -1,6 +1,6 @@
 //! Figures as text, and what several charts need to know.
 
-use sisa::engine::bench::{BenchReport, FrontierPoint};
+use sisa::lab::{BenchReport, FrontierPoint};
 
 use crate::cli::show;
 

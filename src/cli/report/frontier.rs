@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sisa::engine::bench::{BenchReport, FrontierPoint};
+use sisa::lab::{BenchReport, FrontierPoint};
 
 use super::{
     figures,

@@ -1,6 +1,6 @@
 //! Learners beside each other: quality against what the smallest batch of deletions takes.
 
-use sisa::engine::bench::{BenchReport, LearnerReport};
+use sisa::lab::{BenchReport, LearnerReport};
 
 use super::{
     figures,

@@ -18,7 +18,7 @@ mod times;
 
 use std::fmt::Write;
 
-use sisa::engine::bench::BenchReport;
+use sisa::lab::BenchReport;
 
 use frame::Chart;
 use svg::escape;

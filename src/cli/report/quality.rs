@@ -1,6 +1,6 @@
 //! Quality before, between the two times, and after.
 
-use sisa::engine::bench::{BenchReport, DeletionSample};
+use sisa::lab::{BenchReport, DeletionSample};
 
 use super::{
     dots::{Dots, Row, Section},

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use sisa::engine::bench::{BenchReport, DeletionSample, FullSample};
+use sisa::lab::{BenchReport, DeletionSample, FullSample};
 
 use super::{figures, svg::escape};
 use crate::cli::{bench, show};
@@ -137,7 +137,7 @@ fn trainings(report: &BenchReport) -> String {
 }
 
 fn frontier(report: &BenchReport) -> String {
-    let row = |p: &sisa::engine::bench::FrontierPoint| {
+    let row = |p: &sisa::lab::FrontierPoint| {
         let own = if p.own { " (this one)" } else { "" };
         vec![
             format!("{}{own}", p.shards),

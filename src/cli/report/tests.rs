@@ -1,7 +1,7 @@
 //! Pages of reports built by hand: whole ones, and such with nothing in one part or another.
 
 use serde_json::json;
-use sisa::engine::bench::{BenchReport, DeletionSample, FrontierPoint, FullSample, LearnerReport, MemoryReport};
+use sisa::lab::{BenchReport, DeletionSample, FrontierPoint, FullSample, LearnerReport, MemoryReport};
 
 use super::html;
 

@@ -1,6 +1,6 @@
 //! The two times of a deletion, beside training anew.
 
-use sisa::engine::bench::{BenchReport, DeletionSample, FullSample};
+use sisa::lab::{BenchReport, DeletionSample, FullSample};
 
 use super::{
     dots::{Dots, Row, Section},

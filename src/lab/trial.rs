@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     checkpoint::CheckpointStore,
-    engine::{DeleteRequest, Engine, Error, Observer, train::rayon_pool},
+    engine::{DeleteRequest, Engine, Error, Observer},
     ids::{Cell, GenerationId, Handle, Part},
     import::{NewGeneration, rekey_rows},
     ledger::History,
@@ -29,10 +29,10 @@ pub(super) struct Base {
 
 impl Base {
     pub(super) fn new(engine: Engine) -> Result<Base, Error> {
-        let snapshot = engine.workspace.answering_snapshot()?;
-        let (current, record) = engine.workspace.serving(&snapshot)?;
-        let model = engine.workspace.model(current.generation, record, &current.recipe)?;
-        let schema = engine.workspace.partition(current.generation, record)?.schema;
+        let snapshot = engine.workspace().answering_snapshot()?;
+        let (current, record) = engine.workspace().serving(&snapshot)?;
+        let model = engine.workspace().model(current.generation, record, &current.recipe)?;
+        let schema = engine.workspace().partition(current.generation, record)?.schema;
         let current = current.clone();
         Ok(Base { engine, model, schema, current })
     }
@@ -71,7 +71,7 @@ impl Base {
             shards: grid.shards,
             slices: grid.slices,
             recipe: recipe.clone(),
-            threads: self.engine.threads,
+            threads: self.engine.threads(),
             quality_is,
             quality,
             quality_of_one: None,
@@ -154,10 +154,10 @@ impl Base {
 
     /// The shards that deleting these would hit, with the first slice.
     pub(super) fn first_hits(&self, subjects: &[Handle]) -> Result<Vec<(u32, u32)>, Error> {
-        let snapshot = self.engine.workspace.snapshot()?;
-        let (_, record) = self.engine.workspace.serving(&snapshot)?;
-        let key = self.engine.workspace.handle_key()?;
-        let placement = self.engine.workspace.placement(self.current.generation, record, &key)?;
+        let snapshot = self.engine.workspace().snapshot()?;
+        let (_, record) = self.engine.workspace().serving(&snapshot)?;
+        let key = self.engine.workspace().handle_key()?;
+        let placement = self.engine.workspace().placement(self.current.generation, record, &key)?;
         let mut first: BTreeMap<u32, u32> = BTreeMap::new();
         for subject in subjects {
             if let Cell { shard, part: Part::Slice(slice) } = placement.cell(*subject) {
@@ -220,20 +220,19 @@ impl Base {
             generation: GenerationId(1),
             rekeys: None,
             partition: Partition::new(Grid { shards, slices, holdout }, self.schema.clone()),
-            handle_key: self.engine.workspace.handle_key()?,
+            handle_key: self.engine.workspace().handle_key()?,
             model_key: KeySource::Seed(1).model_key(copies.files(), None)?,
         };
-        let lock = engine.workspace.lock(true)?;
+        let lock = engine.workspace().lock(true)?;
         let mut history = History::default();
-        let pool = rayon_pool(engine.threads)?;
-        pool.install(|| rekey_rows(&engine.workspace, &lock, &mut history, &plan, &self.model.shards))?;
-        engine.workspace.keep_handle_key(&plan.handle_key)?;
+        engine.pool().install(|| rekey_rows(engine.workspace(), &lock, &mut history, &plan, &self.model.shards))?;
+        engine.workspace().keep_handle_key(&plan.handle_key)?;
         let id = engine.publish_recipe_as(&mut history, plan.generation, recipe, recipe.digest())?;
         let current = Current { generation: plan.generation, recipe: id, aggregate: self.current.aggregate };
-        engine.workspace.switch(&lock, &current)?;
+        engine.workspace().switch(&lock, &current)?;
         lock.done()?;
         let record = history.generations.get(&plan.generation).ok_or(crate::workspace::WorkspaceError::MovedOn)?;
-        let model = engine.workspace.model(plan.generation, record, &current.recipe)?;
+        let model = engine.workspace().model(plan.generation, record, &current.recipe)?;
         Ok((engine, model))
     }
 
@@ -248,14 +247,14 @@ impl Base {
     ) -> Result<DeletionSample, Error> {
         let copy = || -> Result<Engine, Error> {
             let root = copies.folder("trial")?;
-            copies.copy(self.engine.workspace.root(), &root)?;
+            copies.copy(self.engine.workspace().root(), &root)?;
             Ok(copies.engine(&self.engine, &root))
         };
         let engine = copy()?;
         let request = DeleteRequest { handles: subjects.to_vec(), defer: true, ..DeleteRequest::default() };
         let (seconds, deleted) = timed(|| engine.delete(&request, observer, |_, _, _| {}))?;
         let quality_meanwhile = self.evaluate(&engine)?.map(|q| q.0);
-        let snapshot = engine.workspace.snapshot()?;
+        let snapshot = engine.workspace().snapshot()?;
         let (repair_seconds, repair) = timed(|| engine.repair_serving(&snapshot, false, observer))?;
         let repair = repair.ok_or(crate::workspace::WorkspaceError::MovedOn)?;
         if repair.report.interrupted() {
@@ -278,7 +277,7 @@ impl Base {
         if let Some(process) = process {
             let engine = copy()?;
             let handles: Vec<String> = subjects.iter().map(ToString::to_string).collect();
-            sample.process = Some(process(engine.workspace.root(), &handles)?);
+            sample.process = Some(process(engine.workspace().root(), &handles)?);
         }
         if one_by_one {
             let engine = copy()?;

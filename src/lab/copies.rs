@@ -6,7 +6,7 @@ use super::{BenchRequest, trial::Base};
 use crate::{
     engine::{Engine, Error, Observer, TrainRequest},
     fs::{Durability, EntryKind, Files},
-    workspace::{KeySource, ScratchDir, Workspace},
+    workspace::{KeySource, ScratchDir},
 };
 
 /// A scratch folder with copies.
@@ -14,7 +14,7 @@ pub(super) struct Copies(ScratchDir);
 
 impl Copies {
     pub(super) fn new(engine: &Engine) -> Result<Copies, Error> {
-        Ok(Copies(engine.workspace.scratch("bench")?))
+        Ok(Copies(engine.workspace().scratch("bench")?))
     }
 
     pub(super) fn files(&self) -> &Files {
@@ -33,18 +33,18 @@ impl Copies {
 
     /// An engine on a workspace in a folder of this name, which may be empty.
     pub(super) fn engine(&self, of: &Engine, root: &Path) -> Engine {
-        Engine { workspace: Workspace::new(self.files().clone(), root.to_owned()), threads: of.threads, wait: true }
+        of.on_copy(self.files().clone(), root.to_owned())
     }
 
     /// The trained workspace that all trials start from: a copy of the one at hand, or one made from a source.
     pub(super) fn base(&self, engine: &Engine, request: &BenchRequest, observer: &dyn Observer) -> Result<Base, Error> {
         let root = self.folder("base")?;
         let copy = self.engine(engine, &root);
-        let snapshot = engine.workspace.answering_snapshot()?;
+        let snapshot = engine.workspace().answering_snapshot()?;
         if request.sources.is_empty() && snapshot.current.is_some() {
             observer.note("copying the workspace");
-            self.copy(engine.workspace.root(), &root)?;
-            engine.workspace.still(&snapshot)?;
+            self.copy(engine.workspace().root(), &root)?;
+            engine.workspace().still(&snapshot)?;
         } else {
             let train = TrainRequest {
                 sources: request.sources.clone(),

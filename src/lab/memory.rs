@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::{held::Held, median, trial::Base};
 use crate::{
-    engine::{Error, Observer, train::rayon_pool},
+    engine::{Error, Observer},
     fs::Stopwatch,
     ids::{Cell, Part, ShardId},
     learn::{Crew, Learner, Removal, Rows, State, Step, Visit},
@@ -144,7 +144,7 @@ impl Base {
     /// # Errors
     /// A slice can't be read, the person stopped it, or a state differs from one trained on what remains.
     pub(super) fn memory(&self, deletions: usize, observer: &dyn Observer) -> Result<Option<MemoryReport>, Error> {
-        let (model, threads) = (self.model(), self.engine().threads);
+        let (model, pool) = (self.model(), self.engine().pool());
         let learner = &*model.learner;
         if !learner.abilities().downdate || deletions == 0 {
             return Ok(None);
@@ -169,7 +169,7 @@ impl Base {
         let states =
             records.iter().map(|(id, slices)| train(model, learner, *id, slices, &solo)).collect::<Result<Vec<_>, Error>>()?;
         let train_seconds_one_thread = clock.seconds();
-        let (train_seconds, again) = anew(model, &records, threads, observer)?;
+        let (train_seconds, again) = anew(model, &records, pool, observer)?;
         let mut shards: Vec<Shard> =
             records.into_iter().zip(states).map(|((id, slices), state)| Shard { id, slices, state }).collect();
         same(&shards, &again)?;
@@ -194,7 +194,7 @@ impl Base {
         }
         // What remains, trained from nothing, is what is left in memory, to the byte.
         let rest: Vec<(ShardId, Vec<Held>)> = shards.iter().map(|s| (s.id, s.slices.clone())).collect();
-        same(&shards, &anew(model, &rest, threads, observer)?.1)?;
+        same(&shards, &anew(model, &rest, pool, observer)?.1)?;
         singles.sort_by(f64::total_cmp);
         let p99 = (singles.len() * 99).div_ceil(100).saturating_sub(1);
         Ok(Some(MemoryReport {
@@ -235,8 +235,7 @@ impl Base {
         while rows.rows() < SCORED {
             rows.append(&once);
         }
-        let pool = rayon_pool(self.engine().threads)?;
-        pool.install(|| {
+        self.engine().pool().install(|| {
             let ensemble = Ensemble::load(model, &model.plans()?, self.aggregate())?;
             let view = rows.view();
             let runs = (0..SCORINGS).map(|_| {
@@ -254,11 +253,10 @@ impl Base {
 fn anew(
     model: &Model,
     records: &[(ShardId, Vec<Held>)],
-    threads: usize,
+    pool: &rayon::ThreadPool,
     observer: &dyn Observer,
 ) -> Result<(f64, Vec<Box<dyn State>>), Error> {
-    let crew = Lanes { team: Team::of(threads / records.len().max(1)), stop: Stop(observer) };
-    let pool = rayon_pool(threads)?;
+    let crew = Lanes { team: Team::of(pool.current_num_threads() / records.len().max(1)), stop: Stop(observer) };
     let clock = Stopwatch::start();
     let states = pool.install(|| {
         let trained = records.par_iter().map(|(id, slices)| train(model, &*model.learner, *id, slices, &crew));

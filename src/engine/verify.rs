@@ -1,16 +1,14 @@
-//! `sisa verify`, `sisa receipt`, `sisa keygen`.
+//! `sisa verify`: everything is looked at again.
 
 use std::path::{Path, PathBuf};
 
 use super::{Engine, Error, Observer, observe::TrainingWatch};
 use crate::{
     digest::Digest,
-    fs::random_key,
     ids::ShardId,
-    receipt::{Envelope, PublicKey, Receipt, SealError, SigningKey, public_key_file, secret_key_file},
+    receipt::Receipt,
     train::ThreadShare,
     verify::{Finding, Verdict, quick, retrain},
-    workspace::read_key,
 };
 
 /// What `sisa verify` is asked to do.
@@ -55,7 +53,8 @@ impl Engine {
             let scratch = self.workspace.scratch("verify")?;
             // A deletion that is accepted from here on finds the folder and takes it away.
             self.workspace.still(&snapshot)?;
-            let done = retrain(&model, scratch, &shards, &ThreadShare::new(self.threads), &watch, &mut verdict);
+            let share = ThreadShare::new(self.threads());
+            let done = self.pool.install(|| retrain(&model, scratch, &shards, &share, &watch, &mut verdict));
             // A deletion that came in between took the scratch folder away, and is the better explanation.
             self.workspace.still(&snapshot)?;
             if !done? {
@@ -107,61 +106,6 @@ impl Engine {
             }
         }
         Ok(())
-    }
-
-    /// The receipt of a request; of the last one without a name.
-    ///
-    /// # Errors
-    /// There is no such request.
-    pub fn receipt(&self, request: Option<&str>) -> Result<Receipt, Error> {
-        let history = self.workspace.ledger().read()?;
-        let record = match request {
-            Some(name) => history.requests.get(name),
-            None => history.requests.values().max_by_key(|r| r.sequence),
-        };
-        let record = record.ok_or_else(|| Error::NoSuchRequest { request: request.unwrap_or("(the last one)").into() })?;
-        Ok(Receipt::new(record, history.head))
-    }
-
-    /// Signs the receipt of a request.
-    ///
-    /// # Errors
-    /// The key can't be used, or the request is not repaired.
-    pub fn sign_receipt(&self, request: Option<&str>, key: &Path) -> Result<Envelope, Error> {
-        let receipt = self.receipt(request)?;
-        let key = SigningKey::from_bytes(&read_key(self.workspace.files(), key)?);
-        Ok(Envelope::seal(&receipt, &key)?)
-    }
-
-    /// Checks a signed receipt under a public key.
-    ///
-    /// # Errors
-    /// The signature does not hold.
-    pub fn check_signed_receipt(&self, file: &Path, public: &Path) -> Result<Receipt, Error> {
-        let text = self.workspace.files().read(public)?;
-        let key = PublicKey::parse(std::str::from_utf8(&text).map_err(|_| SealError::Key)?)?;
-        Ok(Envelope::open(&self.workspace.files().read(file)?, &key)?)
-    }
-
-    /// Makes a key pair: the secret key at `file`, the public one beside it with `.pub` appended. Returns the latter's path.
-    ///
-    /// # Errors
-    /// A file is in the way, or the disk refuses.
-    pub fn keygen(&self, file: &Path) -> Result<PathBuf, Error> {
-        let mut public = file.as_os_str().to_owned();
-        public.push(".pub");
-        let public = PathBuf::from(public);
-        let files = self.workspace.files();
-        for path in [file, &public] {
-            if files.stat(path)?.is_some() {
-                return Err(Error::Exists { path: path.to_owned() });
-            }
-        }
-        let seed =
-            random_key().map_err(|source| crate::fs::FsError::Io { op: "read", path: "the random generator".into(), source })?;
-        let _ = files.publish_private(file, &[secret_key_file(&seed).as_bytes()])?;
-        self.write_new(&public, public_key_file(&SigningKey::from_bytes(&seed)).as_bytes())?;
-        Ok(public)
     }
 }
 

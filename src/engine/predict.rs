@@ -112,8 +112,7 @@ impl Engine {
         observer: &dyn Observer,
         mut then: impl FnMut(&[String], &Scores) -> Result<(), Error> + Send,
     ) -> Result<u64, Error> {
-        let pool = super::train::rayon_pool(self.threads)?;
-        pool.install(|| {
+        self.pool.install(|| {
             let serving = self.serving(observer)?;
             let classes = class_names(&serving.schema);
             let rows = self.score(&serving, sources, false, observer, |scores, _| {
@@ -133,8 +132,7 @@ impl Engine {
         if sources.is_empty() {
             return self.evaluate_holdout(observer);
         }
-        let pool = super::train::rayon_pool(self.threads)?;
-        pool.install(|| {
+        self.pool.install(|| {
             let serving = self.serving(observer)?;
             let mut metrics = Metrics::new(serving.model.shards.layout().task);
             self.score(&serving, sources, true, observer, |scores, rows| {
@@ -151,8 +149,7 @@ impl Engine {
     /// # Errors
     /// Nothing can answer, or nothing was held out.
     pub fn evaluate_holdout(&self, observer: &dyn Observer) -> Result<Evaluation, Error> {
-        let pool = super::train::rayon_pool(self.threads)?;
-        pool.install(|| {
+        self.pool.install(|| {
             let serving = self.serving(observer)?;
             let store = &serving.model.shards;
             let task = store.layout().task;

@@ -117,7 +117,7 @@ impl Base {
             if reports.iter().any(|r| r.kind == kind) {
                 continue;
             }
-            let (recipe, (shards, slices)) = rules(own, (grid.shards, grid.slices), kind, self.engine().threads)?;
+            let (recipe, (shards, slices)) = rules(own, (grid.shards, grid.slices), kind, self.engine().threads())?;
             let kind = recipe.learner.kind();
             let is_own = own.learner.kind() == kind;
             let (recipe, shards, slices) =

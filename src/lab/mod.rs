@@ -1,11 +1,12 @@
-//! `sisa bench`: what deletions cost on this machine, against training anew. Works on scratch copies alone.
+//! Measuring: what deletions cost on this machine, against training anew. Works on scratch copies alone.
+//!
+//! Stands above the engine: nothing that trains, answers or deletes knows of it.
 
 mod copies;
 mod held;
 mod learners;
 mod memory;
 mod pick;
-
 mod trial;
 
 use std::path::{Path, PathBuf};
@@ -14,9 +15,9 @@ pub use learners::LearnerReport;
 pub use memory::MemoryReport;
 pub use pick::Pick;
 
-use super::{Engine, Error, Observer, Quality};
 use crate::{
     config::Flags,
+    engine::{Engine, Error, Observer, Quality},
     fs::Stopwatch,
     learn::LearnerSettings,
     plan::CostModel,
@@ -192,96 +193,93 @@ pub fn median(samples: impl Iterator<Item = f64>) -> Option<f64> {
 /// Requests of the batch that the frontier's costs are for.
 const FRONTIER_REQUESTS: u64 = 8;
 
-impl Engine {
-    /// Measures on scratch copies, trial by trial, everything in turn. What was measured when the person stops it is returned.
-    ///
-    /// # Errors
-    /// There is nothing to bench on, or the disk refuses.
-    pub fn bench(
-        &self,
-        request: &BenchRequest,
-        process: Option<&Process<'_>>,
-        observer: &dyn Observer,
-    ) -> Result<BenchReport, Error> {
-        learners::check_kinds(&request.learners)?;
-        let before = self.workspace.ledger().head()?;
-        let done = copies::Copies::new(self).and_then(|copies| {
-            let done = self.bench_in(&copies, request, process, observer);
-            // What is in there saw every record; it must not outlive the measurement.
-            let removed = copies.remove();
-            done.and_then(|report| removed.map(|()| report))
-        });
-        match done {
-            // A deletion that came in between took the scratch folder away, and is the better explanation.
-            Err(_) if self.workspace.ledger().head()? != before => Err(WorkspaceError::MovedOn.into()),
-            done => done,
-        }
+/// Measures on scratch copies, trial by trial, everything in turn. What was measured when the person stops it is returned.
+///
+/// # Errors
+/// There is nothing to bench on, or the disk refuses.
+pub fn bench(
+    engine: &Engine,
+    request: &BenchRequest,
+    process: Option<&Process<'_>>,
+    observer: &dyn Observer,
+) -> Result<BenchReport, Error> {
+    learners::check_kinds(&request.learners)?;
+    let before = engine.workspace().ledger().head()?;
+    let done = copies::Copies::new(engine).and_then(|copies| {
+        let done = bench_in(engine, &copies, request, process, observer);
+        // What is in there saw every record; it must not outlive the measurement.
+        let removed = copies.remove();
+        done.and_then(|report| removed.map(|()| report))
+    });
+    match done {
+        // A deletion that came in between took the scratch folder away, and is the better explanation.
+        Err(_) if engine.workspace().ledger().head()? != before => Err(WorkspaceError::MovedOn.into()),
+        done => done,
     }
+}
 
-    fn bench_in(
-        &self,
-        copies: &copies::Copies,
-        request: &BenchRequest,
-        process: Option<&Process<'_>>,
-        observer: &dyn Observer,
-    ) -> Result<BenchReport, Error> {
-        let base = copies.base(self, request, observer)?;
-        let mut report = base.describe()?;
-        let measured = self.measure(copies, &base, request, process, observer, &mut report);
-        report.tell_own();
-        match measured {
-            Ok(()) => Ok(report),
-            Err(Error::Interrupted) => Ok(BenchReport { interrupted: true, ..report }),
-            Err(e) => Err(e),
-        }
+fn bench_in(
+    engine: &Engine,
+    copies: &copies::Copies,
+    request: &BenchRequest,
+    process: Option<&Process<'_>>,
+    observer: &dyn Observer,
+) -> Result<BenchReport, Error> {
+    let base = copies.base(engine, request, observer)?;
+    let mut report = base.describe()?;
+    let measured = measure(copies, &base, request, process, observer, &mut report);
+    report.tell_own();
+    match measured {
+        Ok(()) => Ok(report),
+        Err(Error::Interrupted) => Ok(BenchReport { interrupted: true, ..report }),
+        Err(e) => Err(e),
     }
+}
 
-    fn measure(
-        &self,
-        copies: &copies::Copies,
-        base: &trial::Base,
-        request: &BenchRequest,
-        process: Option<&Process<'_>>,
-        observer: &dyn Observer,
-        report: &mut BenchReport,
-    ) -> Result<(), Error> {
-        let subjects = base.subjects(&request.pick)?;
-        let others = base.learners(copies, request, observer, &mut report.learners)?;
-        for trial in 0..request.trials.max(1) {
-            observer.note(&format!("trial {} of {}: training anew", trial + 1, request.trials.max(1)));
-            let (sample, quality) = base.one_model(copies, observer)?;
-            report.one_model.push(sample);
-            report.quality_of_one = report.quality_of_one.or(quality);
-            report.ensemble.push(base.ensemble(copies, observer)?);
-            for requests in &request.requests {
-                let targets = subjects.draw(*requests, trial);
-                if (targets.len() as u64) < *requests {
-                    observer.note(&format!("only {} subjects: {requests} requests can't be made", targets.len()));
-                    continue;
-                }
-                observer.note(&format!("trial {} of {}: {requests} requests", trial + 1, request.trials.max(1)));
-                if trial == 0 {
-                    report.first_hits.push((*requests, base.first_hits(&targets)?));
-                }
-                let one_by_one = *requests <= request.one_by_one;
-                report.deletions.push(base.deletions(copies, &targets, one_by_one, process, observer)?);
+fn measure(
+    copies: &copies::Copies,
+    base: &trial::Base,
+    request: &BenchRequest,
+    process: Option<&Process<'_>>,
+    observer: &dyn Observer,
+    report: &mut BenchReport,
+) -> Result<(), Error> {
+    let subjects = base.subjects(&request.pick)?;
+    let others = base.learners(copies, request, observer, &mut report.learners)?;
+    for trial in 0..request.trials.max(1) {
+        observer.note(&format!("trial {} of {}: training anew", trial + 1, request.trials.max(1)));
+        let (sample, quality) = base.one_model(copies, observer)?;
+        report.one_model.push(sample);
+        report.quality_of_one = report.quality_of_one.or(quality);
+        report.ensemble.push(base.ensemble(copies, observer)?);
+        for requests in &request.requests {
+            let targets = subjects.draw(*requests, trial);
+            if (targets.len() as u64) < *requests {
+                observer.note(&format!("only {} subjects: {requests} requests can't be made", targets.len()));
+                continue;
             }
-            for other in &others {
-                other.trial(copies, request, &subjects, trial, process, observer, &mut report.learners)?;
+            observer.note(&format!("trial {} of {}: {requests} requests", trial + 1, request.trials.max(1)));
+            if trial == 0 {
+                report.first_hits.push((*requests, base.first_hits(&targets)?));
             }
+            let one_by_one = *requests <= request.one_by_one;
+            report.deletions.push(base.deletions(copies, &targets, one_by_one, process, observer)?);
         }
-        report.memory.extend(base.memory(request.memory, observer)?);
         for other in &others {
-            report.memory.extend(other.memory(request.memory, observer)?);
+            other.trial(copies, request, &subjects, trial, process, observer, &mut report.learners)?;
         }
-        for shards in &request.frontier {
-            for schedule in schedules(&report.recipe.learner)? {
-                observer.note(&format!("S = {shards}, {schedule:?}"));
-                report.frontier.extend(base.frontier_point(copies, *shards, schedule, report.frontier_requests, observer)?);
-            }
-        }
-        Ok(())
     }
+    report.memory.extend(base.memory(request.memory, observer)?);
+    for other in &others {
+        report.memory.extend(other.memory(request.memory, observer)?);
+    }
+    for shards in &request.frontier {
+        for schedule in schedules(&report.recipe.learner)? {
+            observer.note(&format!("S = {shards}, {schedule:?}"));
+            report.frontier.extend(base.frontier_point(copies, *shards, schedule, report.frontier_requests, observer)?);
+        }
+    }
+    Ok(())
 }
 
 /// The schedules that a learner can be trained by.

@@ -1,0 +1,89 @@
+//! From sources to a generation: the configuration, read or proposed, and the import under it.
+
+use std::path::{Path, PathBuf};
+
+use super::{Engine, Error, Observer, Progress, TrainRequest};
+use crate::{
+    config::{Config, ConfigError},
+    fs::Durability,
+    ids::GenerationId,
+    import::{ImportReport, NewGeneration, import},
+    ledger::History,
+    source,
+    workspace::{Partition, WriterLock},
+};
+
+impl Engine {
+    pub(super) fn config(&self, request: &TrainRequest) -> Result<Option<Config>, Error> {
+        if self.workspace.files().stat(&request.config)?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Config::read(self.workspace.files(), &request.config)?.with_threads(self.threads())))
+    }
+
+    /// Without a configuration one is proposed, written, and said so.
+    pub(super) fn propose_config(&self, request: &TrainRequest, observer: &dyn Observer) -> Result<Config, Error> {
+        if request.sources.is_empty() {
+            return Err(Error::NoConfig { config: request.config.clone() });
+        }
+        let proposal = self.propose(&request.sources, &request.config, &request.flags)?;
+        let _ = self.workspace.files().publish(&request.config, &[proposal.text.as_bytes()], Durability::Now)?;
+        observer.note(&format!("wrote {}: look at it, it is yours from now on", request.config.display()));
+        proposal.notes.iter().for_each(|note| observer.note(note));
+        Ok(Config::parse(&proposal.text, &request.config)?.with_threads(self.threads()))
+    }
+
+    pub(super) fn import(
+        &self,
+        request: &TrainRequest,
+        config: &mut Config,
+        lock: &WriterLock,
+        history: &mut History,
+        observer: &dyn Observer,
+    ) -> Result<ImportReport, Error> {
+        config.apply(&request.flags)?;
+        // What the recipe lacks should be said before hours of import.
+        config.recipe()?;
+        let paths = if request.sources.is_empty() { config.sources() } else { request.sources.clone() };
+        let mut sources = source::open_all(&paths)?;
+        let (Some(first), Some(first_path)) = (sources.first(), paths.first()) else {
+            return Err(Error::NoSource { config: request.config.clone() });
+        };
+        let names: Vec<String> = source_names(&paths, sources.len());
+        let first_name = first_path.display().to_string();
+        let schema = config.declaration()?.resolve(&first_name, first.columns())?;
+        config.recipe()?.accepts(&schema.layout()).map_err(ConfigError::from)?;
+        let grid = config.grid()?;
+        let handle_key = self.workspace.handle_key_or_new(&request.keys, history)?;
+        let plan = NewGeneration {
+            generation: GenerationId(history.last_generation).next(),
+            rekeys: None,
+            partition: Partition::new(grid, schema),
+            handle_key,
+            model_key: request.keys.model_key(self.workspace.files(), None)?,
+        };
+        let progress = |bytes, total, rows| {
+            observer.progress(Progress::Importing { bytes, total, rows });
+            !observer.stopped()
+        };
+        let report = self.pool.install(|| import(&self.workspace, lock, history, &plan, &mut sources, &names, &progress))?;
+        if let Some(subjects) = report.subjects_below_shards {
+            observer.note(&format!(
+                "there are {} shards and only {subjects} subjects to train on, so some shards stay empty and have no vote; \
+                 fewer shards would learn better",
+                grid.shards
+            ));
+        }
+        Ok(report)
+    }
+}
+
+/// One name a table, for messages; a pair of IDX files is one table.
+fn source_names(paths: &[PathBuf], tables: usize) -> Vec<String> {
+    let name = |p: &Path| p.display().to_string();
+    if paths.len() == tables {
+        return paths.iter().map(|p| name(p)).collect();
+    }
+    let all = paths.iter().map(|p| name(p)).collect::<Vec<_>>().join(" + ");
+    vec![all; tables]
+}

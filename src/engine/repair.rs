@@ -1,0 +1,62 @@
+//! `sisa repair`: what is damaged or missing is made again, and waiting requests are closed.
+
+use std::path::PathBuf;
+
+use super::{Engine, Error, Observer};
+use crate::{
+    delete::Repair,
+    train::Report,
+    workspace::{Snapshot, WorkspaceError},
+};
+
+/// What a repair did.
+#[derive(Clone, Debug)]
+pub struct RepairReport {
+    /// What was trained.
+    pub report: Report,
+    /// What the ledger says of it; `None` when there was nothing to say, or a step could not be trained.
+    pub repaired: Option<Repair>,
+    /// Whether nothing is missing now.
+    pub complete: bool,
+    /// Checkpoints that were found damaged and built again.
+    pub rebuilt: usize,
+}
+
+impl Engine {
+    /// Trains what the generation and recipe in service lack, and closes the requests that waited for it. With `all`, every checkpoint
+    /// is read and checked first, also those that are known to be durable.
+    pub(crate) fn repair_serving(
+        &self,
+        snapshot: &Snapshot,
+        all: bool,
+        observer: &dyn Observer,
+    ) -> Result<Option<RepairReport>, Error> {
+        let Some(current) = &snapshot.current else { return Ok(None) };
+        let model = self.workspace.serving_model(snapshot)?;
+        let shards: Vec<_> = model.shards.grid().shards().collect();
+        let (plans, rebuilt) = self.plans(&model, &shards, all)?;
+        let (report, complete, repaired) = self.build_until_whole(&model, plans, current, observer)?;
+        Ok(Some(RepairReport { report, repaired, complete, rebuilt }))
+    }
+
+    /// Checks every checkpoint in service, builds the damaged and the missing again, and closes waiting requests. Damaged slices
+    /// are first written again `from` their source, or emptied with `drop_slice`.
+    ///
+    /// # Errors
+    /// A slice is damaged, or the disk refuses.
+    pub fn repair(&self, from: &[PathBuf], drop_slice: bool, observer: &dyn Observer) -> Result<RepairReport, Error> {
+        if !from.is_empty() || drop_slice {
+            self.mend(from, observer)?;
+        }
+        let (lock, snapshot) = self.open_for_writing()?;
+        self.check_generations(&snapshot.history)?;
+        self.workspace.serving(&snapshot)?;
+        lock.done()?;
+        let report = self.repair_serving(&snapshot, true, observer)?;
+        let report = report.ok_or_else(|| WorkspaceError::NoRecipe { root: self.workspace.root().to_owned() })?;
+        if report.report.interrupted() {
+            return Err(Error::Interrupted);
+        }
+        Ok(report)
+    }
+}
