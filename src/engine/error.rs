@@ -189,6 +189,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// What is wrong with a cell, and where it is.
+    pub(crate) fn cell((place, error): (Place, CellError)) -> Error {
+        Error::Cell { place, error }
+    }
+
     /// What the operator should do.
     pub fn kind(&self) -> ErrorKind {
         match self {

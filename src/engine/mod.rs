@@ -13,7 +13,6 @@ mod receipt;
 mod rekey;
 mod repair;
 mod status;
-mod table;
 mod train;
 mod verify;
 

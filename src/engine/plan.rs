@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::{Engine, Error, Observer, Progress, table::Table};
+use super::{Engine, Error, Observer, Progress};
 use crate::{
     config::{Config, ConfigError, Flags},
     digest::HandleKey,
     learn::{Advice, Layout},
     plan::{CostTable, Question},
-    schema::{Encoder, Ids},
+    schema::{EncodedRows, Encoder, Ids},
     source::{self, Batch},
     train::{Keep, Schedule, pilot_on},
 };
@@ -139,10 +139,10 @@ impl Engine {
             layout = Some(schema.layout());
             let encoder = Encoder::new(&schema, &name, source.columns(), true)?;
             let ids = Ids::new(&schema, source.columns(), HandleKey::from_bytes([0; 32]).maker());
-            let (mut batch, mut table) = (Batch::new(), Table::new(schema.row()));
+            let (mut batch, mut table) = (Batch::new(), EncodedRows::new(schema.row()));
             while source.next(&mut batch)? > 0 {
                 if pilot.is_none() {
-                    table.add(&encoder, &batch, PILOT_ROWS)?;
+                    table.add(&encoder, &batch, PILOT_ROWS).map_err(Error::cell)?;
                     if table.rows() >= PILOT_ROWS && request.sizes.is_some() {
                         break;
                     }
@@ -160,7 +160,6 @@ impl Engine {
                 }
             }
             if pilot.is_none() {
-                table.finish();
                 pilot = pilot_on(&*recipe.learner.check().map_err(ConfigError::from)?, &schema.layout(), table.view());
             }
         }

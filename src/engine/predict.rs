@@ -1,11 +1,11 @@
 //! `sisa predict` and `sisa eval`.
 
-use super::{Engine, Error, Observer, Progress, table::Table};
+use super::{Engine, Error, Observer, Progress};
 use crate::{
     ids::{Cell, Part, ShardId, SliceId},
     learn::{Labels, Rows, Task},
     predict::{ClassMetrics, ClassReport, Ensemble, Majority, NumberMetrics, NumberReport, Scores},
-    schema::{Encoder, Label, Schema},
+    schema::{EncodedRows, Encoder, Label, Schema},
     source::{self, Batch},
     train::{Model, ShardPlan},
     workspace::Snapshot,
@@ -206,9 +206,9 @@ impl Engine {
             }
             let encoder = if labelled { encoder } else { encoder.without_label() };
             let mut batch = Batch::new();
-            let mut table = Table::new(serving.schema.row());
+            let mut table = EncodedRows::new(serving.schema.row());
             while source.next(&mut batch)? > 0 {
-                table.fill(&encoder, &batch)?;
+                table.fill(&encoder, &batch).map_err(Error::cell)?;
                 let view = table.view();
                 let scores = serving.ensemble.scores(&view.features);
                 then(&scores, &view)?;

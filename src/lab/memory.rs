@@ -3,7 +3,7 @@
 use rand_core::RngCore;
 use rayon::prelude::*;
 
-use super::{held::Held, median, trial::Base};
+use super::{median, trial::Base};
 use crate::{
     engine::{Error, Observer},
     fs::Stopwatch,
@@ -11,6 +11,7 @@ use crate::{
     learn::{Crew, Learner, Removal, Rows, State, Step, Visit},
     num::{Team, stream},
     predict::Ensemble,
+    schema::EncodedRows,
     train::{Model, TrainError},
 };
 
@@ -83,13 +84,13 @@ impl Crew for Lanes<'_> {
 /// One shard in memory: its slices, and the state of the last step.
 struct Shard {
     id: ShardId,
-    slices: Vec<Held>,
+    slices: Vec<EncodedRows>,
     state: Box<dyn State>,
 }
 
 impl Shard {
     fn rows(&self) -> usize {
-        self.slices.iter().map(Held::rows).sum()
+        self.slices.iter().map(EncodedRows::rows).sum()
     }
 
     /// The slice and row of the `at`-th row.
@@ -105,7 +106,7 @@ impl Shard {
 
     /// Takes rows out of the state, timed, and then away; `gone` holds for each slice its rows, ascending.
     fn delete(&mut self, gone: &[Vec<u32>]) -> Result<f64, Error> {
-        let before: Vec<Rows<'_>> = self.slices.iter().map(Held::view).collect();
+        let before: Vec<Rows<'_>> = self.slices.iter().map(EncodedRows::view).collect();
         let removal = Removal { before: &before, gone, team: Team::solo() };
         let clock = Stopwatch::start();
         let done = self.state.downdate(&removal);
@@ -117,11 +118,11 @@ impl Shard {
 }
 
 /// The state after all slices, each of whose rows is visited once.
-fn train(model: &Model, learner: &dyn Learner, id: ShardId, slices: &[Held], crew: &dyn Crew) -> Result<Box<dyn State>, Error> {
+fn train(model: &Model, learner: &dyn Learner, id: ShardId, slices: &[EncodedRows], crew: &dyn Crew) -> Result<Box<dyn State>, Error> {
     let key = model.shards.key();
     let seed = if learner.abilities().merge { key.shared_initial_state() } else { key.initial_state(id) };
     let mut state = learner.init(model.shards.layout(), seed);
-    let views: Vec<Rows<'_>> = slices.iter().map(Held::view).collect();
+    let views: Vec<Rows<'_>> = slices.iter().map(EncodedRows::view).collect();
     for index in 1..=views.len() {
         let prefix = views.get(..index).unwrap_or_default();
         let rows = prefix.last().map_or(0, |rows| rows.features.rows() as u32);
@@ -150,14 +151,14 @@ impl Base {
             return Ok(None);
         }
         let grid = model.shards.grid();
-        let read = |id: ShardId| -> Result<(ShardId, Vec<Held>), Error> {
+        let read = |id: ShardId| -> Result<(ShardId, Vec<EncodedRows>), Error> {
             let slices = grid
                 .slices()
-                .map(|slice| Ok(Held::copy(&model.shards.open(Cell { shard: id, part: Part::Slice(slice) })?.rows())));
+                .map(|slice| Ok(EncodedRows::copy(&model.shards.open(Cell { shard: id, part: Part::Slice(slice) })?.rows())));
             Ok((id, slices.collect::<Result<_, Error>>()?))
         };
         let records = grid.shards().map(read).collect::<Result<Vec<_>, Error>>()?;
-        let total: usize = records.iter().flat_map(|(_, slices)| slices).map(Held::rows).sum();
+        let total: usize = records.iter().flat_map(|(_, slices)| slices).map(EncodedRows::rows).sum();
         // At least half of them stay, so that a state is still one of many rows.
         let (deletions, batch) = (deletions.min(total / 4), BATCH.min(total / 8));
         if deletions == 0 {
@@ -193,7 +194,7 @@ impl Base {
             }
         }
         // What remains, trained from nothing, is what is left in memory, to the byte.
-        let rest: Vec<(ShardId, Vec<Held>)> = shards.iter().map(|s| (s.id, s.slices.clone())).collect();
+        let rest: Vec<(ShardId, Vec<EncodedRows>)> = shards.iter().map(|s| (s.id, s.slices.clone())).collect();
         same(&shards, &anew(model, &rest, pool, observer)?.1)?;
         singles.sort_by(f64::total_cmp);
         let p99 = (singles.len() * 99).div_ceil(100).saturating_sub(1);
@@ -217,10 +218,10 @@ impl Base {
     /// Held-out rows scored a second, by everything in service on all threads; where nothing is held out, rows of slices. `None` without rows.
     fn scoring(&self) -> Result<Option<f64>, Error> {
         let model = self.model();
-        let copy = |cells: &mut dyn Iterator<Item = Cell>| -> Result<Option<Held>, Error> {
-            let mut rows: Option<Held> = None;
+        let copy = |cells: &mut dyn Iterator<Item = Cell>| -> Result<Option<EncodedRows>, Error> {
+            let mut rows: Option<EncodedRows> = None;
             for cell in cells {
-                let part = Held::copy(&model.shards.open(cell)?.rows());
+                let part = EncodedRows::copy(&model.shards.open(cell)?.rows());
                 match &mut rows {
                     Some(rows) => rows.append(&part),
                     None => rows = Some(part),
@@ -252,7 +253,7 @@ impl Base {
 /// All shards trained from nothing, side by side on all threads, and the seconds that took.
 fn anew(
     model: &Model,
-    records: &[(ShardId, Vec<Held>)],
+    records: &[(ShardId, Vec<EncodedRows>)],
     pool: &rayon::ThreadPool,
     observer: &dyn Observer,
 ) -> Result<(f64, Vec<Box<dyn State>>), Error> {

@@ -3,7 +3,6 @@
 //! Stands above the engine: nothing that trains, answers or deletes knows of it.
 
 mod copies;
-mod held;
 mod learners;
 mod memory;
 mod pick;

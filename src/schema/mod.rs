@@ -7,6 +7,7 @@ mod ids;
 mod number;
 mod propose;
 mod row;
+mod rows;
 mod text;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ pub use error::{CellError, SchemaError};
 pub use ids::Ids;
 pub use propose::{Proposal, ProposeError, Wishes, propose};
 pub use row::{RowLayout, RowRef};
+pub use rows::EncodedRows;
 
 use crate::learn::{Layout, Range, Task};
 use crate::num::poly;
