@@ -118,7 +118,13 @@ impl Shard {
 }
 
 /// The state after all slices, each of whose rows is visited once.
-fn train(model: &Model, learner: &dyn Learner, id: ShardId, slices: &[EncodedRows], crew: &dyn Crew) -> Result<Box<dyn State>, Error> {
+fn train(
+    model: &Model,
+    learner: &dyn Learner,
+    id: ShardId,
+    slices: &[EncodedRows],
+    crew: &dyn Crew,
+) -> Result<Box<dyn State>, Error> {
     let key = model.shards.key();
     let seed = if learner.abilities().merge { key.shared_initial_state() } else { key.initial_state(id) };
     let mut state = learner.init(model.shards.layout(), seed);

@@ -95,8 +95,12 @@ impl EncodedRows {
         self.categories.extend(parts.categories.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word)));
         self.bytes.extend_from_slice(parts.bytes);
         match &mut self.labels {
-            OwnedLabels::Classes(classes) => classes.extend(parts.label.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word))),
-            OwnedLabels::Numbers(numbers) => numbers.extend(parts.label.as_chunks().0.iter().map(|word| f32::from_le_bytes(*word))),
+            OwnedLabels::Classes(classes) => {
+                classes.extend(parts.label.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word)))
+            }
+            OwnedLabels::Numbers(numbers) => {
+                numbers.extend(parts.label.as_chunks().0.iter().map(|word| f32::from_le_bytes(*word)))
+            }
         }
     }
 
