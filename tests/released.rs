@@ -1,0 +1,113 @@
+//! Workspaces that released versions wrote: opened, answered from, deleted from, verified by training again.
+#![expect(clippy::disallowed_methods, reason = "tests copy files and start the real binary")]
+#![expect(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
+
+mod common;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+const LEARNERS: [&str; 4] = ["linear", "mlp", "forest", "ridge"];
+
+fn stored() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/workspaces-0.1")
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+            // A checkout does not keep this.
+            let mode = if path.extension().is_some_and(|e| e == "key") { 0o600 } else { 0o644 };
+            fs::set_permissions(&target, fs::Permissions::from_mode(mode)).unwrap();
+        }
+    }
+}
+
+/// A copy of a stored workspace, with the table beside it.
+fn opened(learner: &str) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::copy(stored().join("table.csv"), dir.path().join("table.csv")).unwrap();
+    let root = dir.path().join(learner);
+    copy(&stored().join(learner), &root);
+    (dir, root)
+}
+
+fn sisa(root: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sisa")).args(arguments).arg("-q").current_dir(root).output().unwrap()
+}
+
+fn fine(root: &Path, arguments: &[&str]) -> String {
+    let output = sisa(root, arguments);
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Slices and checkpoints by their names.
+fn artefacts(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![root.join("shards"), root.join("checkpoints")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "slice" || e == "ckpt") {
+                found.insert(path.strip_prefix(root).unwrap().to_owned(), fs::read(&path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn what_version_0_1_wrote_answers_as_it_did() {
+    for learner in LEARNERS {
+        let (_dir, root) = opened(learner);
+        let before = artefacts(&root);
+        fine(&root, &["predict", "../table.csv", "-o", "now.csv"]);
+        assert_eq!(fs::read(root.join("now.csv")).unwrap(), fs::read(root.join("predictions.csv")).unwrap(), "{learner}");
+        let status: serde_json::Value = serde_json::from_str(&fine(&root, &["status", "--json"])).unwrap();
+        assert_eq!(status["unrepaired"], serde_json::json!(["waits"]), "{learner}");
+        assert_eq!(status["suppressed"], 2, "{learner}");
+        fine(&root, &["verify", "--receipt", "receipt.json"]);
+        assert_eq!(artefacts(&root), before, "{learner}: reading changed something");
+    }
+}
+
+#[test]
+fn what_version_0_1_wrote_is_deleted_from_and_exact() {
+    for learner in LEARNERS {
+        let (dir, root) = opened(learner);
+        fine(&root, &["delete", "--subject", "11", "--request-id", "later"]);
+        // The first request is known, with its ids.
+        fine(&root, &["verify", "--retrain", "--receipt", "receipt.json"]);
+        assert_eq!(sisa(&root, &["delete", "--subject", "12", "--request-id", "first"]).status.code(), Some(3), "{learner}");
+        let log = fine(&root, &["log", "--json"]);
+        for request in ["first", "waits", "later"] {
+            assert!(log.contains(request), "{learner}: {log}");
+        }
+        // From scratch, without the three.
+        let fresh = dir.path().join("fresh");
+        fs::create_dir(&fresh).unwrap();
+        fs::copy(root.join("sisa.toml"), fresh.join("sisa.toml")).unwrap();
+        let table = fs::read_to_string(dir.path().join("table.csv")).unwrap();
+        let left = table.lines().filter(|line| !["3,", "7,", "11,"].iter().any(|gone| line.starts_with(gone)));
+        fs::write(dir.path().join("table.csv"), left.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+        fine(&fresh, &["train", "--seed", "5"]);
+        common::assert_same(&artefacts(&root), &artefacts(&fresh), learner);
+        // Rekeying reads every slice of the old version.
+        fine(&root, &["rekey"]);
+        fine(&root, &["verify", "--retrain"]);
+    }
+}
