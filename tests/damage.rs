@@ -215,3 +215,31 @@ fn what_another_version_made_is_refused_by_name() {
         std::fs::write(&path, good).unwrap();
     }
 }
+
+/// Scratch space on another disk by a link is a thing people do, and a link can be aimed by whoever may write to the folder.
+#[test]
+fn a_linked_scratch_folder_loses_nothing_and_holds_nothing_up() {
+    let bench = Bench::trained(&small(), &rows(30));
+    let victim = tempfile::tempdir().unwrap();
+    fs::create_dir_all(victim.path().join("verify-1-0")).unwrap();
+    fs::write(victim.path().join("verify-1-0/precious"), b"x").unwrap();
+    fs::write(victim.path().join("precious"), b"x").unwrap();
+    let scratch = bench.root().join(".scratch");
+    let link = || std::os::unix::fs::symlink(victim.path(), &scratch).unwrap();
+    link();
+    let engine = bench.engine();
+    engine.repair(&[], false, &Quiet).unwrap();
+    let findings = engine.verify(&VerifyRequest::default(), &Quiet).unwrap().findings;
+    assert!(findings.len() == 1 && findings[0].path == scratch, "what is behind the link is not looked at: {findings:?}");
+    assert!(scratch.is_symlink(), "only a deletion takes it away");
+    bench.delete(&delete(3));
+    assert!(!scratch.is_symlink());
+    for path in ["precious", "verify-1-0/precious"] {
+        assert!(victim.path().join(path).exists(), "{path}");
+    }
+    // Where it is a folder, what others put there stays.
+    fs::create_dir_all(scratch.join("somebody's")).unwrap();
+    fs::create_dir_all(scratch.join("verify-1-0")).unwrap();
+    bench.delete(&delete(4));
+    assert!(scratch.join("somebody's").exists() && !scratch.join("verify-1-0").exists());
+}

@@ -26,7 +26,7 @@ fn nothing_is_made_where_the_floor_was_taken_away() {
     let below = files().below(&floor);
     below.make_dirs(&floor.join("a/b")).unwrap();
     assert!(below.make_dirs(&dir.path().join("elsewhere")).is_err());
-    files().take_away(&dir.path().join("scratch")).unwrap();
+    files().take_away(&dir.path().join("scratch"), |_| true).unwrap();
     for path in [floor.join("a/b"), floor.clone()] {
         assert!(below.make_dirs(&path).unwrap_err().is_not_found());
     }
@@ -56,9 +56,45 @@ fn a_folder_is_taken_away_from_under_a_writer() {
                 }
             });
             std::thread::sleep(std::time::Duration::from_millis(3));
-            files().take_away(&top).unwrap();
+            files().take_away(&top, |_| true).unwrap();
             assert!(!top.exists());
         });
         assert!(!top.exists());
     }
+}
+
+/// Who can put a link into a folder must not be able to aim a sweep at another one.
+#[test]
+fn what_is_behind_a_link_is_never_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let victim = dir.path().join("victim");
+    fs::create_dir_all(victim.join("verify-1-0")).unwrap();
+    fs::write(victim.join("precious"), b"x").unwrap();
+    let link = dir.path().join("link");
+    let removals: [&dyn Fn(); 3] = [
+        &|| files().take_away(&link, |_| true).unwrap(),
+        &|| files().remove_tree(&link).unwrap(),
+        &|| files().remove_tree(link.parent().unwrap().join("outer").as_path()).unwrap(),
+    ];
+    for (at, remove) in removals.iter().enumerate() {
+        let _ = fs::remove_file(&link);
+        let outer = dir.path().join("outer");
+        fs::create_dir_all(&outer).unwrap();
+        std::os::unix::fs::symlink(&victim, if at < 2 { link.clone() } else { outer.join("inner") }).unwrap();
+        remove();
+        assert!(at == 2 || link.symlink_metadata().is_err(), "the link is gone");
+        assert!(at < 2 || !outer.exists());
+        assert!(victim.join("verify-1-0").is_dir() && victim.join("precious").is_file());
+    }
+}
+
+#[test]
+fn what_has_no_name_of_ours_is_never_taken_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let top = dir.path().join("top");
+    fs::create_dir_all(top.join("ours/deep")).unwrap();
+    fs::create_dir_all(top.join("theirs/deep")).unwrap();
+    files().take_away(&top, |name| name == "ours").unwrap();
+    assert!(!top.join("ours").exists());
+    assert!(top.join("theirs/deep").is_dir());
 }

@@ -92,7 +92,7 @@ fn effect(
         let hits = change.first_hits();
         held.extend(purge_stale(workspace, change.id, change.record, change.store.key(), hits.keys().copied())?);
     }
-    workspace.files().take_away(&workspace.scratch_dir())?;
+    workspace.take_scratch_away()?;
     // Also if it was gone already: whoever removed it may not have made that durable.
     workspace.files().sync_dir(workspace.root())?;
     workspace.files().reached("purged");

@@ -280,7 +280,7 @@ fn workspace(error: &WorkspaceError) -> ErrorKind {
         | WorkspaceError::KeyWrong { .. }
         | WorkspaceError::KeyExposed { .. }
         | WorkspaceError::Frozen { .. } => ErrorKind::Damage,
-        WorkspaceError::Settings(_) | WorkspaceError::OtherVersion { .. } => ErrorKind::Input,
+        WorkspaceError::Settings(_) | WorkspaceError::OtherVersion { .. } | WorkspaceError::NoScratch { .. } => ErrorKind::Input,
         WorkspaceError::Ledger(e) => ledger(e),
         WorkspaceError::Slice(e) => slice(e),
         WorkspaceError::Fs(_) => ErrorKind::Disk,

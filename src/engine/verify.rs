@@ -9,6 +9,7 @@ use crate::{
     receipt::Receipt,
     train::ThreadShare,
     verify::{Finding, Verdict, quick, retrain},
+    workspace::Purpose,
 };
 
 /// What `sisa verify` is asked to do.
@@ -50,7 +51,7 @@ impl Engine {
                 steps += u64::from(model.shards.grid().slices);
             }
             let watch = TrainingWatch::new(observer, total, steps);
-            let scratch = self.workspace.scratch("verify")?;
+            let scratch = self.workspace.scratch(Purpose::Verify)?;
             // A deletion that is accepted from here on finds the folder and takes it away.
             self.workspace.still(&snapshot)?;
             let share = ThreadShare::new(self.threads());

@@ -14,6 +14,9 @@ use super::{Bytes, Disk, EntryKind, FileStat, FsError, LockGuard, ScratchFile};
 /// How the names of our temporary files begin; nothing else is ever swept.
 pub(super) const TEMPORARY: &str = ".sisa-tmp-";
 
+/// How the names begin that things have while they are taken away.
+const TAKEN: &str = "taken-";
+
 /// Whether a published file is made durable before the call returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
@@ -333,11 +336,14 @@ impl Files {
         Ok(any)
     }
 
-    /// Removes a folder of ours with all in it, names first, deepest last to first.
+    /// Removes a folder of ours with all in it, names first, deepest last to first. Of a link only the link itself goes.
     ///
     /// # Errors
     /// When the disk refuses.
     pub fn remove_tree(&self, path: &Path) -> Result<(), FsError> {
+        if !self.is_folder_or_unlink(path)? {
+            return Ok(());
+        }
         for (name, kind) in self.list(path)? {
             let child = path.join(name);
             match kind {
@@ -351,16 +357,20 @@ impl Files {
         Ok(())
     }
 
-    /// Takes a folder of ours away although others may be at work in it: first everything in it under another name, so that no path
-    /// of theirs leads there any more, then until nothing is left.
+    /// Takes a folder of ours away although others may be at work in it: everything in it that has a name of `ours` goes first under another
+    /// name, so that no path of theirs leads there any more, then until nothing of it is left. What has no such name stays, and so does
+    /// the folder with it. Of a link only the link itself goes.
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn take_away(&self, path: &Path) -> Result<(), FsError> {
-        while self.stat(path)?.is_some() {
-            for (name, kind) in self.list(path)? {
+    pub fn take_away(&self, path: &Path, ours: impl Fn(&str) -> bool) -> Result<(), FsError> {
+        loop {
+            if !self.is_folder_or_unlink(path)? {
+                return Ok(());
+            }
+            for (name, kind) in self.list(path)?.into_iter().filter(|(name, _)| ours(name) || name.starts_with(TAKEN)) {
                 let n = self.counter.fetch_add(1, Ordering::Relaxed);
-                let (from, to) = (path.join(name), path.join(format!("taken-{}-{n}", std::process::id())));
+                let (from, to) = (path.join(name), path.join(format!("{TAKEN}{}-{n}", std::process::id())));
                 match self.disk.rename(&from, &to) {
                     Ok(()) if kind == EntryKind::Dir => self.remove_tree(&to)?,
                     Ok(()) => {
@@ -370,9 +380,19 @@ impl Files {
                     Err(e) => return Err(FsError::at("rename", &from)(e)),
                 }
             }
-            self.remove_dir(path)?;
+            if self.remove_dir(path)? || !self.list(path)?.iter().any(|(name, _)| ours(name)) {
+                return Ok(());
+            }
         }
-        Ok(())
+    }
+
+    /// Whether a folder is there. Anything else of this name, a link above all, is unlinked: what is behind it is not ours.
+    fn is_folder_or_unlink(&self, path: &Path) -> Result<bool, FsError> {
+        match self.stat(path)?.map(|s| s.kind) {
+            None => Ok(false),
+            Some(EntryKind::Dir) => Ok(true),
+            Some(EntryKind::File | EntryKind::Other) => self.unlink(path).map(|_| false),
+        }
     }
 
     /// How a file is named from a folder: relative where it lies below, as given if it is absolute or can't be said.

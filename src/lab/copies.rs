@@ -6,7 +6,7 @@ use super::{BenchRequest, trial::Base};
 use crate::{
     engine::{Engine, Error, Observer, TrainRequest},
     fs::{Durability, EntryKind, Files},
-    workspace::{KeySource, ScratchDir},
+    workspace::{KeySource, Purpose, ScratchDir},
 };
 
 /// A scratch folder with copies.
@@ -14,7 +14,7 @@ pub(super) struct Copies(ScratchDir);
 
 impl Copies {
     pub(super) fn new(engine: &Engine) -> Result<Copies, Error> {
-        Ok(Copies(engine.workspace().scratch("bench")?))
+        Ok(Copies(engine.workspace().scratch(Purpose::Bench)?))
     }
 
     pub(super) fn files(&self) -> &Files {

@@ -183,6 +183,10 @@ fn strangers(workspace: &Workspace, history: &History, verdict: &mut Verdict) ->
         (workspace.checkpoints_dir(), &["README.md"][..]),
         (workspace.scratch_dir(), &[][..]),
     ] {
+        if files.stat(&dir)?.is_some_and(|s| s.kind == EntryKind::File || (s.kind != EntryKind::Dir && fine.is_empty())) {
+            verdict.find(dir, None, "a folder belongs here, or nothing");
+            continue;
+        }
         for (name, kind) in files.list(&dir)? {
             let path = dir.join(&name);
             if fine.contains(&name.as_str()) || (kind == EntryKind::Dir && known(&name)) {

@@ -37,6 +37,15 @@ pub enum WorkspaceError {
         "the workspace moved on while this command was reading it (a deletion or a new model came into effect); run it again"
     )]
     MovedOn,
+    /// A link or a file where scratch copies belong.
+    #[error(
+        "{} is not a folder but a link or a file. Copies of records are made only inside the workspace, where a deletion takes them \
+         away; remove it, and run the command again", path.display()
+    )]
+    NoScratch {
+        /// What is in the way.
+        path: PathBuf,
+    },
     /// A key is missing.
     #[error("{} is missing, and there is data made with it; restore the key. A new key is never made beside existing data", path.display())]
     KeyMissing {

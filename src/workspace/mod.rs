@@ -14,5 +14,5 @@ pub use error::WorkspaceError;
 pub use folder::{Workspace, WriterLock};
 pub use keys::{KeySource, read as read_key};
 pub use partition::Partition;
-pub use scratch::ScratchDir;
+pub use scratch::{Purpose, ScratchDir};
 pub use snapshot::Snapshot;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Workspace, WorkspaceError};
-use crate::fs::{Files, FsError, LockGuard};
+use crate::fs::{EntryKind, Files, FsError, LockGuard};
 
 /// How often a folder is made anew because others took the top folder away.
 const TRIES: u32 = 64;
@@ -27,16 +27,57 @@ impl std::fmt::Debug for ScratchDir {
     }
 }
 
+/// What a scratch folder is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Copies that a benchmark trains and deletes from.
+    Bench,
+    /// Checkpoints trained again, to be compared.
+    Verify,
+}
+
+impl Purpose {
+    const ALL: [Purpose; 2] = [Purpose::Bench, Purpose::Verify];
+
+    fn name(self) -> &'static str {
+        match self {
+            Purpose::Bench => "bench",
+            Purpose::Verify => "verify",
+        }
+    }
+}
+
+/// Whether a name in `.scratch/` is one that we give: a purpose, or that of what is being taken away, the process and a number.
+pub(super) fn is_scratch(name: &str) -> bool {
+    let mut parts = name.split('-');
+    let purpose = parts.next().is_some_and(|p| p == "taken" || Purpose::ALL.iter().any(|of| of.name() == p));
+    let numbers: Vec<&str> = parts.collect();
+    purpose && numbers.len() == 2 && numbers.iter().all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}
+
 impl Workspace {
-    /// A new, empty folder for a purpose of this name.
+    /// Takes every scratch folder away, also those that somebody is at work in. Other things in `.scratch/` stay; a link in its place goes,
+    /// and what is behind it stays.
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn scratch(&self, purpose: &str) -> Result<ScratchDir, WorkspaceError> {
+    pub fn take_scratch_away(&self) -> Result<(), FsError> {
+        self.files().take_away(&self.scratch_dir(), is_scratch)
+    }
+
+    /// A new, empty folder for a purpose.
+    ///
+    /// # Errors
+    /// `.scratch` is no folder, or the disk refuses.
+    pub fn scratch(&self, purpose: Purpose) -> Result<ScratchDir, WorkspaceError> {
         let (files, top) = (self.files(), self.scratch_dir());
         let mut attempt = 0;
         loop {
-            let dir = top.join(format!("{purpose}-{}-{attempt}", std::process::id()));
+            // Copies of records must lie where a deletion finds them and may remove them, and it follows no link.
+            if files.stat(&top)?.is_some_and(|s| s.kind != EntryKind::Dir) {
+                return Err(WorkspaceError::NoScratch { path: top });
+            }
+            let dir = top.join(format!("{}-{}-{attempt}", purpose.name(), std::process::id()));
             match own(files, &top, &dir) {
                 Ok(Some(owner)) => return Ok(ScratchDir { files: files.below(&dir), top, dir, removed: false, _owner: owner }),
                 Ok(None) => {}
@@ -143,7 +184,7 @@ mod tests {
             });
             let user = || {
                 for _ in 0..100 {
-                    let scratch = workspace.scratch("test").unwrap();
+                    let scratch = workspace.scratch(Purpose::Verify).unwrap();
                     let file = scratch.folder("inner").unwrap().join("file");
                     let _ = scratch.files().publish(&file, &[b"ours"], Durability::Later).unwrap();
                     std::thread::yield_now();
@@ -165,11 +206,38 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let files = Files::new(Arc::new(RealDisk::new()));
         let workspace = Workspace::new(files.clone(), root.path().to_owned());
-        let scratch = workspace.scratch("test").unwrap();
+        let scratch = workspace.scratch(Purpose::Verify).unwrap();
         scratch.folder("before").unwrap();
-        files.take_away(&workspace.scratch_dir()).unwrap();
+        workspace.take_scratch_away().unwrap();
         assert!(scratch.folder("after").unwrap_err().is_not_found());
         assert!(!workspace.scratch_dir().exists());
         scratch.remove().unwrap();
+    }
+
+    #[test]
+    fn no_copies_are_made_behind_a_link() {
+        let (root, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let workspace = Workspace::new(Files::new(Arc::new(RealDisk::new())), root.path().to_owned());
+        std::os::unix::fs::symlink(elsewhere.path(), workspace.scratch_dir()).unwrap();
+        assert!(matches!(workspace.scratch(Purpose::Bench), Err(WorkspaceError::NoScratch { .. })));
+        assert_eq!(elsewhere.path().read_dir().unwrap().count(), 0);
+    }
+
+    #[test]
+    fn only_names_of_ours_are_swept_or_taken_away() {
+        for (name, ours) in [
+            ("verify-12-0", true),
+            ("bench-1-63", true),
+            ("taken-1-2", true),
+            ("verify", false),
+            ("verify-12", false),
+            ("verify-12-", false),
+            ("verify-12-0-1", false),
+            ("verify-a-0", false),
+            ("other-1-2", false),
+            ("", false),
+        ] {
+            assert_eq!(is_scratch(name), ours, "{name}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Workspace, WorkspaceError, WriterLock, folder::is_recipe};
+use super::{Workspace, WorkspaceError, WriterLock, folder::is_recipe, scratch::is_scratch};
 use crate::{
     fs::{EntryKind, FsError},
     ids::GenerationId,
@@ -66,16 +66,21 @@ impl Workspace {
     /// Removes scratch folders without a living owner. Their names need no syncs: what comes back is swept again.
     fn sweep_scratch(&self) -> Result<(), FsError> {
         let top = self.scratch_dir();
+        // A link is none of ours, and nothing of ours is behind it.
+        if self.files().stat(&top)?.is_none_or(|s| s.kind != EntryKind::Dir) {
+            return Ok(());
+        }
         let gone = |e: FsError| if e.is_not_found() { Ok(None) } else { Err(e) };
         // Who makes a folder holds this lock until the folder is locked itself.
         let Some(_quiet) = self.files().lock(&top, true).or_else(gone)? else { return Ok(()) };
         for (name, kind) in self.files().list(&top)? {
-            let dir = top.join(name);
+            let dir = top.join(&name);
             if kind == EntryKind::Dir
+                && is_scratch(&name)
                 && let Some(_orphan) = self.files().lock(&dir, false).or_else(gone)?
             {
                 // A process that a killed bench started may still be at work in it.
-                self.files().take_away(&dir)?;
+                self.files().take_away(&dir, |_| true)?;
             }
         }
         Ok(())
