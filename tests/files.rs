@@ -71,11 +71,10 @@ fn what_is_behind_a_link_is_never_removed() {
     fs::create_dir_all(victim.join("verify-1-0")).unwrap();
     fs::write(victim.join("precious"), b"x").unwrap();
     let link = dir.path().join("link");
-    let removals: [&dyn Fn(); 3] = [
-        &|| files().take_away(&link, |_| true).unwrap(),
-        &|| files().remove_tree(&link).unwrap(),
-        &|| files().remove_tree(link.parent().unwrap().join("outer").as_path()).unwrap(),
-    ];
+    let removals: [&dyn Fn(); 3] =
+        [&|| files().take_away(&link, |_| true).unwrap(), &|| files().remove_tree(&link).unwrap(), &|| {
+            files().remove_tree(link.parent().unwrap().join("outer").as_path()).unwrap()
+        }];
     for (at, remove) in removals.iter().enumerate() {
         let _ = fs::remove_file(&link);
         let outer = dir.path().join("outer");

@@ -254,7 +254,8 @@ fn train(error: &TrainError) -> ErrorKind {
             ErrorKind::Damage
         }
         TrainError::Checkpoint(crate::checkpoint::CheckpointError::Fs(_)) | TrainError::Fs(_) => ErrorKind::Disk,
-        TrainError::Threads { .. } => ErrorKind::Retry,
+        TrainError::Ledger(e) => ledger(e),
+        TrainError::Threads { .. } | TrainError::Replaced { .. } => ErrorKind::Retry,
         TrainError::Kernels(_) | TrainError::Settings(_) => ErrorKind::Input,
     }
 }

@@ -112,6 +112,14 @@ impl Ledger {
         Ok(Head { sequence, digest: Digest::of(&self.files.read(&self.path(sequence))?) })
     }
 
+    /// Whether an entry follows the one of this number: one look at one name.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn goes_on_after(&self, sequence: u64) -> Result<bool, LedgerError> {
+        Ok(self.files.stat(&self.path(sequence + 1))?.is_some())
+    }
+
     /// Appends an entry, durably, and takes it into `history`. The caller holds the writer lock.
     ///
     /// # Errors

@@ -1,7 +1,11 @@
 //! One step of one constituent: the only place where a state changes.
 
-use super::{Model, TrainError};
+use super::{
+    Model, TrainError,
+    lineage::{lineage_after, lineage_of_none, lineages},
+};
 use crate::{
+    digest::Digest,
     ids::{Cell, Handle, Part, ShardId, SliceId},
     learn::{Crew, Rows, State, Step, StepError},
     shard::Slice,
@@ -13,6 +17,8 @@ pub struct Constituent {
     shard: ShardId,
     state: Box<dyn State>,
     slices: Vec<Slice>,
+    /// Of the slices that were opened, whatever they were planned to be.
+    lineage: Digest,
 }
 
 impl Constituent {
@@ -20,17 +26,25 @@ impl Constituent {
     pub fn initial(model: &Model, shard: ShardId) -> Constituent {
         let key = model.shards.key();
         let seed = if model.learner.abilities().merge { key.shared_initial_state() } else { key.initial_state(shard) };
-        Constituent { shard, state: model.learner.init(model.shards.layout(), seed), slices: Vec::new() }
+        let state = model.learner.init(model.shards.layout(), seed);
+        Constituent { shard, state, slices: Vec::new(), lineage: lineage_of_none(&model.root, shard) }
     }
 
     /// A state that was trained on `slices`.
-    pub fn resumed(shard: ShardId, state: Box<dyn State>, slices: Vec<Slice>) -> Constituent {
-        Constituent { shard, state, slices }
+    pub fn resumed(model: &Model, shard: ShardId, state: Box<dyn State>, slices: Vec<Slice>) -> Constituent {
+        let contents = slices.iter().map(|slice| slice.header().content);
+        let lineage = lineages(&model.root, shard, contents).last().copied();
+        Constituent { shard, state, slices, lineage: lineage.unwrap_or_else(|| lineage_of_none(&model.root, shard)) }
     }
 
     /// The state.
     pub fn state(&self) -> &dyn State {
         &*self.state
+    }
+
+    /// The lineage key that the slices seen ask for.
+    pub fn lineage(&self) -> Digest {
+        self.lineage
     }
 
     /// The steps taken.
@@ -47,7 +61,9 @@ impl Constituent {
 pub fn advance(model: &Model, constituent: &mut Constituent, crew: &dyn Crew) -> Result<Result<u64, StepError>, TrainError> {
     let index = constituent.step() + 1;
     let cell = Cell { shard: constituent.shard, part: Part::Slice(SliceId(index)) };
-    constituent.slices.push(model.shards.open(cell)?);
+    let slice = model.shards.open(cell)?;
+    constituent.lineage = lineage_after(constituent.lineage, index, slice.header().content);
+    constituent.slices.push(slice);
     let slices = &constituent.slices;
     if slices.last().is_some_and(|s| s.header().rows == 0) {
         return Ok(Ok(0));

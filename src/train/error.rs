@@ -27,6 +27,15 @@ pub enum TrainError {
     /// The recipe's settings can't be used.
     #[error(transparent)]
     Settings(#[from] crate::learn::SettingsError),
+    /// The ledger is damaged, or the disk refused.
+    #[error(transparent)]
+    Ledger(#[from] crate::ledger::LedgerError),
+    /// What was to be trained was replaced meanwhile, and its files are gone.
+    #[error("recipe {recipe} was replaced by a newer one while it was being trained; run the command again")]
+    Replaced {
+        /// The recipe.
+        recipe: String,
+    },
     /// The thread pool could not be made.
     #[error("can't start {threads} worker threads: {message}")]
     Threads {

@@ -22,15 +22,24 @@ impl LineageRoot {
 
 /// The lineage keys of a shard: of the initial state, then of every step, given the content digests of its slices in order.
 pub fn lineages(root: &LineageRoot, shard: ShardId, slices: impl IntoIterator<Item = Digest>) -> Vec<Digest> {
-    let LineageRoot { recipe, partition, key } = root;
-    let first = Digest::derive("sisa 1 lineage root", &[&recipe.0, &partition.0, &key.0, &shard.0.to_le_bytes()]);
-    let mut keys = vec![first];
-    let mut parent = first;
+    let mut keys = vec![lineage_of_none(root, shard)];
+    let mut parent = lineage_of_none(root, shard);
     for (step, content) in (1_u32..).zip(slices) {
-        parent = Digest::derive("sisa 1 lineage step", &[&parent.0, &step.to_le_bytes(), &content.0]);
+        parent = lineage_after(parent, step, content);
         keys.push(parent);
     }
     keys
+}
+
+/// The lineage key of a shard's initial state.
+pub(super) fn lineage_of_none(root: &LineageRoot, shard: ShardId) -> Digest {
+    let LineageRoot { recipe, partition, key } = root;
+    Digest::derive("sisa 1 lineage root", &[&recipe.0, &partition.0, &key.0, &shard.0.to_le_bytes()])
+}
+
+/// The lineage key of a step, from that of the step before it and the content digest of the slice that it adds.
+pub(super) fn lineage_after(parent: Digest, step: u32, content: Digest) -> Digest {
+    Digest::derive("sisa 1 lineage step", &[&parent.0, &step.to_le_bytes(), &content.0])
 }
 
 #[cfg(test)]

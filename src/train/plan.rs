@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use rayon::prelude::*;
 
-use super::{LineageRoot, Recipe, TrainError, lineages};
+use super::{Ground, LineageRoot, Recipe, TrainError, lineages};
 use crate::{
-    checkpoint::{CheckpointError, CheckpointStore},
+    checkpoint::{CheckpointError, CheckpointStore, Found},
     digest::Digest,
     ids::{Cell, Part, ShardId, SliceId},
     learn::{Learner, SettingsError},
@@ -30,6 +30,8 @@ pub struct Model {
     pub kept: Vec<bool>,
     /// By shard, the lineage keys of all steps (the initial state first) when all were last known to be durable; empty if they never were.
     pub durable: Vec<Vec<Digest>>,
+    /// The ledger that says whether anything has changed; without one, slices are looked at before every step is published.
+    pub ground: Option<Ground>,
 }
 
 /// The lineage of a shard as its slices are on disk now, and which of its steps exist.
@@ -61,7 +63,7 @@ impl Model {
         let learner = recipe.learner.check()?;
         let root = LineageRoot::new(recipe.digest(), partition, shards.key());
         let kept = recipe.keep.steps(recipe.schedule, shards.grid().slices);
-        Ok(Model { shards, checkpoints, recipe, learner, root, kept, durable: Vec::new() })
+        Ok(Model { shards, checkpoints, recipe, learner, root, kept, durable: Vec::new(), ground: None })
     }
 
     /// The same rules with the checkpoints elsewhere, where nothing is known to be durable.
@@ -71,7 +73,8 @@ impl Model {
     pub fn with_checkpoints(&self, checkpoints: CheckpointStore) -> Result<Model, SettingsError> {
         let learner = self.recipe.learner.check()?;
         let (shards, recipe, kept) = (self.shards.clone(), self.recipe.clone(), self.kept.clone());
-        Ok(Model { shards, checkpoints, recipe, learner, root: self.root, kept, durable: Vec::new() })
+        let ground = self.ground.clone();
+        Ok(Model { shards, checkpoints, recipe, learner, root: self.root, kept, durable: Vec::new(), ground })
     }
 
     /// The rows and content digests of slices 1..=upto, from their headers.
@@ -103,7 +106,7 @@ impl Model {
         let mut present = Vec::with_capacity(headers.len());
         for (step, lineage) in self.shards.grid().slices().zip(keys.iter().skip(1)) {
             let kept = self.kept.get(step.0 as usize - 1).copied().unwrap_or(false);
-            let listed = kept && found.iter().any(|f| f.step == step && f.lineage == *lineage);
+            let listed = kept && found.binary_search(&Found { step, lineage: *lineage }).is_ok();
             present.push(if listed { self.checkpoints.glance(shard, step, *lineage)? } else { None });
         }
         Ok(ShardPlan { shard, rows: headers.iter().map(|h| h.0).collect(), lineages: keys, present, kept: self.kept.clone() })

@@ -161,6 +161,8 @@ fn segments(
     report: &mut ShardReport,
 ) -> Result<End, TrainError> {
     let mut constituent: Option<Constituent> = None;
+    // The ledger's entry up to which nothing has changed since the plan was made.
+    let mut seen = None;
     for step in plan.to_train() {
         // A run goes on from the step just trained; a new run starts from the checkpoint below.
         let mut current = match constituent.take().filter(|c| c.step() + 1 == step) {
@@ -178,7 +180,7 @@ fn segments(
         report.steps += 1;
         if plan.keeps(step) {
             let payload = current.state().encode();
-            let Some(bytes) = commit(model, plan, step, &payload)? else { return Ok(End::Again) };
+            let Some(bytes) = commit(model, plan, &current, &payload, &mut seen)? else { return Ok(End::Again) };
             report.bytes += bytes;
             if let Some(lineage) = plan.lineage(step) {
                 ahead.published(model.checkpoints.path(plan.shard, SliceId(step), lineage));
@@ -209,15 +211,32 @@ fn resume(model: &Model, plan: &ShardPlan, step: u32) -> Result<Option<Constitue
     };
     let cells = (1..=step).map(|r| Cell { shard: plan.shard, part: Part::Slice(SliceId(r)) });
     let slices = cells.map(|cell| model.shards.open(cell)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Some(Constituent::resumed(plan.shard, state, slices)))
+    Ok(Some(Constituent::resumed(model, plan.shard, state, slices)))
 }
 
-/// Publishes a step if its slices are still those it was trained on; `None` if they moved.
-fn commit(model: &Model, plan: &ShardPlan, step: u32, payload: &[u8]) -> Result<Option<u64>, TrainError> {
+/// Publishes a step if it was trained on the slices that were planned with, and they are still those of the shard; `None` if they moved.
+/// `seen` is the ledger's entry up to which that is known.
+fn commit(
+    model: &Model,
+    plan: &ShardPlan,
+    constituent: &Constituent,
+    payload: &[u8],
+    seen: &mut Option<u64>,
+) -> Result<Option<u64>, TrainError> {
+    let step = constituent.step();
+    let Some(lineage) = plan.lineage(step).filter(|planned| *planned == constituent.lineage()) else { return Ok(None) };
     let _lock = model.shards.lock(plan.shard)?;
-    let headers = model.headers(plan.shard, step)?;
-    let now = lineages(&model.root, plan.shard, headers.iter().map(|h| h.1));
-    let Some(lineage) = plan.lineage(step).filter(|wanted| now.last() == Some(wanted)) else { return Ok(None) };
+    let moved = model.ground.as_ref().map(|ground| ground.moved(*seen)).transpose()?;
+    if moved != Some(None) {
+        // A slice may have been written again, so all headers are looked at; otherwise only once for a plan, or this would take
+        // time with the square of the slices.
+        let headers = model.headers(plan.shard, plan.rows.len() as u32)?;
+        let now = lineages(&model.root, plan.shard, headers.iter().map(|h| h.1));
+        if now.get(step as usize) != Some(&lineage) {
+            return Ok(None);
+        }
+        *seen = moved.flatten().filter(|_| now == plan.lineages);
+    }
     if model.checkpoints.glance(plan.shard, SliceId(step), lineage)?.is_some() {
         // Somebody else was faster, and may have made it durable; nothing is put over it.
         return Ok(Some(0));

@@ -14,7 +14,7 @@ use crate::{
     order::Placement,
     schema::ENCODER_VERSION,
     shard::{SLICE_FORMAT, ShardStore},
-    train::{Model, NUMERICS_VERSION, Recipe, lineages_of},
+    train::{Ground, Model, NUMERICS_VERSION, Recipe, lineages_of},
 };
 
 /// The right to change what is in service. Held for protocols, never for the length of a training run.
@@ -305,7 +305,8 @@ impl Workspace {
         same_version(&path, "numerics", recipe.numerics, NUMERICS_VERSION)?;
         let model = Model::new(shards, checkpoints, recipe, record.imported.partition)?;
         let durable = record.durable.get(id).map(|then| durable(&model, then)).unwrap_or_default();
-        Ok(Model { durable, ..model })
+        let ground = Ground::new(self.ledger(), generation, id.clone());
+        Ok(Model { durable, ground: Some(ground), ..model })
     }
 
     /// Checks the header of every slice against the ledger, so that a swapped, stale or lost slice is seen on every open.
