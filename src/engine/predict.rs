@@ -1,14 +1,12 @@
 //! `sisa predict` and `sisa eval`.
 
-use super::{Engine, Error, Observer, Progress};
+use super::{Engine, Error, Observer, Progress, serving::Loaded};
 use crate::{
     ids::{Cell, Part, ShardId, SliceId},
     learn::{Labels, Rows, Task},
-    predict::{ClassMetrics, ClassReport, Ensemble, Majority, NumberMetrics, NumberReport, Scores},
-    schema::{EncodedRows, Encoder, Label, Schema},
+    predict::{ClassMetrics, ClassReport, Majority, NumberMetrics, NumberReport, Scores},
+    schema::{EncodedRows, Encoder},
     source::{self, Batch},
-    train::{Model, ShardPlan},
-    workspace::Snapshot,
 };
 
 /// How good an ensemble is on some rows.
@@ -73,33 +71,12 @@ impl Metrics {
     }
 }
 
-/// What is in service, loaded.
-pub(super) struct Serving {
-    snapshot: Snapshot,
-    model: Model,
-    schema: Schema,
-    ensemble: Ensemble,
-}
-
 impl Engine {
-    /// Loads what is in service, as of one moment.
-    fn serving(&self, observer: &dyn Observer) -> Result<Serving, Error> {
-        loop {
-            let snapshot = self.workspace.answering_snapshot()?;
-            let (current, record) = self.workspace.serving(&snapshot)?;
-            let model = self.workspace.model(current.generation, record, &current.recipe)?;
-            self.workspace.check_cells(&model.shards, record)?;
-            let schema = self.workspace.partition(current.generation, record)?.schema;
-            let plans = model.shards.grid().shards().map(|s| model.plan(s)).collect::<Result<Vec<ShardPlan>, _>>()?;
-            let ensemble = Ensemble::load(&model, &plans, current.aggregate);
-            // Whatever was loaded, it counts only if nothing came into effect meanwhile.
-            if self.workspace.still(&snapshot).is_err() {
-                continue;
-            }
-            let ensemble = ensemble?;
-            ensemble.damaged.iter().for_each(|d| observer.note(&format!("passed over: {d}")));
-            return Ok(Serving { snapshot, model, schema, ensemble });
-        }
+    /// Loads what is in service, for one command.
+    fn loaded(&self, observer: &dyn Observer) -> Result<Loaded, Error> {
+        let loaded = Loaded::load(&self.workspace, None)?;
+        loaded.tell(observer);
+        Ok(loaded)
     }
 
     /// Scores every row of the sources and hands them on in order, with the names of the classes.
@@ -113,13 +90,12 @@ impl Engine {
         mut then: impl FnMut(&[String], &Scores) -> Result<(), Error> + Send,
     ) -> Result<u64, Error> {
         self.pool.install(|| {
-            let serving = self.serving(observer)?;
-            let classes = class_names(&serving.schema);
+            let serving = self.loaded(observer)?;
             let rows = self.score(&serving, sources, false, observer, |scores, _| {
-                self.workspace.still(&serving.snapshot)?;
-                then(&classes, scores)
+                serving.still(&self.workspace)?;
+                then(&serving.classes, scores)
             })?;
-            self.workspace.still(&serving.snapshot)?;
+            serving.still(&self.workspace)?;
             Ok(rows)
         })
     }
@@ -133,13 +109,13 @@ impl Engine {
             return self.evaluate_holdout(observer);
         }
         self.pool.install(|| {
-            let serving = self.serving(observer)?;
+            let serving = self.loaded(observer)?;
             let mut metrics = Metrics::new(serving.model.shards.layout().task);
             self.score(&serving, sources, true, observer, |scores, rows| {
                 metrics.add(scores, &rows.labels);
                 Ok(())
             })?;
-            self.workspace.still(&serving.snapshot)?;
+            serving.still(&self.workspace)?;
             Ok(serving.evaluation(&metrics, None))
         })
     }
@@ -150,7 +126,7 @@ impl Engine {
     /// Nothing can answer, or nothing was held out.
     pub fn evaluate_holdout(&self, observer: &dyn Observer) -> Result<Evaluation, Error> {
         self.pool.install(|| {
-            let serving = self.serving(observer)?;
+            let serving = self.loaded(observer)?;
             let store = &serving.model.shards;
             let task = store.layout().task;
             let mut metrics = Metrics::new(task);
@@ -177,7 +153,7 @@ impl Engine {
             if rows == 0 {
                 return Err(Error::NoHoldout);
             }
-            self.workspace.still(&serving.snapshot)?;
+            serving.still(&self.workspace)?;
             let accuracy = |m: &Metrics| match m.report() {
                 Quality::Classes(report) => report.accuracy,
                 Quality::Numbers(_) => 0.0,
@@ -191,7 +167,7 @@ impl Engine {
     /// Encodes and scores sources, batch by batch.
     fn score(
         &self,
-        serving: &Serving,
+        serving: &Loaded,
         paths: &[std::path::PathBuf],
         labelled: bool,
         observer: &dyn Observer,
@@ -223,11 +199,11 @@ impl Engine {
     }
 }
 
-impl Serving {
+impl Loaded {
     fn evaluation(&self, metrics: &Metrics, shares: Option<Shares>) -> Evaluation {
         let members = self.ensemble.members();
         let whole = members.iter().filter(|m| m.step == self.model.shards.grid().slices).count();
-        Evaluation { ensemble: metrics.report(), shares, classes: class_names(&self.schema), members: (members.len(), whole) }
+        Evaluation { ensemble: metrics.report(), shares, classes: self.classes.to_vec(), members: (members.len(), whole) }
     }
 
     /// The most frequent class of the training rows; `None` for numbers.
@@ -247,12 +223,5 @@ impl Serving {
 
     fn slice_rows(&self, shard: ShardId, slice: SliceId) -> Result<crate::shard::Slice, Error> {
         Ok(self.model.shards.open(Cell { shard, part: Part::Slice(slice) })?)
-    }
-}
-
-fn class_names(schema: &Schema) -> Vec<String> {
-    match &schema.label {
-        Label::Class { values, .. } => values.clone(),
-        Label::Number { .. } => Vec::new(),
     }
 }

@@ -1,11 +1,14 @@
 //! The members of the vote and how they are brought together.
 #![expect(clippy::indexing_slicing, reason = "rows and classes index arrays that were made with exactly that shape")]
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     checkpoint::CheckpointError,
+    digest::Digest,
     ids::{ShardId, SliceId},
     learn::{Features, State, Task},
     num::{Team, sum},
@@ -51,8 +54,10 @@ pub struct Member {
     pub step: u32,
     /// Its weight: (step / R)^4, so 1 when it is whole (docs/TRAINING.md, section 6).
     pub weight: f32,
+    /// The lineage key of that step: members with the same one are the same to the bit.
+    pub lineage: Digest,
     /// Its model; none where the states of all members were added up to one.
-    state: Option<Box<dyn State>>,
+    state: Option<Arc<dyn State>>,
 }
 
 /// All constituents in service.
@@ -80,6 +85,12 @@ pub struct Scores {
     pub classes: Vec<u32>,
 }
 
+/// A member's state: of an ensemble that was loaded before, or read just now.
+enum Loaded {
+    Shared(Arc<dyn State>),
+    Fresh(Box<dyn State>),
+}
+
 /// Rows that one task scores.
 const CHUNK_ROWS: usize = 256;
 
@@ -89,7 +100,43 @@ impl Ensemble {
     /// # Errors
     /// The disk refuses, or no shard has one.
     pub fn load(model: &Model, plans: &[ShardPlan], aggregate: Aggregate) -> Result<Ensemble, PredictError> {
-        let loaded: Vec<Result<_, TrainError>> = plans.par_iter().map(|plan| Ensemble::member(model, plan)).collect();
+        Ensemble::load_after(model, plans, aggregate, None)
+    }
+
+    /// The same, sharing with an ensemble that is loaded already the members that are to be the same. (Where all states are added up
+    /// to one model there are none to share.)
+    ///
+    /// # Errors
+    /// As for [`Ensemble::load`].
+    pub fn load_after(
+        model: &Model,
+        plans: &[ShardPlan],
+        aggregate: Aggregate,
+        before: Option<&Ensemble>,
+    ) -> Result<Ensemble, PredictError> {
+        let merges = model.learner.abilities().merge;
+        let team = Team::of((rayon::current_num_threads() / plans.len().max(1)).max(1));
+        let load = |plan: &ShardPlan| {
+            let shared = |lineage: Digest| {
+                before?.members.iter().find(|m| m.shard == plan.shard && m.lineage == lineage)?.state.clone()
+            };
+            let (found, damaged) = Ensemble::deepest(model, plan, shared)?;
+            let found = found.map(|(step, lineage, state)| {
+                let depth = step as f32 / plan.rows.len() as f32;
+                let weight = depth * depth * depth * depth;
+                let state = match state {
+                    Loaded::Shared(state) => Ok(state),
+                    Loaded::Fresh(state) if merges => Err(state),
+                    Loaded::Fresh(mut state) => {
+                        state.prepare(team);
+                        Ok(Arc::from(state))
+                    }
+                };
+                (Member { shard: plan.shard, step, weight, lineage, state: None }, state)
+            });
+            Ok((found, damaged))
+        };
+        let loaded: Vec<Result<_, TrainError>> = plans.par_iter().map(load).collect();
         let mut ensemble = Ensemble {
             members: Vec::new(),
             merged: None,
@@ -99,55 +146,55 @@ impl Ensemble {
             silent: Vec::new(),
         };
         for (plan, loaded) in plans.iter().zip(loaded) {
-            let (member, damaged) = loaded?;
+            let (found, damaged) = loaded?;
             ensemble.damaged.extend(damaged);
-            match member {
-                Some(member) => ensemble.members.push(member),
+            match found {
+                Some((member, Ok(state))) => ensemble.members.push(Member { state: Some(state), ..member }),
+                Some((member, Err(state))) => {
+                    ensemble.merge(&member, state)?;
+                    ensemble.members.push(member);
+                }
                 None => ensemble.silent.push(plan.shard),
             }
         }
         if ensemble.members.is_empty() {
             return Err(PredictError::NoMembers { missing: ensemble.silent.len(), shards: plans.len() });
         }
-        if model.learner.abilities().merge {
-            ensemble.merge()?;
+        if let Some(merged) = &mut ensemble.merged {
+            merged.prepare(Team::of(rayon::current_num_threads()));
         }
-        let team = Team::of(rayon::current_num_threads());
-        ensemble
-            .merged
-            .iter_mut()
-            .chain(ensemble.members.iter_mut().filter_map(|m| m.state.as_mut()))
-            .for_each(|s| s.prepare(team));
         Ok(ensemble)
     }
 
-    /// Adds the states of all members up, in order of their shards.
-    fn merge(&mut self) -> Result<(), PredictError> {
-        for member in &mut self.members {
-            let Some(state) = member.state.take() else { continue };
-            match &mut self.merged {
-                None => self.merged = Some(state),
-                Some(merged) => merged.merge(&*state).map_err(|source| {
-                    let (shard, step) = (member.shard.0, member.step);
-                    TrainError::State { shard, step, source }
-                })?,
-            }
+    /// Adds a member's state to those of the members before it, which are of lower shards.
+    fn merge(&mut self, member: &Member, state: Box<dyn State>) -> Result<(), PredictError> {
+        match &mut self.merged {
+            None => self.merged = Some(state),
+            Some(merged) => merged.merge(&*state).map_err(|source| {
+                let (shard, step) = (member.shard.0, member.step);
+                TrainError::State { shard, step, source }
+            })?,
         }
         Ok(())
     }
 
-    fn member(model: &Model, plan: &ShardPlan) -> Result<(Option<Member>, Vec<String>), TrainError> {
+    /// The deepest step of a shard that has a sound checkpoint, and those passed over because they are damaged.
+    fn deepest(
+        model: &Model,
+        plan: &ShardPlan,
+        shared: impl Fn(Digest) -> Option<Arc<dyn State>>,
+    ) -> Result<(Option<(u32, Digest, Loaded)>, Vec<String>), TrainError> {
         let mut damaged = Vec::new();
-        let of = plan.rows.len() as f32;
         for step in (1..=plan.rows.len() as u32).rev().filter(|s| plan.has(*s) && plan.rows_upto(*s) > 0) {
             let Some(lineage) = plan.lineage(step) else { continue };
+            if let Some(state) = shared(lineage) {
+                return Ok((Some((step, lineage, Loaded::Shared(state))), damaged));
+            }
             let decode = |payload: &[u8]| model.learner.decode(model.shards.layout(), payload);
             match model.checkpoints.read(plan.shard, SliceId(step), lineage, decode) {
                 Ok(state) => {
                     let state = state.map_err(|source| TrainError::State { shard: plan.shard.0, step, source })?;
-                    let depth = step as f32 / of;
-                    let weight = depth * depth * depth * depth;
-                    return Ok((Some(Member { shard: plan.shard, step, weight, state: Some(state) }), damaged));
+                    return Ok((Some((step, lineage, Loaded::Fresh(state))), damaged));
                 }
                 Err(e @ CheckpointError::Damaged { .. }) => damaged.push(e.to_string()),
                 Err(CheckpointError::Fs(e)) if e.is_not_found() => {}

@@ -1,0 +1,176 @@
+//! An ensemble that stays loaded, and never answers from a state that saw an erased record.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rayon::ThreadPool;
+
+use super::{Engine, Error, Observer};
+use crate::{
+    ids::{GenerationId, RecipeId},
+    predict::Ensemble,
+    schema::{Label, Schema},
+    train::{Model, ShardPlan},
+    workspace::{Snapshot, Workspace, WorkspaceError},
+};
+
+/// How often an answer is computed again because something came into effect meanwhile, before the caller is told to try later.
+const TRIES: u32 = 4;
+
+/// What an answer stands on: an answer with the same epoch comes from the same bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Epoch {
+    /// The generation in service.
+    pub generation: GenerationId,
+    /// The recipe in service.
+    pub recipe: RecipeId,
+    /// The last entry of the ledger that was in effect: a person whose deletion has a later entry may have been seen, one with an
+    /// earlier or the same entry was not.
+    pub entry: u64,
+}
+
+impl fmt::Display for Epoch {
+    /// `g0001.257d0dbf00c0ffee.42`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.generation, self.recipe, self.entry)
+    }
+}
+
+/// What is in service, loaded, as of one moment.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    snapshot: Snapshot,
+    pub(super) model: Model,
+    pub(super) schema: Schema,
+    pub(super) ensemble: Ensemble,
+    /// The class names, in order; empty for numbers.
+    pub(super) classes: Arc<[String]>,
+    epoch: Epoch,
+}
+
+impl Loaded {
+    /// Loads what is in service; of `before` what is the same stays.
+    pub(super) fn load(workspace: &Workspace, before: Option<&Loaded>) -> Result<Loaded, Error> {
+        loop {
+            let snapshot = workspace.answering_snapshot()?;
+            match Loaded::of(workspace, snapshot, before)? {
+                Some(loaded) => return Ok(loaded),
+                // Something came into effect while it was loaded.
+                None => continue,
+            }
+        }
+    }
+
+    fn of(workspace: &Workspace, snapshot: Snapshot, before: Option<&Loaded>) -> Result<Option<Loaded>, Error> {
+        let read = || -> Result<_, Error> {
+            let (current, record) = workspace.serving(&snapshot)?;
+            let model = workspace.model(current.generation, record, &current.recipe)?;
+            workspace.check_cells(&model.shards, record)?;
+            let schema = workspace.partition(current.generation, record)?.schema;
+            let plans = model.shards.grid().shards().map(|s| model.plan(s)).collect::<Result<Vec<ShardPlan>, _>>()?;
+            let ensemble = Ensemble::load_after(&model, &plans, current.aggregate, before.map(|b| &b.ensemble))?;
+            let epoch = Epoch {
+                generation: current.generation,
+                recipe: current.recipe.clone(),
+                entry: snapshot.history.head.sequence,
+            };
+            Ok((model, schema, ensemble, epoch))
+        };
+        let read = read();
+        // Whatever was read, sound or not, it counts only if nothing came into effect meanwhile.
+        if workspace.still(&snapshot).is_err() {
+            return Ok(None);
+        }
+        let (model, schema, ensemble, epoch) = read?;
+        let classes = match &schema.label {
+            Label::Class { values, .. } => values.as_slice().into(),
+            Label::Number { .. } => Arc::default(),
+        };
+        Ok(Some(Loaded { snapshot, model, schema, ensemble, classes, epoch }))
+    }
+
+    /// Whether nothing came into effect since it was loaded.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::MovedOn`], or the disk refuses.
+    pub(super) fn still(&self, workspace: &Workspace) -> Result<(), Error> {
+        Ok(workspace.still(&self.snapshot)?)
+    }
+
+    /// Tells of checkpoints that were passed over.
+    pub(super) fn tell(&self, observer: &dyn Observer) {
+        self.ensemble.damaged.iter().for_each(|d| observer.note(&format!("passed over: {d}")));
+    }
+}
+
+/// An ensemble that stays loaded. It holds no lock: deletions of this or any other process go on beside it, and are noticed by a look
+/// at the ledger before and after each answer. What changed is loaded again; shards that did not change stay as they are.
+///
+/// An answer is returned only if what it stands on was in service at some moment after it was computed, so no answer that is
+/// returned after a deletion is in effect was influenced by what was deleted. When a new state can't be loaded, the
+/// old one is dropped and there is no answer.
+#[derive(Debug)]
+pub struct Serving {
+    workspace: Workspace,
+    pool: Arc<ThreadPool>,
+    loaded: Mutex<Option<Arc<Loaded>>>,
+}
+
+impl Engine {
+    /// Loads what is in service, to answer from it for as long as the caller likes, from any number of threads.
+    ///
+    /// # Errors
+    /// Nothing is in service, an accepted deletion is not yet in effect, or the workspace is damaged.
+    pub fn serving(&self) -> Result<Serving, Error> {
+        let serving = Serving { workspace: self.workspace.clone(), pool: self.pool.clone(), loaded: Mutex::new(None) };
+        serving.loaded()?;
+        Ok(serving)
+    }
+}
+
+impl Serving {
+    /// What an answer would stand on now.
+    ///
+    /// # Errors
+    /// As for [`Engine::serving`].
+    pub fn epoch(&self) -> Result<Epoch, Error> {
+        Ok(self.loaded()?.epoch.clone())
+    }
+
+    /// Computes an answer from what is in service, again if something came into effect meanwhile.
+    pub(super) fn answer<T>(&self, mut compute: impl FnMut(&Loaded) -> Result<T, Error>) -> Result<(T, Epoch), Error> {
+        for _ in 0..TRIES {
+            let loaded = self.loaded()?;
+            let answer = compute(&loaded);
+            match loaded.still(&self.workspace) {
+                Ok(()) => return Ok((answer?, loaded.epoch.clone())),
+                Err(Error::Workspace(WorkspaceError::MovedOn)) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Err(WorkspaceError::MovedOn.into())
+    }
+
+    /// The threads that large answers are computed on.
+    pub(super) fn pool(&self) -> &ThreadPool {
+        &self.pool
+    }
+
+    /// What is in service now: as it is loaded, if nothing came into effect since.
+    fn loaded(&self) -> Result<Arc<Loaded>, Error> {
+        let mut held = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        // Taken out: should loading fail, what was there must not answer again.
+        let before = held.take();
+        if let Some(before) = &before {
+            match before.still(&self.workspace) {
+                Ok(()) => return Ok(held.insert(before.clone()).clone()),
+                Err(Error::Workspace(WorkspaceError::MovedOn)) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        let loaded = self.pool.install(|| Loaded::load(&self.workspace, before.as_deref()))?;
+        Ok(held.insert(Arc::new(loaded)).clone())
+    }
+}
