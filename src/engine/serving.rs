@@ -71,11 +71,8 @@ impl Loaded {
             let schema = workspace.partition(current.generation, record)?.schema;
             let plans = model.shards.grid().shards().map(|s| model.plan(s)).collect::<Result<Vec<ShardPlan>, _>>()?;
             let ensemble = Ensemble::load_after(&model, &plans, current.aggregate, before.map(|b| &b.ensemble))?;
-            let epoch = Epoch {
-                generation: current.generation,
-                recipe: current.recipe.clone(),
-                entry: snapshot.history.head.sequence,
-            };
+            let epoch =
+                Epoch { generation: current.generation, recipe: current.recipe.clone(), entry: snapshot.history.head.sequence };
             Ok((model, schema, ensemble, epoch))
         };
         let read = read();

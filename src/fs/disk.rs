@@ -116,10 +116,11 @@ pub trait Disk: Debug + Send + Sync {
     /// # Errors
     /// As the system says.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
-    /// Locks a file or folder for this handle alone; `None` when another holds it and `wait` is false.
+    /// Locks a file or folder for this handle alone; `None` when another holds it and `wait` is false. What is locked has this name
+    /// when the call returns.
     ///
     /// # Errors
-    /// As the system says.
+    /// As the system says; nothing has this name any more.
     fn lock(&self, path: &Path, wait: bool) -> io::Result<Option<Box<dyn LockGuard>>>;
     /// Keeps a file's blocks from being freed while the guard lives, so that unlinking costs no time.
     ///

@@ -161,15 +161,22 @@ impl Disk for RealDisk {
     }
 
     fn lock(&self, path: &Path, wait: bool) -> io::Result<Option<Box<dyn LockGuard>>> {
-        let file = File::open(path)?;
-        if wait {
-            file.lock()?;
-            return Ok(Some(Box::new(OpenFile(file))));
-        }
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(OpenFile(file)))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(e)) => Err(e),
+        loop {
+            let file = File::open(path)?;
+            if wait {
+                file.lock()?;
+            } else {
+                match file.try_lock() {
+                    Ok(()) => {}
+                    Err(TryLockError::WouldBlock) => return Ok(None),
+                    Err(TryLockError::Error(e)) => return Err(e),
+                }
+            }
+            // Something else may have this name by now; a lock on what had it keeps nobody out.
+            let (ours, named) = (file.metadata()?, fs::metadata(path)?);
+            if (ours.dev(), ours.ino()) == (named.dev(), named.ino()) {
+                return Ok(Some(Box::new(OpenFile(file))));
+            }
         }
     }
 

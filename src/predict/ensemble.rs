@@ -117,9 +117,8 @@ impl Ensemble {
         let merges = model.learner.abilities().merge;
         let team = Team::of((rayon::current_num_threads() / plans.len().max(1)).max(1));
         let load = |plan: &ShardPlan| {
-            let shared = |lineage: Digest| {
-                before?.members.iter().find(|m| m.shard == plan.shard && m.lineage == lineage)?.state.clone()
-            };
+            let shared =
+                |lineage: Digest| before?.members.iter().find(|m| m.shard == plan.shard && m.lineage == lineage)?.state.clone();
             let (found, damaged) = Ensemble::deepest(model, plan, shared)?;
             let found = found.map(|(step, lineage, state)| {
                 let depth = step as f32 / plan.rows.len() as f32;

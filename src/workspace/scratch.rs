@@ -98,9 +98,9 @@ fn own(files: &Files, top: &Path, dir: &Path) -> Result<Option<Box<dyn LockGuard
     if files.stat(dir)?.is_some() {
         return Ok(None);
     }
-    files.make_dirs(dir)?;
-    let owner = files.lock(dir, true)?;
-    Ok(if files.stat(dir)?.is_some() { owner } else { None })
+    // A deletion may have taken the folder above away. Made again, it would be another than the one that is locked.
+    files.below(top).make_dirs(dir)?;
+    files.lock(dir, true)
 }
 
 impl ScratchDir {
@@ -138,8 +138,12 @@ impl ScratchDir {
 
     fn clear(&self) -> Result<(), FsError> {
         self.files.remove_tree(&self.dir)?;
-        self.files.remove_dir(&self.top)?;
-        Ok(())
+        // Under the lock of those who make folders in it and sweep it: they rely on its being the same one.
+        match self.files.lock(&self.top, true) {
+            Ok(_quiet) => self.files.remove_dir(&self.top).map(|_| ()),
+            Err(e) if e.is_not_found() => Ok(()),
+            Err(e) => Err(e),
+        }
     }
 }
 
