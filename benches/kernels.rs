@@ -10,8 +10,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use sisa::num::gemm::{Packed, nn, nt, tn};
-use sisa::num::{Isa, Team, gather, poly, probe, stream, sum, update};
+use sisa::num::gemm::{Form, Gemm, Packed};
+use sisa::num::{Isa, Team, gather, poly, probe, stream, sum, update, update::Update};
 
 const BATCH: usize = 256;
 
@@ -84,11 +84,11 @@ impl Network {
 
     fn products(&mut self, team: Team, packed: &mut Packed) {
         let [a, b, c] = self.shape;
-        nn(team, packed, BATCH, b, a, &self.x, &self.w1, &mut self.h);
-        nn(team, packed, BATCH, c, b, &self.h, &self.w2, &mut self.z);
-        tn(team, packed, b, c, BATCH, &self.h, &self.z, &mut self.dw2);
-        nt(team, packed, BATCH, b, c, &self.z, &self.w2, &mut self.dh);
-        tn(team, packed, a, b, BATCH, &self.x, &self.dh, &mut self.dw1);
+        Gemm::of(team, Form::Nn, [BATCH, b, a]).run(packed, &self.x, &self.w1, &mut self.h);
+        Gemm::of(team, Form::Nn, [BATCH, c, b]).run(packed, &self.h, &self.w2, &mut self.z);
+        Gemm::of(team, Form::Tn, [b, c, BATCH]).run(packed, &self.h, &self.z, &mut self.dw2);
+        Gemm::of(team, Form::Nt, [BATCH, b, c]).run(packed, &self.z, &self.w2, &mut self.dh);
+        Gemm::of(team, Form::Tn, [a, b, BATCH]).run(packed, &self.x, &self.dh, &mut self.dw1);
     }
 }
 
@@ -105,13 +105,13 @@ fn products(c: &mut Criterion) {
         };
         let mut out = vec![0.0; m * n];
         let name = format!("forward {m}x{k}x{n}");
-        report(&name, quartile(c, &name, || nn(solo, &mut packed, m, n, k, &x, &w, black_box(&mut out))));
+        report(&name, quartile(c, &name, || Gemm::of(solo, Form::Nn, [m, n, k]).run(&mut packed, &x, &w, black_box(&mut out))));
         let mut out = vec![0.0; k * n];
         let name = format!("dW {m}x{k}x{n}");
-        report(&name, quartile(c, &name, || tn(solo, &mut packed, k, n, m, &x, &dz, black_box(&mut out))));
+        report(&name, quartile(c, &name, || Gemm::of(solo, Form::Tn, [k, n, m]).run(&mut packed, &x, &dz, black_box(&mut out))));
         let mut out = vec![0.0; m * k];
         let name = format!("dX {m}x{k}x{n}");
-        report(&name, quartile(c, &name, || nt(solo, &mut packed, m, k, n, &dz, &w, black_box(&mut out))));
+        report(&name, quartile(c, &name, || Gemm::of(solo, Form::Nt, [m, k, n]).run(&mut packed, &dz, &w, black_box(&mut out))));
     }
 }
 
@@ -174,14 +174,18 @@ fn elements(c: &mut Criterion) {
     let mut out = vec![0.0; 128];
     report("columns of 128", length, &mut || sum::columns(solo, 128, &source, black_box(&mut out)));
 
-    let weights = 784 * 128;
+    let (isa, team, weights) = (Isa::active(), solo, 784 * 128);
     let g = values(4, weights);
     let (mut w, mut m, mut v, mut avg) = (values(5, weights), vec![0.0; weights], vec![0.0; weights], vec![0.0; weights]);
     let sgd = update::Sgd { rate: 0.01, momentum: 0.9, l2: 1e-4 };
-    report("sgd", weights, &mut || update::sgd(solo, sgd, 0.01, black_box(&mut w), &g, &mut v, &mut avg));
+    report("sgd", weights, &mut || {
+        Update { isa, team, avg_gain: 0.01, w: black_box(&mut w), g: &g, avg: &mut avg }.sgd(sgd, &mut v)
+    });
     let adam = update::Adam { rate: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, l2: 1e-4, corr1: 0.1, corr2: 0.001 };
     v.fill(1.0);
-    report("adam", weights, &mut || update::adam(solo, adam, 0.01, black_box(&mut w), &g, &mut m, &mut v, &mut avg));
+    report("adam", weights, &mut || {
+        Update { isa, team, avg_gain: 0.01, w: black_box(&mut w), g: &g, avg: &mut avg }.adam(adam, &mut m, &mut v)
+    });
 
     let (row, shift, gain) = (values(6, 600), values(7, 600), values(8, 600));
     let mut out = vec![0.0; 600];

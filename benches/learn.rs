@@ -11,7 +11,7 @@ use std::{hint::black_box, time::Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ndarray::Array2;
-use sisa::learn::settings::{Activation, Decay, LearnerSettings, NetSettings, Optimizer, RidgeMap, RidgeSettings};
+use sisa::learn::{Activation, Decay, Descent, LearnerSettings, NetSettings, Optimizer, RidgeMap, RidgeSettings};
 use sisa::learn::{Crew, Features, Labels, Layout, Removal, Rows, State, Step, Task, Visit};
 use sisa::num::{Isa, Team, probe};
 
@@ -83,12 +83,14 @@ fn bench(c: &mut Criterion, case: &Case) {
     let settings = LearnerSettings::Mlp(NetSettings {
         hidden: vec![case.hidden as u32],
         activation: case.activation,
-        optimizer: case.optimizer,
-        rate: 0.01,
-        decay: Decay::Constant,
-        l2: 1e-4,
-        batch: case.batch,
-        average: 0.05,
+        descent: Descent {
+            optimizer: case.optimizer,
+            rate: 0.01,
+            decay: Decay::Constant,
+            l2: 1e-4,
+            batch: case.batch,
+            average: 0.05,
+        },
     });
     let learner = settings.check().unwrap();
     let run = |state: &mut dyn State, lanes: usize| {

@@ -1,7 +1,7 @@
 //! How a learner is cut and scheduled where nothing else is said.
 
 use crate::{
-    learn::{Abilities, settings::FOREST_SHARDS},
+    learn::{Abilities, FOREST_SHARDS},
     train::{Schedule, ScheduleKind},
 };
 

@@ -3,11 +3,7 @@
 //! The rule is what docs/ACCURACY.md measured, on five data sets; where nothing like the rows at hand was measured, it says so and names a learner
 //! that takes any rows. It knows no value of any row.
 
-use super::{
-    Layout, LearnerSettings, Task,
-    ridge::{RidgeMap, RidgeSettings, allows_side},
-    settings::{FOREST_SHARDS, ForestSettings},
-};
+use super::{FOREST_SHARDS, ForestSettings, Layout, LearnerSettings, RidgeMap, RidgeSettings, Task, ridge::allows_side};
 
 /// More input columns than this make a table that is unlike those measured.
 const TABLE_COLUMNS_MAX: usize = 64;

@@ -6,11 +6,12 @@
 
 mod advice;
 mod batch;
+mod error;
 mod forest;
 mod net;
 mod ridge;
 mod scaler;
-pub mod settings;
+mod settings;
 #[cfg(test)]
 mod testing;
 
@@ -22,7 +23,11 @@ use serde::{Deserialize, Serialize};
 use crate::num::Team;
 
 pub use advice::{Advice, NETWORK_SUBJECTS};
-pub use settings::{LearnerSettings, SettingsError};
+pub use error::{SettingsError, StateError, StepError};
+pub use forest::{FOREST_SHARDS, ForestSettings};
+pub use net::{Activation, Decay, Descent, NetSettings, Optimizer};
+pub use ridge::{RidgeMap, RidgeSettings};
+pub use settings::LearnerSettings;
 
 /// What is learnt: a class or a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,39 +148,6 @@ pub trait Crew: Debug + Sync {
     /// `rows` more visits are done. Returns false when the step should be given up (the person interrupted).
     fn visited(&self, rows: usize) -> bool;
 }
-
-/// Why a step left nothing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StepError {
-    /// A parameter is no longer finite.
-    #[error("training diverged at step {step}: {what} is not finite after {updates} updates; lower `rate`, or scale the inputs")]
-    Diverged {
-        /// The step.
-        step: u32,
-        /// Which parameter.
-        what: String,
-        /// Updates so far.
-        updates: u64,
-    },
-    /// The prefix has more rows than a state of this learner can hold.
-    #[error("the shard has {rows} rows at step {step}, and a state can hold {most}: use more shards")]
-    Full {
-        /// The step.
-        step: u32,
-        /// Rows of the prefix.
-        rows: u64,
-        /// The most that are possible.
-        most: u64,
-    },
-    /// [`Crew::visited`] said so.
-    #[error("interrupted")]
-    Interrupted,
-}
-
-/// Bytes that are not a state of this learner and layout.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a state of this learner: {0}")]
-pub struct StateError(pub String);
 
 /// What a learner can do with its states beside training them on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

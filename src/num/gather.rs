@@ -208,7 +208,7 @@ impl Kernel for ScatterRows<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::num::gemm::{Packed, Start, nn_with};
+    use crate::num::gemm::{Form, Gemm, Packed, Start};
     use crate::num::golden::{bits, values};
     use crate::num::team::Team;
 
@@ -242,8 +242,8 @@ mod tests {
             index.iter().for_each(|&i| hot[i as usize] = 1.0);
             for isa in Isa::available() {
                 let mut expected = bias.clone();
-                let packed = &mut Packed::new();
-                nn_with(isa, Start::Existing, Team::solo(), packed, 1, width, rows, &hot, &w, &mut expected);
+                let product = Gemm { isa, start: Start::Existing, ..Gemm::of(Team::solo(), Form::Nn, [1, width, rows]) };
+                product.run(&mut Packed::new(), &hot, &w, &mut expected);
                 let mut got = bias.clone();
                 add_rows_with(isa, &w, width, &index, &mut got);
                 assert!(bits(&got) == bits(&expected), "{isa:?} {width}");

@@ -30,20 +30,22 @@ fn scaled(name: &str, length: usize, by: f32) -> Vec<f32> {
 }
 
 fn kernels(isa: Isa) -> Vec<(&'static str, String)> {
-    use super::{gather, gemm, moments, poly, stream, sum, team::Team, update};
+    use super::gemm::{Form, Gemm, Packed, Start};
+    use super::{gather, moments, poly, stream, sum, team::Team, update, update::Update};
     let team = Team::of(2);
     let mut out = Vec::new();
     let mut note = |name, xs: &[f32]| out.push((name, digest(xs)));
 
     let (m, n, k) = (61, 83, 347);
     let (a, b) = (values("golden a", m * k), values("golden b", k * n));
-    let mut packed = gemm::Packed::new();
+    let mut packed = Packed::new();
+    let product = |start, form| Gemm { isa, team, start, form, m, n, k };
     let mut c = values("golden c", m * n);
-    gemm::nn_with(isa, gemm::Start::Existing, team, &mut packed, m, n, k, &a, &b, &mut c);
+    product(Start::Existing, Form::Nn).run(&mut packed, &a, &b, &mut c);
     note("nn", &c);
-    gemm::tn_with(isa, gemm::Start::Zero, team, &mut packed, m, n, k, &a, &b, &mut c);
+    product(Start::Zero, Form::Tn).run(&mut packed, &a, &b, &mut c);
     note("tn", &c);
-    gemm::nt_with(isa, gemm::Start::Zero, team, &mut packed, m, n, k, &a, &b, &mut c);
+    product(Start::Zero, Form::Nt).run(&mut packed, &a, &b, &mut c);
     note("nt", &c);
 
     let xs = scaled("golden x", 5003, 110.0);
@@ -77,13 +79,13 @@ fn kernels(isa: Isa) -> Vec<(&'static str, String)> {
 
     let (mut w, mut v, mut avg) = (values("golden w", 5003), values("golden v", 5003), values("golden avg", 5003));
     let sgd = update::Sgd { rate: 0.1, momentum: 0.9, l2: 1e-4 };
-    update::sgd_with(isa, team, sgd, 0.05, &mut w, &y, &mut v, &mut avg);
+    Update { isa, team, avg_gain: 0.05, w: &mut w, g: &y, avg: &mut avg }.sgd(sgd, &mut v);
     note("sgd", &[&w[..], &v, &avg].concat());
     let mut m = scaled("golden m", 5003, 0.1);
     v.iter_mut().for_each(|v| *v = v.abs());
     let (corr1, corr2) = (update::correction(0.9, 7), update::correction(0.999, 7));
     let adam = update::Adam { rate: 1e-3, beta1: 0.9, beta2: 0.999, eps: 1e-8, l2: 1e-4, corr1, corr2 };
-    update::adam_with(isa, team, adam, 0.05, &mut w, &y, &mut m, &mut v, &mut avg);
+    Update { isa, team, avg_gain: 0.05, w: &mut w, g: &y, avg: &mut avg }.adam(adam, &mut m, &mut v);
     note("adam", &[&w[..], &m, &v, &avg].concat());
 
     let (mut dst, bytes) = (vec![0.0; 83], (0..83).collect::<Vec<u8>>());

@@ -69,56 +69,54 @@ pub fn correction(beta: f32, step: u64) -> f32 {
 /// Elements that are worth one task more: about 10 us of work.
 const TASK_ELEMENTS: usize = 16_384;
 
-/// One step of [`Sgd`]. An empty `avg` leaves the averages out.
-///
-/// # Panics
-///
-/// When the lengths differ.
-pub fn sgd(team: Team, cfg: Sgd, avg_gain: f32, w: &mut [f32], g: &[f32], v: &mut [f32], avg: &mut [f32]) {
-    sgd_with(Isa::active(), team, cfg, avg_gain, w, g, v, avg);
+/// One step over parameters: where it runs, and the slices that every optimiser has. An empty `avg` leaves the averages out.
+#[derive(Debug)]
+pub struct Update<'a> {
+    /// The instruction set; changes no bit.
+    pub isa: Isa,
+    /// How many ways the parameters may be split; changes no bit.
+    pub team: Team,
+    /// The gain of the averages.
+    pub avg_gain: f32,
+    /// The weights.
+    pub w: &'a mut [f32],
+    /// Their gradients.
+    pub g: &'a [f32],
+    /// Their averages.
+    pub avg: &'a mut [f32],
 }
 
-/// [`sgd`] on a given instruction set.
-#[expect(clippy::too_many_arguments, reason = "the slices of one step")]
-pub fn sgd_with(isa: Isa, team: Team, cfg: Sgd, avg_gain: f32, w: &mut [f32], g: &[f32], v: &mut [f32], avg: &mut [f32]) {
-    let length = w.len();
-    assert!([g.len(), v.len()] == [length; 2], "gradient and momentum must match {length} weights");
-    assert!(avg.is_empty() || avg.len() == length, "the average must match {length} weights");
-    let piece = team.piece(length, WIDTH, TASK_ELEMENTS);
-    let pieces = w.chunks_mut(piece).zip(g.chunks(piece)).zip(v.chunks_mut(piece)).zip(or_empty(avg.chunks_mut(piece)));
-    team.run(pieces, |(((w, g), v), avg)| on(isa, SgdStep { cfg, avg_gain, w, g, v, avg }));
-}
+impl Update<'_> {
+    /// One step of [`Sgd`] with momenta `v`.
+    ///
+    /// # Panics
+    ///
+    /// When the lengths differ.
+    pub fn sgd(self, cfg: Sgd, v: &mut [f32]) {
+        let Update { isa, team, avg_gain, w, g, avg } = self;
+        let length = w.len();
+        assert!([g.len(), v.len()] == [length; 2], "gradient and momentum must match {length} weights");
+        assert!(avg.is_empty() || avg.len() == length, "the average must match {length} weights");
+        let piece = team.piece(length, WIDTH, TASK_ELEMENTS);
+        let pieces = w.chunks_mut(piece).zip(g.chunks(piece)).zip(v.chunks_mut(piece)).zip(or_empty(avg.chunks_mut(piece)));
+        team.run(pieces, |(((w, g), v), avg)| on(isa, SgdStep { cfg, avg_gain, w, g, v, avg }));
+    }
 
-/// One step of [`Adam`]. An empty `avg` leaves the averages out.
-///
-/// # Panics
-///
-/// When the lengths differ.
-#[expect(clippy::too_many_arguments, reason = "the slices of one step")]
-pub fn adam(team: Team, cfg: Adam, avg_gain: f32, w: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], avg: &mut [f32]) {
-    adam_with(Isa::active(), team, cfg, avg_gain, w, g, m, v, avg);
-}
-
-/// [`adam`] on a given instruction set.
-#[expect(clippy::too_many_arguments, reason = "the slices of one step")]
-pub fn adam_with(
-    isa: Isa,
-    team: Team,
-    cfg: Adam,
-    avg_gain: f32,
-    w: &mut [f32],
-    g: &[f32],
-    m: &mut [f32],
-    v: &mut [f32],
-    avg: &mut [f32],
-) {
-    let length = w.len();
-    assert!([g.len(), m.len(), v.len()] == [length; 3], "gradient and moments must match {length} weights");
-    assert!(avg.is_empty() || avg.len() == length, "the average must match {length} weights");
-    let piece = team.piece(length, WIDTH, TASK_ELEMENTS);
-    let moments = m.chunks_mut(piece).zip(v.chunks_mut(piece));
-    let pieces = w.chunks_mut(piece).zip(g.chunks(piece)).zip(moments).zip(or_empty(avg.chunks_mut(piece)));
-    team.run(pieces, |(((w, g), (m, v)), avg)| on(isa, AdamStep { cfg, avg_gain, w, g, m, v, avg }));
+    /// One step of [`Adam`] with moments `m` and `v`.
+    ///
+    /// # Panics
+    ///
+    /// When the lengths differ.
+    pub fn adam(self, cfg: Adam, m: &mut [f32], v: &mut [f32]) {
+        let Update { isa, team, avg_gain, w, g, avg } = self;
+        let length = w.len();
+        assert!([g.len(), m.len(), v.len()] == [length; 3], "gradient and moments must match {length} weights");
+        assert!(avg.is_empty() || avg.len() == length, "the average must match {length} weights");
+        let piece = team.piece(length, WIDTH, TASK_ELEMENTS);
+        let moments = m.chunks_mut(piece).zip(v.chunks_mut(piece));
+        let pieces = w.chunks_mut(piece).zip(g.chunks(piece)).zip(moments).zip(or_empty(avg.chunks_mut(piece)));
+        team.run(pieces, |(((w, g), (m, v)), avg)| on(isa, AdamStep { cfg, avg_gain, w, g, m, v, avg }));
+    }
 }
 
 /// The pieces, then empty ones without end.
@@ -289,7 +287,8 @@ mod tests {
             for isa in Isa::available() {
                 for lanes in [1, 2, 3] {
                     let (mut w, mut v, mut avg) = (w.clone(), v.clone(), avg.clone());
-                    sgd_with(isa, Team::of(lanes), cfg, gain, &mut w, &g, &mut v, &mut avg);
+                    let team = Team::of(lanes);
+                    Update { isa, team, avg_gain: gain, w: &mut w, g: &g, avg: &mut avg }.sgd(cfg, &mut v);
                     for (got, expected) in [w, v, avg].iter().zip(&expected) {
                         assert!(bits(got) == bits(expected), "{isa:?} {length}, {lanes} lanes");
                     }
@@ -321,7 +320,8 @@ mod tests {
             for isa in Isa::available() {
                 for lanes in [1, 2, 3] {
                     let (mut w, mut m, mut v, mut avg) = (w.clone(), m.clone(), v.clone(), avg.clone());
-                    adam_with(isa, Team::of(lanes), cfg, gain, &mut w, &g, &mut m, &mut v, &mut avg);
+                    let team = Team::of(lanes);
+                    Update { isa, team, avg_gain: gain, w: &mut w, g: &g, avg: &mut avg }.adam(cfg, &mut m, &mut v);
                     for (got, expected) in [w, m, v, avg].iter().zip(&expected) {
                         assert!(bits(got) == bits(expected), "{isa:?} {length}, {lanes} lanes");
                     }
@@ -336,7 +336,9 @@ mod tests {
         let (corr1, corr2) = (correction(0.9, 1), correction(0.999, 1));
         let cfg = Adam { rate: 0.01, beta1: 0.9, beta2: 0.999, eps: 0.0, l2: 0.0, corr1, corr2 };
         let (mut w, g) = ([1.0, 1.0], [0.3, -7.0]);
-        adam(Team::solo(), cfg, 1.0, &mut w, &g, &mut [0.0; 2], &mut [0.0; 2], &mut [0.0; 2]);
+        let (isa, team) = (Isa::active(), Team::solo());
+        let update = Update { isa, team, avg_gain: 1.0, w: &mut w, g: &g, avg: &mut [0.0; 2] };
+        update.adam(cfg, &mut [0.0; 2], &mut [0.0; 2]);
         // A few roundings of numbers near 1 and 0.01, and 1 - 0.999f32 is not 0.001 to more than 5 digits.
         assert!((w[0] - 0.99).abs() < 1e-6 && (w[1] - 1.01).abs() < 1e-6, "{w:?}");
     }

@@ -4,7 +4,7 @@ mod cost;
 
 pub use cost::CostModel;
 
-use crate::learn::settings::FOREST_SHARDS;
+use crate::learn::FOREST_SHARDS;
 use crate::train::{Keep, Schedule, ScheduleKind};
 
 /// What is known before training, and what is wanted.

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use ndarray::Array2;
 
+use super::ForestSettings;
 use super::oracle::Record;
 use super::{Forest, hash};
-use crate::learn::settings::ForestSettings;
 use crate::learn::testing::Lanes;
 use crate::learn::{Features, Labels, Layout, Learner, Range, Removal, Rows, State, Step, Task, Visit};
 use crate::num::Team;

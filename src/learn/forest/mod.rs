@@ -12,6 +12,7 @@ mod hash;
 mod outcome;
 mod payload;
 mod region;
+mod settings;
 mod shape;
 mod state;
 mod table;
@@ -31,8 +32,9 @@ use outcome::{Classes, Outcome};
 use state::ForestState;
 use work::Rules;
 
-use super::settings::{ForestSettings, SettingsError};
-use super::{Abilities, Layout, Learner, Range, State, StateError, Task};
+use super::{Abilities, Layout, Learner, SettingsError, State, StateError, Task};
+
+pub use settings::{FOREST_SHARDS, ForestSettings};
 
 /// The learner behind `forest`.
 #[derive(Clone, Debug)]
@@ -78,28 +80,7 @@ impl Learner for Forest {
     }
 
     fn accepts(&self, layout: &Layout) -> Result<(), SettingsError> {
-        let wide = |range: &Range| {
-            let [low, high] = range.0;
-            low.is_finite() && high.is_finite() && low < high
-        };
-        for column in 0..layout.numbers {
-            if !layout.ranges.get(column).copied().flatten().is_some_and(|range| wide(&range)) {
-                return Err(SettingsError {
-                    setting: "range",
-                    value: format!("not declared for number column {} of {}", column + 1, layout.numbers),
-                    allowed: "for `forest`, `range = [low, high]` with low < high for every number, under [columns] of sisa.toml"
-                        .into(),
-                });
-            }
-        }
-        if layout.task == Task::Number && !layout.label_range.is_some_and(|range| wide(&range)) {
-            return Err(SettingsError {
-                setting: "label.range",
-                value: "not declared".into(),
-                allowed: "for `forest` on a number, `range = [low, high]` with low < high, under [label] of sisa.toml".into(),
-            });
-        }
-        Ok(())
+        self.settings.accepts(layout)
     }
 
     fn init(&self, layout: &Layout, seed: [u8; 32]) -> Box<dyn State> {

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 
+use super::ForestSettings;
 use super::hash::word;
-use crate::learn::settings::ForestSettings;
 use crate::learn::{Layout, Task};
 
 /// One record.

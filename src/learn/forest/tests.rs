@@ -2,9 +2,9 @@
 
 use ndarray::ArrayView2;
 
+use super::ForestSettings;
 use super::fixture::{Dice, SEED, Slice, cases, forest, layout, remove, scratch, some, step};
 use super::oracle::{self, Record};
-use crate::learn::settings::ForestSettings;
 use crate::learn::testing::Lanes;
 use crate::learn::{Crew, Features, Labels, Layout, Learner, Range, Removal, Rows, Step, StepError, Task};
 use crate::num::Team;

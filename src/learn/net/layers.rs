@@ -6,10 +6,11 @@
 
 use std::ops::Range;
 
+use super::settings::Activation;
 use crate::learn::batch::Batch;
-use crate::learn::settings::Activation;
 use crate::learn::{Layout, Task};
-use crate::num::{Team, gather, gemm, poly, sum};
+use crate::num::gemm::{Form, Gemm, Packed};
+use crate::num::{Team, gather, poly, sum};
 
 /// One layer's place in the vector of parameters.
 #[derive(Clone, Debug)]
@@ -96,7 +97,7 @@ impl Shape {
 /// What a pass through the network needs beside its parameters. The buffers stay from batch to batch.
 #[derive(Debug, Default)]
 pub(super) struct Workspace {
-    packed: gemm::Packed,
+    packed: Packed,
     /// Of each layer its outputs (`rows x width`); of the last one probabilities or the number, and on the way back
     /// their gradient.
     outputs: Vec<Vec<f32>>,
@@ -129,7 +130,7 @@ pub(super) fn forward(shape: &Shape, parameters: &[f32], batch: &Batch, team: Te
         let z = &mut after[0];
         z.resize(rows * layer.width, 0.0);
         let weights = &parameters[layer.dense_weights()];
-        gemm::nn(team, &mut work.packed, rows, layer.width, layer.dense, x, weights, z);
+        Gemm::of(team, Form::Nn, [rows, layer.width, layer.dense]).run(&mut work.packed, x, weights, z);
         if layer.table > 0 && shape.categories > 0 {
             let table = &parameters[layer.table_weights()];
             let indices = batch.index().chunks_exact(shape.categories);
@@ -166,7 +167,7 @@ pub(super) fn backward(shape: &Shape, parameters: &[f32], batch: &Batch, team: T
         let d = own.first().map_or(&work.outputs[l][..], Vec::as_slice);
         let x = if l == 0 { batch.dense() } else { &work.outputs[l - 1] };
         let g = &mut work.gradients[layer.dense_weights()];
-        gemm::tn(team, &mut work.packed, layer.dense, layer.width, rows, x, d, g);
+        Gemm::of(team, Form::Tn, [layer.dense, layer.width, rows]).run(&mut work.packed, x, d, g);
         if layer.table > 0 {
             let g = &mut work.gradients[layer.table_weights()];
             g.fill(0.0);
@@ -179,7 +180,7 @@ pub(super) fn backward(shape: &Shape, parameters: &[f32], batch: &Batch, team: T
         if let Some(under) = below.last_mut() {
             under.resize(rows * layer.dense, 0.0);
             let weights = &parameters[layer.dense_weights()];
-            gemm::nt(team, &mut work.packed, rows, layer.dense, layer.width, d, weights, under);
+            Gemm::of(team, Form::Nt, [rows, layer.dense, layer.width]).run(&mut work.packed, d, weights, under);
             match shape.activation {
                 Activation::Relu => poly::relu_backward(team, x, under),
                 Activation::Tanh => poly::tanh_backward(team, x, under),

@@ -2,6 +2,7 @@
 
 mod layers;
 mod optimiser;
+mod settings;
 mod state;
 
 #[cfg(test)]
@@ -16,9 +17,10 @@ use optimiser::{Moment, Parameters};
 
 use super::batch::{Batch, Block, Columns};
 use super::scaler::Scaler;
-use super::settings::NetSettings;
 use super::{Features, Labels, Layout, Learner, State, StateError, Step, StepError, Task, Visit};
 use crate::num::Team;
+
+pub use settings::{Activation, Decay, Descent, NetSettings, Optimizer};
 
 /// Rows that are scored at a time. Each row's scores are chains of its own, so this changes no bit.
 const SCORED_ROWS: usize = 256;
@@ -66,7 +68,7 @@ impl Learner for Net {
 
     fn decode(&self, layout: &Layout, bytes: &[u8]) -> Result<Box<dyn State>, StateError> {
         let shape = self.shape(layout);
-        let parts = state::decode(layout, &shape, &self.settings.optimizer, bytes)?;
+        let parts = state::decode(layout, &shape, &self.settings.descent.optimizer, bytes)?;
         Ok(Box::new(self.state(layout, shape, parts)))
     }
 }
@@ -107,7 +109,7 @@ impl NetState {
         layers::backward(&self.shape, current, &self.batch, team, &mut self.work);
         let moment = Moment { step: step.index, steps: step.of, progress: visits.first().map_or(0, |visit| visit.progress) };
         let gradients = self.work.gradients();
-        self.parameters.update(&self.shape, &self.settings, moment, gradients, team);
+        self.parameters.update(&self.shape, &self.settings.descent, moment, gradients, team);
     }
 }
 
@@ -120,7 +122,7 @@ impl State for NetState {
         let blocks: Vec<_> = rows.clone().map(|rows| Block::of(&rows.features, &self.columns)).collect();
         let labels: Vec<_> = rows.map(|rows| rows.labels).collect();
         self.rows = blocks.iter().map(|block| block.rows() as u64).sum();
-        for visits in step.visits.chunks(self.settings.batch.max(1) as usize) {
+        for visits in step.visits.chunks(self.settings.descent.batch.max(1) as usize) {
             self.descend(step, &blocks, &labels, visits);
             if !step.crew.visited(visits.len()) {
                 return Err(StepError::Interrupted);

@@ -2,8 +2,8 @@
 #![expect(clippy::indexing_slicing, reason = "ranges are the shape's own, and the vectors are as long as it says")]
 
 use super::layers::Shape;
-use crate::learn::settings::{Activation, Decay, NetSettings, Optimizer};
-use crate::num::{Team, stream, update};
+use super::settings::{Activation, Decay, Descent, NetSettings, Optimizer};
+use crate::num::{Isa, Team, stream, update, update::Update};
 
 /// Everything that training changes beside the scaler. All vectors are as long as the shape has parameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,7 +56,7 @@ impl Parameters {
                 }
             }
         }
-        let second = match settings.optimizer {
+        let second = match settings.descent.optimizer {
             Optimizer::Sgd { .. } => Vec::new(),
             Optimizer::Adam { .. } => vec![0.0; current.len()],
         };
@@ -72,7 +72,7 @@ impl Parameters {
     }
 
     /// One update by the gradient of every parameter; `num::update` documents the operations.
-    pub(super) fn update(&mut self, shape: &Shape, settings: &NetSettings, moment: Moment, gradients: &[f32], team: Team) {
+    pub(super) fn update(&mut self, shape: &Shape, settings: &Descent, moment: Moment, gradients: &[f32], team: Team) {
         self.updates += 1;
         let rate = rate(settings, moment);
         let gain = average_gain(settings.average, self.updates);
@@ -88,11 +88,9 @@ impl Parameters {
                 let g = &gradients[range.clone()];
                 let first = &mut self.first[range.clone()];
                 let average = if averages { &mut self.average[range.clone()] } else { &mut [] };
+                let update = Update { isa: Isa::active(), team, avg_gain: gain, w, g, avg: average };
                 match settings.optimizer {
-                    Optimizer::Sgd { momentum } => {
-                        let sgd = update::Sgd { rate, momentum, l2 };
-                        update::sgd(team, sgd, gain, w, g, first, average);
-                    }
+                    Optimizer::Sgd { momentum } => update.sgd(update::Sgd { rate, momentum, l2 }, first),
                     Optimizer::Adam { beta1, beta2, epsilon } => {
                         let adam = update::Adam {
                             rate,
@@ -103,8 +101,7 @@ impl Parameters {
                             corr1: update::correction(beta1, self.updates),
                             corr2: update::correction(beta2, self.updates),
                         };
-                        let second = &mut self.second[range];
-                        update::adam(team, adam, gain, w, g, first, second, average);
+                        update.adam(adam, first, &mut self.second[range]);
                     }
                 }
             }
@@ -126,7 +123,7 @@ impl Parameters {
 }
 
 /// The rate of an update.
-fn rate(settings: &NetSettings, moment: Moment) -> f32 {
+fn rate(settings: &Descent, moment: Moment) -> f32 {
     match settings.decay {
         Decay::Constant => settings.rate,
         Decay::Linear => settings.rate * (1.0 - progress(moment)),
@@ -163,14 +160,15 @@ mod tests {
     #[test]
     fn at_gain_one_the_average_is_the_weight_itself() {
         let layout = crate::learn::net::tests::layout(1, crate::learn::Task::Number);
-        let settings = NetSettings { l2: 0.0, ..crate::learn::net::tests::settings() };
+        let mut settings = crate::learn::net::tests::settings();
+        settings.descent.l2 = 0.0;
         let shape = Shape::new(&layout, &[], settings.activation);
         let mut parameters = Parameters::init(&shape, &settings, [0; 32]);
         // 1e-9 - 1 rounds to -1, and 1 + -1 is not 1e-9.
         parameters.current.fill(1e-9);
         parameters.average.fill(1.0);
         let moment = Moment { step: 1, steps: 1, progress: 0 };
-        parameters.update(&shape, &settings, moment, &[0.0, 0.0], Team::solo());
+        parameters.update(&shape, &settings.descent, moment, &[0.0, 0.0], Team::solo());
         parameters.settle();
         assert_eq!(parameters.average, [1e-9, 1e-9]);
     }

@@ -3,10 +3,10 @@
 #![expect(clippy::disallowed_methods, reason = "the reference is a loop of f32::mul_add, and f64's own functions")]
 
 use super::optimiser::Parameters;
+use super::settings::{Activation, Decay, Descent, NetSettings, Optimizer};
 use super::tests::{Data, layout, mixed, net, settings, visits};
 use super::{Batch, Block, Net, NetState, Workspace, layers};
 use crate::learn::scaler::Scaler;
-use crate::learn::settings::{Activation, Decay, NetSettings, Optimizer};
 use crate::learn::testing::Lanes;
 use crate::learn::{Layout, State, Step, Task};
 use crate::num::{Team, poly, sum};
@@ -26,7 +26,7 @@ fn sizes(layout: &Layout, hidden: &[u32]) -> Vec<(usize, usize, usize, usize)> {
 
 /// Trains one step as the page says, from the scaler and the parameters given.
 fn train(layout: &Layout, settings: &NetSettings, scaler: &Scaler, state: &mut Parameters, step: &Step<'_, '_>, data: &[Data]) {
-    for visits in step.visits.chunks(settings.batch as usize) {
+    for visits in step.visits.chunks(settings.descent.batch as usize) {
         let n = visits.len();
         let rows: Vec<_> = visits.iter().map(|v| data[v.slice as usize].inputs(layout, scaler, v.row as usize)).collect();
         let targets: Vec<f32> = visits.iter().map(|v| data[v.slice as usize].labels[v.row as usize]).collect();
@@ -127,13 +127,13 @@ fn train(layout: &Layout, settings: &NetSettings, scaler: &Scaler, state: &mut P
                 d = previous;
             }
         }
-        update(settings, &sizes, state, step, visits[0].progress, &g);
+        update(&settings.descent, &sizes, state, step, visits[0].progress, &g);
     }
 }
 
 /// One update, element by element.
 fn update(
-    settings: &NetSettings,
+    settings: &Descent,
     sizes: &[(usize, usize, usize, usize)],
     state: &mut Parameters,
     step: &Step<'_, '_>,
@@ -194,8 +194,8 @@ fn networks_are_the_page_bit_by_bit() {
                 (Activation::Tanh, ADAM, Decay::Constant),
                 (Activation::Relu, ADAM, Decay::Linear),
             ] {
-                let settings =
-                    NetSettings { hidden: hidden.to_vec(), activation, optimizer, decay, batch: 8, average: 0.3, ..settings() };
+                let descent = Descent { optimizer, decay, batch: 8, average: 0.3, ..settings().descent };
+                let settings = NetSettings { hidden: hidden.to_vec(), activation, descent };
                 let mut state = net(&settings).start(&layout, [7; 32]);
                 let mut expected = state.parameters.clone();
                 for step in [1, 3] {
@@ -328,12 +328,14 @@ fn trajectories_are_those_of_pytorch() {
             let settings = NetSettings {
                 hidden: hidden.clone(),
                 activation,
-                optimizer,
-                rate: number(&its["rate"]),
-                decay: Decay::Constant,
-                l2: number(&document["weight_decay"]["weights"]),
-                batch: 8,
-                average: 0.0,
+                descent: Descent {
+                    optimizer,
+                    rate: number(&its["rate"]),
+                    decay: Decay::Constant,
+                    l2: number(&document["weight_decay"]["weights"]),
+                    batch: 8,
+                    average: 0.0,
+                },
             };
             let data = Data::of_numbers(x.clone(), 4, labels.iter().map(number).collect());
             let mut state = unscaled(&net(&settings), &layout, &data, flat(&model["initial"]));
@@ -342,7 +344,7 @@ fn trajectories_are_those_of_pytorch() {
                 layers::forward(&state.shape, &state.parameters.current, &state.batch, team, &mut state.work);
                 layers::backward(&state.shape, &state.parameters.current, &state.batch, team, &mut state.work);
                 let moment = super::Moment { step: 1, steps: 1, progress: 0 };
-                state.parameters.update(&state.shape, &settings, moment, state.work.gradients(), team);
+                state.parameters.update(&state.shape, &settings.descent, moment, state.work.gradients(), team);
                 let snapshots = model[kind]["snapshots"].as_array().unwrap();
                 let Some(snapshot) = snapshots.iter().find(|snapshot| snapshot["step"] == step) else { continue };
                 let expected = flat(&snapshot["parameters"]);

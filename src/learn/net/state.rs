@@ -9,8 +9,8 @@ use bincode::{BorrowDecode, Encode};
 
 use super::layers::Shape;
 use super::optimiser::Parameters;
+use super::settings::Optimizer;
 use crate::learn::scaler::Scaler;
-use crate::learn::settings::Optimizer;
 use crate::learn::{Layout, StateError};
 use crate::num::moments::Moments;
 

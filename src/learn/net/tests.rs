@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ndarray::Array2;
 
+use super::settings::{Activation, Decay, Descent, NetSettings, Optimizer};
 use super::{Net, State};
 use crate::learn::scaler::Scaler;
-use crate::learn::settings::{Activation, Decay, NetSettings, Optimizer};
 use crate::learn::testing::Lanes;
 use crate::learn::{Crew, Features, Labels, Layout, Learner, Rows, Step, StepError, Task, Visit};
 use crate::num::{Isa, Team, isa, stream};
@@ -107,18 +107,27 @@ pub(super) fn settings() -> NetSettings {
     NetSettings {
         hidden: vec![],
         activation: Activation::Tanh,
-        optimizer: Optimizer::Sgd { momentum: 0.9 },
-        rate: 0.02,
-        decay: Decay::Linear,
-        l2: 1e-3,
-        batch: 16,
-        average: 0.05,
+        descent: Descent {
+            optimizer: Optimizer::Sgd { momentum: 0.9 },
+            rate: 0.02,
+            decay: Decay::Linear,
+            l2: 1e-3,
+            batch: 16,
+            average: 0.05,
+        },
     }
+}
+
+/// These settings with another descent.
+fn descending(settings: NetSettings, change: impl FnOnce(&mut Descent)) -> NetSettings {
+    let mut settings = settings;
+    change(&mut settings.descent);
+    settings
 }
 
 fn adam() -> NetSettings {
     let optimizer = Optimizer::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
-    NetSettings { hidden: vec![37, 18], optimizer, rate: 0.003, ..settings() }
+    descending(NetSettings { hidden: vec![37, 18], ..settings() }, |d| (d.optimizer, d.rate) = (optimizer, 0.003))
 }
 
 /// The learner with these settings.
@@ -170,7 +179,7 @@ fn trained(lanes: usize) -> Vec<(NetSettings, Layout, Box<dyn State>)> {
         for task in [Task::Classes(5), Task::Number] {
             // Wide enough that kernels do split their outputs.
             let layout = Layout { byte_scales: vec![1.0 / 255.0; 120], ..mixed(task) };
-            let settings = NetSettings { batch: 64, ..settings.clone() };
+            let settings = descending(settings.clone(), |d| d.batch = 64);
             let mut state = net(&settings).init(&layout, [9; 32]);
             let data = slices(&layout);
             train(&mut *state, &data, 1..=1, 1, lanes);
@@ -314,7 +323,7 @@ fn initial_weights_are_the_stream_of_the_seed_within_their_bounds() {
 fn one_step_of_linear_is_the_closed_form() {
     // Two rows that the scaler leaves at -1 and 1; weights 0, so p = 1/2 and the first gradient is -x/2 for class 1.
     let data = [Data::of_numbers(vec![-1.0, 1.0], 1, vec![0.0, 1.0])];
-    let constant = NetSettings { rate: 0.5, decay: Decay::Constant, batch: 2, ..settings() };
+    let constant = descending(settings(), |d| (d.rate, d.decay, d.batch) = (0.5, Decay::Constant, 2));
     let mut state = net(&constant).start(&layout(1, Task::Classes(2)), [0; 32]);
     train(&mut state, &data, 1..=1, 1, 1);
     assert_eq!(state.parameters.current, [-0.25, 0.25, 0.0, 0.0]);
@@ -370,7 +379,7 @@ fn scores_do_not_depend_on_the_rows_beside() {
 fn the_average_serves() {
     let layout = mixed(Task::Classes(3));
     let data = slices(&layout);
-    let mut state = net(&NetSettings { average: 1.0, ..adam() }).start(&layout, [5; 32]);
+    let mut state = net(&descending(adam(), |d| d.average = 1.0)).start(&layout, [5; 32]);
     train(&mut state, &data, 1..=1, 2, 1);
     assert_ne!(state.parameters.current, state.parameters.average);
     let before = scores(&state, &data[0], 3, 1);
@@ -401,7 +410,7 @@ fn divergence_and_interruption_are_errors() {
     let data = slices(&layout);
     let prefix = [data[0].rows()];
     let visits = visits(&data[..1], 40);
-    let wild = NetSettings { rate: 1e6, decay: Decay::Constant, ..settings() };
+    let wild = descending(settings(), |d| (d.rate, d.decay) = (1e6, Decay::Constant));
     let step = Step { index: 1, of: 3, prefix: &prefix, visits: &visits, crew: &Lanes(1) };
     let error = net(&wild).init(&layout, [1; 32]).step(&step).unwrap_err();
     assert_eq!(error, StepError::Diverged { step: 1, what: "a weight".to_owned(), updates: 175 });
@@ -419,9 +428,9 @@ fn toy_problems_are_learnt() {
     let points = Data::derived(&layout, 400, 1).numbers;
     let sign = |x: f32, shift: f32| x > shift;
     for (settings, exclusive) in [
-        (NetSettings { rate: 0.1, ..settings() }, false),
-        (NetSettings { hidden: vec![16], rate: 0.1, ..settings() }, true),
-        (NetSettings { activation: Activation::Relu, hidden: vec![16], rate: 0.02, ..adam() }, true),
+        (descending(settings(), |d| d.rate = 0.1), false),
+        (descending(NetSettings { hidden: vec![16], ..settings() }, |d| d.rate = 0.1), true),
+        (descending(NetSettings { activation: Activation::Relu, hidden: vec![16], ..adam() }, |d| d.rate = 0.02), true),
     ] {
         let labels: Vec<f32> =
             points.rows().into_iter().map(|x| (sign(x[0], 1.0) ^ (exclusive && sign(x[1], 2.0))) as u8 as f32).collect();

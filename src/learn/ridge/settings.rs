@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::image::{self, Image};
-use super::inputs;
-use crate::learn::settings::SettingsError;
-use crate::learn::{Layout, Task};
+use super::{Ridge, inputs};
+use crate::learn::settings::Kind;
+use crate::learn::{Layout, Learner, SettingsError, Task};
 
 /// Bins of a number column, where nothing else is said.
 const BINS: u32 = 16;
@@ -61,12 +61,23 @@ fn default_bins() -> u32 {
     BINS
 }
 
-impl RidgeSettings {
+impl Default for RidgeSettings {
     /// For tables of any kind.
-    pub fn of_tables() -> RidgeSettings {
+    fn default() -> RidgeSettings {
         RidgeSettings { map: RidgeMap::Relu { dimension: 1024 }, strength: 3e-3, bins: BINS }
     }
+}
 
+impl Kind for RidgeSettings {
+    const KIND: &'static str = "ridge";
+
+    fn check(&self) -> Result<Box<dyn Learner>, SettingsError> {
+        RidgeSettings::check(self)?;
+        Ok(Box::new(Ridge::of_checked(self.clone())))
+    }
+}
+
+impl RidgeSettings {
     /// How many random features.
     pub(super) fn dimension(&self) -> usize {
         match self.map {
@@ -81,7 +92,7 @@ impl RidgeSettings {
     ///
     /// # Errors
     /// Names the first setting that is not.
-    pub(in crate::learn) fn check(&self) -> Result<(), SettingsError> {
+    pub(super) fn check(&self) -> Result<(), SettingsError> {
         let refuse = |setting, value: String, allowed: String| Err(SettingsError { setting, value, allowed });
         if self.map != RidgeMap::Bins && !(1..WIDTH_MAX).contains(&self.dimension()) {
             return refuse("map.dimension", self.dimension().to_string(), format!("a count from 1 to {}", WIDTH_MAX - 1));

@@ -327,7 +327,7 @@ fn settings_are_written_as_they_are_read() {
     }
     let without_bins = r#"{"kind":"ridge","map":{"kind":"relu","dimension":1024},"strength":0.003}"#;
     let mut read: LearnerSettings = serde_json::from_str(without_bins).unwrap();
-    assert_eq!(read, LearnerSettings::Ridge(RidgeSettings::of_tables()));
+    assert_eq!(read, LearnerSettings::Ridge(RidgeSettings::default()));
     assert_eq!(read.of_kind("ridge").unwrap(), read);
     let linear = read.of_kind("linear").unwrap();
     assert_eq!(linear.of_kind("ridge").unwrap(), read);
@@ -338,7 +338,7 @@ fn settings_are_written_as_they_are_read() {
 
 #[test]
 fn wrong_settings_are_named() {
-    let allowed = RidgeSettings::of_tables();
+    let allowed = RidgeSettings::default();
     assert_eq!(allowed.check(), Ok(()));
     for (setting, wrong) in [
         ("map.dimension", RidgeSettings { map: RidgeMap::Relu { dimension: 0 }, ..allowed.clone() }),

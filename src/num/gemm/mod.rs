@@ -28,141 +28,81 @@ pub enum Start {
     Existing,
 }
 
-/// `C[m,n] = A[m,k] B[k,n]`, on the active instruction set.
-///
-/// # Panics
-///
-/// When a slice is not as long as its shape says.
-#[expect(clippy::too_many_arguments, reason = "shape and operands in the order of BLAS")]
-pub fn nn(team: Team, packed: &mut Packed, m: usize, n: usize, k: usize, a: &[f32], b: &[f32], c: &mut [f32]) {
-    nn_with(Isa::active(), Start::Zero, team, packed, m, n, k, a, b, c);
-}
-
-/// `C[m,n] = A^T B[k,n]` with A stored `[k,m]`, as in dW = X^T dZ, where k runs over the rows of a batch.
-///
-/// # Panics
-///
-/// As [`nn`].
-#[expect(clippy::too_many_arguments, reason = "shape and operands in the order of BLAS")]
-pub fn tn(team: Team, packed: &mut Packed, m: usize, n: usize, k: usize, a: &[f32], b: &[f32], c: &mut [f32]) {
-    tn_with(Isa::active(), Start::Zero, team, packed, m, n, k, a, b, c);
-}
-
-/// `C[m,n] = A[m,k] B^T` with B stored `[n,k]`, as in dX = dZ W^T.
-///
-/// # Panics
-///
-/// As [`nn`].
-#[expect(clippy::too_many_arguments, reason = "shape and operands in the order of BLAS")]
-pub fn nt(team: Team, packed: &mut Packed, m: usize, n: usize, k: usize, a: &[f32], b: &[f32], c: &mut [f32]) {
-    nt_with(Isa::active(), Start::Zero, team, packed, m, n, k, a, b, c);
-}
-
-/// [`nn`] with the instruction set and the chains' start given.
-///
-/// # Panics
-///
-/// As [`nn`], and when the CPU lacks the instruction set.
-#[expect(clippy::too_many_arguments, reason = "shape and operands in the order of BLAS")]
-pub fn nn_with(
-    isa: Isa,
-    start: Start,
-    team: Team,
-    packed: &mut Packed,
-    m: usize,
-    n: usize,
-    k: usize,
-    a: &[f32],
-    b: &[f32],
-    c: &mut [f32],
-) {
-    check(m, n, k, a, b, c);
-    packed.fill(team, n, k, b, pack::Stored::Rows);
-    multiply::<false>(isa, start, team, packed, m, n, k, a, c);
-}
-
-/// [`tn`] with the instruction set and the chains' start given.
-///
-/// # Panics
-///
-/// As [`nn_with`].
-#[expect(clippy::too_many_arguments, reason = "shape and operands in the order of BLAS")]
-pub fn tn_with(
-    isa: Isa,
-    start: Start,
-    team: Team,
-    packed: &mut Packed,
-    m: usize,
-    n: usize,
-    k: usize,
-    a: &[f32],
-    b: &[f32],
-    c: &mut [f32],
-) {
-    check(m, n, k, a, b, c);
-    packed.fill(team, n, k, b, pack::Stored::Rows);
-    multiply::<true>(isa, start, team, packed, m, n, k, a, c);
-}
-
-/// [`nt`] with the instruction set and the chains' start given.
-///
-/// # Panics
-///
-/// As [`nn_with`].
-#[expect(clippy::too_many_arguments, reason = "shape and operands in the order of BLAS")]
-pub fn nt_with(
-    isa: Isa,
-    start: Start,
-    team: Team,
-    packed: &mut Packed,
-    m: usize,
-    n: usize,
-    k: usize,
-    a: &[f32],
-    b: &[f32],
-    c: &mut [f32],
-) {
-    check(m, n, k, a, b, c);
-    packed.fill(team, n, k, b, pack::Stored::Columns);
-    multiply::<false>(isa, start, team, packed, m, n, k, a, c);
-}
-
-fn check(m: usize, n: usize, k: usize, a: &[f32], b: &[f32], c: &[f32]) {
-    assert_eq!(Some(a.len()), m.checked_mul(k), "the length of A is not m * k for m = {m}, k = {k}");
-    assert_eq!(Some(b.len()), k.checked_mul(n), "the length of B is not k * n for k = {k}, n = {n}");
-    assert_eq!(Some(c.len()), m.checked_mul(n), "the length of C is not m * n for m = {m}, n = {n}");
-}
-
 /// Multiply-adds that are worth one task more: about 10 us of work.
 const TASK_FMAS: usize = 500_000;
 
-/// Multiplies the packed B, with the rows of C split over the team.
-#[expect(clippy::too_many_arguments, reason = "shape and operands in the order of BLAS")]
-fn multiply<const AT: bool>(
-    isa: Isa,
-    start: Start,
-    team: Team,
-    packed: &Packed,
-    m: usize,
-    n: usize,
-    k: usize,
-    a: &[f32],
-    c: &mut [f32],
-) {
-    if m == 0 || n == 0 {
-        return;
+/// How the operands of `C[m,n]` lie in memory; k runs over what is summed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// `A[m,k] B[k,n]`.
+    Nn,
+    /// `A^T B[k,n]` with A stored `[k,m]`, as in dW = X^T dZ, where k runs over the rows of a batch.
+    Tn,
+    /// `A[m,k] B^T` with B stored `[n,k]`, as in dX = dZ W^T.
+    Nt,
+}
+
+/// One product: its form and shape, and where it runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Gemm {
+    /// The instruction set; changes no bit.
+    pub isa: Isa,
+    /// How many ways the rows of C may be split; changes no bit.
+    pub team: Team,
+    /// Where the chains start.
+    pub start: Start,
+    /// How A and B are stored.
+    pub form: Form,
+    /// Rows of C.
+    pub m: usize,
+    /// Columns of C.
+    pub n: usize,
+    /// Links of a chain.
+    pub k: usize,
+}
+
+impl Gemm {
+    /// A product of shape `[m, n, k]` from zero on the active instruction set.
+    pub fn of(team: Team, form: Form, [m, n, k]: [usize; 3]) -> Gemm {
+        Gemm { isa: Isa::active(), team, start: Start::Zero, form, m, n, k }
     }
-    if k == 0 {
-        if start == Start::Zero {
-            c.fill(0.0);
+
+    /// Computes C; `packed` holds B meanwhile.
+    ///
+    /// # Panics
+    ///
+    /// When a slice is not as long as the shape says, and when the CPU lacks the instruction set.
+    pub fn run(&self, packed: &mut Packed, a: &[f32], b: &[f32], c: &mut [f32]) {
+        let Gemm { m, n, k, .. } = *self;
+        assert_eq!(Some(a.len()), m.checked_mul(k), "the length of A is not m * k for m = {m}, k = {k}");
+        assert_eq!(Some(b.len()), k.checked_mul(n), "the length of B is not k * n for k = {k}, n = {n}");
+        assert_eq!(Some(c.len()), m.checked_mul(n), "the length of C is not m * n for m = {m}, n = {n}");
+        let stored = if self.form == Form::Nt { pack::Stored::Columns } else { pack::Stored::Rows };
+        packed.fill(self.team, n, k, b, stored);
+        match self.form {
+            Form::Tn => self.multiply::<true>(packed, a, c),
+            Form::Nn | Form::Nt => self.multiply::<false>(packed, a, c),
         }
-        return;
     }
-    let rows = team.piece(m, 1, TASK_FMAS.div_ceil(n * k));
-    let blocks = c.chunks_mut(rows * n).enumerate().map(|(index, c)| {
-        let first = index * rows;
-        let (a, a_step) = if AT { (a.get(first..), m) } else { (a.get(first * k..), k) };
-        Block::<AT> { a: a.unwrap_or_default(), a_step, b: packed.lines(n, k), c, n, k, start }
-    });
-    team.run(blocks, |block| on(isa, block));
+
+    /// Multiplies the packed B, with the rows of C split over the team.
+    fn multiply<const AT: bool>(&self, packed: &Packed, a: &[f32], c: &mut [f32]) {
+        let Gemm { isa, start, m, n, k, .. } = *self;
+        if m == 0 || n == 0 {
+            return;
+        }
+        if k == 0 {
+            if start == Start::Zero {
+                c.fill(0.0);
+            }
+            return;
+        }
+        let rows = self.team.piece(m, 1, TASK_FMAS.div_ceil(n * k));
+        let blocks = c.chunks_mut(rows * n).enumerate().map(|(index, c)| {
+            let first = index * rows;
+            let (a, a_step) = if AT { (a.get(first..), m) } else { (a.get(first * k..), k) };
+            Block::<AT> { a: a.unwrap_or_default(), a_step, b: packed.lines(n, k), c, n, k, start }
+        });
+        self.team.run(blocks, |block| on(isa, block));
+    }
 }

@@ -5,14 +5,10 @@
 use super::*;
 use crate::num::golden::{bits, values};
 
-type Product = fn(Isa, Start, Team, &mut Packed, usize, usize, usize, &[f32], &[f32], &mut [f32]);
+/// (form, A transposed, B transposed)
+const FORMS: [(Form, bool, bool); 3] = [(Form::Nn, false, false), (Form::Tn, true, false), (Form::Nt, false, true)];
 
-/// (name, function, A transposed, B transposed)
-const PRODUCTS: [(&str, Product, bool, bool); 3] =
-    [("nn", nn_with, false, false), ("tn", tn_with, true, false), ("nt", nt_with, false, true)];
-
-#[expect(clippy::too_many_arguments, reason = "shape and operands in the order of BLAS")]
-fn reference(at: bool, bt: bool, start: Start, m: usize, n: usize, k: usize, a: &[f32], b: &[f32], c: &mut [f32]) {
+fn reference((at, bt): (bool, bool), start: Start, [m, n, k]: [usize; 3], a: &[f32], b: &[f32], c: &mut [f32]) {
     for i in 0..m {
         for j in 0..n {
             let mut sum = if start == Start::Zero { 0.0 } else { c[i * n + j] };
@@ -28,15 +24,16 @@ fn reference(at: bool, bt: bool, start: Start, m: usize, n: usize, k: usize, a: 
 
 fn compare(m: usize, n: usize, k: usize, lanes: &[usize]) {
     let (a, b, before) = (values("a", m * k), values("b", k * n), values("c", m * n));
-    for (name, product, at, bt) in PRODUCTS {
+    for (form, at, bt) in FORMS {
         for start in [Start::Zero, Start::Existing] {
             let mut expected = before.clone();
-            reference(at, bt, start, m, n, k, &a, &b, &mut expected);
+            reference((at, bt), start, [m, n, k], &a, &b, &mut expected);
             for isa in Isa::available() {
                 for &lanes in lanes {
                     let mut got = before.clone();
-                    product(isa, start, Team::of(lanes), &mut Packed::new(), m, n, k, &a, &b, &mut got);
-                    assert!(bits(&got) == bits(&expected), "{name} {isa:?} {start:?} m={m} n={n} k={k} lanes={lanes}");
+                    let product = Gemm { isa, start, ..Gemm::of(Team::of(lanes), form, [m, n, k]) };
+                    product.run(&mut Packed::new(), &a, &b, &mut got);
+                    assert!(bits(&got) == bits(&expected), "{form:?} {isa:?} {start:?} m={m} n={n} k={k} lanes={lanes}");
                 }
             }
         }
@@ -70,15 +67,15 @@ fn special_values_follow_the_chain() {
     let pick =
         |len: usize, step: usize| -> Vec<f32> { (0..len).map(|i| specials[(i * step + i / 5) % specials.len()]).collect() };
     let (a, b) = (pick(m * k, 5), pick(k * n, 7));
-    for (name, product, at, bt) in PRODUCTS {
+    for (form, at, bt) in FORMS {
         let mut expected = vec![0.0; m * n];
-        reference(at, bt, Start::Zero, m, n, k, &a, &b, &mut expected);
+        reference((at, bt), Start::Zero, [m, n, k], &a, &b, &mut expected);
         for isa in Isa::available() {
             let mut got = vec![f32::NAN; m * n];
-            product(isa, Start::Zero, Team::solo(), &mut Packed::new(), m, n, k, &a, &b, &mut got);
+            Gemm { isa, ..Gemm::of(Team::solo(), form, [m, n, k]) }.run(&mut Packed::new(), &a, &b, &mut got);
             // The payload of a NaN is not promised, that it is one is.
             let same = got.iter().zip(&expected).all(|(x, y)| x.to_bits() == y.to_bits() || x.is_nan() && y.is_nan());
-            assert!(same, "{name} {isa:?}");
+            assert!(same, "{form:?} {isa:?}");
         }
     }
 }
@@ -87,20 +84,20 @@ fn special_values_follow_the_chain() {
 fn empty_shapes_and_a_used_buffer() {
     let mut packed = Packed::new();
     let mut c = [7.0; 6];
-    nn(Team::of(2), &mut packed, 2, 3, 0, &[], &[], &mut c);
+    Gemm::of(Team::of(2), Form::Nn, [2, 3, 0]).run(&mut packed, &[], &[], &mut c);
     assert_eq!(c, [0.0; 6]);
-    nn(Team::of(2), &mut packed, 0, 3, 2, &[], &[1.0; 6], &mut []);
+    Gemm::of(Team::of(2), Form::Nn, [0, 3, 2]).run(&mut packed, &[], &[1.0; 6], &mut []);
     // A smaller product after a larger one, with another padding, must not see the old panels.
-    nn(Team::solo(), &mut packed, 1, 32, 4, &[f32::MAX; 4], &[f32::MAX; 128], &mut [0.0; 32]);
+    Gemm::of(Team::solo(), Form::Nn, [1, 32, 4]).run(&mut packed, &[f32::MAX; 4], &[f32::MAX; 128], &mut [0.0; 32]);
     let mut c = [0.0; 3];
-    nt(Team::solo(), &mut packed, 1, 3, 2, &[1.0, 2.0], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &mut c);
+    Gemm::of(Team::solo(), Form::Nt, [1, 3, 2]).run(&mut packed, &[1.0, 2.0], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &mut c);
     assert_eq!(c, [5.0, 11.0, 17.0]);
 }
 
 #[test]
 #[should_panic(expected = "the length of B is not k * n")]
 fn a_wrong_shape_is_refused() {
-    nn(Team::solo(), &mut Packed::new(), 1, 2, 2, &[0.0; 2], &[0.0; 3], &mut [0.0; 2]);
+    Gemm::of(Team::solo(), Form::Nn, [1, 2, 2]).run(&mut Packed::new(), &[0.0; 2], &[0.0; 3], &mut [0.0; 2]);
 }
 
 proptest::proptest! {

@@ -1,0 +1,76 @@
+//! What a learner refuses: settings, steps, states.
+
+/// A smaller number that is not 0 is taken for a mistake.
+pub(super) const SMALLEST: f32 = 1e-12;
+
+/// A setting whose value is not allowed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("learner setting `{setting}` is {value}; allowed is {allowed}: change it and run again")]
+pub struct SettingsError {
+    /// The setting, as it is written in the recipe.
+    pub setting: &'static str,
+    /// Its value.
+    pub value: String,
+    /// What it may be.
+    pub allowed: String,
+}
+
+/// Why a step left nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StepError {
+    /// A parameter is no longer finite.
+    #[error("training diverged at step {step}: {what} is not finite after {updates} updates; lower `rate`, or scale the inputs")]
+    Diverged {
+        /// The step.
+        step: u32,
+        /// Which parameter.
+        what: String,
+        /// Updates so far.
+        updates: u64,
+    },
+    /// The prefix has more rows than a state of this learner can hold.
+    #[error("the shard has {rows} rows at step {step}, and a state can hold {most}: use more shards")]
+    Full {
+        /// The step.
+        step: u32,
+        /// Rows of the prefix.
+        rows: u64,
+        /// The most that are possible.
+        most: u64,
+    },
+    /// [`super::Crew::visited`] said so.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Bytes that are not a state of this learner and layout.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a state of this learner: {0}")]
+pub struct StateError(pub String);
+
+/// Refuses what is no share: 0, or a number from 1e-12 to below 1.
+pub(super) fn share_below_one(setting: &'static str, value: f32) -> Result<(), SettingsError> {
+    allow(value == 0.0 || (SMALLEST..1.0).contains(&value), setting, || {
+        (format!("{value:?}"), "0, or a number from 1e-12 to below 1".to_owned())
+    })
+}
+
+/// Refuses a number that is not from `low` to `high`.
+pub(super) fn number(setting: &'static str, value: f32, low: f32, high: f32) -> Result<(), SettingsError> {
+    allow((low..=high).contains(&value), setting, || {
+        (format!("{value:?}"), format!("a number from {low:?} to {high:?}{}", if setting == "l2" { ", or 0" } else { "" }))
+    })
+}
+
+/// Refuses a setting unless it is allowed; `describe` gives its value, and what may be.
+pub(super) fn allow(
+    allowed: bool,
+    setting: &'static str,
+    describe: impl FnOnce() -> (String, String),
+) -> Result<(), SettingsError> {
+    if allowed {
+        return Ok(());
+    }
+    let (value, allowed) = describe();
+    Err(SettingsError { setting, value, allowed })
+}
