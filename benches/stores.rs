@@ -12,7 +12,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sisa::{
     checkpoint::CheckpointStore,
     digest::{Digest, ModelKey},
-    engine::{DeleteRequest, Engine, Flags, KeySource, Quiet, RealDisk, TrainRequest},
+    engine::{DeleteRequest, Engine, Flags, Input, KeySource, Quiet, RealDisk, TrainRequest},
     fs::{Durability, Files},
     ids::{Cell, Handle, Part, ShardId, SliceId},
     learn::{Layout, Task},
@@ -95,7 +95,7 @@ fn commands(c: &mut Criterion) {
     let dir = tempfile::tempdir().unwrap();
     let engine = engine(dir.path(), 20_000);
     let request = TrainRequest {
-        sources: Vec::new(),
+        sources: Input::new(),
         config: dir.path().join("sisa.toml"),
         flags: Flags::default(),
         keys: KeySource::Seed(1),
@@ -122,7 +122,7 @@ fn commands(c: &mut Criterion) {
         });
     });
     group.throughput(Throughput::Elements(20_000));
-    let table = [dir.path().join("t.csv")];
+    let table = dir.path().join("t.csv").into();
     group.bench_function("predict 20,000 rows of a CSV", |b| {
         b.iter(|| {
             engine

@@ -24,7 +24,7 @@
 //!
 //! let engine = Engine::builder(&root).threads(2).open()?;
 //! let request = TrainRequest {
-//!     sources: vec![root.join("visits.csv")],
+//!     sources: root.join("visits.csv").into(), // or a table in memory
 //!     config: root.join("sisa.toml"), // proposed and written, as it is not there
 //!     flags: Flags { label: Some("sick".into()), subject: Some("person".into()), ..Flags::default() },
 //!     keys: KeySource::Random,

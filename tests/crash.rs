@@ -14,7 +14,7 @@ use std::{
 
 use sim::{Claims, Coin, Fault, Reference, SimDisk, World, check_finished, check_image};
 use sisa::{
-    engine::{Engine, Error, Quiet},
+    engine::{Engine, Error, Input, Quiet},
     ids::GenerationId,
     ledger::History,
 };
@@ -216,7 +216,7 @@ impl Story {
             Err(what) => return tally.failures.push(format!("{place}: {what}")),
         };
         if self.serves {
-            match World::engine(image).evaluate(&[], &Quiet) {
+            match World::engine(image).evaluate(&Input::new(), &Quiet) {
                 Ok(evaluation) if evaluation.members == (3, 3) => {}
                 Ok(evaluation) => tally.failures.push(format!("{place}: only {:?} members answer", evaluation.members)),
                 Err(e) => tally.failures.push(format!("{place}: nothing answers: {e}")),

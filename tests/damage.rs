@@ -6,7 +6,7 @@ mod common;
 use std::{fs, path::PathBuf};
 
 use common::{Bench, LINEAR, Setup, assert_same, rows};
-use sisa::engine::{DeleteRequest, Engine, Quiet, VerifyRequest};
+use sisa::engine::{DeleteRequest, Engine, Input, Quiet, VerifyRequest};
 
 fn small() -> Setup {
     Setup { shards: 2, slices: 2, holdout: 0.2, learner: LINEAR, epochs: 1, ..Setup::default() }
@@ -92,7 +92,7 @@ fn planted_breaches_are_reported() {
     put(slice, &before[slice]);
     let found = engine.verify(&VerifyRequest::default(), &Quiet).unwrap().findings;
     assert!(found.iter().any(|f| f.path.ends_with(slice) && f.what.contains("erased")), "{found:?}");
-    assert!(bench.engine().evaluate(&[], &Quiet).is_err(), "a damaged slice serves");
+    assert!(bench.engine().evaluate(&Input::new(), &Quiet).is_err(), "a damaged slice serves");
     put(slice, &after[slice]);
 
     // Strangers, also temporary ones.
@@ -165,18 +165,18 @@ fn damage_is_mended() {
     // A checkpoint is built again.
     let checkpoint = good.keys().find(|p| p.extension().unwrap() == "ckpt").unwrap();
     flip(checkpoint);
-    let report = bench.engine().repair(&[], false, &Quiet).unwrap();
+    let report = bench.engine().repair(&Input::new(), false, &Quiet).unwrap();
     assert_eq!(report.rebuilt, 1);
     assert_same(&good, &bench.artefacts(), "a rebuilt checkpoint");
     // A slice is written again from its source, without the erased person.
     let slice = good.keys().filter(|p| p.extension().unwrap() == "slice").find(|p| good[*p].len() > 400).unwrap();
     flip(slice);
-    assert!(bench.engine().repair(&[], false, &Quiet).is_err() || seen(&bench.engine()));
-    bench.engine().repair(&[bench.root().join("table.csv")], false, &Quiet).unwrap();
+    assert!(bench.engine().repair(&Input::new(), false, &Quiet).is_err() || seen(&bench.engine()));
+    bench.engine().repair(&bench.root().join("table.csv").into(), false, &Quiet).unwrap();
     assert_same(&good, &bench.artefacts(), "a slice from its source");
     // Or given up, in the ledger; what remains is exact again.
     flip(slice);
-    bench.engine().repair(&[], true, &Quiet).unwrap();
+    bench.engine().repair(&Input::new(), true, &Quiet).unwrap();
     let verify = VerifyRequest { retrain: true, ..VerifyRequest::default() };
     assert_eq!(bench.engine().verify(&verify, &Quiet).unwrap().findings, vec![]);
 }
@@ -228,7 +228,7 @@ fn a_linked_scratch_folder_loses_nothing_and_holds_nothing_up() {
     let link = || std::os::unix::fs::symlink(victim.path(), &scratch).unwrap();
     link();
     let engine = bench.engine();
-    engine.repair(&[], false, &Quiet).unwrap();
+    engine.repair(&Input::new(), false, &Quiet).unwrap();
     let findings = engine.verify(&VerifyRequest::default(), &Quiet).unwrap().findings;
     assert!(findings.len() == 1 && findings[0].path == scratch, "what is behind the link is not looked at: {findings:?}");
     assert!(scratch.is_symlink(), "only a deletion takes it away");

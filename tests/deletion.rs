@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, fs};
 
 use common::{ADAM, Bench, FOREST, LINEAR, MLP, RIDGE, Row, Setup, assert_same, rows, without};
 use proptest::prelude::*;
-use sisa::engine::{DeleteRequest, Error, Flags, KeySource, OutcomeKind, Quiet, TrainRequest, VerifyRequest};
+use sisa::engine::{DeleteRequest, Error, Flags, Input, KeySource, OutcomeKind, Quiet, TrainRequest, VerifyRequest};
 
 fn persons(ids: &[u32]) -> DeleteRequest {
     DeleteRequest { subjects: ids.iter().map(u32::to_string).collect(), ..DeleteRequest::default() }
@@ -104,9 +104,9 @@ fn nothing_that_saw_the_records_is_left_when_it_is_in_effect() {
     }
     assert!(seen.len() < before.len());
     // And it answers meanwhile, from clean prefixes.
-    let evaluation = bench.engine().evaluate(&[], &Quiet).unwrap();
+    let evaluation = bench.engine().evaluate(&Input::new(), &Quiet).unwrap();
     assert!(evaluation.members.1 < evaluation.members.0);
-    assert!(bench.engine().repair(&[], false, &Quiet).unwrap().complete);
+    assert!(bench.engine().repair(&Input::new(), false, &Quiet).unwrap().complete);
     assert_same(&bench.artefacts(), &fresh, "after repair");
 }
 
@@ -131,7 +131,7 @@ fn outcomes_repeats_and_suppression() {
 
     assert_eq!(bench.delete(&persons(&[3])).accepted.outcomes[0].outcome, OutcomeKind::AlreadyErased);
     // A later import refuses both, row by row, and counts them.
-    let fresh = TrainRequest { sources: vec![bench.root().join("table.csv")], fresh: true, ..bench.request() };
+    let fresh = TrainRequest { sources: bench.root().join("table.csv").into(), fresh: true, ..bench.request() };
     let import = bench.engine().train(&fresh, &Quiet).unwrap().import.unwrap();
     assert_eq!(import.refused, erased.in_slices + erased.held_out);
     assert_eq!(bench.engine().unsuppress(&["3".into()], &[]).unwrap(), 1);
@@ -199,9 +199,9 @@ fn every_shard_hit_in_its_first_slice_means_no_answer() {
     let bench = Bench::trained(&setup, &rows);
     let trained = (0..12).find(|p| bench.engine().forecast(&persons(&[*p])).unwrap().accepted.outcomes[0].in_slices > 0).unwrap();
     bench.delete(&DeleteRequest { defer: true, ..persons(&[trained]) });
-    assert!(matches!(bench.engine().evaluate(&[], &Quiet), Err(Error::Predict(_))));
-    bench.engine().repair(&[], false, &Quiet).unwrap();
-    assert!(bench.engine().evaluate(&[], &Quiet).is_ok());
+    assert!(matches!(bench.engine().evaluate(&Input::new(), &Quiet), Err(Error::Predict(_))));
+    bench.engine().repair(&Input::new(), false, &Quiet).unwrap();
+    assert!(bench.engine().evaluate(&Input::new(), &Quiet).is_ok());
 }
 
 /// Found by trying: the source was refused, because only erased ids were left out and not those suppressed at the import.
@@ -220,7 +220,7 @@ fn a_slice_comes_back_from_a_source_with_refused_rows() {
     for path in good.keys().filter(|p| p.extension().is_some_and(|e| e == "slice")) {
         fs::write(bench.root().join(path), b"damaged").unwrap();
     }
-    bench.engine().repair(&[bench.root().join("table.csv")], false, &Quiet).unwrap();
+    bench.engine().repair(&bench.root().join("table.csv").into(), false, &Quiet).unwrap();
     assert_same(&bench.artefacts(), &good, "from the source");
 }
 
@@ -302,11 +302,11 @@ proptest! {
                     bench.delete(&DeleteRequest { records, defer, ..DeleteRequest::default() });
                     records_gone.push(row.clone());
                 }
-                Deed::Repair => { bench.engine().repair(&[], false, &Quiet).unwrap(); }
+                Deed::Repair => { bench.engine().repair(&Input::new(), false, &Quiet).unwrap(); }
                 Deed::Train => { bench.train(); }
             }
         }
-        prop_assert!(bench.engine().repair(&[], false, &Quiet).unwrap().complete);
+        prop_assert!(bench.engine().repair(&Input::new(), false, &Quiet).unwrap().complete);
         let left = without(&rows, |r| persons_gone.contains(&r.person) || records_gone.contains(r));
         let fresh = Bench::trained(&setup, &left);
         assert_same(&bench.artefacts(), &fresh.artefacts(), "any history");

@@ -65,7 +65,7 @@ fn rows_in_another_order_and_in_several_sources() {
         fs::write(parts.root().join("a.csv"), csv(a)).unwrap();
         fs::write(parts.root().join("b.csv"), csv(b)).unwrap();
         let sources = vec![parts.root().join("b.csv"), parts.root().join("a.csv")];
-        let request = TrainRequest { sources, ..parts.request() };
+        let request = TrainRequest { sources: sources.into(), ..parts.request() };
         parts.engine().train(&request, &Quiet).unwrap();
         assert_same(&reference, &parts.artefacts(), "two sources");
     }
@@ -161,7 +161,7 @@ fn a_model_that_adds_up_does_not_depend_on_the_number_of_shards() {
     let scores = |shards| {
         let bench = Bench::trained(&Setup { learner: RIDGE, shards, slices: 2, holdout: 0.0, ..Setup::default() }, &rows);
         let mut values = Vec::new();
-        let source = vec![bench.root().join("table.csv")];
+        let source = bench.root().join("table.csv").into();
         bench
             .engine()
             .predict(&source, &Quiet, |_, scores| {

@@ -12,7 +12,7 @@ use oracle::{Row, Setup, expected, first_difference};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use sisa::{
-    engine::{DeleteRequest, Durability, Engine, Flags, KeySource, Quiet, ShardId, TrainReport, TrainRequest},
+    engine::{DeleteRequest, Durability, Engine, Flags, Input, KeySource, Quiet, ShardId, TrainReport, TrainRequest},
     train::ScheduleKind,
 };
 
@@ -195,7 +195,7 @@ impl Bench {
 
     fn request(&self, fresh: bool) -> TrainRequest {
         TrainRequest {
-            sources: if fresh { vec![self.dir.path().join("table")] } else { Vec::new() },
+            sources: if fresh { self.dir.path().join("table").into() } else { Input::new() },
             config: self.dir.path().join("sisa.toml"),
             flags: Flags::default(),
             keys: self.keys.clone(),
@@ -490,7 +490,7 @@ fn any_history_ends_where_the_remaining_records_begin() {
                 }
             }
         }
-        bench.engine.repair(&[], false, &Quiet).unwrap();
+        bench.engine.repair(&Input::new(), false, &Quiet).unwrap();
         bench.train(&bench.request(false));
         let difference = bench.difference(&remaining);
         assert!(difference.is_none(), "{difference:?}\nseed {seed}, {shape:?}\n{}\n{config}", history.join("\n"));

@@ -6,7 +6,7 @@ mod common;
 use std::{collections::BTreeSet, fs};
 
 use common::{ADAM, Bench, MLP, Row, Setup, StopAfter, assert_same, csv, rows, without};
-use sisa::engine::{DeleteRequest, Error, Flags, Quiet, TrainRequest};
+use sisa::engine::{DeleteRequest, Error, Flags, Input, Quiet, TrainRequest};
 
 fn delete(bench: &Bench, person: u32, defer: bool) {
     bench.delete(&DeleteRequest { subjects: vec![person.to_string()], defer, ..DeleteRequest::default() });
@@ -111,10 +111,10 @@ fn a_rerun_that_fails() {
     let once = bench.artefacts();
     delete(&bench, 7, false);
     assert!(bench.train().complete);
-    assert!(bench.engine().repair(&[], false, &Quiet).unwrap().complete);
+    assert!(bench.engine().repair(&Input::new(), false, &Quiet).unwrap().complete);
     assert_same(&once, &bench.artefacts(), "a second deletion");
     // The source is still there with the row; importing it anew must not bring the person back.
     fs::write(bench.root().join("table.csv"), csv(&rows)).unwrap();
-    let fresh = TrainRequest { fresh: true, sources: vec![bench.root().join("table.csv")], ..bench.request() };
+    let fresh = TrainRequest { fresh: true, sources: bench.root().join("table.csv").into(), ..bench.request() };
     assert!(bench.engine().train(&fresh, &Quiet).unwrap().import.unwrap().refused > 0);
 }

@@ -81,7 +81,7 @@ impl PlanArgs {
             _ => self.requests.max(1),
         };
         Ok(PlanRequest {
-            sources: self.sources.clone(),
+            sources: self.sources.clone().into(),
             config,
             flags,
             sizes: self.rows.map(|rows| (rows, self.subjects.unwrap_or(rows))),

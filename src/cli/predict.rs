@@ -28,7 +28,7 @@ impl Session {
         let rows = match &args.output {
             Some(path) => {
                 let mut file = self.engine.files().begin(path).map_err(Error::from)?;
-                let rows = self.engine.predict(&args.sources, &self.terminal, |classes, scores| {
+                let rows = self.engine.predict(&args.sources.clone().into(), &self.terminal, |classes, scores| {
                     file.write(lines(classes, scores).as_bytes()).map_err(Error::from)
                 })?;
                 let _ = file.publish(Durability::Now).map_err(Error::from)?;
@@ -37,7 +37,7 @@ impl Session {
             None => {
                 let mut out = BufWriter::new(std::io::stdout());
                 let mut broken = None;
-                let rows = self.engine.predict(&args.sources, &self.terminal, |classes, scores| {
+                let rows = self.engine.predict(&args.sources.clone().into(), &self.terminal, |classes, scores| {
                     out.write_all(lines(classes, scores).as_bytes()).map_err(|e| {
                         broken = Some(e);
                         Error::Interrupted

@@ -26,7 +26,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         Command::Plan(plan) => session.plan(plan),
         Command::Predict(predict) => session.predict(predict),
         Command::Eval(eval) => {
-            let evaluation = session.engine.evaluate(&eval.sources, &session.terminal)?;
+            let evaluation = session.engine.evaluate(&eval.sources.clone().into(), &session.terminal)?;
             session.result(|| show::evaluated(&evaluation), || json::evaluated(&evaluation))
         }
         Command::Status => {
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         }
         Command::Delete(delete) => session.delete(delete),
         Command::Repair(repair) => {
-            let report = session.engine.repair(&repair.from, repair.drop_slice, &session.terminal)?;
+            let report = session.engine.repair(&repair.from.clone().into(), repair.drop_slice, &session.terminal)?;
             session.result(|| show::repaired(&report, &session.flag()), || json::repaired(&report))?;
             Ok(if report.report.diverged().next().is_some() { Exit::Diverged } else { Exit::Done })
         }
@@ -77,7 +77,7 @@ impl Session {
     fn train(&self, args: &TrainArgs) -> anyhow::Result<Exit> {
         let input = |message: String| anyhow::anyhow!(message);
         let request = TrainRequest {
-            sources: args.sources.clone(),
+            sources: args.sources.clone().into(),
             config: self.config(args.config.as_ref()),
             flags: Flags {
                 label: args.label.clone(),
@@ -145,7 +145,7 @@ impl Session {
         let flags =
             Flags { label: args.label.clone(), subject: args.subject.clone(), record: args.record.clone(), ..Flags::default() };
         let config = self.config(args.output.as_ref());
-        let proposed = self.engine.propose(&args.sources, &config, &flags)?;
+        let proposed = self.engine.propose(&args.sources.clone().into(), &config, &flags)?;
         match &args.output {
             None => self.text(&proposed.text),
             Some(path) => {

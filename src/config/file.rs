@@ -11,6 +11,7 @@ use crate::{
     order::Grid,
     predict::Aggregate,
     schema::{ColumnDeclaration, Declaration, LabelDeclaration},
+    source::Input,
     train::{Keep, Recipe, Schedule, ScheduleKind},
 };
 
@@ -136,8 +137,11 @@ impl Config {
         Ok(())
     }
 
-    /// The sources, relative ones from the configuration's folder.
-    pub fn sources(&self) -> Vec<PathBuf> {
+    /// The sources to read: those `given`, or else the configuration's, relative ones from its folder.
+    pub fn input(&self, given: &Input) -> Input {
+        if !given.is_empty() {
+            return given.clone();
+        }
         let folder = self.path.parent().unwrap_or(Path::new(""));
         self.data.sources.iter().map(|s| folder.join(s)).collect()
     }

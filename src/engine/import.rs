@@ -1,7 +1,5 @@
 //! From sources to a generation: the configuration, read or proposed, and the import under it.
 
-use std::path::{Path, PathBuf};
-
 use super::{Engine, Error, Observer, Progress, TrainRequest};
 use crate::{
     config::{Config, ConfigError},
@@ -9,7 +7,6 @@ use crate::{
     ids::GenerationId,
     import::{ImportReport, NewGeneration, import},
     ledger::History,
-    source,
     workspace::{Partition, WriterLock},
 };
 
@@ -44,14 +41,11 @@ impl Engine {
         config.apply(&request.flags)?;
         // What the recipe lacks should be said before hours of import.
         config.recipe()?;
-        let paths = if request.sources.is_empty() { config.sources() } else { request.sources.clone() };
-        let mut sources = source::open_all(&paths)?;
-        let (Some(first), Some(first_path)) = (sources.first(), paths.first()) else {
+        let mut sources = config.input(&request.sources).open()?;
+        let Some(first) = sources.first() else {
             return Err(Error::NoSource { config: request.config.clone() });
         };
-        let names: Vec<String> = source_names(&paths, sources.len());
-        let first_name = first_path.display().to_string();
-        let schema = config.declaration()?.resolve(&first_name, first.columns())?;
+        let schema = config.declaration()?.resolve(first.name(), first.columns())?;
         config.recipe()?.accepts(&schema.layout()).map_err(ConfigError::from)?;
         let grid = config.grid()?;
         let handle_key = self.workspace.handle_key_or_new(&request.keys, history)?;
@@ -66,7 +60,7 @@ impl Engine {
             observer.progress(Progress::Importing { bytes, total, rows });
             !observer.stopped()
         };
-        let report = self.pool.install(|| import(&self.workspace, lock, history, &plan, &mut sources, &names, &progress))?;
+        let report = self.pool.install(|| import(&self.workspace, lock, history, &plan, &mut sources, &progress))?;
         if let Some(subjects) = report.subjects_below_shards {
             observer.note(&format!(
                 "there are {} shards and only {subjects} subjects to train on, so some shards stay empty and have no vote; \
@@ -76,14 +70,4 @@ impl Engine {
         }
         Ok(report)
     }
-}
-
-/// One name a table, for messages; a pair of IDX files is one table.
-fn source_names(paths: &[PathBuf], tables: usize) -> Vec<String> {
-    let name = |p: &Path| p.display().to_string();
-    if paths.len() == tables {
-        return paths.iter().map(|p| name(p)).collect();
-    }
-    let all = paths.iter().map(|p| name(p)).collect::<Vec<_>>().join(" + ");
-    vec![all; tables]
 }

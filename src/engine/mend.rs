@@ -1,7 +1,5 @@
 //! `sisa repair --from` and `--drop-slice`: damaged slices written again, or given up.
 
-use std::path::PathBuf;
-
 use super::{Engine, Error, Observer, Progress};
 use crate::{
     delete::{purge_stale, recover},
@@ -10,13 +8,13 @@ use crate::{
     import::{NewGeneration, restage},
     ledger::{Event, History, Mended},
     shard::{ShardStore, SliceError, SliceFile},
-    source,
+    source::Input,
     workspace::{Snapshot, WorkspaceError},
 };
 
 impl Engine {
     /// Mends every damaged slice of every generation: from the source if one is named, by emptying it otherwise.
-    pub(super) fn mend(&self, from: &[PathBuf], observer: &dyn Observer) -> Result<(), Error> {
+    pub(super) fn mend(&self, from: &Input, observer: &dyn Observer) -> Result<(), Error> {
         // Not opened as usual: bringing accepted requests into effect may be what the damage prevents.
         let lock = self.workspace.lock(self.wait)?;
         let Snapshot { mut history, .. } = self.workspace.snapshot()?;
@@ -104,7 +102,7 @@ impl Engine {
         history: &mut History,
         generation: GenerationId,
         damaged: &[(Cell, crate::digest::Digest)],
-        from: &[PathBuf],
+        from: &Input,
         observer: &dyn Observer,
     ) -> Result<(), Error> {
         let record = history.generations.get(&generation).ok_or(WorkspaceError::MovedOn)?;
@@ -115,8 +113,7 @@ impl Engine {
             handle_key: self.workspace.handle_key()?,
             model_key: self.workspace.model_key(generation, record)?,
         };
-        let mut sources = source::open_all(from)?;
-        let names: Vec<String> = from.iter().map(|p| p.display().to_string()).collect();
+        let mut sources = from.open()?;
         let progress = |bytes, total, rows| {
             observer.progress(Progress::Importing { bytes, total, rows });
             !observer.stopped()
@@ -125,15 +122,7 @@ impl Engine {
         // What the import refused, and what was taken away since.
         let (erased, suppressed) = (&history.erased, &history.suppressed);
         let files = self.pool.install(|| {
-            restage(
-                &self.workspace,
-                &plan,
-                &mut sources,
-                &names,
-                &cells,
-                |h| erased.contains(&h) || suppressed.contains(&h),
-                &progress,
-            )
+            restage(&self.workspace, &plan, &mut sources, &cells, |h| erased.contains(&h) || suppressed.contains(&h), &progress)
         })?;
         for (file, (cell, digest)) in files.iter().zip(damaged) {
             if file.content != *digest {

@@ -25,7 +25,7 @@ pub use delete::{DeleteReport, DeleteRequest, Forecast};
 pub use error::{Error, ErrorKind};
 pub use observe::{Observer, Progress, Quiet};
 pub use plan::{PlanReport, PlanRequest};
-pub use predict::{Evaluation, Quality, Shares};
+pub use predict::{Answers, Evaluation, Quality, Shares};
 pub use repair::RepairReport;
 pub use serving::{Epoch, Serving};
 pub use status::{CellStatus, ShardStatus, Status};
@@ -43,6 +43,7 @@ pub use crate::{
     predict::Scores,
     receipt::{Envelope, Receipt},
     schema::Proposal,
+    source::{Input, MemoryTable},
     verify::{Finding, Verdict},
     workspace::KeySource,
 };

@@ -9,7 +9,7 @@ use crate::{
     learn::{Advice, Layout},
     plan::{CostTable, Question},
     schema::{EncodedRows, Encoder, Ids},
-    source::{self, Batch},
+    source::{Batch, Input},
     train::{Keep, Schedule, pilot_on},
 };
 
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct PlanRequest {
     /// Sources to look at; those of the configuration when there are none.
-    pub sources: Vec<PathBuf>,
+    pub sources: Input,
     /// The configuration file.
     pub config: PathBuf,
     /// Flags that override it.
@@ -127,17 +127,17 @@ impl Engine {
             schedule: recipe.schedule,
             keep,
         };
-        let paths = if request.sources.is_empty() { config.sources() } else { request.sources.clone() };
-        if let (Some(sizes), true) = (request.sizes, paths.is_empty()) {
+        let sources = config.input(&request.sources);
+        if let (Some(sizes), true) = (request.sizes, sources.is_empty()) {
             return Ok(nothing(sizes));
         }
         let (mut rows, mut subjects, mut pilot, mut layout) = (0_u64, Vec::new(), None, None);
-        for mut source in source::open_ahead(&paths)? {
-            let name = paths.first().map(|p| p.display().to_string()).unwrap_or_default();
-            let schema = config.declaration()?.resolve(&name, source.columns())?;
+        for mut source in sources.open_ahead()? {
+            let schema = config.declaration()?.resolve(source.name(), source.columns())?;
             recipe.accepts(&schema.layout()).map_err(ConfigError::from)?;
             layout = Some(schema.layout());
-            let encoder = Encoder::new(&schema, &name, source.columns(), true)?;
+            let encoder = Encoder::new(&schema, source.name(), source.columns(), true)?;
+            source.only(&schema.positions(source.columns()));
             let ids = Ids::new(&schema, source.columns(), HandleKey::from_bytes([0; 32]).maker());
             let (mut batch, mut table) = (Batch::new(), EncodedRows::new(schema.row()));
             while source.next(&mut batch)? > 0 {

@@ -6,7 +6,7 @@ use crate::{
     learn::{Labels, Rows, Task},
     predict::{ClassMetrics, ClassReport, Majority, NumberMetrics, NumberReport, Scores},
     schema::{EncodedRows, Encoder},
-    source::{self, Batch},
+    source::{Batch, Input},
 };
 
 /// How good an ensemble is on some rows.
@@ -20,6 +20,15 @@ pub struct Evaluation {
     pub classes: Vec<String>,
     /// Members that voted, and how many of them with their full weight.
     pub members: (usize, usize),
+}
+
+/// What an ensemble says of some rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answers {
+    /// The class names, in order; empty for numbers.
+    pub classes: Vec<String>,
+    /// The scores, row by row.
+    pub scores: Scores,
 }
 
 /// Accuracies to compare with.
@@ -85,7 +94,7 @@ impl Engine {
     /// Nothing can answer, a row is wrong, or the workspace moved on (what was handed on is then not to be used).
     pub fn predict(
         &self,
-        sources: &[std::path::PathBuf],
+        sources: &Input,
         observer: &dyn Observer,
         mut then: impl FnMut(&[String], &Scores) -> Result<(), Error> + Send,
     ) -> Result<u64, Error> {
@@ -100,11 +109,30 @@ impl Engine {
         })
     }
 
+    /// Scores every row of the sources, in order.
+    ///
+    /// # Errors
+    /// As [`Engine::predict`].
+    pub fn scores(&self, sources: &Input, observer: &dyn Observer) -> Result<Answers, Error> {
+        let mut answers = Answers { classes: Vec::new(), scores: Scores { outputs: 1, values: Vec::new(), classes: Vec::new() } };
+        let rows = self.predict(sources, observer, |classes, scores| {
+            if answers.classes.is_empty() {
+                answers.classes = classes.to_vec();
+            }
+            answers.scores.outputs = scores.outputs;
+            answers.scores.values.extend_from_slice(&scores.values);
+            answers.scores.classes.extend_from_slice(&scores.classes);
+            Ok(())
+        })?;
+        debug_assert_eq!(rows as usize * answers.scores.outputs, answers.scores.values.len(), "an answer for each row");
+        Ok(answers)
+    }
+
     /// Compares the ensemble with the labels of sources, or of the holdout when there are none.
     ///
     /// # Errors
     /// Nothing can answer, a row is wrong, or there is nothing to compare with.
-    pub fn evaluate(&self, sources: &[std::path::PathBuf], observer: &dyn Observer) -> Result<Evaluation, Error> {
+    pub fn evaluate(&self, sources: &Input, observer: &dyn Observer) -> Result<Evaluation, Error> {
         if sources.is_empty() {
             return self.evaluate_holdout(observer);
         }
@@ -168,18 +196,19 @@ impl Engine {
     fn score(
         &self,
         serving: &Loaded,
-        paths: &[std::path::PathBuf],
+        sources: &Input,
         labelled: bool,
         observer: &dyn Observer,
         mut then: impl FnMut(&Scores, &Rows<'_>) -> Result<(), Error>,
     ) -> Result<u64, Error> {
         let mut rows = 0;
-        for mut source in source::open_ahead(paths)? {
-            let name = paths.first().map(|p| p.display().to_string()).unwrap_or_default();
-            let encoder = Encoder::new(&serving.schema, &name, source.columns(), false)?;
+        for mut source in sources.open_ahead()? {
+            let encoder = Encoder::new(&serving.schema, source.name(), source.columns(), false)?;
             if labelled && !encoder.has_label() {
-                return Err(Error::NoLabel { name, column: serving.schema.label.column().to_owned() });
+                let column = serving.schema.label.column().to_owned();
+                return Err(Error::NoLabel { name: source.name().to_string(), column });
             }
+            source.only(&serving.schema.positions(source.columns()));
             let encoder = if labelled { encoder } else { encoder.without_label() };
             let mut batch = Batch::new();
             let mut table = EncodedRows::new(serving.schema.row());

@@ -7,7 +7,7 @@ use crate::{
     config::{Config, Flags},
     learn::Advice,
     schema::{Proposal, Wishes, propose},
-    source,
+    source::Input,
 };
 
 impl Engine {
@@ -15,14 +15,14 @@ impl Engine {
     ///
     /// # Errors
     /// A source can't be read, or nothing can be proposed for it.
-    pub fn propose(&self, sources: &[PathBuf], config: &Path, flags: &Flags) -> Result<Proposal, Error> {
+    pub fn propose(&self, sources: &Input, config: &Path, flags: &Flags) -> Result<Proposal, Error> {
         let wishes = Wishes { label: flags.label.clone(), subject: flags.subject.clone(), record: flags.record.clone() };
         let folder = config.parent().unwrap_or(Path::new(""));
-        let names: Vec<PathBuf> = sources.iter().map(|s| self.workspace.files().name_from(s, folder)).collect();
-        let mut opened = source::open_all(sources)?;
-        let columns = opened.first().map(|first| first.columns().to_vec()).unwrap_or_default();
+        let names: Vec<PathBuf> = sources.paths().map(|s| self.workspace.files().name_from(s, folder)).collect();
+        let mut opened = sources.open()?;
+        let first = opened.first().map(|first| (first.name().clone(), first.columns().to_vec()));
+        let (source, columns) = first.unwrap_or_default();
         let mut proposal = propose(&mut opened, &names, &wishes)?;
-        let source = sources.first().map(|s| s.display().to_string()).unwrap_or_default();
         let schema = Config::parse(&proposal.text, config)?.declaration()?.resolve(&source, &columns)?;
         let advice = Advice::of(&schema.layout(), proposal.subjects);
         recommend(&mut proposal, &advice);
@@ -58,7 +58,7 @@ mod tests {
         std::fs::write(&table, "patient_id,age,ward,label\n".to_owned() + &rows.collect::<String>()).unwrap();
         let engine = Engine::builder(dir.path()).threads(1).open().unwrap();
         let config = dir.path().join("sisa.toml");
-        let proposal = engine.propose(&[table], &config, &Flags::default()).unwrap();
+        let proposal = engine.propose(&table.into(), &config, &Flags::default()).unwrap();
         assert!(proposal.notes.last().unwrap().contains("`forest` is recommended"), "{:?}", proposal.notes);
         // As proposed it is a configuration, and so it is with the commented lines in place of the sections that they name.
         let kind = |text: &str| Config::parse(text, Path::new("sisa.toml")).unwrap().recipe().unwrap().learner.kind();

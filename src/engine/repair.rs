@@ -1,10 +1,9 @@
 //! `sisa repair`: what is damaged or missing is made again, and waiting requests are closed.
 
-use std::path::PathBuf;
-
 use super::{Engine, Error, Observer};
 use crate::{
     delete::Repair,
+    source::Input,
     train::Report,
     workspace::{Snapshot, WorkspaceError},
 };
@@ -44,7 +43,7 @@ impl Engine {
     ///
     /// # Errors
     /// A slice is damaged, or the disk refuses.
-    pub fn repair(&self, from: &[PathBuf], drop_slice: bool, observer: &dyn Observer) -> Result<RepairReport, Error> {
+    pub fn repair(&self, from: &Input, drop_slice: bool, observer: &dyn Observer) -> Result<RepairReport, Error> {
         if !from.is_empty() || drop_slice {
             self.mend(from, observer)?;
         }

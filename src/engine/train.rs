@@ -10,6 +10,7 @@ use crate::{
     ids::{GenerationId, RecipeId, ShardId},
     import::ImportReport,
     ledger::{Event, History, RecipeFrozen},
+    source::Input,
     train::{Model, Recipe, Report},
     workspace::{Current, KeySource, WriterLock},
 };
@@ -17,8 +18,8 @@ use crate::{
 /// What `sisa train` is asked to do.
 #[derive(Clone, Debug)]
 pub struct TrainRequest {
-    /// Sources given on the command line.
-    pub sources: Vec<PathBuf>,
+    /// The sources of a new generation; those that the configuration names when there are none.
+    pub sources: Input,
     /// The configuration file.
     pub config: PathBuf,
     /// Flags that override it.
@@ -63,11 +64,11 @@ impl Engine {
         let mut imported = None;
         match snapshot.history.newest() {
             Some((_, record)) if !request.fresh => {
-                if let Some(source) = request.sources.first() {
+                if let Some(source) = request.sources.names().next() {
                     return Err(Error::HasRecords {
                         root: self.workspace.root().to_owned(),
                         records: record.imported.records,
-                        source_name: source.display().to_string(),
+                        source_name: source,
                     });
                 }
                 self.check_unchanged(request, config.as_ref(), &snapshot.history, observer)?;

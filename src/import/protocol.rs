@@ -68,12 +68,11 @@ pub fn import(
     history: &mut History,
     plan: &NewGeneration,
     sources: &mut [Box<dyn Source>],
-    names: &[String],
     progress: &(dyn Fn(u64, u64, u64) -> bool + Sync),
 ) -> Result<ImportReport, ImportError> {
     let suppressed = &history.suppressed;
     let clock = Stopwatch::start();
-    let stage = stage_sources(workspace, plan, sources, names, |h| suppressed.contains(&h), progress)?;
+    let stage = stage_sources(workspace, plan, sources, |h| suppressed.contains(&h), progress)?;
     if stage.counts().in_slices == 0 {
         return Err(ImportError::NoRows);
     }
@@ -90,12 +89,11 @@ pub fn restage(
     workspace: &Workspace,
     plan: &NewGeneration,
     sources: &mut [Box<dyn Source>],
-    names: &[String],
     cells: &[Cell],
     gone: impl Fn(Handle) -> bool + Sync,
     progress: &(dyn Fn(u64, u64, u64) -> bool + Sync),
 ) -> Result<Vec<SliceFile>, ImportError> {
-    let stage = stage_sources(workspace, plan, sources, names, gone, progress)?;
+    let stage = stage_sources(workspace, plan, sources, gone, progress)?;
     let row = plan.partition.schema.row();
     let mut by_shard: BTreeMap<ShardId, Vec<u8>> = BTreeMap::new();
     let mut files = Vec::new();
@@ -117,7 +115,6 @@ fn stage_sources(
     workspace: &Workspace,
     plan: &NewGeneration,
     sources: &mut [Box<dyn Source>],
-    names: &[String],
     suppressed: impl Fn(Handle) -> bool + Sync,
     progress: &(dyn Fn(u64, u64, u64) -> bool + Sync),
 ) -> Result<Stage, ImportError> {
@@ -126,9 +123,10 @@ fn stage_sources(
     let stage = stage(workspace, plan, naming)?;
     let total: u64 = sources.iter().map(|s| s.bytes_total()).sum();
     let (mut done, mut rows) = (0, 0);
-    for (number, (source, name)) in (0..).zip(sources.iter_mut().zip(names)) {
+    for (number, source) in (0..).zip(sources.iter_mut()) {
+        source.only(&schema.positions(source.columns()));
         let rules = RowRules {
-            encoder: Encoder::new(schema, name, source.columns(), true)?,
+            encoder: Encoder::new(schema, source.name(), source.columns(), true)?,
             ids: Ids::new(schema, source.columns(), plan.handle_key.maker()),
             row: schema.row(),
             source: number,
@@ -139,7 +137,7 @@ fn stage_sources(
         rows += each_batch(source.as_mut(), &told, |batch, gathered| rules.stage(&stage, batch, &suppressed, gathered))?;
         done += source.bytes_total();
     }
-    stage.check_duplicates(names)?;
+    stage.check_duplicates(sources)?;
     stage.name_nameless(&suppressed)?;
     Ok(stage)
 }

@@ -11,7 +11,7 @@ use crate::{
     order::{Grid, Placement},
     schema::RowLayout,
     shard::StagedRow,
-    source::{Place, PlaceKind},
+    source::{Place, PlaceKind, Source},
 };
 
 use super::ImportError;
@@ -154,13 +154,13 @@ impl Stage {
     ///
     /// # Errors
     /// [`ImportError::DuplicateRecord`], or the disk refuses.
-    pub fn check_duplicates(&self, sources: &[String]) -> Result<(), ImportError> {
+    pub fn check_duplicates(&self, sources: &[Box<dyn Source>]) -> Result<(), ImportError> {
         let Some(ids) = &self.ids else { return Ok(()) };
         let found = (0..ids.buckets()).into_par_iter().map(|bucket| Ok(earliest_duplicate(&ids.take(bucket)?)));
         let found: Vec<Option<Pair>> = found.collect::<Result<_, FsError>>()?;
         let earliest = found.into_iter().flatten().min_by_key(|pair| pair.1);
         let place = |(source, line): (u32, u64)| Place {
-            file: sources.get((source >> 1) as usize).map_or_else(|| "".into(), |s| s.as_str().into()),
+            file: sources.get((source >> 1) as usize).map_or_else(|| "".into(), |s| s.name().clone()),
             line,
             kind: if source & 1 == 1 { PlaceKind::Row } else { PlaceKind::Line },
         };

@@ -6,6 +6,7 @@ use super::{BenchRequest, trial::Base};
 use crate::{
     engine::{Engine, Error, Observer, TrainRequest},
     fs::{Durability, EntryKind, Files},
+    source::Input,
     workspace::{KeySource, Purpose, ScratchDir},
 };
 
@@ -59,7 +60,7 @@ impl Copies {
             copy.train(&train, observer)?;
         }
         // Whatever a copy lacks is trained before anything is measured.
-        copy.repair(&[], false, observer)?;
+        copy.repair(&Input::new(), false, observer)?;
         Base::new(copy)
     }
 

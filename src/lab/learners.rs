@@ -8,6 +8,7 @@ use crate::{
     config::{ConfigError, Suited},
     engine::{Error, Observer},
     learn::LearnerSettings,
+    source::Input,
     train::{Keep, Recipe},
 };
 
@@ -170,7 +171,7 @@ impl Base {
             return Ok(Err(format!("shard {}: {message}", shard.0)));
         }
         // Everything is there; this makes it durable and says so in the ledger, as it is wherever deletions come.
-        engine.repair(&[], false, observer)?;
+        engine.repair(&Input::new(), false, observer)?;
         let base = Base::new(engine)?;
         let quality = base.evaluate(base.engine())?.map(|q| q.0);
         Ok(Ok((base, quality)))

@@ -20,6 +20,7 @@ use crate::{
     fs::Stopwatch,
     learn::LearnerSettings,
     plan::CostModel,
+    source::Input,
     train::{Keep, Recipe, Schedule, ScheduleKind},
     workspace::WorkspaceError,
 };
@@ -28,7 +29,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct BenchRequest {
     /// A source to bench on, instead of the workspace at hand.
-    pub sources: Vec<PathBuf>,
+    pub sources: Input,
     /// The configuration file, for a source or an empty workspace.
     pub config: PathBuf,
     /// Flags that override it.

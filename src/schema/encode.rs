@@ -9,6 +9,8 @@ use crate::{
     source::{Batch, Cell},
 };
 
+const NO_LABEL: &str = "the label is missing; a record without a label can't be trained on";
+
 /// Encodes the rows of one source.
 #[derive(Clone, Debug)]
 pub struct Encoder {
@@ -64,7 +66,7 @@ impl Lookup {
 #[derive(Clone, Debug)]
 struct Missing {
     spellings: Vec<Vec<u8>>,
-    /// Whether a spelling also reads as a number; if none does, numbers are tried first.
+    /// Whether a spelling also reads as a finite number; if none does, numbers are tried first.
     numeric: bool,
 }
 
@@ -96,7 +98,7 @@ impl Encoder {
             buckets: Buckets::default(),
             missing: Missing {
                 spellings: schema.missing.iter().map(|m| m.as_bytes().to_vec()).collect(),
-                numeric: schema.missing.iter().any(|m| parse_number(m.as_bytes()).is_some()),
+                numeric: schema.missing.iter().any(|m| parse_number(m.as_bytes()).is_some_and(f32::is_finite)),
             },
         };
         for column in &schema.columns {
@@ -141,6 +143,7 @@ impl Encoder {
         let row = batch.row(row);
         let label = match &self.label {
             None => 0_u32,
+            Some((at, LabelRule::Class(name, _))) if row.cell(*at) == Cell::Missing => return wrong(name, NO_LABEL.into()),
             Some((at, LabelRule::Class(name, classes))) => {
                 let text = Text::of(row.cell(*at));
                 match classes.find(text.get()) {
@@ -159,7 +162,7 @@ impl Encoder {
             Some((at, LabelRule::Number(name, log1p))) => {
                 let number = self.number(name, row.cell(*at), *log1p)?;
                 if number.is_nan() {
-                    return wrong(name, "the label is missing; a record without a label can't be trained on".into());
+                    return wrong(name, NO_LABEL.into());
                 }
                 number.to_bits()
             }
@@ -190,6 +193,7 @@ impl Encoder {
     /// The number, the canonical NaN where it is missing; -0 becomes 0 so that equal values are equal bytes.
     fn number(&self, name: &str, cell: Cell<'_>, log1p: bool) -> Result<f32, CellError> {
         let parsed = match cell {
+            Cell::Missing => return Ok(f32::from_bits(0x7fc0_0000)),
             // A number may be a spelling of what is missing, so it has to be looked at as text.
             _ if self.missing.numeric => None,
             Cell::Byte(b) => Some(f32::from(b)),
@@ -235,6 +239,9 @@ impl Encoder {
     }
 
     fn category(&self, rule: &CategoryRule, cell: Cell<'_>) -> u32 {
+        if cell == Cell::Missing {
+            return rule.missing;
+        }
         let text = Text::of(cell);
         let text = text.get();
         match &rule.values {
@@ -250,8 +257,12 @@ impl Encoder {
     }
 
     fn byte(&self, name: &str, cell: Cell<'_>) -> Result<u8, CellError> {
-        if let Cell::Byte(b) = cell {
-            return Ok(b);
+        match cell {
+            Cell::Byte(b) => return Ok(b),
+            Cell::Missing => {
+                return wrong(name, "the value is missing, and a byte has no form for that; declare the column a number".into());
+            }
+            _ => {}
         }
         let text = Text::of(cell);
         let parsed = std::str::from_utf8(text.get()).ok().and_then(|t| t.parse::<u8>().ok());

@@ -51,6 +51,9 @@ fn id<'a>(name: &str, cell: Cell<'a>) -> Result<Text<'a>, CellError> {
     if let Cell::Float(_) = cell {
         return wrong(name, "the id is a floating-point number; ids are text or integers. Convert the column".into());
     }
+    if let Cell::Missing = cell {
+        return wrong(name, "the id is missing; every record needs one. Fill the cell, or drop the row".into());
+    }
     let text = Text::of(cell);
     match text.get() {
         [] => wrong(name, "the id is empty; every record needs one. Fill the cell, or drop the row".into()),

@@ -10,6 +10,8 @@ mod row;
 mod rows;
 mod text;
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 pub use declare::{ColumnDeclaration, Declaration, LabelDeclaration};
@@ -161,6 +163,14 @@ impl Schema {
             }
         }
         layout
+    }
+
+    /// Where in a source's columns those are that are used: inputs, the label and ids, as far as they are there.
+    pub fn positions(&self, columns: &[String]) -> Vec<usize> {
+        let inputs = self.columns.iter().filter(|c| c.kind != Kind::Ignore).map(|c| &c.name);
+        let ids = self.subject.iter().chain(&self.record);
+        let used: BTreeSet<&str> = inputs.chain(ids).map(String::as_str).chain([self.label.column()]).collect();
+        (0..).zip(columns).filter(|(_, name)| used.contains(name.as_str())).map(|(at, _)| at).collect()
     }
 
     /// The sizes of an encoded row.

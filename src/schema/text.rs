@@ -20,6 +20,7 @@ impl<'a> Text<'a> {
     pub(super) fn of(cell: Cell<'a>) -> Text<'a> {
         let number = match cell {
             Cell::Text(bytes) => return Text::Given(bytes.trim_ascii()),
+            Cell::Missing => return Text::Given(&[]),
             Cell::Byte(b) => i64::from(b).to_string(),
             Cell::Int(i) => i.to_string(),
             Cell::Float(f) => f.to_string(),

@@ -43,8 +43,9 @@ struct Filled {
 }
 
 impl Ahead {
-    /// Wraps `source`, whose file is called `name`; the thread starts with the first call for rows.
-    pub(crate) fn new(name: Arc<str>, source: Box<dyn Source>) -> Self {
+    /// Wraps `source`; the thread starts with the first call for rows.
+    pub(crate) fn new(source: Box<dyn Source>) -> Self {
+        let name = source.name().clone();
         let columns = source.columns().to_vec();
         let total = source.bytes_total();
         Self { name, columns, total, used: 0, state: State::Idle(source) }
@@ -94,6 +95,16 @@ fn run(mut source: Box<dyn Source>, full: &SyncSender<Result<Filled, SourceError
 }
 
 impl Source for Ahead {
+    fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    fn only(&mut self, columns: &[usize]) {
+        if let State::Idle(source) = &mut self.state {
+            source.only(columns);
+        }
+    }
+
     fn columns(&self) -> &[String] {
         &self.columns
     }
@@ -142,24 +153,26 @@ impl fmt::Debug for Ahead {
 
 #[cfg(test)]
 mod tests {
-    use super::super::place::PlaceKind;
     use super::*;
 
     /// Yields `left` batches of one row without columns, then fails.
-    struct Count(u64);
+    struct Count(Arc<str>, u64);
 
     impl Source for Count {
+        fn name(&self) -> &Arc<str> {
+            &self.0
+        }
         fn columns(&self) -> &[String] {
             &[]
         }
         fn next(&mut self, batch: &mut Batch) -> Result<usize, SourceError> {
-            batch.begin(&"c".into(), PlaceKind::Row, &[]);
-            self.0 = self.0.checked_sub(1).ok_or_else(|| SourceError::NoRows { file: "c".into() })?;
-            batch.finish_rows(1, self.0);
+            batch.begin(&self.0, &[]);
+            self.1 = self.1.checked_sub(1).ok_or_else(|| SourceError::NoRows { file: "c".into() })?;
+            batch.finish(1, self.1);
             Ok(1)
         }
         fn bytes_read(&self) -> u64 {
-            self.0
+            self.1
         }
         fn bytes_total(&self) -> u64 {
             0
@@ -168,7 +181,7 @@ mod tests {
 
     #[test]
     fn batches_arrive_in_order_then_the_error_then_only_stopped() {
-        let mut ahead = Ahead::new("c".into(), Box::new(Count(9)));
+        let mut ahead = Ahead::new(Box::new(Count("c".into(), 9)));
         let mut batch = Batch::new();
         for left in (0..9).rev() {
             assert_eq!(ahead.next(&mut batch).unwrap(), 1);
@@ -180,7 +193,7 @@ mod tests {
 
     #[test]
     fn dropping_early_ends_the_thread() {
-        let mut ahead = Ahead::new("c".into(), Box::new(Count(u64::MAX)));
+        let mut ahead = Ahead::new(Box::new(Count("c".into(), u64::MAX)));
         assert_eq!(ahead.next(&mut Batch::new()).unwrap(), 1);
         // Drop joins the thread, so this test hangs if the thread does not end.
         drop(ahead);

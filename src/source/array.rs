@@ -2,7 +2,7 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
-use super::batch::{CellKind, Cells, Shape};
+use super::batch::{CellKind, Cells, Shape, single};
 use super::error::SourceError;
 use super::file::SourceFile;
 use super::member::{Entry, Member};
@@ -218,6 +218,7 @@ impl Array {
                     text.push_row(std::iter::once(utf8.as_bytes()));
                 }
             }
+            (Cells::Missing, ..) => {}
             (Cells::Text(text), _, size) => {
                 raw.chunks_exact(size).for_each(|item| text.push_row(std::iter::once(trimmed(item, 1))));
             }
@@ -229,12 +230,6 @@ impl Array {
         let (file, array) = (self.member.name().clone(), self.name().to_owned());
         SourceError::Item { file, row: rows_before + 1, array, found, advice }
     }
-}
-
-/// Rounds to nearest, ties to even. The sign and payload that a conversion gives to a NaN differ between processors, so
-/// all NaNs become the same one; floats of single precision come back as they were.
-fn single(value: f64) -> f32 {
-    if value.is_nan() { f32::from_bits(0x7fc0_0000) } else { value as f32 }
 }
 
 /// The items of a row-major buffer, `N` bytes each.

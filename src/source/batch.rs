@@ -18,9 +18,38 @@ pub enum Cell<'a> {
     /// A float; doubles are rounded to nearest, ties to even (IEEE 754), so large ones become infinite.
     /// Every NaN is the one of bits 0x7fc00000.
     Float(f32),
+    /// Nothing: a null of a table in memory or of a columnar file. It is missing whatever is declared to spell that.
+    Missing,
+}
+
+/// The float that stands for a double: rounded to nearest, ties to even. The sign and payload that a conversion gives to
+/// a NaN differ between processors, so all NaNs become the one of bits 0x7fc00000; floats of single precision come back
+/// as they were.
+#[must_use]
+pub fn single(value: f64) -> f32 {
+    if value.is_nan() { f32::from_bits(0x7fc0_0000) } else { value as f32 }
 }
 
 /// Some consecutive rows of one source.
+///
+/// A [`Source`](super::Source) of one's own fills it by parts, which are adjacent columns of one kind:
+///
+/// ```
+/// use sisa::source::{Batch, Cell, CellKind, Cells, Shape};
+///
+/// let mut batch = Batch::new();
+/// batch.begin(&"doses".into(), &[Shape { kind: CellKind::Float, width: 2 }, Shape { kind: CellKind::Text, width: 1 }]);
+/// for part in batch.parts() {
+///     match part.cells() {
+///         Cells::Floats(cells) => cells.extend([0.5, 1.0, 2.0, 4.0]),
+///         Cells::Text(text) => ["p1", "p2"].iter().for_each(|id| text.push(id.as_bytes())),
+///         _ => {}
+///     }
+/// }
+/// batch.finish(2, 1);
+/// assert_eq!(batch.cell(1, 0), Cell::Float(2.0));
+/// assert_eq!(batch.cell(1, 2), Cell::Text(b"p2"));
+/// ```
 #[derive(Debug, Default)]
 pub struct Batch {
     file: Arc<str>,
@@ -29,6 +58,8 @@ pub struct Batch {
     first: u64,
     lines: Vec<u64>,
     parts: Vec<Part>,
+    /// For each column its part and its place there; empty where there is at most one part.
+    columns: Vec<(u32, u32)>,
 }
 
 impl Batch {
@@ -52,20 +83,14 @@ impl Batch {
     #[inline]
     #[must_use]
     pub fn cell(&self, row: usize, column: usize) -> Cell<'_> {
-        let mut index = column;
-        for part in &self.parts {
-            let width = part.shape.width;
-            if index < width {
-                return match &part.cells {
-                    Cells::Text(text) => Cell::Text(text.cell(row, index, width)),
-                    Cells::Bytes(cells) => Cell::Byte(cells[row * width + index]),
-                    Cells::Ints(cells) => Cell::Int(cells[row * width + index]),
-                    Cells::Floats(cells) => Cell::Float(cells[row * width + index]),
-                };
-            }
-            index -= width;
+        let (part, index) = match self.columns.get(column) {
+            Some(&(part, index)) => (part as usize, index as usize),
+            None => (0, column),
+        };
+        match self.parts.get(part) {
+            Some(part) if index < part.shape.width => part.cell(row, index),
+            _ => panic!("column {column} is outside of the batch"),
         }
-        panic!("column {column} is outside of the batch");
     }
 
     /// A row (from 0 in this batch), many of whose cells are wanted.
@@ -77,7 +102,7 @@ impl Batch {
     #[must_use]
     pub fn row(&self, row: usize) -> Row<'_> {
         let text = match self.parts.as_slice() {
-            [Part { cells: Cells::Text(text), shape: Shape { width, .. } }] => {
+            [Part { cells: Cells::Text(text), shape: Shape { width, .. }, missing }] if missing.is_empty() => {
                 Some(TextRow { bytes: &text.bytes, start: text.starts[row], ends: &text.ends[row * width..][..*width] })
             }
             _ => None,
@@ -112,26 +137,46 @@ impl Batch {
         (self.kind, line)
     }
 
-    /// Empties the batch and gives it the shape of a source's rows, keeping the memory where the shape is as before.
-    pub(crate) fn begin(&mut self, file: &Arc<str>, kind: PlaceKind, shapes: &[Shape]) {
+    /// Empties the batch for rows of `source` with these shapes, side by side, and keeps the memory where the shapes are as
+    /// before. Its rows are counted from 1 in messages.
+    pub fn begin(&mut self, source: &Arc<str>, shapes: &[Shape]) {
+        self.begin_as(source, PlaceKind::Row, shapes);
+    }
+
+    /// As [`Batch::begin`], with the word for a row's place.
+    pub(crate) fn begin_as(&mut self, file: &Arc<str>, kind: PlaceKind, shapes: &[Shape]) {
         self.file = file.clone();
         self.kind = kind;
         self.rows = 0;
         self.lines.clear();
         if self.parts.iter().map(|part| &part.shape).eq(shapes) {
-            self.parts.iter_mut().for_each(|part| part.cells.clear());
-        } else {
-            self.parts = shapes.iter().map(|&shape| Part { shape, cells: Cells::new(shape.kind) }).collect();
+            self.parts.iter_mut().for_each(Part::clear);
+            return;
+        }
+        self.parts = shapes.iter().map(|&shape| Part::new(shape)).collect();
+        self.columns.clear();
+        if self.parts.len() > 1 {
+            let places = |(part, shape): (u32, &Shape)| (0..shape.width as u32).map(move |index| (part, index));
+            self.columns.extend((0..).zip(shapes).flat_map(places));
         }
     }
 
-    /// The cells of each part, to be filled by a source of arrays, which then calls [`Batch::finish_rows`].
-    pub(crate) fn parts(&mut self) -> impl Iterator<Item = &mut Cells> {
-        self.parts.iter_mut().map(|part| &mut part.cells)
+    /// The parts, to be filled with the cells of some rows; then comes [`Batch::finish`].
+    pub fn parts(&mut self) -> impl Iterator<Item = &mut Part> {
+        self.parts.iter_mut()
     }
 
-    /// Declares `rows` rows of which the first is number `first` (from 1) in its file.
-    pub(crate) fn finish_rows(&mut self, rows: usize, first: u64) {
+    /// Declares that the parts hold `rows` rows, of which the first is number `first` (from 1) of its source.
+    ///
+    /// # Panics
+    ///
+    /// If a part holds more or fewer cells than that.
+    pub fn finish(&mut self, rows: usize, first: u64) {
+        for part in &self.parts {
+            let (expected, got) = (rows * part.shape.width, part.len());
+            assert!(got.is_none_or(|got| got == expected), "a part holds {got:?} cells where {rows} rows have {expected}");
+            assert!(part.missing.len() <= expected, "a cell beyond {expected} is missing");
+        }
         self.rows = rows;
         self.first = first;
     }
@@ -182,63 +227,129 @@ impl<'a> Row<'a> {
 
 /// Adjacent columns of one kind.
 #[derive(Debug)]
-struct Part {
+pub struct Part {
     shape: Shape,
     cells: Cells,
+    /// Row by row, whether a cell is missing; short where the rest is there.
+    missing: Vec<bool>,
 }
 
 /// Kind and count of adjacent columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Shape {
-    pub(crate) kind: CellKind,
-    pub(crate) width: usize,
+pub struct Shape {
+    /// What their cells are.
+    pub kind: CellKind,
+    /// How many columns.
+    pub width: usize,
 }
 
 /// The variants of [`Cell`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CellKind {
+pub enum CellKind {
+    /// [`Cell::Text`].
     Text,
+    /// [`Cell::Byte`].
     Byte,
+    /// [`Cell::Int`].
     Int,
+    /// [`Cell::Float`].
     Float,
+    /// [`Cell::Missing`] in every row, as of columns that were not read.
+    Missing,
 }
 
 /// Cells of one kind, row by row.
 #[derive(Debug)]
-pub(crate) enum Cells {
+pub enum Cells {
+    /// Text.
     Text(Text),
+    /// Unsigned bytes.
     Bytes(Vec<u8>),
+    /// Integers.
     Ints(Vec<i64>),
+    /// Floats, made with [`single`] where they may be NaN.
     Floats(Vec<f32>),
+    /// None at all.
+    Missing,
 }
 
-impl Cells {
-    fn new(kind: CellKind) -> Self {
-        match kind {
-            CellKind::Text => Self::Text(Text::default()),
-            CellKind::Byte => Self::Bytes(Vec::new()),
-            CellKind::Int => Self::Ints(Vec::new()),
-            CellKind::Float => Self::Floats(Vec::new()),
+impl Part {
+    fn new(shape: Shape) -> Self {
+        let cells = match shape.kind {
+            CellKind::Text => Cells::Text(Text::default()),
+            CellKind::Byte => Cells::Bytes(Vec::new()),
+            CellKind::Int => Cells::Ints(Vec::new()),
+            CellKind::Float => Cells::Floats(Vec::new()),
+            CellKind::Missing => Cells::Missing,
+        };
+        Self { shape, cells, missing: Vec::new() }
+    }
+
+    /// Kind and count of the columns.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// The cells, row by row; a missing one has a place there too, and what is in it does not matter.
+    pub fn cells(&mut self) -> &mut Cells {
+        &mut self.cells
+    }
+
+    /// Declares cell number `at` (row times width plus column, from 0 in this batch) missing.
+    pub fn miss(&mut self, at: usize) {
+        if self.missing.len() <= at {
+            self.missing.resize(at + 1, false);
+        }
+        self.missing[at] = true;
+    }
+
+    #[inline]
+    fn cell(&self, row: usize, column: usize) -> Cell<'_> {
+        let width = self.shape.width;
+        let at = row * width + column;
+        if self.missing.get(at) == Some(&true) {
+            return Cell::Missing;
+        }
+        match &self.cells {
+            Cells::Text(text) => Cell::Text(text.cell(row, column, width)),
+            Cells::Bytes(cells) => Cell::Byte(cells[at]),
+            Cells::Ints(cells) => Cell::Int(cells[at]),
+            Cells::Floats(cells) => Cell::Float(cells[at]),
+            Cells::Missing => Cell::Missing,
+        }
+    }
+
+    /// The count of cells; any will do where there are none.
+    fn len(&self) -> Option<usize> {
+        match &self.cells {
+            Cells::Text(text) => Some(text.ends.len()),
+            Cells::Bytes(cells) => Some(cells.len()),
+            Cells::Ints(cells) => Some(cells.len()),
+            Cells::Floats(cells) => Some(cells.len()),
+            Cells::Missing => None,
         }
     }
 
     fn clear(&mut self) {
-        match self {
-            Self::Text(text) => {
+        self.missing.clear();
+        match &mut self.cells {
+            Cells::Text(text) => {
                 text.bytes.clear();
                 text.starts.clear();
                 text.ends.clear();
             }
-            Self::Bytes(cells) => cells.clear(),
-            Self::Ints(cells) => cells.clear(),
-            Self::Floats(cells) => cells.clear(),
+            Cells::Bytes(cells) => cells.clear(),
+            Cells::Ints(cells) => cells.clear(),
+            Cells::Floats(cells) => cells.clear(),
+            Cells::Missing => {}
         }
     }
 }
 
 /// Fields as they stand in a CSV file: one byte (the comma) lies between two fields of a row, anything between rows.
 #[derive(Debug, Default)]
-pub(crate) struct Text {
+pub struct Text {
     /// The bytes of all fields, and of what lies between them.
     pub(crate) bytes: Vec<u8>,
     /// For each row, the offset of its first field.
@@ -255,14 +366,24 @@ impl Text {
         &self.bytes[start as usize..self.ends[at] as usize]
     }
 
-    /// Adds a row of fields that lie elsewhere.
-    pub(crate) fn push_row<'a>(&mut self, fields: impl Iterator<Item = &'a [u8]>) {
+    /// Adds the text of a row, where there is one column.
+    pub fn push(&mut self, text: &[u8]) {
+        self.push_row(std::iter::once(text));
+    }
+
+    /// Adds the texts of a row, one for each column.
+    ///
+    /// # Panics
+    ///
+    /// If a batch would hold 4 GiB of text.
+    pub fn push_row<'a>(&mut self, fields: impl Iterator<Item = &'a [u8]>) {
         self.starts.push(self.bytes.len() as u32);
         for field in fields {
             self.bytes.extend_from_slice(field);
             self.ends.push(self.bytes.len() as u32);
             self.bytes.push(b',');
         }
+        assert!(u32::try_from(self.bytes.len()).is_ok(), "a batch of text is beyond 4 GiB");
     }
 }
 
@@ -290,15 +411,15 @@ mod tests {
         let mut batch = Batch::new();
         let shapes = [Shape { kind: CellKind::Byte, width: 2 }, Shape { kind: CellKind::Text, width: 1 }];
         for _ in 0..2 {
-            batch.begin(&"f".into(), PlaceKind::Row, &shapes);
-            for cells in batch.parts() {
-                match cells {
+            batch.begin(&"f".into(), &shapes);
+            for part in batch.parts() {
+                match part.cells() {
                     Cells::Bytes(cells) => cells.extend([1, 2, 3, 4]),
                     Cells::Text(text) => ["", "zz"].iter().for_each(|s| text.push_row([s.as_bytes()].into_iter())),
                     _ => unreachable!(),
                 }
             }
-            batch.finish_rows(2, 7);
+            batch.finish(2, 7);
             assert_eq!(batch.cell(1, 0), Cell::Byte(3));
             assert_eq!(batch.cell(0, 2), Cell::Text(b""));
             assert_eq!(batch.cell(1, 2), Cell::Text(b"zz"));
@@ -310,7 +431,7 @@ mod tests {
     #[test]
     fn rows_of_text_have_the_cells_of_the_batch() {
         let mut batch = Batch::new();
-        batch.begin(&"f".into(), PlaceKind::Line, &[Shape { kind: CellKind::Text, width: 3 }]);
+        batch.begin_as(&"f".into(), PlaceKind::Line, &[Shape { kind: CellKind::Text, width: 3 }]);
         let rows = [["a", "", "bcd"], ["", "", ""], ["é", "x", "y"]];
         for row in rows {
             batch.text().unwrap().text.push_row(row.iter().map(|cell| cell.as_bytes()));
@@ -327,7 +448,33 @@ mod tests {
     #[should_panic(expected = "column 1 is outside")]
     fn a_column_outside_is_a_bug() {
         let mut batch = Batch::new();
-        batch.begin(&"f".into(), PlaceKind::Row, &[Shape { kind: CellKind::Byte, width: 1 }]);
+        batch.begin(&"f".into(), &[Shape { kind: CellKind::Byte, width: 1 }]);
         let _ = batch.cell(0, 1);
+    }
+
+    #[test]
+    fn a_missing_cell_is_missing_whatever_lies_in_its_place() {
+        let mut batch = Batch::new();
+        let shapes = [Shape { kind: CellKind::Int, width: 2 }, Shape { kind: CellKind::Missing, width: 1 }];
+        for missed in [Some(2), None] {
+            batch.begin(&"f".into(), &shapes);
+            for part in batch.parts() {
+                if let Cells::Ints(cells) = part.cells() {
+                    cells.extend([1, 2, 3, 4]);
+                    missed.iter().for_each(|at| part.miss(*at));
+                }
+            }
+            batch.finish(2, 1);
+            let expected = if missed.is_some() { Cell::Missing } else { Cell::Int(3) };
+            assert_eq!([batch.cell(1, 0), batch.cell(1, 1), batch.row(0).cell(2)], [expected, Cell::Int(4), Cell::Missing]);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "where 2 rows have 4")]
+    fn a_part_of_another_length_is_a_bug() {
+        let mut batch = Batch::new();
+        batch.begin(&"f".into(), &[Shape { kind: CellKind::Byte, width: 2 }]);
+        batch.finish(2, 1);
     }
 }

@@ -299,13 +299,17 @@ impl Record {
 }
 
 impl Source for Csv {
+    fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
     fn columns(&self) -> &[String] {
         &self.columns
     }
 
     fn next(&mut self, batch: &mut Batch) -> Result<usize, SourceError> {
         let width = self.columns.len();
-        batch.begin(&self.name, PlaceKind::Line, &[Shape { kind: CellKind::Text, width }]);
+        batch.begin_as(&self.name, PlaceKind::Line, &[Shape { kind: CellKind::Text, width }]);
         let Some(mut out) = batch.text() else {
             return Ok(0);
         };

@@ -63,6 +63,21 @@ pub enum SourceError {
         #[source]
         cause: io::Error,
     },
+    /// A table in memory whose parts do not fit.
+    #[error("{file}: {problem}")]
+    Table { file: Arc<str>, problem: String },
+    /// A text of a table in memory, or of a columnar file, beyond the bound.
+    #[error(
+        "{file}: row {row}: a text is longer than {FIELD_BYTES_MAX} bytes, or those of the row than {RECORD_BYTES_MAX}; shorten them, or leave the column out"
+    )]
+    LongText { file: Arc<str>, row: u64 },
+    /// What a source of one's own has to say.
+    #[error("{file}: cannot be read; see the cause")]
+    Other {
+        file: Arc<str>,
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The source was asked for more after an error.
     #[error("{file}: reading had stopped at an error; open the file again")]
     Stopped { file: Arc<str> },

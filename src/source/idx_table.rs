@@ -8,7 +8,6 @@ use super::bytes::Bytes;
 use super::error::SourceError;
 use super::idx::{IDX_HEADER_BYTES_MAX, IdxError, IdxHeader};
 use super::limits::batch_rows;
-use super::place::PlaceKind;
 
 /// Images with or without labels.
 #[derive(Debug)]
@@ -136,16 +135,16 @@ impl IdxTable {
         Ok(Self { images, labels, columns, done: 0 })
     }
 
-    pub(crate) fn name(&self) -> &Arc<str> {
-        self.images.bytes.name()
-    }
-
     fn sum(&self, of: impl Fn(&Bytes) -> u64) -> u64 {
         of(&self.images.bytes) + self.labels.as_ref().map_or(0, |labels| of(&labels.bytes))
     }
 }
 
 impl Source for IdxTable {
+    fn name(&self) -> &Arc<str> {
+        self.images.bytes.name()
+    }
+
     fn columns(&self) -> &[String] {
         &self.columns
     }
@@ -154,18 +153,18 @@ impl Source for IdxTable {
         let width = self.images.header.row_bytes;
         let shapes = [Shape { kind: CellKind::Byte, width }, Shape { kind: CellKind::Byte, width: 1 }];
         let used = if self.labels.is_some() { 2 } else { 1 };
-        batch.begin(self.name(), PlaceKind::Row, shapes.get(..used).unwrap_or_default());
+        batch.begin(self.images.bytes.name(), shapes.get(..used).unwrap_or_default());
         let left = self.images.rows() - self.done;
         let count = batch_rows(width + 1).min(usize::try_from(left).unwrap_or(usize::MAX));
         let files = std::iter::once(&mut self.images).chain(&mut self.labels);
-        for (file, cells) in files.zip(batch.parts()) {
+        for (file, part) in files.zip(batch.parts()) {
             if count == 0 {
                 file.finish()?;
             } else {
-                file.read(self.done, count, cells)?;
+                file.read(self.done, count, part.cells())?;
             }
         }
-        batch.finish_rows(count, self.done + 1);
+        batch.finish(count, self.done + 1);
         self.done += count as u64;
         Ok(count)
     }

@@ -1,4 +1,4 @@
-//! Readers of foreign tables: CSV, NPZ and IDX, plain or gzipped, as batches of cells.
+//! Readers of foreign tables: CSV, NPZ and IDX, plain or gzipped, and tables in memory, as batches of cells.
 //!
 //! A [`Source`] yields the rows of one table in the order of its file, in batches of bounded memory, and each
 //! row knows its [`Place`] for messages. This module does not know schemas, encodings, handles or stores: a
@@ -25,28 +25,47 @@ mod error;
 mod file;
 pub mod idx;
 mod idx_table;
+mod input;
 mod limits;
 mod marks;
 mod member;
+mod memory;
 pub mod npy;
 mod npz;
 mod open;
 mod place;
+mod values;
 
 #[cfg(test)]
 mod tests;
 
-pub use batch::{Batch, Cell, Row};
+pub use batch::{Batch, Cell, CellKind, Cells, Part, Row, Shape, Text, single};
 pub use error::SourceError;
 pub use file::{SourceFile, Stamp};
+pub use input::{Input, Table};
 pub use limits::{BATCH_BYTES, BATCH_ROWS_MAX, COLUMNS_MAX, FIELD_BYTES_MAX, RECORD_BYTES_MAX};
-pub use open::{open, open_ahead, open_all, open_pair};
+pub use memory::{BadItem, Chunk, ChunkStream, Chunks, Column, MemoryTable};
+pub use open::{open, open_pair};
 pub use place::{Place, PlaceKind};
+pub use values::Values;
+
+use std::sync::Arc;
 
 /// One table that is read from front to back.
+///
+/// Whoever has rows in another form implements it and fills batches as [`Batch`] shows, or gives [`Chunks`] of columns.
 pub trait Source: Send {
+    /// What the table is called in messages: a file as the user named it, or the name that a table in memory was given.
+    fn name(&self) -> &Arc<str>;
+
     /// The names of the columns, in order; [`Batch::cell`] takes their indices.
     fn columns(&self) -> &[String];
+
+    /// Says, before the first row is asked for, which columns will be looked at. A source may leave the others out, whose
+    /// cells are then missing; sources that have to read all of a row do nothing.
+    fn only(&mut self, columns: &[usize]) {
+        let _ = columns;
+    }
 
     /// Replaces the content of `batch` by the next rows and returns their count; 0 is the end of the table.
     ///

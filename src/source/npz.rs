@@ -12,7 +12,6 @@ use super::error::SourceError;
 use super::file::SourceFile;
 use super::limits::{COLUMNS_MAX, batch_rows};
 use super::member::Entry;
-use super::place::PlaceKind;
 
 /// The arrays that are read, in the order of their columns, and whether they must be there.
 const ARRAYS: [(&str, bool); 4] = [("X", true), ("y", false), ("ids", false), ("subjects", false)];
@@ -120,22 +119,26 @@ fn entries(file: &SourceFile) -> Result<Vec<Entry>, SourceError> {
 }
 
 impl Source for Npz {
+    fn name(&self) -> &Arc<str> {
+        self.file.name()
+    }
+
     fn columns(&self) -> &[String] {
         &self.columns
     }
 
     fn next(&mut self, batch: &mut Batch) -> Result<usize, SourceError> {
-        batch.begin(self.file.name(), PlaceKind::Row, &self.shapes);
+        batch.begin(self.file.name(), &self.shapes);
         let left = usize::try_from(self.rows - self.done).unwrap_or(usize::MAX);
         let count = left.min(self.rows_per_batch);
         if count == 0 {
             self.file.verify_unchanged()?;
         } else {
-            for (array, cells) in self.arrays.iter_mut().zip(batch.parts()) {
-                array.read(self.done, count, cells)?;
+            for (array, part) in self.arrays.iter_mut().zip(batch.parts()) {
+                array.read(self.done, count, part.cells())?;
             }
         }
-        batch.finish_rows(count, self.done + 1);
+        batch.finish(count, self.done + 1);
         self.done += count as u64;
         Ok(count)
     }

@@ -1,14 +1,13 @@
 //! Opening tables: the form is told by the first bytes, and images find their labels.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::Source;
-use super::ahead::Ahead;
 use super::bytes::Bytes;
 use super::csv::Csv;
 use super::error::SourceError;
 use super::idx_table::{IdxFile, IdxTable};
+use super::input::Part;
 use super::npz::Npz;
 
 /// Opens one table. Images in IDX need their labels beside them under the usual names, such as
@@ -19,7 +18,7 @@ use super::npz::Npz;
 /// Any [`SourceError`] that shows before the first row.
 pub fn open(path: &Path) -> Result<Box<dyn Source>, SourceError> {
     match Opened::new(path)? {
-        Opened::Table(_, source) => Ok(source),
+        Opened::Table(source) => Ok(source),
         Opened::Idx(file) => open_images(path, file),
     }
 }
@@ -34,79 +33,59 @@ pub fn open_pair(images: &Path, labels: &Path) -> Result<Box<dyn Source>, Source
     Ok(Box::new(IdxTable::new(IdxFile::new(Bytes::open(images)?)?, Some(labels))?))
 }
 
-/// Opens several tables, in the order given. Images and labels in IDX may both be among the paths and make one
-/// table, at the place of the images: by their usual names, or because there is just one left of each.
-///
-/// # Errors
-///
-/// As [`open`]; [`SourceError::LabelsAlone`] for labels that belong to no images.
-pub fn open_all(paths: &[PathBuf]) -> Result<Vec<Box<dyn Source>>, SourceError> {
-    Ok(named(paths)?.into_iter().map(|(_, source)| source).collect())
-}
-
-/// As [`open_all`], with a thread for each table in use that reads ahead of its caller.
-///
-/// # Errors
-///
-/// As [`open_all`].
-pub fn open_ahead(paths: &[PathBuf]) -> Result<Vec<Box<dyn Source>>, SourceError> {
-    let ahead = |(name, source)| Box::new(Ahead::new(name, source)) as Box<dyn Source>;
-    Ok(named(paths)?.into_iter().map(ahead).collect())
-}
-
-/// A table and the name of its file.
-type Named = (Arc<str>, Box<dyn Source>);
-
-fn named(paths: &[PathBuf]) -> Result<Vec<Named>, SourceError> {
-    let mut opened = Vec::new();
+/// Opens sources in the order given. Images and labels in IDX may both be among the files and make one table, at the
+/// place of the images: by their usual names, or because there is just one left of each.
+pub(super) fn parts(parts: &[Part]) -> Result<Vec<Box<dyn Source>>, SourceError> {
+    let mut tables = Vec::new();
     let mut labels = Vec::new();
-    for path in paths {
+    let mut images = Vec::new();
+    for part in parts {
+        let path = match part {
+            Part::Table(table) => {
+                tables.push(Some(table.open()?));
+                continue;
+            }
+            Part::File(path) => path,
+        };
         match Opened::new(path)? {
+            Opened::Table(source) => tables.push(Some(source)),
             Opened::Idx(file) if file.is_labels() => labels.push((path, file)),
-            other => opened.push((path, other)),
+            Opened::Idx(file) => {
+                images.push((tables.len(), path, file));
+                tables.push(None);
+            }
         }
     }
-    let mut tables = Vec::new();
+    let mut put = |at: usize, table: IdxTable| {
+        if let Some(place) = tables.get_mut(at) {
+            *place = Some(Box::new(table));
+        }
+    };
     let mut lone = Vec::new();
-    for (path, table) in opened {
-        let at = tables.len();
-        match table {
-            Opened::Table(name, source) => tables.push(Some((name, source))),
-            Opened::Idx(images) => {
-                let names = label_paths(path);
-                match labels.iter().position(|(given, _)| names.contains(given)) {
-                    Some(index) => {
-                        let (_, labels) = labels.remove(index);
-                        tables.push(Some(boxed(IdxTable::new(images, Some(labels))?)));
-                    }
-                    None => {
-                        tables.push(None);
-                        lone.push((at, path, images));
-                    }
-                }
-            }
+    for (at, path, images) in images {
+        let names = label_paths(path);
+        match labels.iter().position(|(given, _)| names.contains(given)) {
+            Some(index) => put(at, IdxTable::new(images, Some(labels.remove(index).1))?),
+            None => lone.push((at, path, images)),
         }
     }
     if let ([_], [_]) = (lone.as_slice(), labels.as_slice())
         && let (Some((at, _, images)), Some((_, labels))) = (lone.pop(), labels.pop())
-        && let Some(table) = tables.get_mut(at)
     {
-        *table = Some(boxed(IdxTable::new(images, Some(labels))?));
+        put(at, IdxTable::new(images, Some(labels))?);
     }
     if let Some((_, file)) = labels.first() {
         return Err(SourceError::LabelsAlone { file: file.bytes().name().clone() });
     }
     for (at, path, images) in lone {
-        if let Some(table) = tables.get_mut(at) {
-            *table = Some(boxed(with_partner(path, images)?));
-        }
+        put(at, with_partner(path, images)?);
     }
     Ok(tables.into_iter().flatten().collect())
 }
 
 /// A file whose form is known.
 enum Opened {
-    Table(Arc<str>, Box<dyn Source>),
+    Table(Box<dyn Source>),
     Idx(IdxFile),
 }
 
@@ -123,9 +102,9 @@ impl Opened {
                 found: "a gzipped NPZ",
                 advice: "gunzip it first; numpy.savez_compressed packs the arrays themselves",
             }),
-            [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Ok(Self::Table(name, Box::new(Npz::new(bytes.file())?))),
+            [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Ok(Self::Table(Box::new(Npz::new(bytes.file())?))),
             [0, 0, ..] => Ok(Self::Idx(IdxFile::new(bytes)?)),
-            _ => Ok(Self::Table(name, Box::new(Csv::new(bytes)?))),
+            _ => Ok(Self::Table(Box::new(Csv::new(bytes)?))),
         }
     }
 }
@@ -143,10 +122,6 @@ const FOREIGN: [(&[u8], &str, &str); 10] = [
     (b"\xff\xfe", "UTF-16 text", "save it as UTF-8"),
     (b"\xfe\xff", "UTF-16 text", "save it as UTF-8"),
 ];
-
-fn boxed(table: IdxTable) -> Named {
-    (table.name().clone(), Box::new(table))
-}
 
 fn open_images(path: &Path, file: IdxFile) -> Result<Box<dyn Source>, SourceError> {
     if file.is_labels() {

@@ -13,7 +13,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sisa::engine::{DeleteReport, DeleteRequest, Engine, Flags, KeySource, Observer, Progress, Quiet, TrainReport, TrainRequest};
+use sisa::engine::{
+    DeleteReport, DeleteRequest, Engine, Flags, Input, KeySource, Observer, Progress, Quiet, TrainReport, TrainRequest,
+};
 
 /// One learner and schedule, and how the table is cut.
 #[derive(Clone, Debug)]
@@ -207,7 +209,7 @@ impl Bench {
 
     pub(crate) fn request(&self) -> TrainRequest {
         TrainRequest {
-            sources: Vec::new(),
+            sources: Input::new(),
             config: self.root().join("sisa.toml"),
             flags: Flags::default(),
             keys: KeySource::Seed(5),

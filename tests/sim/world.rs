@@ -8,7 +8,7 @@ use std::{
 };
 
 use sisa::{
-    engine::{DeleteRequest, Engine, Error, Flags, KeySource, Quiet, TrainRequest, VerifyRequest},
+    engine::{DeleteRequest, Engine, Error, Flags, Input, KeySource, Quiet, TrainRequest, VerifyRequest},
     fs::Files,
     ids::{GenerationId, Handle},
     ledger::History,
@@ -101,7 +101,7 @@ impl World {
 
     pub fn train(engine: &Engine) -> Result<(), Error> {
         let request = TrainRequest {
-            sources: Vec::new(),
+            sources: Input::new(),
             config: World::root().join("sisa.toml"),
             flags: Flags::default(),
             keys: KeySource::Seed(SEED),
@@ -114,7 +114,7 @@ impl World {
     }
 
     pub fn repair(engine: &Engine) -> Result<(), Error> {
-        let report = engine.repair(&[], false, &Quiet)?;
+        let report = engine.repair(&Input::new(), false, &Quiet)?;
         assert!(report.complete, "repair returned and something is missing");
         Ok(())
     }
@@ -179,8 +179,7 @@ impl World {
         let lock = new.lock(false).unwrap();
         let mut sources = vec![sisa::source::open(&self.source()).unwrap()];
         let mut history = History::default();
-        let names = ["table.csv".to_owned()];
-        sisa::import::import(&new, &lock, &mut history, &plan, &mut sources, &names, &|_, _, _| true).unwrap();
+        sisa::import::import(&new, &lock, &mut history, &plan, &mut sources, &|_, _, _| true).unwrap();
         new.write_recipe(generation, &model.recipe).unwrap();
         let anew = sisa::train::Model::new(
             new.shard_store_of(generation, &plan.partition, plan.model_key.clone()),

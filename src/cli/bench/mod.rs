@@ -96,7 +96,7 @@ impl BenchArgs {
         let schedule = self.schedule.as_deref().map(str::parse).transpose().map_err(|e: String| anyhow!("--schedule: {e}"))?;
         let frontier = if self.frontier.is_empty() { vec![1, 5, 10, 20] } else { self.frontier.clone() };
         Ok(BenchRequest {
-            sources: self.source.clone(),
+            sources: self.source.clone().into(),
             config,
             flags: Flags {
                 learner: self.learner.clone(),

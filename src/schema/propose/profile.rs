@@ -96,6 +96,7 @@ fn text_of(cell: Cell<'_>) -> Cow<'_, [u8]> {
         Cell::Byte(b) => Cow::Owned(b.to_string().into_bytes()),
         Cell::Int(i) => Cow::Owned(i.to_string().into_bytes()),
         Cell::Float(f) => Cow::Owned(f.to_string().into_bytes()),
+        Cell::Missing => Cow::Borrowed(b""),
     }
 }
 
@@ -171,6 +172,7 @@ impl ColumnProfile {
     fn see(&mut self, cell: Cell<'_>, subjects: &[u64]) {
         let bits = match cell {
             Cell::Text(text) => return self.text_cell(text.trim_ascii(), subjects),
+            Cell::Missing => return self.text_cell(b"", subjects),
             Cell::Byte(b) => {
                 self.byte_set[usize::from(b)] = true;
                 if !self.may_be_label() {

@@ -12,7 +12,7 @@ use crate::{
     config::Config,
     digest::HandleKey,
     schema::{Encoder, Ids, Kind, Schema},
-    source::{Batch, Source, open, open_all},
+    source::{Batch, Input, Source, open},
 };
 
 /// A table as rows of cells.
@@ -180,7 +180,7 @@ fn proposals_are_a_function_of_the_rows_not_of_their_order() {
     halves[1].0.iter_mut().for_each(|row| row.reverse());
     std::fs::write(&a, halves[0].csv()).unwrap();
     std::fs::write(&b, halves[1].csv()).unwrap();
-    let mut sources = open_all(&[a, b]).unwrap();
+    let mut sources = Input::from(vec![a, b]).open().unwrap();
     assert_eq!(first, propose(&mut sources, &["t.csv".into()], &Wishes::default()).unwrap());
 }
 
@@ -445,6 +445,6 @@ fn sources_must_have_the_same_columns() {
     let (a, b) = (folder.path().join("a.csv"), folder.path().join("b.csv"));
     std::fs::write(&a, "x,y\n1,2\n").unwrap();
     std::fs::write(&b, "x,z\n1,2\n").unwrap();
-    let error = propose(&mut open_all(&[a, b]).unwrap(), &[], &Wishes::default()).unwrap_err();
+    let error = propose(&mut Input::from(vec![a, b]).open().unwrap(), &[], &Wishes::default()).unwrap_err();
     assert!(matches!(&error, ProposeError::Columns { number: 2, of: 2, column } if column == "y"), "{error}");
 }

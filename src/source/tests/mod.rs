@@ -2,6 +2,7 @@
 
 mod csv;
 mod idx;
+mod memory;
 pub(super) mod make;
 mod npz;
 mod open;

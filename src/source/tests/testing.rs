@@ -47,6 +47,7 @@ pub(crate) fn show(cell: Cell<'_>) -> String {
         Cell::Byte(value) => format!("b{value}"),
         Cell::Int(value) => format!("i{value}"),
         Cell::Float(value) => format!("f{:08x}", value.to_bits()),
+        Cell::Missing => "missing".to_owned(),
     }
 }
 
