@@ -43,7 +43,7 @@ pub use crate::{
     predict::Scores,
     receipt::{Envelope, Receipt},
     schema::Proposal,
-    source::{Input, MemoryTable},
+    source::{Input, MemoryTable, Source, SourceError, Table},
     verify::{Finding, Verdict},
     workspace::KeySource,
 };

@@ -1,6 +1,10 @@
 //! `sisa predict` and `sisa eval`.
 
-use super::{Engine, Error, Observer, Progress, serving::Loaded};
+use std::sync::Arc;
+
+use rayon::ThreadPool;
+
+use super::{Engine, Epoch, Error, Observer, Progress, Serving, serving::Loaded};
 use crate::{
     ids::{Cell, Part, ShardId, SliceId},
     learn::{Labels, Rows, Task},
@@ -8,6 +12,11 @@ use crate::{
     schema::{EncodedRows, Encoder},
     source::{Batch, Input},
 };
+
+/// So many rows are scored sooner than they are handed to other threads.
+const ROWS_HERE: usize = 256;
+/// So many bytes of a source are read at once; a thread that reads ahead takes longer to start.
+const BYTES_AT_ONCE: u64 = 64 << 10;
 
 /// How good an ensemble is on some rows.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,13 +31,15 @@ pub struct Evaluation {
     pub members: (usize, usize),
 }
 
-/// What an ensemble says of some rows.
+/// What an ensemble says of some rows, and what that stands on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answers {
     /// The class names, in order; empty for numbers.
-    pub classes: Vec<String>,
+    pub classes: Arc<[String]>,
     /// The scores, row by row.
     pub scores: Scores,
+    /// Generation, recipe and ledger entry.
+    pub epoch: Epoch,
 }
 
 /// Accuracies to compare with.
@@ -100,7 +111,7 @@ impl Engine {
     ) -> Result<u64, Error> {
         self.pool.install(|| {
             let serving = self.loaded(observer)?;
-            let rows = self.score(&serving, sources, false, observer, |scores, _| {
+            let rows = serving.score(sources, &self.pool, false, observer, |scores, _| {
                 serving.still(&self.workspace)?;
                 then(&serving.classes, scores)
             })?;
@@ -109,23 +120,12 @@ impl Engine {
         })
     }
 
-    /// Scores every row of the sources, in order.
+    /// Scores every row of the sources, in order. Whoever asks more than once keeps a [`Serving`].
     ///
     /// # Errors
-    /// As [`Engine::predict`].
+    /// As [`Engine::predict`], but for a workspace that moved on: then it is asked again.
     pub fn scores(&self, sources: &Input, observer: &dyn Observer) -> Result<Answers, Error> {
-        let mut answers = Answers { classes: Vec::new(), scores: Scores { outputs: 1, values: Vec::new(), classes: Vec::new() } };
-        let rows = self.predict(sources, observer, |classes, scores| {
-            if answers.classes.is_empty() {
-                answers.classes = classes.to_vec();
-            }
-            answers.scores.outputs = scores.outputs;
-            answers.scores.values.extend_from_slice(&scores.values);
-            answers.scores.classes.extend_from_slice(&scores.classes);
-            Ok(())
-        })?;
-        debug_assert_eq!(rows as usize * answers.scores.outputs, answers.scores.values.len(), "an answer for each row");
-        Ok(answers)
+        self.serving()?.scores(sources, observer)
     }
 
     /// Compares the ensemble with the labels of sources, or of the holdout when there are none.
@@ -139,7 +139,7 @@ impl Engine {
         self.pool.install(|| {
             let serving = self.loaded(observer)?;
             let mut metrics = Metrics::new(serving.model.shards.layout().task);
-            self.score(&serving, sources, true, observer, |scores, rows| {
+            serving.score(sources, &self.pool, true, observer, |scores, rows| {
                 metrics.add(scores, &rows.labels);
                 Ok(())
             })?;
@@ -191,31 +191,60 @@ impl Engine {
             Ok(serving.evaluation(&metrics, shares))
         })
     }
+}
 
-    /// Encodes and scores sources, batch by batch.
+impl Serving {
+    /// Scores every row of the sources, in order. A table of few rows is scored by the thread that asks, larger ones by all threads of
+    /// the engine.
+    ///
+    /// # Errors
+    /// Nothing can answer, a row is wrong, or so much came into effect meanwhile that the answer never stood still.
+    pub fn scores(&self, sources: &Input, observer: &dyn Observer) -> Result<Answers, Error> {
+        let ((classes, scores), epoch) = self.answer(|loaded| {
+            let mut answer =
+                Scores { outputs: loaded.model.shards.layout().task.outputs(), values: Vec::new(), classes: Vec::new() };
+            let add = |scores: &Scores, _: &Rows<'_>| {
+                answer.values.extend_from_slice(&scores.values);
+                answer.classes.extend_from_slice(&scores.classes);
+                Ok(())
+            };
+            loaded.score(sources, self.pool(), false, observer, add)?;
+            Ok((loaded.classes.clone(), answer))
+        })?;
+        Ok(Answers { classes, scores, epoch })
+    }
+}
+
+impl Loaded {
+    /// Encodes and scores sources, batch by batch: small batches on the thread that calls, others on all of `pool`.
     fn score(
         &self,
-        serving: &Loaded,
         sources: &Input,
+        pool: &ThreadPool,
         labelled: bool,
         observer: &dyn Observer,
         mut then: impl FnMut(&Scores, &Rows<'_>) -> Result<(), Error>,
     ) -> Result<u64, Error> {
+        let mut opened = sources.open()?;
+        if opened.iter().any(|source| source.bytes_total() > BYTES_AT_ONCE) {
+            opened = sources.open_ahead()?;
+        }
         let mut rows = 0;
-        for mut source in sources.open_ahead()? {
-            let encoder = Encoder::new(&serving.schema, source.name(), source.columns(), false)?;
+        for mut source in opened {
+            let encoder = Encoder::new(&self.schema, source.name(), source.columns(), false)?;
             if labelled && !encoder.has_label() {
-                let column = serving.schema.label.column().to_owned();
+                let column = self.schema.label.column().to_owned();
                 return Err(Error::NoLabel { name: source.name().to_string(), column });
             }
-            source.only(&serving.schema.positions(source.columns()));
+            source.only(&self.schema.positions(source.columns()));
             let encoder = if labelled { encoder } else { encoder.without_label() };
             let mut batch = Batch::new();
-            let mut table = EncodedRows::new(serving.schema.row());
+            let mut table = EncodedRows::new(self.schema.row());
             while source.next(&mut batch)? > 0 {
                 table.fill(&encoder, &batch).map_err(Error::cell)?;
                 let view = table.view();
-                let scores = serving.ensemble.scores(&view.features);
+                let score = || self.ensemble.scores(&view.features);
+                let scores = if view.features.rows() <= ROWS_HERE { score() } else { pool.install(score) };
                 then(&scores, &view)?;
                 rows += batch.rows() as u64;
                 observer.progress(Progress::Scoring { rows });

@@ -85,6 +85,12 @@ pub struct Scores {
     pub classes: Vec<u32>,
 }
 
+/// What a shard can answer with: step, lineage key and state; and the checkpoints above it that are damaged.
+struct Deepest {
+    found: Option<(u32, Digest, Loaded)>,
+    damaged: Vec<String>,
+}
+
 /// A member's state: of an ensemble that was loaded before, or read just now.
 enum Loaded {
     Shared(Arc<dyn State>),
@@ -119,7 +125,7 @@ impl Ensemble {
         let load = |plan: &ShardPlan| {
             let shared =
                 |lineage: Digest| before?.members.iter().find(|m| m.shard == plan.shard && m.lineage == lineage)?.state.clone();
-            let (found, damaged) = Ensemble::deepest(model, plan, shared)?;
+            let Deepest { found, damaged } = Ensemble::deepest(model, plan, shared)?;
             let found = found.map(|(step, lineage, state)| {
                 let depth = step as f32 / plan.rows.len() as f32;
                 let weight = depth * depth * depth * depth;
@@ -182,25 +188,25 @@ impl Ensemble {
         model: &Model,
         plan: &ShardPlan,
         shared: impl Fn(Digest) -> Option<Arc<dyn State>>,
-    ) -> Result<(Option<(u32, Digest, Loaded)>, Vec<String>), TrainError> {
+    ) -> Result<Deepest, TrainError> {
         let mut damaged = Vec::new();
         for step in (1..=plan.rows.len() as u32).rev().filter(|s| plan.has(*s) && plan.rows_upto(*s) > 0) {
             let Some(lineage) = plan.lineage(step) else { continue };
             if let Some(state) = shared(lineage) {
-                return Ok((Some((step, lineage, Loaded::Shared(state))), damaged));
+                return Ok(Deepest { found: Some((step, lineage, Loaded::Shared(state))), damaged });
             }
             let decode = |payload: &[u8]| model.learner.decode(model.shards.layout(), payload);
             match model.checkpoints.read(plan.shard, SliceId(step), lineage, decode) {
                 Ok(state) => {
                     let state = state.map_err(|source| TrainError::State { shard: plan.shard.0, step, source })?;
-                    return Ok((Some((step, lineage, Loaded::Fresh(state))), damaged));
+                    return Ok(Deepest { found: Some((step, lineage, Loaded::Fresh(state))), damaged });
                 }
                 Err(e @ CheckpointError::Damaged { .. }) => damaged.push(e.to_string()),
                 Err(CheckpointError::Fs(e)) if e.is_not_found() => {}
                 Err(e) => return Err(e.into()),
             }
         }
-        Ok((None, damaged))
+        Ok(Deepest { found: None, damaged })
     }
 
     /// The members, by shard.
@@ -227,13 +233,17 @@ impl Ensemble {
     }
 
     fn gather(&self, features: &Features<'_>, score: impl Fn(&Features<'_>) -> (Vec<f32>, Vec<u32>) + Sync) -> Scores {
+        let mut scores = Scores { outputs: self.task.outputs(), values: Vec::new(), classes: Vec::new() };
+        if features.rows() <= CHUNK_ROWS {
+            (scores.values, scores.classes) = score(features);
+            return scores;
+        }
         let starts: Vec<usize> = (0..features.rows()).step_by(CHUNK_ROWS).collect();
         let chunks = starts.par_iter().map(|start| {
             let rows = *start..(start + CHUNK_ROWS).min(features.rows());
             score(&features.slice(rows))
         });
         let chunks: Vec<_> = chunks.collect();
-        let mut scores = Scores { outputs: self.task.outputs(), values: Vec::new(), classes: Vec::new() };
         for (values, classes) in chunks {
             scores.values.extend(values);
             scores.classes.extend(classes);

@@ -1,0 +1,166 @@
+//! An ensemble that stays loaded answers as a fresh command would, and never from a state that saw an erased record.
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests write their tables by hand, and stop at what they do not expect"
+)]
+
+mod common;
+mod tap;
+
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use common::{Bench, FOREST, LINEAR, MLP, RIDGE, Row, Setup, csv, rows, without};
+use sisa::engine::{Answers, DeleteRequest, Engine, Error, Input, Quiet, Serving};
+use tap::Tap;
+
+/// A workspace with the table that its answers are asked for.
+fn bench(learner: &'static str, rows: &[Row]) -> (Bench, Input) {
+    let bench = Bench::trained(&Setup { shards: 4, slices: 2, holdout: 0.0, learner, ..Setup::default() }, rows);
+    let asked = bench.root().join("asked.csv");
+    fs::write(&asked, csv(rows)).unwrap();
+    (bench, Input::from(asked))
+}
+
+fn erase(person: u32) -> DeleteRequest {
+    DeleteRequest { subjects: vec![person.to_string()], ..DeleteRequest::default() }
+}
+
+/// What a workspace that never had the person answers.
+fn anew(learner: &'static str, rows: &[Row], person: u32, input: &Input) -> Answers {
+    let (bench, _) = bench(learner, &without(rows, |row| row.person == person));
+    bench.engine().scores(input, &Quiet).unwrap()
+}
+
+#[test]
+fn what_stays_loaded_answers_as_a_command_does_before_and_after_a_deletion_by_another_engine() {
+    for learner in [LINEAR, MLP, FOREST, RIDGE] {
+        let rows = rows(60);
+        let (bench, input) = bench(learner, &rows);
+        let serving = bench.engine().serving().unwrap();
+        let before = serving.scores(&input, &Quiet).unwrap();
+        let (mut commands, mut count) = (Vec::new(), 0);
+        count += bench
+            .engine()
+            .predict(&input, &Quiet, |_, s| {
+                commands.extend_from_slice(&s.values);
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(count as usize, rows.len());
+        assert_eq!(before.scores.values, commands, "{learner}");
+        assert_eq!(&*before.classes, ["few", "many"]);
+        assert_eq!(serving.scores(&input, &Quiet).unwrap(), before, "asked again");
+
+        bench.delete(&erase(7));
+        let after = serving.scores(&input, &Quiet).unwrap();
+        assert!(after.epoch.entry > before.epoch.entry);
+        assert_eq!((&after.epoch.generation, &after.epoch.recipe), (&before.epoch.generation, &before.epoch.recipe));
+        assert_eq!(after.scores, anew(learner, &rows, 7, &input).scores, "{learner}");
+        assert_ne!(after.scores, before.scores, "the test would not see a difference");
+    }
+}
+
+/// Checkpoints read while `work` is done.
+fn checkpoints_read(read: &Mutex<Vec<String>>, work: impl FnOnce()) -> Vec<String> {
+    read.lock().unwrap().clear();
+    work();
+    read.lock().unwrap().clone()
+}
+
+#[test]
+fn a_deletion_loads_one_shard_again_and_an_answer_without_one_loads_nothing() {
+    let rows = rows(60);
+    let (bench, input) = bench(MLP, &rows);
+    let read = Arc::new(Mutex::new(Vec::new()));
+    let ear = read.clone();
+    let tap = Tap::new(move |what, path: &Path| {
+        if what == "read" && path.extension().is_some_and(|e| e == "ckpt") {
+            ear.lock().unwrap().push(path.parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned());
+        }
+    });
+    let engine = Engine::builder(bench.root()).disk(Arc::new(tap)).threads(1).open().unwrap();
+    let mut serving: Option<Serving> = None;
+    let loaded = checkpoints_read(&read, || serving = Some(engine.serving().unwrap()));
+    assert_eq!(loaded.len(), 4, "one of each shard: {loaded:?}");
+    let serving = serving.unwrap();
+    assert!(checkpoints_read(&read, || drop(serving.scores(&input, &Quiet).unwrap())).is_empty());
+    bench.delete(&erase(7));
+    let loaded = checkpoints_read(&read, || drop(serving.scores(&input, &Quiet).unwrap()));
+    assert_eq!(loaded.len(), 1, "{loaded:?}");
+}
+
+/// A table that does something when it is opened for the nth time.
+struct Trigger<F> {
+    input: Input,
+    opened: AtomicUsize,
+    at: usize,
+    act: F,
+}
+
+#[test]
+fn an_answer_that_a_deletion_overtakes_is_computed_again() {
+    let rows = rows(60);
+    let (bench, input) = bench(LINEAR, &rows);
+    let before = bench.engine().scores(&input, &Quiet).unwrap();
+    // The deletion comes into effect after the rows were opened to be scored, and so after the first look.
+    let act = {
+        let root = bench.root().to_owned();
+        move || {
+            let engine = Engine::builder(&root).threads(1).wait(true).open().unwrap();
+            engine.delete(&erase(7), &Quiet, |_, _, _| {}).unwrap();
+        }
+    };
+    let table = Trigger { input: input.clone(), opened: AtomicUsize::new(0), at: 1, act };
+    let serving = bench.engine().serving().unwrap();
+    let answers = serving.scores(&Input::new().with(table), &Quiet).unwrap();
+    assert_eq!(answers.scores, anew(LINEAR, &rows, 7, &input).scores);
+    assert!(answers.epoch.entry > before.epoch.entry);
+    assert_ne!(answers.scores, before.scores);
+}
+
+impl<F> std::fmt::Debug for Trigger<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Trigger").finish_non_exhaustive()
+    }
+}
+
+impl<F: Fn() + Send + Sync> sisa::engine::Table for Trigger<F> {
+    fn name(&self) -> &str {
+        "trigger"
+    }
+
+    fn open(&self) -> Result<Box<dyn sisa::engine::Source>, sisa::engine::SourceError> {
+        let mut opened = self.input.open()?;
+        if self.opened.fetch_add(1, Ordering::SeqCst) + 1 == self.at {
+            (self.act)();
+        }
+        Ok(opened.remove(0))
+    }
+}
+
+#[test]
+fn what_can_not_be_loaded_leaves_no_old_answer() {
+    let rows = rows(40);
+    let bench = Bench::trained(&Setup { shards: 1, slices: 1, holdout: 0.0, learner: LINEAR, ..Setup::default() }, &rows);
+    let asked = bench.root().join("asked.csv");
+    fs::write(&asked, csv(&rows)).unwrap();
+    let input = Input::from(asked);
+    let serving = bench.engine().serving().unwrap();
+    let before = serving.scores(&input, &Quiet).unwrap();
+    bench.delete(&DeleteRequest { defer: true, ..erase(3) });
+    for _ in 0..2 {
+        assert!(matches!(serving.scores(&input, &Quiet), Err(Error::Predict(_))), "no clean checkpoint is left");
+        assert!(serving.epoch().is_err());
+    }
+    bench.engine().repair(&Input::new(), false, &Quiet).unwrap();
+    let after = serving.scores(&input, &Quiet).unwrap();
+    assert!(after.epoch.entry > before.epoch.entry && after.scores != before.scores);
+}
