@@ -12,7 +12,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use sisa::{
     checkpoint::CheckpointStore,
     digest::{Digest, ModelKey},
-    engine::{DeleteRequest, Engine, Flags, Input, KeySource, Quiet, RealDisk, TrainRequest},
+    engine::{DeleteRequest, Engine, Input, KeySource, Overrides, Quiet, RealDisk, TrainRequest},
     fs::{Durability, Files},
     ids::{Cell, Handle, Part, ShardId, SliceId},
     learn::{Layout, Task},
@@ -97,7 +97,7 @@ fn commands(c: &mut Criterion) {
     let request = TrainRequest {
         sources: Input::new(),
         config: dir.path().join("sisa.toml"),
-        flags: Flags::default(),
+        overrides: Overrides::default(),
         keys: KeySource::Seed(1),
         only_shards: None,
         fresh: false,

@@ -12,7 +12,7 @@
 //! working locks.
 //!
 //! ```
-//! use sisa::engine::{DeleteRequest, Engine, Flags, KeySource, Quiet, TrainRequest};
+//! use sisa::engine::{DeleteRequest, Engine, Overrides, KeySource, Quiet, TrainRequest};
 //!
 //! let root = std::env::temp_dir().join(format!("sisa-example-{}", std::process::id()));
 //! std::fs::create_dir_all(&root)?;
@@ -26,7 +26,7 @@
 //! let request = TrainRequest {
 //!     sources: root.join("visits.csv").into(), // or a table in memory
 //!     config: root.join("sisa.toml"), // proposed and written, as it is not there
-//!     flags: Flags { label: Some("sick".into()), subject: Some("person".into()), ..Flags::default() },
+//!     overrides: Overrides { label: Some("sick".into()), subject: Some("person".into()), ..Overrides::default() },
 //!     keys: KeySource::Random,
 //!     only_shards: None,
 //!     fresh: false,
@@ -64,5 +64,6 @@ pub mod delete;
 pub mod verify;
 pub mod receipt;
 pub mod config;
+pub mod propose;
 pub mod engine;
 pub mod lab;

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, fs};
 
 use common::{ADAM, Bench, FOREST, LINEAR, MLP, RIDGE, Row, Setup, assert_same, rows, without};
 use proptest::prelude::*;
-use sisa::engine::{DeleteRequest, Error, Flags, Input, KeySource, OutcomeKind, Quiet, TrainRequest, VerifyRequest};
+use sisa::engine::{DeleteRequest, Error, Input, KeySource, OutcomeKind, Overrides, Quiet, TrainRequest, VerifyRequest};
 
 fn persons(ids: &[u32]) -> DeleteRequest {
     DeleteRequest { subjects: ids.iter().map(u32::to_string).collect(), ..DeleteRequest::default() }
@@ -228,20 +228,20 @@ fn a_slice_comes_back_from_a_source_with_refused_rows() {
 #[test]
 fn what_is_fixed_for_a_generation_can_not_be_asked_for() {
     let bench = Bench::trained(&Setup::default(), &rows(30));
-    let ask = |flags: Flags, keys: KeySource| {
-        let request = TrainRequest { flags, keys, ..bench.request() };
+    let ask = |overrides: Overrides, keys: KeySource| {
+        let request = TrainRequest { overrides, keys, ..bench.request() };
         bench.engine().train(&request, &Quiet)
     };
-    let same = Flags { shards: Some(3), ..Flags::default() };
+    let same = Overrides { shards: Some(3), ..Overrides::default() };
     assert!(ask(same, KeySource::Seed(5)).is_ok());
-    for flags in [
-        Flags { shards: Some(4), ..Flags::default() },
-        Flags { holdout: Some(0.5), ..Flags::default() },
-        Flags { subject: Some("year".into()), ..Flags::default() },
+    for overrides in [
+        Overrides { shards: Some(4), ..Overrides::default() },
+        Overrides { holdout: Some(0.5), ..Overrides::default() },
+        Overrides { subject: Some("year".into()), ..Overrides::default() },
     ] {
-        assert!(matches!(ask(flags, KeySource::Seed(5)), Err(Error::NeedsFresh { .. })));
+        assert!(matches!(ask(overrides, KeySource::Seed(5)), Err(Error::NeedsFresh { .. })));
     }
-    assert!(matches!(ask(Flags::default(), KeySource::Seed(6)), Err(Error::NeedsFresh { .. })));
+    assert!(matches!(ask(Overrides::default(), KeySource::Seed(6)), Err(Error::NeedsFresh { .. })));
 }
 
 /// What can happen to a workspace.

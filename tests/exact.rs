@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 
 use common::{ADAM, Bench, FOREST, LINEAR, MLP, RIDGE, Setup, StopAfter, assert_same, csv, rows};
-use sisa::engine::{Error, Flags, KeySource, Quiet, ShardId, TrainRequest};
+use sisa::engine::{Error, KeySource, Overrides, Quiet, ShardId, TrainRequest};
 
 #[test]
 fn any_number_of_threads() {
@@ -145,7 +145,7 @@ fn a_new_recipe_is_built_beside_the_old_and_replaces_it() {
     let rows = rows(40);
     let setup = Setup::default();
     let bench = Bench::trained(&setup, &rows);
-    let request = TrainRequest { flags: Flags { epochs: Some(5), ..Flags::default() }, ..bench.request() };
+    let request = TrainRequest { overrides: Overrides { epochs: Some(5), ..Overrides::default() }, ..bench.request() };
     assert!(bench.engine().train(&request, &Quiet).unwrap().complete);
     let expected = Bench::trained(&Setup { epochs: 5, ..setup }, &rows);
     assert_same(&bench.artefacts(), &expected.artefacts(), "epochs by flag");

@@ -12,7 +12,7 @@ use oracle::{Row, Setup, expected, first_difference};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use sisa::{
-    engine::{DeleteRequest, Durability, Engine, Flags, Input, KeySource, Quiet, ShardId, TrainReport, TrainRequest},
+    engine::{DeleteRequest, Durability, Engine, Input, KeySource, Overrides, Quiet, ShardId, TrainReport, TrainRequest},
     train::ScheduleKind,
 };
 
@@ -197,7 +197,7 @@ impl Bench {
         TrainRequest {
             sources: if fresh { self.dir.path().join("table").into() } else { Input::new() },
             config: self.dir.path().join("sisa.toml"),
-            flags: Flags::default(),
+            overrides: Overrides::default(),
             keys: self.keys.clone(),
             only_shards: None,
             fresh,
@@ -458,7 +458,10 @@ fn any_history_ends_where_the_remaining_records_begin() {
                     history.push("train with other settings".to_owned());
                     let rate = Some([0.01, 0.02, 0.05][random.below(3) as usize]);
                     let schedule = Some([ScheduleKind::Cumulative, ScheduleKind::Replay][random.below(2) as usize]);
-                    bench.train(&TrainRequest { flags: Flags { rate, schedule, ..Flags::default() }, ..bench.request(false) });
+                    bench.train(&TrainRequest {
+                        overrides: Overrides { rate, schedule, ..Overrides::default() },
+                        ..bench.request(false)
+                    });
                 }
                 2 => {
                     history.push("rekey".to_owned());

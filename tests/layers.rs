@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// From the top down; modules on one line do not know each other unless `ALSO` says so.
-const LAYERS: [&[&str]; 17] = [
+const LAYERS: [&[&str]; 18] = [
     &["ids"],
     &["digest", "num"],
     &["fs"],
@@ -20,6 +20,7 @@ const LAYERS: [&[&str]; 17] = [
     &["workspace"],
     &["import", "delete", "verify", "receipt"],
     &["config"],
+    &["propose"],
     &["engine"],
     &["lab"],
 ];

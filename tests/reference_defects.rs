@@ -6,7 +6,7 @@ mod common;
 use std::{collections::BTreeSet, fs};
 
 use common::{ADAM, Bench, MLP, Row, Setup, StopAfter, assert_same, csv, rows, without};
-use sisa::engine::{DeleteRequest, Error, Flags, Input, Quiet, TrainRequest};
+use sisa::engine::{DeleteRequest, Error, Input, Overrides, Quiet, TrainRequest};
 
 fn delete(bench: &Bench, person: u32, defer: bool) {
     bench.delete(&DeleteRequest { subjects: vec![person.to_string()], defer, ..DeleteRequest::default() });
@@ -38,7 +38,7 @@ fn a_row_outside_the_checkpoint_key() {
 fn a_key_without_configuration() {
     let rows = rows(40);
     let bench = Bench::trained(&Setup::default(), &rows);
-    let request = TrainRequest { flags: Flags { rate: Some(0.01), ..Flags::default() }, ..bench.request() };
+    let request = TrainRequest { overrides: Overrides { rate: Some(0.01), ..Overrides::default() }, ..bench.request() };
     let report = bench.engine().train(&request, &Quiet).unwrap();
     assert!(report.complete && report.report.row_passes() > 0, "nothing was trained at another rate");
     let slower = MLP.replace("rate = 0.05", "rate = 0.01");

@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use common::{MLP, assert_same};
 use make::{npy, npz};
 use sisa::{
-    engine::{Engine, Flags, KeySource, PlanRequest, Quiet, TrainRequest},
+    engine::{Engine, KeySource, Overrides, PlanRequest, Quiet, TrainRequest},
     source::{Input, MemoryTable, Values},
 };
 
@@ -98,7 +98,7 @@ fn trained(root: &Path, sources: Input) -> Engine {
     let request = TrainRequest {
         sources,
         config: root.join("sisa.toml"),
-        flags: Flags::default(),
+        overrides: Overrides::default(),
         keys: KeySource::Seed(5),
         only_shards: None,
         fresh: false,
@@ -156,14 +156,14 @@ fn a_table_in_memory_is_proposed_from_and_planned_for() {
     let dir = tempfile::tempdir().unwrap();
     let engine = Engine::builder(dir.path()).threads(1).open().unwrap();
     let config = dir.path().join("sisa.toml");
-    let flags = Flags { label: Some("y".into()), subject: Some("subject".into()), ..Flags::default() };
+    let overrides = Overrides { label: Some("y".into()), subject: Some("subject".into()), ..Overrides::default() };
     let table: Input = rows(240).memory().into();
-    let proposal = engine.propose(&table, &config, &flags).unwrap();
+    let proposal = engine.propose(&table, &config, &overrides).unwrap();
     assert_eq!((proposal.rows, proposal.subjects), (240, 80));
     let request = PlanRequest {
         sources: table,
         config,
-        flags,
+        overrides,
         sizes: None,
         requests: 1,
         pilot: false,
@@ -218,7 +218,7 @@ fn a_missing_id_or_label_is_an_error_with_its_row() {
         let request = TrainRequest {
             sources: table.into(),
             config: dir.path().join("sisa.toml"),
-            flags: Flags::default(),
+            overrides: Overrides::default(),
             keys: KeySource::Seed(5),
             only_shards: None,
             fresh: false,

@@ -4,7 +4,7 @@ use std::{fmt::Write, path::PathBuf};
 
 use anyhow::{Context, anyhow};
 use clap::Args as ClapArgs;
-use sisa::engine::{Against, Flags, PlanReport, PlanRequest};
+use sisa::engine::{Against, Overrides, PlanReport, PlanRequest};
 
 use super::show;
 
@@ -66,12 +66,12 @@ pub(crate) struct PlanArgs {
 impl PlanArgs {
     pub(crate) fn request(&self, config: PathBuf) -> anyhow::Result<PlanRequest> {
         let schedule = self.schedule.as_deref().map(str::parse).transpose();
-        let flags = Flags {
+        let overrides = Overrides {
             learner: self.learner.clone(),
             epochs: self.epochs,
             schedule: schedule.map_err(|e: String| anyhow!(e)).context("--schedule")?,
             checkpoints: self.checkpoints,
-            ..Flags::default()
+            ..Overrides::default()
         };
         let requests = match (&self.rate, &self.within) {
             (Some(rate), Some(within)) => {
@@ -83,7 +83,7 @@ impl PlanArgs {
         Ok(PlanRequest {
             sources: self.sources.clone().into(),
             config,
-            flags,
+            overrides,
             sizes: self.rows.map(|rows| (rows, self.subjects.unwrap_or(rows))),
             requests,
             pilot: !self.no_pilot,
@@ -238,7 +238,7 @@ pub(crate) fn text(report: &PlanReport) -> String {
     }
     let _ = writeln!(out, "\nRecommended: {}.", report.plan.reason);
     if let Some(advice) = &report.advice {
-        let own = if advice.kind == report.learner { "which this plan is for" } else { "this plan is for another" };
+        let own = if advice.kind() == report.learner { "which this plan is for" } else { "this plan is for another" };
         let _ = writeln!(out, "Learner ({own}): {}", advice.sentence());
     }
     out
@@ -266,7 +266,7 @@ pub(crate) fn json(report: &PlanReport) -> Vec<serde_json::Value> {
         "shards": recommended.map(|c| c.shards), "slices": recommended.map(|c| c.slices), "reason": report.plan.reason,
         "learner": report.learner,
         "recommended_learner": report.advice.as_ref().map(|a| serde_json::json!({
-            "kind": a.kind, "reason": a.reason, "shards": a.settings.as_ref().map(|s| s.1), "settings": a.settings.as_ref().map(|s| &s.0),
+            "kind": a.kind(), "reason": a.reason, "shards": a.shards, "slices": a.slices, "settings": a.learner,
         })),
     }));
     lines

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use clap::CommandFactory;
-use sisa::engine::{Flags, KeySource, ShardId, TrainRequest, VerifyRequest};
+use sisa::engine::{KeySource, Overrides, ShardId, TrainRequest, VerifyRequest};
 
 use super::{
     args::{Args, Command, KeyArgs, ReceiptArgs, SchemaArgs, TrainArgs, VerifyArgs},
@@ -79,7 +79,7 @@ impl Session {
         let request = TrainRequest {
             sources: args.sources.clone().into(),
             config: self.config(args.config.as_ref()),
-            flags: Flags {
+            overrides: Overrides {
                 label: args.label.clone(),
                 subject: args.subject.clone(),
                 record: args.record.clone(),
@@ -142,10 +142,14 @@ impl Session {
     }
 
     fn schema(&self, args: &SchemaArgs) -> anyhow::Result<Exit> {
-        let flags =
-            Flags { label: args.label.clone(), subject: args.subject.clone(), record: args.record.clone(), ..Flags::default() };
+        let overrides = Overrides {
+            label: args.label.clone(),
+            subject: args.subject.clone(),
+            record: args.record.clone(),
+            ..Overrides::default()
+        };
         let config = self.config(args.output.as_ref());
-        let proposed = self.engine.propose(&args.sources.clone().into(), &config, &flags)?;
+        let proposed = self.engine.propose(&args.sources.clone().into(), &config, &overrides)?;
         match &args.output {
             None => self.text(&proposed.text),
             Some(path) => {

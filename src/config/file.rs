@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{ConfigError, Flags, Suited, suited::SHARDS_MAX};
+use super::{ConfigError, Overrides, Suited, suited::SHARDS_MAX};
 use crate::{
     fs::Files,
     learn::LearnerSettings,
@@ -100,41 +100,44 @@ impl Config {
         Ok(config)
     }
 
-    /// Overrides settings by flags.
+    /// What is in effect where these settings come before the file's.
+    ///
+    /// A learner of another kind than the file's takes that kind's own settings; S, R and the schedule too, where the kinds do not share them.
     ///
     /// # Errors
-    /// A flag names something unknown.
-    pub fn apply(&mut self, flags: &Flags) -> Result<(), ConfigError> {
-        if let Some(label) = &flags.label {
-            self.label.column.clone_from(label);
+    /// An override names something unknown.
+    pub fn with(&self, overrides: &Overrides) -> Result<Config, ConfigError> {
+        let mut config = self.clone();
+        if let Some(label) = &overrides.label {
+            config.label.column.clone_from(label);
         }
-        if flags.subject.is_some() {
-            self.data.subject.clone_from(&flags.subject);
+        if overrides.subject.is_some() {
+            config.data.subject.clone_from(&overrides.subject);
         }
-        if !flags.record.is_empty() {
-            self.data.record.clone_from(&flags.record);
+        if !overrides.record.is_empty() {
+            config.data.record.clone_from(&overrides.record);
         }
-        self.data.holdout = flags.holdout.unwrap_or(self.data.holdout);
-        self.shards.shards = flags.shards.or(self.shards.shards);
-        self.shards.slices = flags.slices.or(self.shards.slices);
-        self.checkpoints.keep = flags.checkpoints.or(self.checkpoints.keep);
-        if let Some(kind) = &flags.learner {
-            let learner = self.learner.of_kind(kind)?;
-            if learner.check()?.abilities().downdate != self.learner.check()?.abilities().downdate {
-                // What was scheduled for the other kind has no meaning for this one.
-                self.schedule = None;
+        config.data.holdout = overrides.holdout.unwrap_or(config.data.holdout);
+        if let Some(kind) = &overrides.learner {
+            let learner = config.learner.of_kind(kind)?;
+            if learner.check()?.abilities() != config.learner.check()?.abilities() {
+                // What was declared for the other kind has no meaning for this one.
+                (config.schedule, config.shards.shards, config.shards.slices) = (None, None, None);
             }
-            self.learner = learner;
+            config.learner = learner;
         }
-        if flags.epochs.is_some() || flags.schedule.is_some() {
-            let schedule = self.schedule()?;
-            self.schedule =
-                Some(Schedule { kind: flags.schedule.unwrap_or(schedule.kind), epochs: flags.epochs.unwrap_or(schedule.epochs) });
+        config.shards.shards = overrides.shards.or(config.shards.shards);
+        config.shards.slices = overrides.slices.or(config.shards.slices);
+        config.checkpoints.keep = overrides.checkpoints.or(config.checkpoints.keep);
+        if overrides.epochs.is_some() || overrides.schedule.is_some() {
+            let schedule = config.schedule()?;
+            let (kind, epochs) = (overrides.schedule.unwrap_or(schedule.kind), overrides.epochs.unwrap_or(schedule.epochs));
+            config.schedule = Some(Schedule { kind, epochs });
         }
-        if let Some(rate) = flags.rate {
-            self.learner.set_rate(rate)?;
+        if let Some(rate) = overrides.rate {
+            config.learner.set_rate(rate)?;
         }
-        Ok(())
+        Ok(config)
     }
 
     /// The sources to read: those `given`, or else the configuration's, relative ones from its folder.

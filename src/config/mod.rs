@@ -2,10 +2,10 @@
 
 mod error;
 mod file;
-mod flags;
+mod overrides;
 mod suited;
 
 pub use error::ConfigError;
 pub use file::Config;
-pub use flags::Flags;
+pub use overrides::Overrides;
 pub use suited::Suited;

@@ -23,7 +23,7 @@ impl Engine {
         if request.sources.is_empty() {
             return Err(Error::NoConfig { config: request.config.clone() });
         }
-        let proposal = self.propose(&request.sources, &request.config, &request.flags)?;
+        let proposal = self.propose(&request.sources, &request.config, &request.overrides)?;
         let _ = self.workspace.files().publish(&request.config, &[proposal.text.as_bytes()], Durability::Now)?;
         observer.note(&format!("wrote {}: look at it, it is yours from now on", request.config.display()));
         proposal.notes.iter().for_each(|note| observer.note(note));
@@ -33,12 +33,11 @@ impl Engine {
     pub(super) fn import(
         &self,
         request: &TrainRequest,
-        config: &mut Config,
+        config: &Config,
         lock: &WriterLock,
         history: &mut History,
         observer: &dyn Observer,
     ) -> Result<ImportReport, Error> {
-        config.apply(&request.flags)?;
         // What the recipe lacks should be said before hours of import.
         config.recipe()?;
         let mut sources = config.input(&request.sources).open()?;

@@ -34,15 +34,14 @@ pub use verify::VerifyRequest;
 
 // What a caller needs to speak to the engine.
 pub use crate::{
-    config::Flags,
+    config::Overrides,
     fs::{Durability, Files, Pending, RealDisk},
     ids::ShardId,
-    learn::Advice,
     ledger::{Accepted, OutcomeKind, RequestRecord},
     plan::{Against, Candidate, CostTable, Question},
     predict::Scores,
+    propose::{Advice, Proposal},
     receipt::{Envelope, Receipt},
-    schema::Proposal,
     source::{Input, MemoryTable, Source, SourceError, Table},
     verify::{Finding, Verdict},
     workspace::KeySource,

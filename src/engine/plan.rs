@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use super::{Engine, Error, Observer, Progress};
 use crate::{
-    config::{Config, ConfigError, Flags},
+    config::{Config, ConfigError, Overrides},
     digest::HandleKey,
-    learn::{Advice, Layout},
+    learn::Layout,
     plan::{CostTable, Question},
+    propose::{Advice, Shape},
     schema::{EncodedRows, Encoder, Ids},
     source::{Batch, Input},
     train::{Keep, Schedule, pilot_on},
@@ -20,8 +21,8 @@ pub struct PlanRequest {
     pub sources: Input,
     /// The configuration file.
     pub config: PathBuf,
-    /// Flags that override it.
-    pub flags: Flags,
+    /// Settings that come before its.
+    pub overrides: Overrides,
     /// Records and subjects, instead of counting them.
     pub sizes: Option<(u64, u64)>,
     /// Requests that are repaired together.
@@ -83,12 +84,11 @@ impl Engine {
             Some(_) => Config::read(self.workspace.files(), &request.config)?,
             None if request.sources.is_empty() => return Err(Error::NoConfig { config: request.config.clone() }),
             None => {
-                let proposal = self.propose(&request.sources, &request.config, &request.flags)?;
+                let proposal = self.propose(&request.sources, &request.config, &request.overrides)?;
                 Config::parse(&proposal.text, &request.config)?
             }
         };
-        config = config.with_threads(self.threads());
-        config.apply(&request.flags)?;
+        config = config.with_threads(self.threads()).with(&request.overrides)?;
         let look = self.look(request, &config, observer)?;
         let some = |given: &[u32], default: &[u32]| if given.is_empty() { default.to_vec() } else { given.to_vec() };
         let question = Question {
@@ -110,14 +110,17 @@ impl Engine {
         };
         let plan = question.answer();
         let learner = config.recipe()?.learner.kind();
-        let advice = look.layout.map(|layout| Advice::of(&layout, look.subjects));
+        let advice = look.layout.map(|layout| {
+            Shape { layout: &layout, rows: look.records, subjects: look.subjects, threads: self.threads() }.advice()
+        });
+        let advice = advice.transpose().map_err(ConfigError::from)?;
         Ok(PlanReport { question, largest_subject: look.largest, plan, learner, advice })
     }
 
     fn look(&self, request: &PlanRequest, config: &Config, observer: &dyn Observer) -> Result<Look, Error> {
         let recipe = config.recipe()?;
         let holdout = config.grid()?.holdout;
-        let keep = request.flags.checkpoints.map_or(recipe.keep, Keep::Best);
+        let keep = request.overrides.checkpoints.map_or(recipe.keep, Keep::Best);
         let nothing = |(records, subjects)| Look {
             records,
             subjects,

@@ -4,69 +4,74 @@ use std::path::{Path, PathBuf};
 
 use super::{Engine, Error};
 use crate::{
-    config::{Config, Flags},
-    learn::Advice,
-    schema::{Proposal, Wishes, propose},
+    config::Overrides,
+    propose::{Proposal, Request, propose},
     source::Input,
 };
 
 impl Engine {
-    /// Proposes a configuration for sources; relative to `config`'s folder where they lie below it.
+    /// Proposes a configuration for sources; relative to `config`'s folder where they lie below it. What is asked for is written in it.
     ///
     /// # Errors
     /// A source can't be read, or nothing can be proposed for it.
-    pub fn propose(&self, sources: &Input, config: &Path, flags: &Flags) -> Result<Proposal, Error> {
-        let wishes = Wishes { label: flags.label.clone(), subject: flags.subject.clone(), record: flags.record.clone() };
+    pub fn propose(&self, sources: &Input, config: &Path, overrides: &Overrides) -> Result<Proposal, Error> {
         let folder = config.parent().unwrap_or(Path::new(""));
         let names: Vec<PathBuf> = sources.paths().map(|s| self.workspace.files().name_from(s, folder)).collect();
-        let mut opened = sources.open()?;
-        let first = opened.first().map(|first| (first.name().clone(), first.columns().to_vec()));
-        let (source, columns) = first.unwrap_or_default();
-        let mut proposal = propose(&mut opened, &names, &wishes)?;
-        let schema = Config::parse(&proposal.text, config)?.declaration()?.resolve(&source, &columns)?;
-        let advice = Advice::of(&schema.layout(), proposal.subjects);
-        recommend(&mut proposal, &advice);
-        Ok(proposal)
+        let request = Request { names: &names, path: config, overrides, threads: self.threads() };
+        Ok(propose(&mut sources.open()?, &request)?)
     }
-}
-
-/// Says at the end of a proposal which learner to take, ready to be taken.
-fn recommend(proposal: &mut Proposal, advice: &Advice) {
-    let sentence = advice.sentence();
-    let mut lines = vec![String::new(), format!("# {sentence}")];
-    let settings = advice.toml();
-    if !settings.is_empty() {
-        lines.push("# To take it, put these lines in place of [shards], [learner] and [schedule]:".into());
-        lines.extend(settings.iter().map(|line| format!("#   {line}")));
-    }
-    proposal.text.push_str(&(lines.join("\n") + "\n"));
-    proposal.notes.push(format!("The learner: {sentence}"));
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
+    use crate::config::Config;
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "writes a table by hand")]
-    fn the_recommendation_can_be_taken_as_it_stands() {
+    fn what_is_recommended_is_what_is_proposed_and_what_is_asked_for_is_written() {
         let dir = tempfile::tempdir().unwrap();
-        let table = dir.path().join("t.csv");
+        let path = dir.path().join("t.csv");
         let rows = (0..300).map(|i| format!("{i},{},{},{}\n", i % 50, ["a", "b"][i % 2], ["no", "yes"][i / 3 % 2]));
-        std::fs::write(&table, "patient_id,age,ward,label\n".to_owned() + &rows.collect::<String>()).unwrap();
-        let engine = Engine::builder(dir.path()).threads(1).open().unwrap();
-        let config = dir.path().join("sisa.toml");
-        let proposal = engine.propose(&table.into(), &config, &Flags::default()).unwrap();
+        std::fs::write(&path, "patient_id,age,ward,label\n".to_owned() + &rows.collect::<String>()).unwrap();
+        let table = Input::from(path);
+        let engine = Engine::builder(dir.path()).threads(3).open().unwrap();
+        let path = dir.path().join("sisa.toml");
+        let of = |overrides: &Overrides| {
+            let proposal = engine.propose(&table, &path, overrides).unwrap();
+            let config = Config::parse(&proposal.text, &path).unwrap();
+            // Asked for again, nothing changes: it is in the file.
+            let again = config.with(overrides).unwrap();
+            assert_eq!((again.grid().unwrap(), again.recipe().unwrap()), (config.grid().unwrap(), config.recipe().unwrap()));
+            (proposal, config)
+        };
+        let (proposal, config) = of(&Overrides::default());
         assert!(proposal.notes.last().unwrap().contains("`forest` is recommended"), "{:?}", proposal.notes);
-        // As proposed it is a configuration, and so it is with the commented lines in place of the sections that they name.
-        let kind = |text: &str| Config::parse(text, Path::new("sisa.toml")).unwrap().recipe().unwrap().learner.kind();
-        assert_eq!(kind(&proposal.text), "linear");
-        let (above, _) = proposal.text.split_once("[shards]").unwrap();
-        let taken: Vec<&str> = proposal.text.lines().filter_map(|line| line.strip_prefix("#   ")).collect();
-        let taken = format!("{above}\n{}\n", taken.join("\n"));
-        assert_eq!(kind(&taken), "forest", "{taken}");
-        assert_eq!(Config::parse(&taken, &config).unwrap().grid().unwrap().slices, 1);
+        let recipe = config.recipe().unwrap();
+        assert_eq!((recipe.learner.kind(), config.grid().unwrap().slices), ("forest", 1));
+        assert_eq!(recipe.learner, proposal.advice.learner);
+
+        for (kind, shards, slices) in [("forest", 1, 1), ("ridge", 3, 1), ("linear", 1, 10), ("mlp", 1, 10)] {
+            let grid = of(&Overrides { learner: Some(kind.into()), ..Overrides::default() }).1.grid().unwrap();
+            assert_eq!((grid.shards, grid.slices), (shards, slices), "{kind}");
+        }
+        let asked = Overrides {
+            learner: Some("mlp".into()),
+            shards: Some(4),
+            slices: Some(6),
+            holdout: Some(0.25),
+            rate: Some(0.02),
+            epochs: Some(7),
+            checkpoints: Some(2),
+            ..Overrides::default()
+        };
+        let (proposal, config) = of(&asked);
+        let (grid, recipe) = (config.grid().unwrap(), config.recipe().unwrap());
+        assert_eq!((grid.shards, grid.slices, grid.holdout), (4, 6, 0.25));
+        assert_eq!((recipe.learner.kind(), recipe.schedule.epochs, recipe.keep), ("mlp", 7, crate::train::Keep::Best(2)));
+        assert!(proposal.text.contains("\nrate = 0.02\n"), "{}", proposal.text);
+        // What does not go together is refused before anything is written.
+        let wrong = Overrides { learner: Some("forest".into()), epochs: Some(3), ..Overrides::default() };
+        assert!(engine.propose(&table, &path, &wrong).unwrap_err().to_string().contains("schedule"));
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{Engine, Error, Evaluation, Observer};
 use crate::{
-    config::{Config, ConfigError, Flags},
+    config::{Config, ConfigError, Overrides},
     delete::Repair,
     digest::Digest,
     ids::{GenerationId, RecipeId, ShardId},
@@ -22,8 +22,8 @@ pub struct TrainRequest {
     pub sources: Input,
     /// The configuration file.
     pub config: PathBuf,
-    /// Flags that override it.
-    pub flags: Flags,
+    /// Settings that come before its.
+    pub overrides: Overrides,
     /// Where new keys come from.
     pub keys: KeySource,
     /// Train only these shards.
@@ -60,7 +60,8 @@ impl Engine {
     /// Anything wrong with the input, the workspace or the disk. What was published stays, and the next call goes on from there.
     pub fn train(&self, request: &TrainRequest, observer: &dyn Observer) -> Result<TrainReport, Error> {
         let (lock, mut snapshot) = self.open_for_writing()?;
-        let mut config = self.config(request)?;
+        // The file, and what is in effect where the request's settings come before its: two values, made once each.
+        let mut file = self.config(request)?;
         let mut imported = None;
         match snapshot.history.newest() {
             Some((_, record)) if !request.fresh => {
@@ -71,23 +72,24 @@ impl Engine {
                         source_name: source,
                     });
                 }
-                self.check_unchanged(request, config.as_ref(), &snapshot.history, observer)?;
+                self.check_unchanged(request, file.as_ref(), &snapshot.history, observer)?;
             }
             _ => {
-                let config = match &mut config {
-                    Some(config) => config,
-                    None => config.insert(self.propose_config(request, observer)?),
+                let file = match &mut file {
+                    Some(file) => file,
+                    None => file.insert(self.propose_config(request, observer)?),
                 };
-                imported = Some(self.import(request, config, &lock, &mut snapshot.history, observer)?);
+                let effective = file.with(&request.overrides)?;
+                imported = Some(self.import(request, &effective, &lock, &mut snapshot.history, observer)?);
             }
         }
         self.check_generations(&snapshot.history)?;
         let Some((generation, _)) = snapshot.history.newest() else {
             return Err(crate::workspace::WorkspaceError::Empty { root: self.workspace.root().to_owned() }.into());
         };
-        let recipe = self.freeze(request, config.as_ref(), &lock, &mut snapshot.history, generation, observer)?;
-        let aggregate = match (&config, &snapshot.current) {
-            (Some(config), _) => config.aggregate(),
+        let recipe = self.freeze(request, file.as_ref(), &lock, &mut snapshot.history, generation, observer)?;
+        let aggregate = match (&file, &snapshot.current) {
+            (Some(file), _) => file.aggregate(),
             (None, Some(current)) => current.aggregate,
             (None, None) => Default::default(),
         };
@@ -141,7 +143,11 @@ impl Engine {
         }
         let partition = self.workspace.partition(generation, record)?;
         let Some(config) = config else {
-            return if request.flags.any_partition() { Err(Error::NoConfig { config: request.config.clone() }) } else { Ok(()) };
+            return if request.overrides.any_partition() {
+                Err(Error::NoConfig { config: request.config.clone() })
+            } else {
+                Ok(())
+            };
         };
         let differs = |config: &Config| -> Result<Option<String>, Error> {
             let (grid, ours) = (config.grid()?, partition.grid());
@@ -156,10 +162,8 @@ impl Engine {
                 && declared.label.column == schema.label.column();
             Ok((!same).then(|| "another label, subject or record column is asked for".into()))
         };
-        let mut with_flags = config.clone();
-        with_flags.apply(&request.flags)?;
-        match differs(&with_flags)? {
-            Some(what) if request.flags.any_partition() => Err(Error::NeedsFresh { what }),
+        match differs(&config.with(&request.overrides.partition())?)? {
+            Some(what) if request.overrides.any_partition() => Err(Error::NeedsFresh { what }),
             Some(what) => {
                 observer.note(&format!(
                     "note: {what} in {}; it counts from the next `sisa train --fresh` on",
@@ -175,27 +179,20 @@ impl Engine {
     fn freeze(
         &self,
         request: &TrainRequest,
-        config: Option<&Config>,
+        file: Option<&Config>,
         _lock: &WriterLock,
         history: &mut History,
         generation: GenerationId,
         observer: &dyn Observer,
     ) -> Result<RecipeId, Error> {
         let frozen = history.generations.get(&generation).and_then(|g| g.recipes.last()).cloned();
-        let Some(config) = config else {
+        let Some(file) = file else {
             return frozen.map(|f| f.recipe).ok_or_else(|| Error::NoConfig { config: request.config.clone() });
         };
-        // Read anew, because an import may have applied flags to it.
-        let declared = match self.config(request)? {
-            Some(file) => file.recipe()?,
-            None => config.recipe()?,
-        };
-        let mut with_flags = config.clone();
-        with_flags.apply(&request.flags)?;
-        let wanted = with_flags.recipe()?;
+        let (declared, wanted) = (file.recipe()?, file.with(&request.overrides)?.recipe()?);
         if let Some(frozen) = &frozen {
             let file_unchanged = frozen.declared == declared.digest();
-            let keep = if request.flags.any_training() { frozen.digest == wanted.digest() } else { file_unchanged };
+            let keep = if request.overrides.any_training() { frozen.digest == wanted.digest() } else { file_unchanged };
             if keep {
                 return Ok(frozen.recipe.clone());
             }

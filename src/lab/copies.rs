@@ -50,7 +50,7 @@ impl Copies {
             let train = TrainRequest {
                 sources: request.sources.clone(),
                 config: request.config.clone(),
-                flags: request.flags.clone(),
+                overrides: request.overrides.clone(),
                 // So that a benchmark of a source can be repeated.
                 keys: KeySource::Seed(1),
                 only_shards: None,

@@ -1,13 +1,18 @@
 //! Learners beside each other: the same records, the same ones held out, the same requests.
 
 use super::{
-    BenchReport, BenchRequest, DeletionSample, FullSample, MemoryReport, Process, copies::Copies, median, median_of,
-    pick::Subjects, sizes, trial::Base,
+    BenchReport, BenchRequest, DeletionSample, FullSample, MemoryReport, Process,
+    copies::Copies,
+    median, median_of,
+    pick::{Pick, Subjects},
+    sizes,
+    trial::Base,
 };
 use crate::{
-    config::{ConfigError, Suited},
+    config::ConfigError,
     engine::{Error, Observer},
     learn::LearnerSettings,
+    propose::Shape,
     source::Input,
     train::{Keep, Recipe},
 };
@@ -84,16 +89,15 @@ pub(super) fn check_kinds(kinds: &[String]) -> Result<(), Error> {
     }
 }
 
-/// How another learner is to be trained on the records of `own`, and in how many shards and slices. Learners that are trained in passes share
-/// those and the schedule; any other gets what suits it.
-fn rules(own: &Recipe, cut: (u32, u32), kind: &str, threads: usize) -> Result<(Recipe, (u32, u32)), ConfigError> {
-    let learner = own.learner.of_kind(kind)?;
-    let abilities = learner.check()?.abilities();
-    if !abilities.downdate && !own.learner.check()?.abilities().downdate {
-        return Ok((Recipe { learner, ..own.clone() }, cut));
+/// How another learner is to be trained on the records of `own`, and in how many shards and slices: as is advised for its kind. Learners that
+/// are trained in passes share S, R and the schedule.
+fn rules(own: &Recipe, cut: (u32, u32), kind: &str, shape: &Shape<'_>) -> Result<(Recipe, (u32, u32)), ConfigError> {
+    let advice = shape.advice_of(kind)?;
+    let in_passes = |learner: &LearnerSettings| Ok::<_, ConfigError>(!learner.check()?.abilities().downdate);
+    if in_passes(&advice.learner)? && in_passes(&own.learner)? {
+        return Ok((Recipe { learner: advice.learner, ..own.clone() }, cut));
     }
-    let suited = Suited::to(abilities, threads);
-    Ok((Recipe::new(learner, suited.schedule, Keep::All), (suited.shards, suited.slices)))
+    Ok((Recipe::new(advice.learner, advice.schedule, Keep::All), (advice.shards, advice.slices)))
 }
 
 /// A learner with a trained workspace of its own.
@@ -113,12 +117,19 @@ impl Base {
         reports: &mut Vec<LearnerReport>,
     ) -> Result<Vec<Other>, Error> {
         let (own, grid) = (&self.model().recipe, self.model().shards.grid());
+        let subjects = self.subjects(&Pick::Uniform)?;
+        let shape = Shape {
+            layout: self.model().shards.layout(),
+            rows: self.model().plans()?.iter().map(|p| p.rows_upto(p.rows.len() as u32)).sum(),
+            subjects: subjects.count(),
+            threads: self.engine().threads(),
+        };
         let mut others = Vec::new();
         for kind in &request.learners {
             if reports.iter().any(|r| r.kind == kind) {
                 continue;
             }
-            let (recipe, (shards, slices)) = rules(own, (grid.shards, grid.slices), kind, self.engine().threads())?;
+            let (recipe, (shards, slices)) = rules(own, (grid.shards, grid.slices), kind, &shape)?;
             let kind = recipe.learner.kind();
             let is_own = own.learner.kind() == kind;
             let (recipe, shards, slices) =
@@ -215,7 +226,10 @@ impl Other {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::{Schedule, ScheduleKind};
+    use crate::{
+        learn::{Layout, Range, Task},
+        train::{Schedule, ScheduleKind},
+    };
 
     fn recipe(kind: &str) -> Recipe {
         let any = LearnerSettings::Forest(Default::default()).of_kind(kind).unwrap();
@@ -228,14 +242,26 @@ mod tests {
 
     #[test]
     fn learners_in_passes_share_the_cut_and_the_others_get_their_own() {
-        let (linear, cut) = rules(&recipe("mlp"), (3, 4), "linear", 2).unwrap();
+        let layout = Layout {
+            numbers: 3,
+            ranges: vec![Some(Range([0.0, 1.0])); 3],
+            indicators: Vec::new(),
+            byte_scales: Vec::new(),
+            categories: Vec::new(),
+            task: Task::Classes(2),
+            label_range: None,
+        };
+        let shape = Shape { layout: &layout, rows: 60_000, subjects: 20_000, threads: 2 };
+        let rules = |own: &str, cut, kind| rules(&recipe(own), cut, kind, &shape).unwrap();
+        let (linear, cut) = rules("mlp", (3, 4), "linear");
         assert_eq!((cut, linear.schedule.kind, linear.schedule.epochs), ((3, 4), ScheduleKind::Front, 7));
-        let (forest, cut) = rules(&recipe("mlp"), (3, 4), "forest", 2).unwrap();
+        let (forest, cut) = rules("mlp", (3, 4), "forest");
         assert_eq!((cut, forest.schedule.kind), ((5, 1), ScheduleKind::Once));
-        let (ridge, cut) = rules(&recipe("forest"), (3, 1), "ridge", 2).unwrap();
+        let (ridge, cut) = rules("forest", (3, 1), "ridge");
         assert_eq!((cut, ridge.schedule.kind), ((2, 1), ScheduleKind::Once));
-        let (mlp, cut) = rules(&recipe("forest"), (3, 1), "mlp", 2).unwrap();
+        let (mlp, cut) = rules("forest", (3, 1), "mlp");
         assert_eq!((cut, mlp.schedule.kind, mlp.schedule.epochs), ((10, 10), ScheduleKind::Replay, 20));
+        assert_eq!(mlp.learner, shape.advice_of("mlp").unwrap().learner);
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub use memory::MemoryReport;
 pub use pick::Pick;
 
 use crate::{
-    config::Flags,
+    config::Overrides,
     engine::{Engine, Error, Observer, Quality},
     fs::Stopwatch,
     learn::LearnerSettings,
@@ -32,8 +32,8 @@ pub struct BenchRequest {
     pub sources: Input,
     /// The configuration file, for a source or an empty workspace.
     pub config: PathBuf,
-    /// Flags that override it.
-    pub flags: Flags,
+    /// Settings that come before its.
+    pub overrides: Overrides,
     /// Batch sizes.
     pub requests: Vec<u64>,
     /// Whom the requests are about.

@@ -36,6 +36,11 @@ impl Subjects {
         subjects
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> u64 {
+        self.handles.len() as u64
+    }
+
     /// `count` different subjects, or all there are; the same for the same trial.
     pub(super) fn draw(&self, count: u64, trial: u32) -> Vec<Handle> {
         let mut seed = [0x62; 32];

@@ -4,7 +4,6 @@
 //! into scores. It does not know where rows come from, who they are about, what a file is, or that anything is ever
 //! deleted. The same inputs give the same bytes of state, on any number of threads and any vector width.
 
-mod advice;
 mod batch;
 mod error;
 mod forest;
@@ -22,7 +21,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::num::Team;
 
-pub use advice::{Advice, NETWORK_SUBJECTS};
 pub use error::{SettingsError, StateError, StepError};
 pub use forest::{FOREST_SHARDS, ForestSettings};
 pub use net::{Activation, Decay, Descent, NetSettings, Optimizer};

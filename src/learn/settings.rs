@@ -78,14 +78,11 @@ kinds! {
 }
 
 impl LearnerSettings {
-    /// These settings, or the default ones of another kind of learner.
+    /// The default settings of a kind of learner.
     ///
     /// # Errors
     /// There is no such kind.
-    pub fn of_kind(&self, kind: &str) -> Result<LearnerSettings, SettingsError> {
-        if kind == self.kind() {
-            return Ok(self.clone());
-        }
+    pub fn of(kind: &str) -> Result<LearnerSettings, SettingsError> {
         LearnerSettings::default_of(kind).ok_or_else(|| SettingsError {
             setting: "kind",
             value: kind.into(),
@@ -94,6 +91,14 @@ impl LearnerSettings {
                 [] => String::new(),
             },
         })
+    }
+
+    /// These settings, or the default ones of another kind of learner.
+    ///
+    /// # Errors
+    /// There is no such kind.
+    pub fn of_kind(&self, kind: &str) -> Result<LearnerSettings, SettingsError> {
+        if kind == self.kind() { Ok(self.clone()) } else { LearnerSettings::of(kind) }
     }
 
     /// Changes the learning rate.

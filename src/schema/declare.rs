@@ -155,7 +155,11 @@ enum Pattern<'a> {
 }
 
 impl<'a> Pattern<'a> {
-    fn parse(text: &'a str) -> Result<Pattern<'a>, SchemaError> {
+    /// What `text` stands for, among the columns that were found: one that is called so is meant itself.
+    fn parse(text: &'a str, found: &[String]) -> Result<Pattern<'a>, SchemaError> {
+        if found.iter().any(|name| name == text) {
+            return Ok(Pattern::Name(text));
+        }
         let wrong = |problem: &str| SchemaError::Declaration { at: format!("[columns] {text}"), problem: problem.into() };
         if let Some((low, high)) = text.split_once("..") {
             let digits = |s: &'a str| s.split_at(s.trim_end_matches(|c: char| c.is_ascii_digit()).len());
@@ -240,7 +244,7 @@ impl Declaration {
         let mut declared: Vec<(u32, &str, Column)> = Vec::new();
         for (text, declaration) in &self.columns {
             let kind = declaration.kind(text)?;
-            let pattern = Pattern::parse(text)?;
+            let pattern = Pattern::parse(text, found)?;
             for name in pattern.names(found) {
                 match declared.iter_mut().find(|d| d.2.name == name) {
                     None => declared.push((pattern.rank(), text, Column { name, kind: kind.clone() })),

@@ -5,7 +5,6 @@ mod encode;
 mod error;
 mod ids;
 mod number;
-mod propose;
 mod row;
 mod rows;
 mod text;
@@ -18,7 +17,6 @@ pub use declare::{ColumnDeclaration, Declaration, LabelDeclaration};
 pub use encode::Encoder;
 pub use error::{CellError, SchemaError};
 pub use ids::Ids;
-pub use propose::{Proposal, ProposeError, Wishes, propose};
 pub use row::{RowLayout, RowRef};
 pub use rows::EncodedRows;
 

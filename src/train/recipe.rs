@@ -62,7 +62,8 @@ impl Recipe {
 
     /// The settings that differ from `other`'s, as `path: theirs -> ours`.
     pub fn differences(&self, other: &Recipe) -> Vec<String> {
-        let value = |r: &Recipe| serde_json::to_value(r).unwrap_or_default();
+        // From the text: it has the shortest decimals of an f32, and a value made directly has those of the f64 beside it.
+        let value = |r: &Recipe| serde_json::from_slice::<serde_json::Value>(&r.encode()).unwrap_or_default();
         let mut found = Vec::new();
         differences("", &value(other), &value(self), &mut found);
         found
@@ -80,5 +81,26 @@ fn differences(path: &str, old: &serde_json::Value, new: &serde_json::Value, fou
         }
     } else if old != new {
         found.push(format!("{path}: {old} -> {new}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{learn::ForestSettings, train::ScheduleKind};
+
+    #[test]
+    fn differences_are_shown_as_they_are_written() {
+        let of = |rate: f32| {
+            let mut learner = LearnerSettings::Forest(ForestSettings::default()).of_kind("linear").unwrap();
+            learner.set_rate(rate).unwrap();
+            Recipe::new(learner, Schedule { kind: ScheduleKind::Replay, epochs: 20 }, Keep::All)
+        };
+        assert_eq!(of(0.04).differences(&of(0.05)), ["learner.rate: 0.05 -> 0.04"]);
+        assert_eq!(of(1e-7).differences(&of(0.1)), ["learner.rate: 0.1 -> 1e-7"]);
+        let mut fewer = of(0.05);
+        fewer.keep = Keep::Best(3);
+        assert_eq!(fewer.differences(&of(0.05)).len(), 1);
+        assert!(of(0.05).differences(&of(0.05)).is_empty());
     }
 }

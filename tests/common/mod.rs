@@ -14,7 +14,7 @@ use std::{
 };
 
 use sisa::engine::{
-    DeleteReport, DeleteRequest, Engine, Flags, Input, KeySource, Observer, Progress, Quiet, TrainReport, TrainRequest,
+    DeleteReport, DeleteRequest, Engine, Input, KeySource, Observer, Overrides, Progress, Quiet, TrainReport, TrainRequest,
 };
 
 /// One learner and schedule, and how the table is cut.
@@ -211,7 +211,7 @@ impl Bench {
         TrainRequest {
             sources: Input::new(),
             config: self.root().join("sisa.toml"),
-            flags: Flags::default(),
+            overrides: Overrides::default(),
             keys: KeySource::Seed(5),
             only_shards: None,
             fresh: false,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use sisa::{
-    engine::{DeleteRequest, Engine, Error, Flags, Input, KeySource, Quiet, TrainRequest, VerifyRequest},
+    engine::{DeleteRequest, Engine, Error, Input, KeySource, Overrides, Quiet, TrainRequest, VerifyRequest},
     fs::Files,
     ids::{GenerationId, Handle},
     ledger::History,
@@ -103,7 +103,7 @@ impl World {
         let request = TrainRequest {
             sources: Input::new(),
             config: World::root().join("sisa.toml"),
-            flags: Flags::default(),
+            overrides: Overrides::default(),
             keys: KeySource::Seed(SEED),
             only_shards: None,
             fresh: false,

@@ -15,7 +15,7 @@ use anyhow::anyhow;
 use clap::Args as ClapArgs;
 use serde_json::{Value, json};
 use sisa::{
-    engine::{Error, Flags},
+    engine::{Error, Overrides},
     lab::{BenchReport, BenchRequest, DeletionSample, FullSample, Pick},
 };
 
@@ -98,14 +98,14 @@ impl BenchArgs {
         Ok(BenchRequest {
             sources: self.source.clone().into(),
             config,
-            flags: Flags {
+            overrides: Overrides {
                 learner: self.learner.clone(),
                 shards: self.shards,
                 slices: self.slices,
                 epochs: self.epochs,
                 schedule,
                 checkpoints: self.checkpoints,
-                ..Flags::default()
+                ..Overrides::default()
             },
             requests: or(&self.requests, &[1, 8], &[1, 8, 64]),
             pick,

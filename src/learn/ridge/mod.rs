@@ -26,7 +26,6 @@ use super::{Abilities, Features, Layout, Learner, Removal, Rows, SettingsError, 
 use crate::num::normal::{BLOCK_ROWS, Normal, Packed, ROWS_MAX, Sign, padded};
 use crate::num::{Isa, Team, cholesky};
 
-pub(super) use image::allows as allows_side;
 pub use settings::{RidgeMap, RidgeSettings};
 
 /// Rows that a task scores at a time. Each row's scores are chains of its own, so this changes no bit.

@@ -1,10 +1,10 @@
-//! What the command line may override.
+//! What may be asked for beside the file.
 
 use crate::train::ScheduleKind;
 
-/// Settings given as flags of `sisa train`; each overrides the file's.
+/// Settings that come before the file's: flags of `sisa train`, or a caller's own.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Flags {
+pub struct Overrides {
     /// `--label`.
     pub label: Option<String>,
     /// `--subject`.
@@ -29,7 +29,14 @@ pub struct Flags {
     pub rate: Option<f32>,
 }
 
-impl Flags {
+impl Overrides {
+    /// Those that say how records are encoded and cut, without those that say how constituents are trained.
+    #[must_use]
+    pub fn partition(&self) -> Overrides {
+        let Overrides { label, subject, record, holdout, shards, slices, .. } = self.clone();
+        Overrides { label, subject, record, holdout, shards, slices, ..Overrides::default() }
+    }
+
     /// Whether a flag says how records are encoded and cut.
     pub fn any_partition(&self) -> bool {
         let columns = self.label.is_some() || self.subject.is_some() || !self.record.is_empty();

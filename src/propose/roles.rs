@@ -1,11 +1,13 @@
 //! Which columns are the label, the subject and the record: wished for, or guessed from names and what the columns hold.
 
 use super::{
-    ProposeError, Wishes,
+    ProposeError,
     names::{self, IdName},
     profile::{CLASSES_MAX, ColumnProfile, Plan, Profile, VALUES_MAX},
     sketch::{SHARED_MIN, UNIQUE_ROWS_MAX},
 };
+
+use crate::config::Overrides;
 
 /// Candidates for the subject, besides each record being its own.
 const SUBJECTS_MAX: usize = 3;
@@ -43,7 +45,7 @@ pub(super) struct Class {
 }
 
 /// What has to be found out about columns with these names.
-pub(super) fn plan(columns: &[String], wishes: &Wishes) -> Result<Plan, ProposeError> {
+pub(super) fn plan(columns: &[String], wishes: &Overrides) -> Result<Plan, ProposeError> {
     let find = |role: &'static str, name: &String| {
         let missing = || ProposeError::NoColumn { role, column: name.clone(), found: columns.join(", ") };
         columns.iter().position(|c| c == name).ok_or_else(missing)
@@ -94,7 +96,7 @@ pub(super) fn plan(columns: &[String], wishes: &Wishes) -> Result<Plan, ProposeE
 
 impl Roles {
     /// Decides, once the sources have been read.
-    pub(super) fn choose(profile: &Profile, plan: &Plan, wishes: &Wishes) -> Result<Roles, ProposeError> {
+    pub(super) fn choose(profile: &Profile, plan: &Plan, wishes: &Overrides) -> Result<Roles, ProposeError> {
         let (label, label_note) = choose_label(profile, plan, wishes)?;
         let (subject, subject_note) = choose_subject(profile, plan, wishes);
         let candidate = subject.and_then(|s| plan.subjects.iter().position(|c| *c == s)).map_or(0, |at| at + 1);
@@ -142,7 +144,7 @@ fn column(profile: &Profile, index: usize) -> Result<&ColumnProfile, ProposeErro
     profile.columns.get(index).ok_or(ProposeError::NoInputs)
 }
 
-fn choose_label(profile: &Profile, plan: &Plan, wishes: &Wishes) -> Result<(usize, Option<String>), ProposeError> {
+fn choose_label(profile: &Profile, plan: &Plan, wishes: &Overrides) -> Result<(usize, Option<String>), ProposeError> {
     let unclear = || ProposeError::LabelUnclear { problem: "no column has the name of one".into() };
     let &last = plan.labels.first().ok_or_else(unclear)?;
     if wishes.label.is_some() {
@@ -201,7 +203,7 @@ fn fills(column: &ColumnProfile) -> bool {
     column.missing.iter().all(|rows| *rows == 0) && !column.floats
 }
 
-fn choose_subject(profile: &Profile, plan: &Plan, wishes: &Wishes) -> (Option<usize>, Option<String>) {
+fn choose_subject(profile: &Profile, plan: &Plan, wishes: &Overrides) -> (Option<usize>, Option<String>) {
     if wishes.subject.is_some() {
         return (plan.subjects.first().copied(), None);
     }
@@ -243,7 +245,7 @@ fn is_unique(profile: &Profile, plan: &Plan, columns: &[usize]) -> bool {
 fn choose_record(
     profile: &Profile,
     plan: &Plan,
-    wishes: &Wishes,
+    wishes: &Overrides,
     subject: Option<usize>,
     label: usize,
 ) -> (Vec<usize>, Option<String>) {

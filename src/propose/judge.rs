@@ -1,10 +1,10 @@
 //! What kind a column is proposed to be, and why.
 
 use super::{
+    figures::{about, share},
     names,
     profile::{ColumnProfile, VALUES_MAX},
     sketch::SHARED_MIN,
-    write::{about, share},
 };
 use crate::schema::Kind;
 

@@ -7,13 +7,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Proposal, ProposeError, Wishes, propose};
+use super::{Proposal, ProposeError, Request, propose};
 use crate::{
-    config::Config,
+    config::{Config, Overrides},
     digest::HandleKey,
     schema::{Encoder, Ids, Kind, Schema},
     source::{Batch, Input, Source, open},
 };
+
+/// A proposal for sources that are written as `names`.
+fn propose_from(sources: &mut [Box<dyn Source>], names: &[PathBuf], overrides: &Overrides) -> Result<Proposal, ProposeError> {
+    propose(sources, &Request { names, path: Path::new("sisa.toml"), overrides, threads: 2 })
+}
 
 /// A table as rows of cells.
 #[derive(Clone)]
@@ -32,17 +37,17 @@ impl Table {
         self.0.iter().map(|row| row.iter().map(quote).collect::<Vec<_>>().join(",") + "\n").collect()
     }
 
-    fn try_propose(&self, wishes: &Wishes) -> Result<Proposal, ProposeError> {
+    fn try_propose(&self, asked: &Overrides) -> Result<Proposal, ProposeError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t.csv");
         std::fs::write(&path, self.csv()).unwrap();
-        let proposal = propose(&mut [open(&path).unwrap()], &["t.csv".into()], wishes)?;
+        let proposal = propose_from(&mut [open(&path).unwrap()], &["t.csv".into()], asked)?;
         check(&proposal, open(&path).unwrap());
         Ok(proposal)
     }
 
     fn propose(&self) -> Proposal {
-        self.try_propose(&Wishes::default()).unwrap()
+        self.try_propose(&Overrides::default()).unwrap()
     }
 }
 
@@ -136,7 +141,7 @@ fn visits() -> Table {
 #[test]
 fn visits_are_understood() {
     let proposal = visits().propose();
-    assert_eq!((proposal.rows, proposal.subjects, proposal.notes.len()), (600, 200, 3));
+    assert_eq!((proposal.rows, proposal.subjects, proposal.notes.len()), (600, 200, 4));
     for line in [
         "# Proposed by `sisa schema` from 600 rows of 200 subjects.",
         "sources = [\"t.csv\"]",
@@ -155,7 +160,9 @@ fn visits_are_understood() {
         "zip_code_id = { kind = \"category\", values = [\"0\", \"1\", \"2\", \"3\", \"4\"] }",
         "\"a\\\"b\" = \"number\"",
         "shards = 1",
-        "kind = \"linear\"",
+        "kind = \"forest\"",
+        "trees = 100",
+        "kind = \"once\"",
     ] {
         has(&proposal, line);
     }
@@ -181,7 +188,7 @@ fn proposals_are_a_function_of_the_rows_not_of_their_order() {
     std::fs::write(&a, halves[0].csv()).unwrap();
     std::fs::write(&b, halves[1].csv()).unwrap();
     let mut sources = Input::from(vec![a, b]).open().unwrap();
-    assert_eq!(first, propose(&mut sources, &["t.csv".into()], &Wishes::default()).unwrap());
+    assert_eq!(first, propose_from(&mut sources, &["t.csv".into()], &Overrides::default()).unwrap());
 }
 
 /// 400 rows of `each` rows a person, in which `holders` persons have the rare value in each of their rows.
@@ -240,7 +247,7 @@ fn rare_classes_are_listed_with_a_warning() {
     let proposal = table.propose();
     has(&proposal, "values = [\"a\", \"b\", \"odd\"]");
     assert!(proposal.text.contains("# Warning: fewer than 10 subjects have \"odd\""), "{}", proposal.text);
-    assert_eq!(proposal.notes.len(), 4);
+    assert_eq!(proposal.notes.len(), 5);
 }
 
 #[test]
@@ -249,25 +256,30 @@ fn names_are_not_taken_for_classes_unless_wished_for() {
         "x" => format!("{}.5", mix(row, 1) % 50),
         _ => format!("name {}", row / 2),
     });
-    let unclear = table.try_propose(&Wishes::default()).unwrap_err();
+    let unclear = table.try_propose(&Overrides::default()).unwrap_err();
     assert!(matches!(unclear, ProposeError::LabelUnclear { .. }), "{unclear}");
     assert!(unclear.to_string().contains("--label") && !unclear.to_string().contains("name 1"), "{unclear}");
-    table.try_propose(&Wishes { label: Some("name".into()), ..Wishes::default() }).unwrap();
+    table.try_propose(&Overrides { label: Some("name".into()), ..Overrides::default() }).unwrap();
 }
 
 #[test]
-fn wishes_come_before_guesses() {
-    let wishes = Wishes { label: Some("cost".into()), subject: Some("ward".into()), record: vec!["note".into()] };
-    let proposal = visits().try_propose(&wishes).unwrap();
+fn asked_come_before_guesses() {
+    let asked = Overrides {
+        label: Some("cost".into()),
+        subject: Some("ward".into()),
+        record: vec!["note".into()],
+        ..Overrides::default()
+    };
+    let proposal = visits().try_propose(&asked).unwrap();
     has(&proposal, "column = \"cost\"");
     has(&proposal, "subject = \"ward\"");
     has(&proposal, "record = [\"note\"]");
-    assert_eq!((proposal.subjects, proposal.notes.len()), (50, 0));
-    let by_patient = Wishes { label: Some("cost".into()), ..Wishes::default() };
+    assert_eq!((proposal.subjects, proposal.notes.len()), (50, 1));
+    let by_patient = Overrides { label: Some("cost".into()), ..Overrides::default() };
     has(&visits().try_propose(&by_patient).unwrap(), "log1p = true");
     let of = |label: &str, subject: &str| {
-        let wishes = Wishes { label: Some(label.into()), subject: Some(subject.into()), record: Vec::new() };
-        visits().try_propose(&wishes).unwrap_err()
+        let asked = Overrides { label: Some(label.into()), subject: Some(subject.into()), ..Overrides::default() };
+        visits().try_propose(&asked).unwrap_err()
     };
     assert!(matches!(of("ages", "ward"), ProposeError::NoColumn { role: "label", .. }));
     assert!(matches!(of("age", "wards"), ProposeError::NoColumn { role: "subject", .. }));
@@ -301,7 +313,7 @@ fn missing_labels_are_said_and_not_made_a_class() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.csv");
     std::fs::write(&path, table.csv()).unwrap();
-    let proposal = propose(&mut [open(&path).unwrap()], &["t.csv".into()], &Wishes::default()).unwrap();
+    let proposal = propose_from(&mut [open(&path).unwrap()], &["t.csv".into()], &Overrides::default()).unwrap();
     has(&proposal, "# 5 % of the rows have no label; import stops at such a row, so fill or drop them.");
     has(&proposal, "values = [\"a\", \"b\"]");
 }
@@ -354,7 +366,7 @@ fn images_in_idx_are_bytes() {
     std::fs::write(&images, [head(&[rows, 4, 5]), pixels.collect()].concat()).unwrap();
     let classes = (0..rows as usize).map(|i| (mix(i, 2) % 10) as u8);
     std::fs::write(&labels, [head(&[rows]), classes.collect()].concat()).unwrap();
-    let proposal = propose(&mut [open(&images).unwrap()], &["t-images-idx3-ubyte".into()], &Wishes::default()).unwrap();
+    let proposal = propose_from(&mut [open(&images).unwrap()], &["t-images-idx3-ubyte".into()], &Overrides::default()).unwrap();
     check(&proposal, open(&images).unwrap());
     has(&proposal, "\"p0..p19\" = { kind = \"byte\", scale = 0.003921569 }");
     has(&proposal, "values = [\"0\", \"1\", \"2\", \"3\", \"4\", \"5\", \"6\", \"7\", \"8\", \"9\"]");
@@ -392,7 +404,7 @@ fn arrays_of_floats_are_numbers_with_nan_as_missing() {
         zip.write_all(&bytes).unwrap();
     }
     zip.finish().unwrap();
-    let proposal = propose(&mut [open(&path).unwrap()], &["t.npz".into()], &Wishes::default()).unwrap();
+    let proposal = propose_from(&mut [open(&path).unwrap()], &["t.npz".into()], &Overrides::default()).unwrap();
     check(&proposal, open(&path).unwrap());
     has(&proposal, "missing = [\"\", \"NaN\"]");
     has(&proposal, "subject = \"subject\"");
@@ -403,7 +415,7 @@ fn arrays_of_floats_are_numbers_with_nan_as_missing() {
 }
 
 #[test]
-fn large_tables_get_a_network_and_more_shards() {
+fn large_tables_get_more_shards_and_each_kind_its_own() {
     let mut csv = String::from("x,y\n");
     for row in 0..41_000 {
         writeln!(csv, "{}.5,{}", mix(row, 1) % 97, mix(row, 2) % 3).unwrap();
@@ -411,11 +423,30 @@ fn large_tables_get_a_network_and_more_shards() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.csv");
     std::fs::write(&path, csv).unwrap();
-    let proposal = propose(&mut [open(&path).unwrap()], &["t.csv".into()], &Wishes::default()).unwrap();
-    check(&proposal, open(&path).unwrap());
-    has(&proposal, "# Proposed by `sisa schema` from 41,000 rows of 41,000 subjects.");
-    has(&proposal, "shards = 20");
-    has(&proposal, "kind = \"mlp\"");
+    for (kind, shards) in [(None, 5), (Some("mlp"), 20), (Some("linear"), 20), (Some("ridge"), 2)] {
+        let asked = Overrides { learner: kind.map(Into::into), ..Overrides::default() };
+        let proposal = propose_from(&mut [open(&path).unwrap()], &["t.csv".into()], &asked).unwrap();
+        check(&proposal, open(&path).unwrap());
+        has(&proposal, "# Proposed by `sisa schema` from 41,000 rows of 41,000 subjects.");
+        has(&proposal, &format!("shards = {shards}"));
+        has(&proposal, &format!("kind = \"{}\"", kind.unwrap_or("forest")));
+    }
+}
+
+#[test]
+fn names_that_look_like_patterns_are_taken_literally() {
+    let header = ["p0..p9", "x*", "x1", "y"];
+    let table = Table::new(&header, 300, |row, column| match column {
+        "y" => (mix(row, 3) % 2).to_string(),
+        _ => format!("{}.5", mix(row, column.len()) % 60),
+    });
+    let proposal = table.propose();
+    for name in ["\"p0..p9\"", "\"x*\"", "x1"] {
+        has(&proposal, &format!("{name} = \"number\""));
+    }
+    let schema = resolve(&proposal, &header.map(String::from));
+    let names: Vec<&str> = schema.columns.iter().map(|c| c.name.as_str()).collect();
+    assert_eq!(names, header[..3]);
 }
 
 #[test]
@@ -425,18 +456,16 @@ fn what_cannot_be_declared_is_an_error() {
             Table::new(&["x", "y"], 100, |row, column| (mix(row, column.len()) % if column == "x" { 50 } else { 2 }).to_string());
         let mut named = table;
         named.0[0][0] = column.into();
-        named.try_propose(&Wishes::default())
+        named.try_propose(&Overrides::default())
     };
-    assert!(matches!(table("a..b").unwrap_err(), ProposeError::Name { .. }));
-    assert!(matches!(table("a*").unwrap_err(), ProposeError::Name { .. }));
-    for odd in ["", "a b", "a.b", "ä\u{1}\"\\", "true", "-", "#"] {
+    for odd in ["a..b", "a*", "*", "..", "", "a b", "a.b", "ä\u{1}\"\\", "true", "-", "#"] {
         let result = table(odd);
         // An empty name is that of a row's number, which tells no rows apart here.
         assert!(result.is_ok() || matches!((odd, &result), ("", Err(ProposeError::NoInputs))), "{odd}: {result:?}");
     }
     let constant = Table::new(&["x", "y"], 100, |row, column| if column == "x" { "1".into() } else { (row % 2).to_string() });
-    assert!(matches!(constant.try_propose(&Wishes::default()), Err(ProposeError::NoInputs)));
-    assert!(matches!(propose(&mut [], &[], &Wishes::default()), Err(ProposeError::NoRows)));
+    assert!(matches!(constant.try_propose(&Overrides::default()), Err(ProposeError::NoInputs)));
+    assert!(matches!(propose_from(&mut [], &[], &Overrides::default()), Err(ProposeError::NoRows)));
 }
 
 #[test]
@@ -445,6 +474,6 @@ fn sources_must_have_the_same_columns() {
     let (a, b) = (folder.path().join("a.csv"), folder.path().join("b.csv"));
     std::fs::write(&a, "x,y\n1,2\n").unwrap();
     std::fs::write(&b, "x,z\n1,2\n").unwrap();
-    let error = propose(&mut Input::from(vec![a, b]).open().unwrap(), &[], &Wishes::default()).unwrap_err();
+    let error = propose_from(&mut Input::from(vec![a, b]).open().unwrap(), &[], &Overrides::default()).unwrap_err();
     assert!(matches!(&error, ProposeError::Columns { number: 2, of: 2, column } if column == "y"), "{error}");
 }

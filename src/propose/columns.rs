@@ -1,0 +1,142 @@
+//! The lines under `[columns]`: every column that is not the label or an id, families of alike ones in one line.
+
+use std::{collections::BTreeSet, ops::Range};
+
+use super::{
+    figures::ends,
+    judge::{Counts, FAMILY_MIN, Verdict, judge, judge_family},
+    names,
+    profile::ColumnProfile,
+};
+use crate::{
+    learn,
+    schema::{Column, Kind},
+};
+
+/// One line: what it declares, for which columns.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    /// A name, a range or a pattern.
+    pub(super) key: String,
+    /// What the columns are, with the range that is written down.
+    pub(super) kind: Kind,
+    /// Whole phrases.
+    pub(super) comment: Vec<String>,
+    /// The columns' names.
+    names: Vec<String>,
+}
+
+/// All lines, and the spellings of a missing value that the inputs need.
+#[derive(Clone, Debug)]
+pub(super) struct Lines {
+    pub(super) lines: Vec<Line>,
+    pub(super) missing: BTreeSet<&'static str>,
+}
+
+impl Lines {
+    /// Judges `inputs`, some of `all` columns.
+    pub(super) fn of(inputs: &[&ColumnProfile], all: &[ColumnProfile], counts: Counts) -> Lines {
+        let (mut lines, mut missing) = (Vec::new(), BTreeSet::from([""]));
+        for family in families(inputs) {
+            let members = inputs.get(family).unwrap_or_default();
+            let together = if members.len() >= FAMILY_MIN { judge_family(members, counts) } else { None };
+            let verdicts = together.unwrap_or_else(|| members.iter().map(|c| judge(c, counts)).collect());
+            for (column, _) in members.iter().zip(&verdicts).filter(|(_, v)| v.kind != Kind::Ignore) {
+                missing.extend(column.spellings());
+            }
+            let mut from = 0;
+            while let Some(verdict) = verdicts.get(from) {
+                let alike = verdicts.iter().skip(from).take_while(|v| v.kind == verdict.kind).count();
+                let run = members.get(from..from + alike).unwrap_or_default();
+                let common = if alike >= FAMILY_MIN { common_name(run, all) } else { None };
+                match common {
+                    Some(key) => {
+                        let ends = run.iter().filter_map(|c| rounded(c, counts.candidate));
+                        let ends = ends.reduce(|a, b| learn::Range([a.0[0].min(b.0[0]), a.0[1].max(b.0[1])]));
+                        let (kind, names) = (ranged(&verdict.kind, ends), run.iter().map(|c| c.name.clone()).collect());
+                        lines.push(Line { key, kind, comment: run_comment(run, verdict), names });
+                    }
+                    None => lines.extend(run.iter().zip(verdicts.iter().skip(from)).map(|(column, verdict)| Line {
+                        key: column.name.clone(),
+                        kind: ranged(&verdict.kind, rounded(column, counts.candidate)),
+                        comment: verdict.comment.clone(),
+                        names: vec![column.name.clone()],
+                    })),
+                }
+                from += alike;
+            }
+        }
+        Lines { lines, missing }
+    }
+
+    /// How many columns are inputs.
+    pub(super) fn used(&self) -> usize {
+        self.lines.iter().filter(|line| line.kind != Kind::Ignore).map(|line| line.names.len()).sum()
+    }
+
+    /// The columns as declared.
+    pub(super) fn columns(&self) -> Vec<Column> {
+        let of_line = |line: &Line| {
+            let kind = line.kind.clone();
+            line.names.iter().map(move |name| Column { name: name.clone(), kind: kind.clone() }).collect::<Vec<_>>()
+        };
+        self.lines.iter().flat_map(of_line).collect()
+    }
+}
+
+/// Two ends, rounded as [`ends`] does; nothing where they are beyond what is stored.
+pub(super) fn rounded(column: &ColumnProfile, candidate: usize) -> Option<learn::Range> {
+    column.range(candidate).and_then(|(low, high)| {
+        // Where ten subjects reach one value only, those few beyond it count as it.
+        let beyond = if column.most > high { (low, low + 1.0) } else { (low - 1.0, low) };
+        ends(if low < high { (low, high) } else { beyond })
+    })
+}
+
+/// A number's kind with the ends that are written down.
+fn ranged(kind: &Kind, range: Option<learn::Range>) -> Kind {
+    match kind {
+        Kind::Number { log1p, indicator, .. } => Kind::Number { log1p: *log1p, indicator: *indicator, range },
+        other => other.clone(),
+    }
+}
+
+/// Cuts columns into families of neighbours with one name and successive numbers; one without like is its own.
+fn families(columns: &[&ColumnProfile]) -> Vec<Range<usize>> {
+    let numbers: Vec<_> = columns.iter().map(|c| names::numbered(&c.name)).collect();
+    let follows = |at: usize| match (at.checked_sub(1).and_then(|b| numbers.get(b)), numbers.get(at)) {
+        (Some(Some((stem_before, before, _))), Some(Some((stem, number, _)))) => {
+            stem_before == stem && before.checked_add(1) == Some(*number)
+        }
+        _ => false,
+    };
+    let mut families: Vec<Range<usize>> = Vec::new();
+    for at in 0..columns.len() {
+        match families.last_mut() {
+            Some(family) if follows(at) => family.end = at + 1,
+            _ => families.push(at..at + 1),
+        }
+    }
+    families
+}
+
+/// A range or a pattern for the columns `from..to`, if there is one that means just them.
+fn common_name(columns: &[&ColumnProfile], all: &[ColumnProfile]) -> Option<String> {
+    let (first, last) = (columns.first()?, columns.last()?);
+    let padded = columns.iter().any(|c| names::numbered(&c.name).is_some_and(|n| n.2));
+    if !padded {
+        return Some(format!("{}..{}", first.name, last.name));
+    }
+    let (stem, ..) = names::numbered(&first.name)?;
+    let matching = all.iter().filter(|c| c.name.starts_with(stem)).count();
+    (!stem.is_empty() && matching == columns.len()).then(|| format!("{stem}*"))
+}
+
+/// What to say about columns that share a line.
+fn run_comment(run: &[&ColumnProfile], verdict: &Verdict) -> Vec<String> {
+    let mut comment = vec![format!("{} columns", run.len())];
+    if let Kind::Byte { .. } = verdict.kind {
+        comment.extend(verdict.comment.iter().cloned());
+    }
+    comment
+}

@@ -1,0 +1,84 @@
+use std::path::PathBuf;
+
+use crate::{config::ConfigError, source::SourceError};
+
+/// Why there is no proposal.
+#[derive(Debug, thiserror::Error)]
+pub enum ProposeError {
+    /// A source can't be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// There are no sources, or they have no rows.
+    #[error("there is nothing to propose from: name at least one source with rows")]
+    NoRows,
+    /// The sources are not parts of one table.
+    #[error(
+        "source {number} of {of} has no column `{column}`, or has it and the first has not; propose from sources with the same columns"
+    )]
+    Columns {
+        /// Which source, from 1.
+        number: usize,
+        /// How many there are.
+        of: usize,
+        /// The column.
+        column: String,
+    },
+    /// A wished for column is not there.
+    #[error("there is no column `{column}` to be the {role}; the columns are: {found}")]
+    NoColumn {
+        /// What it was to be.
+        role: &'static str,
+        /// Its name.
+        column: String,
+        /// The columns of the sources.
+        found: String,
+    },
+    /// A column was wished for as the label and as an id.
+    #[error("column `{column}` can't be the label and an id at once; name another for one of them")]
+    TwoRoles {
+        /// The column.
+        column: String,
+    },
+    /// No label can be guessed.
+    #[error("which column is the label can't be guessed ({problem}); name it with --label")]
+    LabelUnclear {
+        /// Why not.
+        problem: String,
+    },
+    /// There is nothing to learn in the label.
+    #[error("the label `{column}` has {distinct} distinct values; at least two are needed. Name another with --label")]
+    LabelConstant {
+        /// The column.
+        column: String,
+        /// How many values it has.
+        distinct: u64,
+    },
+    /// The label is text, but not classes.
+    #[error("the label `{column}` is text with more than {limit} values; name another with --label, or group the values")]
+    LabelValues {
+        /// The column.
+        column: String,
+        /// How many values are allowed.
+        limit: usize,
+    },
+    /// A class can't be written down.
+    #[error(
+        "the label `{column}` has a value that is not UTF-8 text, or that begins or ends in a blank beyond ASCII; mend it in the source"
+    )]
+    LabelText {
+        /// The column.
+        column: String,
+    },
+    /// No column is left to learn from.
+    #[error("no column is left as an input: all are ids, constants or the label; add columns, or write sisa.toml by hand")]
+    NoInputs,
+    /// A path can't be written down.
+    #[error("the path {} is not UTF-8 text, so sisa.toml can't hold it; rename the file", path.display())]
+    Path {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A setting that was asked for does not go with the others.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}

@@ -1,0 +1,175 @@
+//! Proposes a commented `sisa.toml` from data, once: people own it from then on.
+//!
+//! The proposal is a function of the set of rows, of the columns' order, of what is asked for and, for learners whose shards are built in
+//! parallel only, of the count of threads. No value that fewer than ten subjects share is written down (classes of the label
+//! apart, which must be complete), and each end of a range is one that at least ten subjects reach, rounded (docs: rule 1 of what
+//! makes unlearning exact).
+
+mod advice;
+mod columns;
+mod error;
+mod figures;
+mod judge;
+mod names;
+mod profile;
+mod roles;
+mod sketch;
+#[cfg(test)]
+mod tests;
+mod toml_text;
+mod write;
+
+use std::path::{Path, PathBuf};
+
+pub use advice::{Advice, Shape};
+pub use error::ProposeError;
+
+use self::{columns::Lines, judge::Counts, profile::Profile, roles::Roles};
+use crate::{
+    config::{Config, ConfigError, Overrides},
+    learn::Range,
+    order::Grid,
+    schema::{Label, Schema},
+    source::Source,
+    train::{Keep, Recipe},
+};
+
+/// A proposed configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proposal {
+    /// The text of `sisa.toml`, with what was asked for in it.
+    pub text: String,
+    /// Rows of the sources.
+    pub rows: u64,
+    /// Subjects: exact up to a million, an estimate within half a per cent above that.
+    pub subjects: u64,
+    /// What was guessed, a sentence each.
+    pub notes: Vec<String>,
+    /// What is trained, and why.
+    pub advice: Advice,
+}
+
+/// What is to be proposed from.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// The paths of the sources, as they are to be written.
+    pub names: &'a [PathBuf],
+    /// Where the configuration is to lie, for messages.
+    pub path: &'a Path,
+    /// What the person who asks knows already; it is written in place of what would be guessed or advised.
+    pub overrides: &'a Overrides,
+    /// Threads of this machine.
+    pub threads: usize,
+}
+
+/// What the columns were found to be.
+struct Declared<'a> {
+    profile: &'a Profile,
+    roles: &'a Roles,
+    counts: Counts,
+    lines: Lines,
+}
+
+/// Proposes a configuration for the sources, which are read to their ends and are parts of one table.
+///
+/// Memory does not grow with the rows: it is bounded for each column (less for each the more there are), by a million hashes
+/// for each of at most three candidates for the subject, and by 2,000,000 hashes for each set of columns that still tells
+/// all rows apart.
+///
+/// # Errors
+/// A source can't be read, a column that was asked for is not there, the label can't be guessed or learnt, nothing else is left, or a
+/// setting that was asked for does not go with the learner.
+pub fn propose(sources: &mut [Box<dyn Source>], request: &Request<'_>) -> Result<Proposal, ProposeError> {
+    let (overrides, names) = (request.overrides, request.names);
+    let columns = common_columns(sources)?;
+    let plan = roles::plan(&columns, overrides)?;
+    let profile = Profile::read(sources, &columns, &plan)?;
+    if profile.rows == 0 {
+        return Err(ProposeError::NoRows);
+    }
+    let roles = Roles::choose(&profile, &plan, overrides)?;
+    let declared = Declared::of(&profile, &roles)?;
+    let layout = declared.schema().layout();
+    let (rows, subjects) = (profile.rows, roles.subjects);
+    let shape = Shape { layout: &layout, rows, subjects, threads: request.threads };
+    let advice = match &overrides.learner {
+        None => shape.advice(),
+        Some(kind) => shape.advice_of(kind),
+    };
+    let advice = advice.map_err(ConfigError::from)?;
+
+    // First as advised; then what was asked for is put into it by the one function that does so, and it is written for good.
+    let sections = write::declared(&declared, names, overrides)?;
+    let grid = Grid { shards: advice.shards, slices: advice.slices, holdout: 0.0 };
+    let recipe = Recipe::new(advice.learner.clone(), advice.schedule, Keep::All);
+    let advised = sections.clone() + &write::settings(grid, &recipe, Default::default(), &advice, subjects);
+    let config = Config::parse(&advised, request.path)?.with_threads(request.threads).with(overrides)?;
+    let (grid, recipe) = (config.grid()?, config.recipe()?);
+    recipe.accepts(&layout).map_err(ConfigError::from)?;
+    let text = sections + &write::settings(grid, &recipe, config.aggregate(), &advice, subjects);
+    let mut notes = roles.notes(&profile);
+    if overrides.learner.is_none() {
+        notes.push(format!("The learner: {}", advice.sentence()));
+    }
+    Ok(Proposal { text, rows, subjects, notes, advice })
+}
+
+impl<'a> Declared<'a> {
+    fn of(profile: &'a Profile, roles: &'a Roles) -> Result<Declared<'a>, ProposeError> {
+        let counts = Counts { rows: profile.rows, candidate: roles.candidate };
+        // The label, the subject and a column that names the record alone need no line.
+        let is_input = |index: usize| index != roles.label && Some(index) != roles.subject && roles.record != [index];
+        let inputs = profile.columns.iter().enumerate().filter(|(i, _)| is_input(*i)).map(|(_, c)| c).collect::<Vec<_>>();
+        let lines = Lines::of(&inputs, &profile.columns, counts);
+        if lines.used() == 0 {
+            return Err(ProposeError::NoInputs);
+        }
+        Ok(Declared { profile, roles, counts, lines })
+    }
+
+    /// The ends of a label that is a number.
+    fn label_range(&self) -> Option<Range> {
+        columns::rounded(self.profile.columns.get(self.roles.label)?, self.roles.candidate)
+    }
+
+    /// What the columns mean, as they are written.
+    fn schema(&self) -> Schema {
+        let name = |index: &usize| self.profile.columns.get(*index).map(|c| c.name.clone()).unwrap_or_default();
+        let column = name(&self.roles.label);
+        let label = match &self.roles.classes {
+            Some(classes) => Label::Class { column, values: classes.iter().map(|c| c.value.clone()).collect() },
+            None => {
+                let of_label = self.profile.columns.get(self.roles.label);
+                let log1p = of_label.is_some_and(|label| judge::is_skewed(label, self.counts));
+                Label::Number { column, log1p, range: self.label_range() }
+            }
+        };
+        Schema {
+            subject: self.roles.subject.as_ref().map(name),
+            record: self.roles.record.iter().map(name).collect(),
+            label,
+            missing: self.lines.missing.iter().map(ToString::to_string).collect(),
+            columns: self.lines.columns(),
+        }
+    }
+}
+
+/// The columns of the first source, which the others must have too, in any order.
+fn common_columns(sources: &[Box<dyn Source>]) -> Result<Vec<String>, ProposeError> {
+    let columns = sources.first().ok_or(ProposeError::NoRows)?.columns().to_vec();
+    let sorted = |names: &[String]| {
+        let mut names = names.to_vec();
+        names.sort();
+        names
+    };
+    let expected = sorted(&columns);
+    for (number, source) in (1..).zip(sources) {
+        let found = sorted(source.columns());
+        if found != expected {
+            let of_one = |a: &[String], b: &[String]| a.iter().find(|c| b.binary_search(c).is_err()).cloned();
+            let column = of_one(&expected, &found).or_else(|| of_one(&found, &expected)).unwrap_or_default();
+            return Err(ProposeError::Columns { number, of: sources.len(), column });
+        }
+    }
+    Ok(columns)
+}

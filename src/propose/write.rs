@@ -1,0 +1,173 @@
+//! The text of a proposal.
+
+use std::{fmt::Write as _, path::PathBuf};
+
+use super::{
+    Declared, ProposeError,
+    advice::Advice,
+    figures::{about, end, share},
+    judge::is_skewed,
+    sketch::SHARED_MIN,
+    toml_text::{key, lines, list, quoted},
+};
+use crate::{
+    config::Overrides,
+    learn::Range,
+    order::Grid,
+    predict::Aggregate,
+    schema::Kind,
+    train::{Keep, Recipe},
+};
+
+/// The share of the subjects that is held out.
+const HOLDOUT: f64 = 0.1;
+
+/// A remark as a comment of its own.
+fn remark(note: &str) -> String {
+    let mut rest = note.chars();
+    let first = rest.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    format!("# {first}{}.", rest.as_str())
+}
+
+/// A declared range as an option.
+fn range(range: Range) -> String {
+    let [low, high] = range.0.map(end);
+    format!("range = [{low}, {high}]")
+}
+
+fn kind_text(kind: &Kind) -> String {
+    match kind {
+        Kind::Number { log1p, indicator, range: ends } => {
+            let range = ends.map(range).map_or(String::new(), |range| format!(", {range}"));
+            let log1p = if *log1p { ", log1p = true" } else { "" };
+            let indicator = if *indicator { ", indicator = true" } else { "" };
+            match format!("{range}{log1p}{indicator}") {
+                options if options.is_empty() => "\"number\"".into(),
+                options => format!("{{ kind = \"number\"{options} }}"),
+            }
+        }
+        Kind::Byte { scale } => format!("{{ kind = \"byte\", scale = {scale:?} }}"),
+        Kind::Values { values } => format!("{{ kind = \"category\", values = {} }}", list(values.iter().map(String::as_str))),
+        Kind::Buckets { buckets } => format!("{{ kind = \"category\", buckets = {buckets} }}"),
+        Kind::Ignore => "\"ignore\"".into(),
+    }
+}
+
+/// `[data]`, `[label]` and `[columns]`.
+pub(super) fn declared(declared: &Declared<'_>, names: &[PathBuf], overrides: &Overrides) -> Result<String, ProposeError> {
+    let Declared { profile, roles, lines, .. } = declared;
+    let name = |index: usize| profile.columns.get(index).map_or("", |c| c.name.as_str());
+    let mut out = String::new();
+    let mut line = |text: String| {
+        out.push_str(&text);
+        out.push('\n');
+    };
+    line(format!("# Proposed by `sisa schema` from {} rows of {} subjects.", about(profile.rows), about(roles.subjects)));
+    line("# It is yours from here on: nothing is inferred again, and what was guessed is said to be.".into());
+    line(format!(
+        "# A value is listed only if at least {SHARED_MIN} subjects share it; ranges are rounded and leave out the extremes."
+    ));
+    line("\n[data]".into());
+    let paths = names.iter().map(|path| path.to_str().ok_or_else(|| ProposeError::Path { path: path.clone() }));
+    let paths = paths.collect::<Result<Vec<_>, _>>()?;
+    line(format!("sources = {}", list(paths.into_iter())));
+    line("# Whom a record is about. All records of a subject lie in one slice and are deleted together.".into());
+    if let Some(note) = &roles.subject_note {
+        line(remark(note));
+    }
+    if let Some(subject) = roles.subject {
+        line(format!("subject = {}", quoted(name(subject))));
+    }
+    line("# The columns that name a record among all.".into());
+    if let Some(note) = &roles.record_note {
+        line(remark(note));
+    }
+    if !roles.record.is_empty() {
+        line(format!("record = {}", list(roles.record.iter().map(|i| name(*i)))));
+    }
+    line("# The share of the subjects that is never trained on, to measure with; 0 for none.".into());
+    line(format!("holdout = {}", overrides.holdout.unwrap_or(HOLDOUT)));
+    line("# Spellings of a missing value.".into());
+    line(format!("missing = {}", list(lines.missing.iter().copied())));
+    line("\n[label]".into());
+    label_text(declared, &mut line)?;
+    line("\n# What each column is: \"number\", \"byte\", \"category\" or \"ignore\". The order is that of the inputs.".into());
+    line("[columns]".into());
+    for column in &lines.lines {
+        match column.comment.is_empty() {
+            true => line(format!("{} = {}", key(&column.key), kind_text(&column.kind))),
+            false => line(format!("{} = {}  # {}", key(&column.key), kind_text(&column.kind), column.comment.join("; "))),
+        }
+    }
+    Ok(out)
+}
+
+fn label_text(declared: &Declared<'_>, line: &mut impl FnMut(String)) -> Result<(), ProposeError> {
+    let Declared { profile, roles, counts, .. } = declared;
+    let label = profile.columns.get(roles.label).ok_or(ProposeError::NoInputs)?;
+    if let Some(note) = &roles.label_note {
+        line(remark(&format!("{note}; if it is another, `sisa schema --label NAME` proposes again")));
+    }
+    line(format!("column = {}", quoted(&label.name)));
+    let missing = label.missing_rows();
+    if missing > 0 {
+        line(format!(
+            "# {} of the rows have no label; import stops at such a row, so fill or drop them.",
+            share(missing, counts.rows)
+        ));
+    }
+    match &roles.classes {
+        Some(classes) => {
+            let rare: Vec<String> = classes.iter().filter(|c| !c.shared).map(|c| quoted(&c.value)).collect();
+            if !rare.is_empty() {
+                line(format!(
+                    "# Warning: fewer than {SHARED_MIN} subjects have {}; such a class can point to a person.",
+                    rare.join(", ")
+                ));
+            }
+            line(format!("values = {}", list(classes.iter().map(|c| c.value.as_str()))));
+        }
+        None => {
+            line("# A number. Beyond its range, `ridge` and `forest` take it for the end.".into());
+            if let Some(ends) = declared.label_range() {
+                line(range(ends));
+            }
+            if is_skewed(label, *counts) {
+                line("# Skewed, so ln(1 + x) is learnt.".into());
+                line("log1p = true".into());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `[shards]`, `[learner]`, `[schedule]` and, where it says something, `[checkpoints]`.
+pub(super) fn settings(grid: Grid, recipe: &Recipe, aggregate: Aggregate, advice: &Advice, subjects: u64) -> String {
+    let each = about(subjects / u64::from(grid.shards.max(1)));
+    let mut out = format!(
+        "
+# More shards make a deletion cheaper and each constituent weaker. About {each} subjects a shard.
+[shards]
+shards = {}
+slices = {}
+aggregate = \"{}\"
+
+# Why this kind: {}.
+# Kinds are {}; `sisa schema --learner KIND` proposes with another (docs/CONFIG.md).
+[learner]
+",
+        grid.shards,
+        grid.slices,
+        format!("{aggregate:?}").to_lowercase(),
+        advice.reason,
+        crate::learn::LearnerSettings::KINDS.join(", "),
+    );
+    // Writing to a string can't fail.
+    let _ = writeln!(out, "{}\n", lines(&recipe.learner).join("\n"));
+    let schedule = lines(&recipe.schedule).join("\n");
+    let _ = writeln!(out, "# Which rows a step visits, and how many passes all steps amount to.\n[schedule]\n{schedule}");
+    if let Keep::Best(count) = recipe.keep {
+        let _ = writeln!(out, "\n[checkpoints]\nkeep = {count}");
+    }
+    out
+}
