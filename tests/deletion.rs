@@ -5,7 +5,7 @@ mod common;
 
 use std::{collections::BTreeSet, fs};
 
-use common::{ADAM, Bench, FOREST, LINEAR, MLP, RIDGE, Row, Setup, assert_same, rows, without};
+use common::{ADAM, Bench, COUNTED, FOREST, LINEAR, MLP, RIDGE, Row, Setup, assert_same, rows, without};
 use proptest::prelude::*;
 use sisa::engine::{DeleteRequest, Error, Input, KeySource, OutcomeKind, Overrides, Quiet, TrainRequest, VerifyRequest};
 
@@ -37,7 +37,7 @@ fn a_person_is_in_effect_at_once_and_exact_after_repair() {
 fn rows_are_taken_out_of_states_and_nothing_is_trained_again() {
     let rows = rows(60);
     for (learner, slices, keep) in
-        [(FOREST, 1, None), (FOREST, 4, None), (FOREST, 4, Some(1)), (RIDGE, 1, None), (RIDGE, 4, None)]
+        [(FOREST, 1, None), (FOREST, 4, None), (FOREST, 4, Some(1)), (COUNTED, 4, None), (RIDGE, 1, None), (RIDGE, 4, None)]
     {
         let setup = Setup { learner, slices, keep, ..Setup::default() };
         let bench = Bench::trained(&setup, &rows);

@@ -17,7 +17,7 @@ use std::{
     },
 };
 
-use common::{Bench, FOREST, LINEAR, MLP, RIDGE, Row, Setup, csv, rows, without};
+use common::{Bench, COUNTED, FOREST, LINEAR, MLP, RIDGE, Row, Setup, csv, rows, without};
 use sisa::engine::{Answers, DeleteRequest, Engine, Error, Input, Quiet, Serving};
 use tap::Tap;
 
@@ -41,7 +41,7 @@ fn anew(learner: &'static str, rows: &[Row], person: u32, input: &Input) -> Answ
 
 #[test]
 fn what_stays_loaded_answers_as_a_command_does_before_and_after_a_deletion_by_another_engine() {
-    for learner in [LINEAR, MLP, FOREST, RIDGE] {
+    for learner in [LINEAR, MLP, FOREST, COUNTED, RIDGE] {
         let rows = rows(60);
         let (bench, input) = bench(learner, &rows);
         let serving = bench.engine().serving().unwrap();

@@ -191,10 +191,30 @@ pub trait Learner: Debug + Send + Sync {
     /// # Errors
     /// When the bytes are not a state of this learner and layout; never panics, never allocates more than a small multiple of `bytes`.
     fn decode(&self, layout: &Layout, bytes: &[u8]) -> Result<Box<dyn State>, StateError>;
+
+    /// What answers as the state that `bytes` hold, with nothing in memory that answers do not need.
+    ///
+    /// # Errors
+    /// As for [`Learner::decode`].
+    fn scorer(&self, layout: &Layout, bytes: &[u8]) -> Result<Box<dyn Scorer>, StateError> {
+        Ok(self.decode(layout, bytes)?)
+    }
+}
+
+/// What answers of one constituent.
+pub trait Scorer: Debug + Send + Sync {
+    /// Does what the first call of [`Scorer::scores`] would otherwise have to do, such as solving for weights.
+    fn prepare(&mut self, _team: Team) {}
+
+    /// Writes `rows x outputs` scores, row-major.
+    fn scores(&self, features: &Features<'_>, team: &Team, out: &mut [f32]);
+
+    /// Rows of the prefix that the state has been trained on; 0 means it has no vote.
+    fn rows(&self) -> u64;
 }
 
 /// The state of one constituent. `Any`, so that [`State::merge`] can tell its own kind.
-pub trait State: Debug + Send + Sync + std::any::Any {
+pub trait State: Scorer + std::any::Any {
     /// Trains one step.
     ///
     /// # Errors
@@ -216,15 +236,6 @@ pub trait State: Debug + Send + Sync + std::any::Any {
     fn merge(&mut self, _other: &dyn State) -> Result<(), StateError> {
         Err(StateError("its learner does not merge states".into()))
     }
-
-    /// Does what the first call of [`State::scores`] would otherwise have to do, such as solving for weights.
-    fn prepare(&mut self, _team: Team) {}
-
-    /// Writes `rows x outputs` scores, row-major.
-    fn scores(&self, features: &Features<'_>, team: &Team, out: &mut [f32]);
-
-    /// Rows of the prefix that the state has been trained on; 0 means it has no vote.
-    fn rows(&self) -> u64;
 
     /// Everything needed to continue, as bytes; the same state gives the same bytes.
     fn encode(&self) -> Vec<u8>;

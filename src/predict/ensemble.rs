@@ -10,7 +10,7 @@ use crate::{
     checkpoint::CheckpointError,
     digest::Digest,
     ids::{ShardId, SliceId},
-    learn::{Features, State, Task},
+    learn::{Features, Scorer, State, Task},
     num::{Team, sum},
     train::{Model, ShardPlan, TrainError},
 };
@@ -57,7 +57,7 @@ pub struct Member {
     /// The lineage key of that step: members with the same one are the same to the bit.
     pub lineage: Digest,
     /// Its model; none where the states of all members were added up to one.
-    state: Option<Arc<dyn State>>,
+    scorer: Option<Arc<dyn Scorer>>,
 }
 
 /// All constituents in service.
@@ -93,8 +93,10 @@ struct Deepest {
 
 /// A member's state: of an ensemble that was loaded before, or read just now.
 enum Loaded {
-    Shared(Arc<dyn State>),
-    Fresh(Box<dyn State>),
+    Shared(Arc<dyn Scorer>),
+    Fresh(Box<dyn Scorer>),
+    /// To be added to those of the other shards.
+    Part(Box<dyn State>),
 }
 
 /// Rows that one task scores.
@@ -120,24 +122,23 @@ impl Ensemble {
         aggregate: Aggregate,
         before: Option<&Ensemble>,
     ) -> Result<Ensemble, PredictError> {
-        let merges = model.learner.abilities().merge;
         let team = Team::of((rayon::current_num_threads() / plans.len().max(1)).max(1));
         let load = |plan: &ShardPlan| {
             let shared =
-                |lineage: Digest| before?.members.iter().find(|m| m.shard == plan.shard && m.lineage == lineage)?.state.clone();
+                |lineage: Digest| before?.members.iter().find(|m| m.shard == plan.shard && m.lineage == lineage)?.scorer.clone();
             let Deepest { found, damaged } = Ensemble::deepest(model, plan, shared)?;
             let found = found.map(|(step, lineage, state)| {
                 let depth = step as f32 / plan.rows.len() as f32;
                 let weight = depth * depth * depth * depth;
                 let state = match state {
                     Loaded::Shared(state) => Ok(state),
-                    Loaded::Fresh(state) if merges => Err(state),
-                    Loaded::Fresh(mut state) => {
-                        state.prepare(team);
-                        Ok(Arc::from(state))
+                    Loaded::Part(state) => Err(state),
+                    Loaded::Fresh(mut scorer) => {
+                        scorer.prepare(team);
+                        Ok(Arc::from(scorer))
                     }
                 };
-                (Member { shard: plan.shard, step, weight, lineage, state: None }, state)
+                (Member { shard: plan.shard, step, weight, lineage, scorer: None }, state)
             });
             Ok((found, damaged))
         };
@@ -154,7 +155,7 @@ impl Ensemble {
             let (found, damaged) = loaded?;
             ensemble.damaged.extend(damaged);
             match found {
-                Some((member, Ok(state))) => ensemble.members.push(Member { state: Some(state), ..member }),
+                Some((member, Ok(state))) => ensemble.members.push(Member { scorer: Some(state), ..member }),
                 Some((member, Err(state))) => {
                     ensemble.merge(&member, state)?;
                     ensemble.members.push(member);
@@ -187,7 +188,7 @@ impl Ensemble {
     fn deepest(
         model: &Model,
         plan: &ShardPlan,
-        shared: impl Fn(Digest) -> Option<Arc<dyn State>>,
+        shared: impl Fn(Digest) -> Option<Arc<dyn Scorer>>,
     ) -> Result<Deepest, TrainError> {
         let mut damaged = Vec::new();
         for step in (1..=plan.rows.len() as u32).rev().filter(|s| plan.has(*s) && plan.rows_upto(*s) > 0) {
@@ -195,11 +196,15 @@ impl Ensemble {
             if let Some(state) = shared(lineage) {
                 return Ok(Deepest { found: Some((step, lineage, Loaded::Shared(state))), damaged });
             }
-            let decode = |payload: &[u8]| model.learner.decode(model.shards.layout(), payload);
+            let (learner, layout) = (&model.learner, model.shards.layout());
+            let decode = |payload: &[u8]| match learner.abilities().merge {
+                true => learner.decode(layout, payload).map(Loaded::Part),
+                false => learner.scorer(layout, payload).map(Loaded::Fresh),
+            };
             match model.checkpoints.read(plan.shard, SliceId(step), lineage, decode) {
                 Ok(state) => {
                     let state = state.map_err(|source| TrainError::State { shard: plan.shard.0, step, source })?;
-                    return Ok(Deepest { found: Some((step, lineage, Loaded::Fresh(state))), damaged });
+                    return Ok(Deepest { found: Some((step, lineage, state)), damaged });
                 }
                 Err(e @ CheckpointError::Damaged { .. }) => damaged.push(e.to_string()),
                 Err(CheckpointError::Fs(e)) if e.is_not_found() => {}
@@ -221,11 +226,11 @@ impl Ensemble {
 
     /// Scores rows by one member alone; `None` where all states were added up to one model.
     pub fn scores_of(&self, member: &Member, features: &Features<'_>) -> Option<Scores> {
-        let state = member.state.as_deref()?;
+        let state = member.scorer.as_deref()?;
         Some(self.gather(features, |chunk| self.alone(state, chunk)))
     }
 
-    fn alone(&self, state: &dyn State, chunk: &Features<'_>) -> (Vec<f32>, Vec<u32>) {
+    fn alone(&self, state: &dyn Scorer, chunk: &Features<'_>) -> (Vec<f32>, Vec<u32>) {
         let mut values = vec![0.0; chunk.rows() * self.task.outputs()];
         state.scores(chunk, &Team::solo(), &mut values);
         let classes = self.decide(&values, &[]);
@@ -262,7 +267,7 @@ impl Ensemble {
         let mut one = total.clone();
         let mut weights = 0.0_f32;
         for member in &self.members {
-            let Some(state) = &member.state else { continue };
+            let Some(state) = &member.scorer else { continue };
             state.scores(features, &Team::solo(), &mut one);
             sum::accumulate(member.weight, &one, &mut total);
             if self.votes() {

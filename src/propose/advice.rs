@@ -89,7 +89,7 @@ impl Shape<'_> {
             LearnerSettings::Forest(settings) => {
                 shards = if self.wants_one_shard() { 1 } else { FOREST_SHARDS };
                 let (depth, min_split) = if self.many_classes() { (20, 2) } else { (settings.depth, settings.min_split) };
-                *settings = ForestSettings { trees: TREES / shards, depth, min_split, ..settings.clone() };
+                *settings = ForestSettings { trees: TREES / shards, depth, min_split, counts: true, ..settings.clone() };
             }
             LearnerSettings::Linear(descent) => {
                 shards = in_passes(self.subjects / LINEAR_SHARD);
@@ -225,12 +225,15 @@ mod tests {
     fn the_data_sets_of_the_page_get_what_was_best_on_them() {
         let adult = of(&layout(6, 0, 8, 2), 32_561);
         assert_eq!((adult.kind(), adult.shards, adult.slices), ("forest", 5, 1), "Adult");
-        assert_eq!(adult.learner, LearnerSettings::Forest(ForestSettings { trees: 20, ..ForestSettings::default() }));
+        assert_eq!(
+            adult.learner,
+            LearnerSettings::Forest(ForestSettings { trees: 20, counts: true, ..ForestSettings::default() })
+        );
         assert_eq!(of(&layout(19, 0, 2, 3), 4_730).kind(), "forest", "health_visits");
         assert_eq!(of(&layout(8, 0, 36, 3), 55_000).kind(), "forest", "diabetes130");
         let letter = of(&layout(16, 0, 0, 26), 16_000);
         assert_eq!((letter.kind(), letter.shards), ("forest", 1), "letter");
-        let deep = ForestSettings { trees: 100, depth: 20, min_split: 2, ..ForestSettings::default() };
+        let deep = ForestSettings { trees: 100, depth: 20, min_split: 2, counts: true, ..ForestSettings::default() };
         assert_eq!(letter.learner, LearnerSettings::Forest(deep));
         let LearnerSettings::Ridge(images) = of(&layout(0, 784, 0, 10), 60_000).learner else { panic!("Fashion-MNIST") };
         let map = RidgeMap::Image { width: 28, height: 28, dimension: 4000 };

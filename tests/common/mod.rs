@@ -74,6 +74,16 @@ cuts = 4
 min_split = 3
 "#;
 
+/// The same with the counts of its leaves, from which it answers.
+pub(crate) const COUNTED: &str = r#"kind = "forest"
+trees = 3
+depth = 5
+attributes = 3
+cuts = 4
+min_split = 3
+counts = true
+"#;
+
 /// Likewise, and the states of all shards add up to one model.
 pub(crate) const RIDGE: &str = r#"kind = "ridge"
 strength = 0.001

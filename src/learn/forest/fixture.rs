@@ -92,12 +92,15 @@ pub(super) fn layout(numbers: usize, bytes: usize, categories: &[u32], task: Tas
 
 /// Layouts of all kinds, and settings for them.
 pub(super) fn cases() -> Vec<(Layout, ForestSettings)> {
-    let small = ForestSettings { trees: 3, depth: 6, attributes: 3, cuts: 4, min_split: 2 };
-    let wide = ForestSettings { trees: 2, depth: 40, attributes: 0, cuts: 7, min_split: 5 };
+    let small = ForestSettings { trees: 3, depth: 6, attributes: 3, cuts: 4, min_split: 2, counts: false };
+    let wide = ForestSettings { trees: 2, depth: 40, attributes: 0, cuts: 7, min_split: 5, counts: true };
+    let counted = ForestSettings { counts: true, ..small.clone() };
     vec![
         (layout(3, 2, &[5, 2, 70], Task::Classes(2)), small.clone()),
         (layout(2, 1, &[300, 1], Task::Classes(4)), small.clone()),
         (layout(3, 1, &[9], Task::Number), small.clone()),
+        (layout(2, 1, &[3], Task::Classes(7)), counted.clone()),
+        (layout(3, 0, &[4], Task::Number), counted),
         (layout(2, 0, &[], Task::Classes(2)), wide.clone()),
         (layout(0, 3, &[256, 257], Task::Classes(3)), wide.clone()),
         (layout(0, 0, &[4, 3], Task::Number), ForestSettings { depth: 1, ..wide.clone() }),

@@ -3,10 +3,10 @@
 
 use super::attribute::Attribute;
 use super::outcome::Outcome;
+use super::outline::Outline;
 use super::region::Test;
-use super::shape::Asks;
 use super::table::{self, Table};
-use super::tree::Tree;
+use super::tree::{LEAF, Place};
 use super::work::{Rules, Work};
 use crate::learn::Features;
 use crate::num::{Team, sum};
@@ -31,6 +31,9 @@ struct Node {
     value: u32,
 }
 
+/// A node that is still to be laid out.
+const IDLE: Node = Node { attribute: 0, set: 0, next: 0, value: 0 };
+
 /// All trees of a state.
 #[derive(Debug)]
 pub(super) struct Flat {
@@ -45,48 +48,21 @@ pub(super) struct Flat {
 }
 
 impl Flat {
-    /// The trees as they are.
-    pub(super) fn of<O: Outcome>(rules: &Rules<O>, table: &Table, trees: &[Tree<O>]) -> Flat {
+    /// Trees by their keys and outlines, which have the lanes of the leaves. Says what is wrong with one that no rows give.
+    pub(super) fn of<'a, O: Outcome>(
+        rules: &Rules<O>,
+        trees: impl Iterator<Item = (u64, &'a Outline<O>)>,
+    ) -> Result<Flat, &'static str> {
         let outputs = rules.outcome.outputs();
         let mut flat =
             Flat { outputs, nodes: Vec::new(), roots: Vec::new(), sets: vec![[u8::MAX; SET_BYTES]], values: Vec::new() };
-        let mut work = Work::new(rules, table);
-        // Where the set of a cut is, by shift and cut; 0 where there is none yet.
-        let mut cuts = [[0u32; 256]; 2];
-        for tree in trees {
-            let first = flat.nodes.len() as u32;
-            let mut depth = 0;
-            let idle = Node { attribute: 0, set: 0, next: 0, value: 0 };
-            flat.nodes.extend(std::iter::repeat_n(idle, tree.nodes.len()));
-            let Flat { nodes, sets, values, .. } = &mut flat;
-            tree.walk(&mut work, &mut |node, asks| {
-                let node = first as usize + node;
-                nodes[node] = match asks {
-                    Asks::Nothing(lanes) => {
-                        let start = values.len();
-                        values.resize(start + outputs, 0.0);
-                        rules.outcome.predict(lanes, &mut values[start..]);
-                        Node { attribute: 0, set: 0, next: node as u32, value: (start / outputs.max(1)) as u32 }
-                    }
-                    Asks::Split { attribute, test, left, depth: above } => {
-                        depth = depth.max(above + 1);
-                        let set = match test {
-                            Test::Cut { shift, cut } => {
-                                let known = &mut cuts[usize::from(shift)][usize::from(cut)];
-                                if *known == 0 {
-                                    *known = add_set(sets, &test);
-                                }
-                                *known
-                            }
-                            Test::In(_) => add_set(sets, &test),
-                        };
-                        Node { attribute: attribute as u32, set, next: first + left, value: 0 }
-                    }
-                };
-            });
-            flat.roots.push((first, depth));
+        let nothing = Table::default();
+        let mut layer = Layer { flat: &mut flat, work: Work::new(rules, &nothing), cuts: [[0; 256]; 2] };
+        for (key, outline) in trees {
+            let lanes = outline.lanes.chunks(rules.outcome.lanes().max(1));
+            layer.tree(key, outline.names.iter().copied(), lanes)?;
         }
-        flat
+        Ok(flat)
     }
 
     /// Writes the mean over the trees for every row: `rows x outputs`.
@@ -130,6 +106,80 @@ impl Flat {
         }
         let trees = self.roots.len() as f32;
         out.iter_mut().for_each(|score| *score /= trees);
+    }
+}
+
+/// Lays trees out one after the other.
+struct Layer<'a, O: Outcome> {
+    flat: &'a mut Flat,
+    work: Work<'a, O>,
+    /// Where the set of a cut is, by shift and cut; 0 where there is none yet.
+    cuts: [[u32; 256]; 2],
+}
+
+impl<'a, O: Outcome> Layer<'a, O> {
+    fn tree<'l>(
+        &mut self,
+        key: u64,
+        mut names: impl Iterator<Item = u16>,
+        mut lanes: impl Iterator<Item = &'l [O::Lane]>,
+    ) -> Result<(), &'static str> {
+        let root = self.flat.nodes.len() as u32;
+        self.flat.nodes.push(IDLE);
+        let depth = self.below(Place { node: root as usize, key, depth: 0 }, &mut names, &mut lanes)?;
+        if names.next().is_some() || lanes.next().is_some() {
+            return Err("more nodes than the tree has");
+        }
+        self.flat.roots.push((root, depth));
+        Ok(())
+    }
+
+    /// Lays a node and all below it out; returns how many splits are above the deepest leaf.
+    fn below<'l>(
+        &mut self,
+        place: Place,
+        names: &mut impl Iterator<Item = u16>,
+        lanes: &mut impl Iterator<Item = &'l [O::Lane]>,
+    ) -> Result<u32, &'static str> {
+        let rules = self.work.rules;
+        let name = names.next().ok_or("fewer nodes than the tree has")?;
+        if name == LEAF {
+            let lanes = lanes.next().ok_or("fewer leaves than the tree has")?;
+            let (start, outputs) = (self.flat.values.len(), self.flat.outputs);
+            self.flat.values.resize(start + outputs, 0.0);
+            rules.outcome.predict(lanes, &mut self.flat.values[start..]);
+            let value = (start / outputs.max(1)) as u32;
+            self.flat.nodes[place.node] = Node { next: place.node as u32, value, ..IDLE };
+            return Ok(place.depth);
+        }
+        if place.depth >= rules.depth {
+            return Err("a split below the greatest depth");
+        }
+        self.work.draw(place.key);
+        let (attribute, test) = self.work.split(name).ok_or("a split that is not among the candidates")?;
+        let left = self.flat.nodes.len() as u32;
+        self.flat.nodes.extend([IDLE; 2]);
+        let set = self.set(test);
+        self.flat.nodes[place.node] = Node { attribute: attribute as u32, set, next: left, value: 0 };
+        let mut deepest = 0;
+        for side in 0..2 {
+            let room = self.work.region.enter(attribute, &test, side == 0);
+            deepest = deepest.max(self.below(place.child(left, side), names, lanes)?);
+            self.work.region.leave(attribute, room);
+        }
+        Ok(deepest)
+    }
+
+    /// Where the set of the bins that go left is.
+    fn set(&mut self, test: Test) -> u32 {
+        if let Test::Cut { shift, cut } = test {
+            let known = &mut self.cuts[usize::from(shift)][usize::from(cut)];
+            if *known == 0 {
+                *known = add_set(&mut self.flat.sets, &test);
+            }
+            return *known;
+        }
+        add_set(&mut self.flat.sets, &test)
     }
 }
 

@@ -5,11 +5,13 @@
 //! a tree is the only one that its key and its rows allow, however they came together; taking a row out changes the counts on its way down
 //! and grows again only what stands below a node that now asks something else.
 
+mod answers;
 mod attribute;
 mod draw;
 mod flat;
 mod hash;
 mod outcome;
+mod outline;
 mod payload;
 mod region;
 mod settings;
@@ -27,12 +29,13 @@ mod oracle;
 #[cfg(test)]
 mod tests;
 
+use answers::ForestAnswers;
 use draw::Width;
 use outcome::{Classes, Outcome};
 use state::ForestState;
 use work::Rules;
 
-use super::{Abilities, Layout, Learner, SettingsError, State, StateError, Task};
+use super::{Abilities, Layout, Learner, Scorer, SettingsError, State, StateError, Task};
 
 pub use settings::{FOREST_SHARDS, ForestSettings};
 
@@ -60,6 +63,7 @@ impl Forest {
             depth: self.settings.depth,
             min_split: self.settings.min_split,
             attributes,
+            counts: self.settings.counts,
         }
     }
 
@@ -71,6 +75,11 @@ impl Forest {
     fn restore<O: Outcome>(&self, layout: &Layout, outcome: O, bytes: &[u8]) -> Result<Box<dyn State>, StateError> {
         let rules = self.rules(layout, outcome);
         Ok(Box::new(ForestState::of_bytes(layout.clone(), rules, self.settings.trees as usize, bytes)?))
+    }
+
+    fn answers<O: Outcome>(&self, layout: &Layout, outcome: O, bytes: &[u8]) -> Result<Box<dyn Scorer>, StateError> {
+        let rules = self.rules(layout, outcome);
+        Ok(Box::new(ForestAnswers::of_bytes(layout.clone(), rules, self.settings.trees as usize, bytes)?))
     }
 }
 
@@ -96,6 +105,17 @@ impl Learner for Forest {
             Task::Classes(2) => self.restore(layout, Classes::<2> { count: 2 }, bytes),
             Task::Classes(count) => self.restore(layout, Classes::<0> { count: count as usize }, bytes),
             Task::Number => self.restore(layout, table::number(layout), bytes),
+        }
+    }
+
+    fn scorer(&self, layout: &Layout, bytes: &[u8]) -> Result<Box<dyn Scorer>, StateError> {
+        if !self.settings.counts {
+            return Ok(self.decode(layout, bytes)?);
+        }
+        match layout.task {
+            Task::Classes(2) => self.answers(layout, Classes::<2> { count: 2 }, bytes),
+            Task::Classes(count) => self.answers(layout, Classes::<0> { count: count as usize }, bytes),
+            Task::Number => self.answers(layout, table::number(layout), bytes),
         }
     }
 }

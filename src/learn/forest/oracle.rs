@@ -188,7 +188,43 @@ impl Forest {
         let names: Vec<Vec<u16>> = self.trees.iter().map(names).collect();
         bytes.extend(names.iter().flat_map(|names| (names.len() as u32).to_le_bytes()));
         bytes.extend(names.iter().flatten().flat_map(|name| name.to_le_bytes()));
+        if self.settings.counts {
+            self.trees.iter().for_each(|tree| self.counts(tree, &mut bytes));
+        }
         bytes
+    }
+
+    /// What the leaves of a tree count, left to right.
+    fn counts(&self, tree: &Tree, bytes: &mut Vec<u8>) {
+        let labels = match tree {
+            Tree::Split { children, .. } => return children.iter().for_each(|child| self.counts(child, bytes)),
+            Tree::Leaf(labels) => labels,
+        };
+        let number = |mut n: u64, bytes: &mut Vec<u8>| {
+            let mut groups = vec![(n % 128) as u8];
+            while n > 127 {
+                n /= 128;
+                groups.push((n % 128) as u8);
+            }
+            let last = groups.pop().unwrap();
+            bytes.extend(groups.iter().map(|group| group + 128));
+            bytes.push(last);
+        };
+        let of = |class: u32| labels.iter().filter(|label| **label == class).count() as u64;
+        match self.layout.task {
+            Task::Number => {
+                number(labels.len() as u64, bytes);
+                number(labels.iter().map(|label| u64::from(*label)).sum(), bytes);
+            }
+            Task::Classes(classes) if classes <= 4 => (0..classes).for_each(|class| number(of(class), bytes)),
+            Task::Classes(classes) => {
+                number((0..classes).filter(|class| of(*class) > 0).count() as u64, bytes);
+                for class in (0..classes).filter(|class| of(*class) > 0) {
+                    number(class.into(), bytes);
+                    number(of(class), bytes);
+                }
+            }
+        }
     }
 
     /// The scores of a record.

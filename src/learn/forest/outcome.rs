@@ -15,7 +15,7 @@ pub(super) const TARGET_MAX: u32 = 1 << 24;
 
 /// A count or a sum.
 pub(super) trait Lane:
-    Copy + Default + Debug + AddAssign + SubAssign + Into<u64> + From<u32> + Send + Sync + 'static
+    Copy + Default + Eq + Debug + AddAssign + SubAssign + Into<u64> + From<u32> + TryFrom<u64> + Send + Sync + 'static
 {
 }
 impl Lane for u32 {}

@@ -24,11 +24,14 @@ pub struct ForestSettings {
     pub cuts: u32,
     /// Nodes of fewer rows are leaves.
     pub min_split: u32,
+    /// Whether a checkpoint holds what its leaves count, so that answers need not read the rows.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub counts: bool,
 }
 
 impl Default for ForestSettings {
     fn default() -> ForestSettings {
-        ForestSettings { trees: 20, depth: 12, attributes: 0, cuts: 8, min_split: 10 }
+        ForestSettings { trees: 20, depth: 12, attributes: 0, cuts: 8, min_split: 10, counts: false }
     }
 }
 

@@ -7,11 +7,12 @@ use rand_core::RngCore;
 
 use super::flat::Flat;
 use super::outcome::{Outcome, ROWS_MAX};
+use super::outline::Outline;
 use super::table::{self, Table};
 use super::tree::Tree;
 use super::work::{Rules, Work};
 use super::{attribute, payload};
-use crate::learn::{Features, Labels, Layout, Removal, Rows, State, StateError, Step, StepError};
+use crate::learn::{Features, Labels, Layout, Removal, Rows, Scorer, State, StateError, Step, StepError};
 use crate::num::{Team, stream};
 
 /// Rows times trees are at most this, so that nodes are counted in 32 bits.
@@ -43,26 +44,37 @@ impl<O: Outcome> fmt::Debug for ForestState<O> {
 impl<O: Outcome> ForestState<O> {
     /// The state of no rows.
     pub(super) fn of_seed(layout: Layout, rules: Rules<O>, trees: usize, seed: [u8; 32]) -> ForestState<O> {
-        let mut keys = stream::stream(seed);
-        let trees = (0..trees).map(|_| Tree::of_key(keys.next_u64())).collect();
+        let trees = keys(seed, trees).map(Tree::of_key).collect();
         let table = Table::default();
         ForestState { layout, rules, seed, table, trees, flat: OnceLock::new() }
     }
 
     /// The state that the bytes hold.
     pub(super) fn of_bytes(layout: Layout, rules: Rules<O>, trees: usize, bytes: &[u8]) -> Result<ForestState<O>, StateError> {
-        let parts = payload::decode(rules.outcome, &rules.attributes, trees, rows_max(trees), bytes)?;
+        let parts = payload::decode(rules.outcome, rules.attributes.len(), trees, rows_max(trees), rules.counts, bytes)?;
+        let table = parts.table(rules.outcome, &rules.attributes)?;
         let mut state = ForestState::of_seed(layout, rules, trees, parts.seed);
-        state.table = parts.table;
+        state.table = table;
         let mut work = Work::new(&state.rules, &state.table);
-        for (i, (tree, names)) in state.trees.iter_mut().zip(&parts.names).enumerate() {
-            tree.restore(&mut work, names).map_err(|what| StateError(format!("tree {i} has {what}")))?;
+        for (i, (tree, outline)) in state.trees.iter_mut().zip(&parts.trees).enumerate() {
+            tree.restore(&mut work, &outline.names).map_err(|what| StateError(format!("tree {i} has {what}")))?;
+            if state.rules.counts && tree.outline(state.rules.outcome, &state.table, true).lanes != outline.lanes {
+                return Err(StateError(format!("tree {i} has counts that are not those of its rows")));
+            }
         }
         Ok(state)
     }
 
+    fn outlines(&self, counted: bool) -> Vec<Outline<O>> {
+        self.trees.iter().map(|tree| tree.outline(self.rules.outcome, &self.table, counted)).collect()
+    }
+
     fn flat(&self) -> &Flat {
-        self.flat.get_or_init(|| Flat::of(&self.rules, &self.table, &self.trees))
+        self.flat.get_or_init(|| {
+            let outlines = self.outlines(true);
+            let trees = self.trees.iter().map(|tree| tree.root().key).zip(&outlines);
+            Flat::of(&self.rules, trees).unwrap_or_else(|what| unreachable!("a grown tree has {what}"))
+        })
     }
 
     /// The slots of the rows that go, after all was checked.
@@ -98,8 +110,14 @@ impl<O: Outcome> ForestState<O> {
     }
 }
 
+/// The keys of the trees that a seed gives.
+pub(super) fn keys(seed: [u8; 32], trees: usize) -> impl Iterator<Item = u64> {
+    let mut keys = stream::stream(seed);
+    (0..trees).map(move |_| keys.next_u64())
+}
+
 /// The most rows of a state with so many trees.
-fn rows_max(trees: usize) -> u64 {
+pub(super) fn rows_max(trees: usize) -> u64 {
     ROWS_MAX.min(PLACES_MAX / (trees as u64).max(1))
 }
 
@@ -152,6 +170,13 @@ impl<O: Outcome> State for ForestState<O> {
         Ok(())
     }
 
+    fn encode(&self) -> Vec<u8> {
+        let outlines = self.outlines(self.rules.counts);
+        payload::encode(self.rules.outcome, &self.seed, &self.table, self.rules.attributes.len(), &outlines)
+    }
+}
+
+impl<O: Outcome> Scorer for ForestState<O> {
     fn prepare(&mut self, _team: Team) {
         self.flat();
     }
@@ -164,14 +189,5 @@ impl<O: Outcome> State for ForestState<O> {
 
     fn rows(&self) -> u64 {
         self.table.rows() as u64
-    }
-
-    fn encode(&self) -> Vec<u8> {
-        let names = self.trees.iter().map(|tree| {
-            let mut names = Vec::new();
-            tree.names(&mut names);
-            names
-        });
-        payload::encode(&self.seed, &self.table, self.rules.attributes.len(), &names.collect::<Vec<_>>())
     }
 }

@@ -18,6 +18,8 @@ pub(super) struct Rules<O> {
     /// Nodes of fewer rows are leaves.
     pub(super) min_split: u32,
     pub(super) attributes: Vec<Attribute>,
+    /// Whether the bytes of a state hold the counts of the leaves.
+    pub(super) counts: bool,
 }
 
 /// What a thread needs to change trees. The buffers stay from tree to tree.

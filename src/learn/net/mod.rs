@@ -17,7 +17,7 @@ use optimiser::{Moment, Parameters};
 
 use super::batch::{Batch, Block, Columns};
 use super::scaler::Scaler;
-use super::{Features, Labels, Layout, Learner, State, StateError, Step, StepError, Task, Visit};
+use super::{Features, Labels, Layout, Learner, Scorer, State, StateError, Step, StepError, Task, Visit};
 use crate::num::Team;
 
 pub use settings::{Activation, Decay, Descent, NetSettings, Optimizer};
@@ -113,29 +113,7 @@ impl NetState {
     }
 }
 
-impl State for NetState {
-    fn step(&mut self, step: &Step<'_, '_>) -> Result<(), StepError> {
-        if let Some(new) = step.prefix.last() {
-            self.scaler.take_in(new, step.crew.team());
-        }
-        let rows = step.prefix.iter();
-        let blocks: Vec<_> = rows.clone().map(|rows| Block::of(&rows.features, &self.columns)).collect();
-        let labels: Vec<_> = rows.map(|rows| rows.labels).collect();
-        self.rows = blocks.iter().map(|block| block.rows() as u64).sum();
-        for visits in step.visits.chunks(self.settings.descent.batch.max(1) as usize) {
-            self.descend(step, &blocks, &labels, visits);
-            if !step.crew.visited(visits.len()) {
-                return Err(StepError::Interrupted);
-            }
-        }
-        self.parameters.settle();
-        let bad = self.parameters.not_finite().map(str::to_owned);
-        match self.scaler.not_finite().or(bad) {
-            None => Ok(()),
-            Some(what) => Err(StepError::Diverged { step: step.index, what, updates: self.parameters.updates }),
-        }
-    }
-
+impl Scorer for NetState {
     fn scores(&self, features: &Features<'_>, team: &Team, out: &mut [f32]) {
         let block = [Block::of(features, &self.columns)];
         let width = self.columns.task().outputs();
@@ -158,6 +136,30 @@ impl State for NetState {
 
     fn rows(&self) -> u64 {
         self.rows
+    }
+}
+
+impl State for NetState {
+    fn step(&mut self, step: &Step<'_, '_>) -> Result<(), StepError> {
+        if let Some(new) = step.prefix.last() {
+            self.scaler.take_in(new, step.crew.team());
+        }
+        let rows = step.prefix.iter();
+        let blocks: Vec<_> = rows.clone().map(|rows| Block::of(&rows.features, &self.columns)).collect();
+        let labels: Vec<_> = rows.map(|rows| rows.labels).collect();
+        self.rows = blocks.iter().map(|block| block.rows() as u64).sum();
+        for visits in step.visits.chunks(self.settings.descent.batch.max(1) as usize) {
+            self.descend(step, &blocks, &labels, visits);
+            if !step.crew.visited(visits.len()) {
+                return Err(StepError::Interrupted);
+            }
+        }
+        self.parameters.settle();
+        let bad = self.parameters.not_finite().map(str::to_owned);
+        match self.scaler.not_finite().or(bad) {
+            None => Ok(()),
+            Some(what) => Err(StepError::Diverged { step: step.index, what, updates: self.parameters.updates }),
+        }
     }
 
     fn encode(&self) -> Vec<u8> {

@@ -6,6 +6,7 @@ use ndarray::Array2;
 
 use super::settings::{Activation, Decay, Descent, NetSettings, Optimizer};
 use super::{Net, State};
+use crate::learn::Scorer;
 use crate::learn::scaler::Scaler;
 use crate::learn::testing::Lanes;
 use crate::learn::{Crew, Features, Labels, Layout, Learner, Rows, Step, StepError, Task, Visit};

@@ -22,7 +22,7 @@ use std::sync::OnceLock;
 use map::Map;
 use targets::Targets;
 
-use super::{Abilities, Features, Layout, Learner, Removal, Rows, SettingsError, State, StateError, Step, StepError};
+use super::{Abilities, Features, Layout, Learner, Removal, Rows, Scorer, SettingsError, State, StateError, Step, StepError};
 use crate::num::normal::{BLOCK_ROWS, Normal, Packed, ROWS_MAX, Sign, padded};
 use crate::num::{Isa, Team, cholesky};
 
@@ -121,6 +121,43 @@ impl RidgeState {
     }
 }
 
+impl Scorer for RidgeState {
+    fn prepare(&mut self, team: Team) {
+        if self.weights.get().is_none() {
+            self.weights = OnceLock::from(self.solve(team));
+        }
+    }
+
+    fn scores(&self, features: &Features<'_>, team: &Team, out: &mut [f32]) {
+        let outputs = self.targets.outputs();
+        assert_eq!(out.len(), features.rows() * outputs, "rows x outputs scores");
+        // One thread: others may wait for this initialiser, and tasks of theirs would wait for themselves.
+        let weights = self.weights.get_or_init(|| self.solve(Team::solo()));
+        let tables = [self.map.inputs().table(features)];
+        let (width, stride) = (self.map.width(), padded(self.map.width()));
+        team.split(out, outputs, |first, out| {
+            let (mut phi, mut raw) = (Vec::new(), vec![0.0; SCORED_ROWS * outputs]);
+            let starts = (first / outputs..).step_by(SCORED_ROWS);
+            for (start, out) in starts.zip(out.chunks_mut(SCORED_ROWS * outputs)) {
+                let places: Vec<_> = (start..start + out.len() / outputs).map(|row| (0, row)).collect();
+                self.map.features(Team::solo(), &tables, &places, &mut phi);
+                cholesky::scores(self.isa, (width, stride), weights, &phi, |row, output, sums| {
+                    for (sums, raw) in sums.iter().zip(raw.chunks_exact_mut(outputs).skip(row)) {
+                        raw.iter_mut().skip(output).zip(sums).for_each(|(raw, sum)| *raw = *sum);
+                    }
+                });
+                for (raw, out) in raw.chunks_exact(outputs).zip(out.chunks_exact_mut(outputs)) {
+                    self.targets.score(raw, out);
+                }
+            }
+        });
+    }
+
+    fn rows(&self) -> u64 {
+        self.rows
+    }
+}
+
 impl State for RidgeState {
     fn step(&mut self, step: &Step<'_, '_>) -> Result<(), StepError> {
         let Some(new) = step.prefix.last() else { return Ok(()) };
@@ -192,41 +229,6 @@ impl State for RidgeState {
         self.sums.merge(&other.sums);
         self.weights = OnceLock::new();
         Ok(())
-    }
-
-    fn prepare(&mut self, team: Team) {
-        if self.weights.get().is_none() {
-            self.weights = OnceLock::from(self.solve(team));
-        }
-    }
-
-    fn scores(&self, features: &Features<'_>, team: &Team, out: &mut [f32]) {
-        let outputs = self.targets.outputs();
-        assert_eq!(out.len(), features.rows() * outputs, "rows x outputs scores");
-        // One thread: others may wait for this initialiser, and tasks of theirs would wait for themselves.
-        let weights = self.weights.get_or_init(|| self.solve(Team::solo()));
-        let tables = [self.map.inputs().table(features)];
-        let (width, stride) = (self.map.width(), padded(self.map.width()));
-        team.split(out, outputs, |first, out| {
-            let (mut phi, mut raw) = (Vec::new(), vec![0.0; SCORED_ROWS * outputs]);
-            let starts = (first / outputs..).step_by(SCORED_ROWS);
-            for (start, out) in starts.zip(out.chunks_mut(SCORED_ROWS * outputs)) {
-                let places: Vec<_> = (start..start + out.len() / outputs).map(|row| (0, row)).collect();
-                self.map.features(Team::solo(), &tables, &places, &mut phi);
-                cholesky::scores(self.isa, (width, stride), weights, &phi, |row, output, sums| {
-                    for (sums, raw) in sums.iter().zip(raw.chunks_exact_mut(outputs).skip(row)) {
-                        raw.iter_mut().skip(output).zip(sums).for_each(|(raw, sum)| *raw = *sum);
-                    }
-                });
-                for (raw, out) in raw.chunks_exact(outputs).zip(out.chunks_exact_mut(outputs)) {
-                    self.targets.score(raw, out);
-                }
-            }
-        });
-    }
-
-    fn rows(&self) -> u64 {
-        self.rows
     }
 
     fn encode(&self) -> Vec<u8> {
