@@ -67,3 +67,4 @@ pub mod config;
 pub mod propose;
 pub mod engine;
 pub mod lab;
+pub mod wire;

@@ -3,9 +3,12 @@
 
 use std::io::Write;
 
-use sisa::engine::{DeleteRequest, ErrorKind};
+use sisa::{
+    engine::{DeleteRequest, ErrorKind},
+    wire,
+};
 
-use super::{args::DeleteArgs, exit::Exit, json, session::Session, show};
+use super::{args::DeleteArgs, exit::Exit, session::Session, show};
 
 impl Session {
     pub(super) fn delete(&self, args: &DeleteArgs) -> anyhow::Result<Exit> {
@@ -25,12 +28,12 @@ impl Session {
         };
         if args.dry_run {
             let forecast = self.engine.forecast(&request)?;
-            return self.result(|| show::forecast(&forecast), || json::forecast(&forecast));
+            return self.result(|| show::forecast(&forecast), || wire::Forecast::from(&forecast));
         }
         let deleted = self.engine.delete(&request, &self.terminal, |accepted, effective, repeated| {
             // Said at once: from here on nothing that saw the records answers.
             if self.json {
-                println!("{}", json::effective(accepted, effective.seconds));
+                print!("{}", wire::line(&wire::Effective::of(accepted, effective.seconds)));
             } else {
                 print!("{}", show::effective(accepted, effective.seconds, repeated));
             }
@@ -45,8 +48,8 @@ impl Session {
             other => other?,
         };
         if self.json {
-            report.repair.iter().for_each(|r| println!("{}", json::repaired(r)));
-            println!("{}", json::deleted(&report));
+            self.lines(report.repair.iter().map(wire::Repaired::from))?;
+            self.lines([wire::Deleted::from(&report)])?;
         } else {
             match &report.repair {
                 Some(repair) => self.text(&show::repaired(repair, &self.flag()))?,

@@ -3,7 +3,10 @@
 
 use std::process::ExitCode;
 
-use sisa::engine::{Error, ErrorKind};
+use sisa::{
+    engine::{Error, ErrorKind},
+    wire,
+};
 
 /// What the process says when it ends; README.md has the same table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +64,7 @@ pub(crate) fn fail(error: &anyhow::Error, json: bool) -> ExitCode {
     }
     let exit = error.downcast_ref::<Error>().map_or(Exit::Input, |e| Exit::of(e.kind()));
     if json {
-        println!("{}", serde_json::json!({ "type": "error", "code": exit as u8, "message": format!("{error:#}") }));
+        print!("{}", wire::line(&wire::Failed::of(exit as u8, format!("{error:#}"))));
     }
     eprintln!("sisa: {error:#}");
     exit.into()

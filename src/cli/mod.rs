@@ -1,11 +1,10 @@
-//! The command line: the only part that prints, and it knows the engine and the lab alone.
+//! The command line: the only part that prints, and it knows the engine, the lab and the wire alone.
 
 mod args;
 mod bench;
 mod delete;
 mod exit;
 mod ids;
-mod json;
 mod plan;
 mod predict;
 mod progress;

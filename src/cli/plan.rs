@@ -244,34 +244,6 @@ pub(crate) fn text(report: &PlanReport) -> String {
     out
 }
 
-pub(crate) fn json(report: &PlanReport) -> Vec<serde_json::Value> {
-    let question = &report.question;
-    let mut lines: Vec<_> = report
-        .plan
-        .candidates
-        .iter()
-        .map(|c| {
-            serde_json::json!({
-                "type": "candidate", "shards": c.shards, "slices": c.slices, "full_row_passes": c.full, "one_row_passes": c.one,
-                "batch_row_passes": c.batch, "batch_row_passes_p95": c.batch_p95, "speed_up": c.speed_up, "coalesced": c.coalesced,
-                "break_even": c.break_even, "checkpoint_bytes": c.checkpoint_bytes, "seconds": c.seconds, "full_seconds": c.full_seconds,
-                "against": c.against.map(|a| format!("{a:?}")),
-            })
-        })
-        .collect();
-    let recommended = report.plan.recommended.and_then(|at| report.plan.candidates.get(at));
-    lines.push(serde_json::json!({
-        "type": "plan", "records": question.records, "subjects": question.subjects, "largest_subject": report.largest_subject,
-        "requests": question.requests, "keep": question.keep, "state_bytes": question.state_bytes, "row_passes_per_second": question.speed,
-        "shards": recommended.map(|c| c.shards), "slices": recommended.map(|c| c.slices), "reason": report.plan.reason,
-        "learner": report.learner,
-        "recommended_learner": report.advice.as_ref().map(|a| serde_json::json!({
-            "kind": a.kind(), "reason": a.reason, "shards": a.shards, "slices": a.slices, "settings": a.learner,
-        })),
-    }));
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,10 @@
 
 use std::io::{BufWriter, Write};
 
-use sisa::engine::{Durability, Error, Scores};
+use sisa::{
+    engine::{Durability, Error, Scores},
+    wire,
+};
 
 use super::{args::PredictArgs, exit::Exit, session::Session, show};
 
@@ -16,12 +19,13 @@ impl Session {
             }
             for (at, values) in scores.values.chunks_exact(scores.outputs).enumerate() {
                 row += 1;
-                let class = scores.classes.get(at).map(|c| classes.get(*c as usize).map_or("", String::as_str));
-                text.push_str(&if self.json {
-                    json_line(row, class, values, classes, args.proba)
+                let class = scores.classes.get(at).copied();
+                if self.json {
+                    text.push_str(&wire::line(&wire::Prediction::of(row, class, values, classes, args.proba)));
                 } else {
-                    csv_line(row, class, values, args.proba)
-                });
+                    let class = class.map(|c| classes.get(c as usize).map_or("", String::as_str));
+                    text.push_str(&csv_line(row, class, values, args.proba));
+                }
             }
             text
         };
@@ -54,7 +58,7 @@ impl Session {
         if let Some(path) = &args.output {
             self.result(
                 || format!("wrote {} predictions to {}\n", show::count(rows), path.display()),
-                || serde_json::json!({ "type": "predicted", "rows": rows, "file": path }),
+                || wire::Predicted::of(rows, path),
             )?;
         }
         Ok(Exit::Done)
@@ -89,19 +93,4 @@ fn csv_line(row: u64, class: Option<&str>, values: &[f32], proba: bool) -> Strin
     }
     text.push('\n');
     text
-}
-
-fn json_line(row: u64, class: Option<&str>, values: &[f32], classes: &[String], proba: bool) -> String {
-    let mut value = match class {
-        Some(class) => serde_json::json!({ "type": "prediction", "row": row, "prediction": class }),
-        None => serde_json::json!({ "type": "prediction", "row": row, "prediction": values.first() }),
-    };
-    if proba
-        && let Some(object) = value.as_object_mut()
-        && class.is_some()
-    {
-        let shares: serde_json::Map<_, _> = classes.iter().cloned().zip(values.iter().map(|v| (*v).into())).collect();
-        object.insert("probabilities".into(), shares.into());
-    }
-    format!("{value}\n")
 }

@@ -1,17 +1,18 @@
 //! One function a command: arguments in, engine called, result shown.
-#![expect(clippy::print_stdout, reason = "the command line prints")]
 
 use std::path::Path;
 
 use anyhow::Context;
 use clap::CommandFactory;
-use sisa::engine::{KeySource, Overrides, ShardId, TrainRequest, VerifyRequest};
+use sisa::{
+    engine::{KeySource, Overrides, ShardId, TrainRequest, VerifyRequest},
+    wire,
+};
 
 use super::{
     args::{Args, Command, KeyArgs, ReceiptArgs, SchemaArgs, TrainArgs, VerifyArgs},
     bench::{self, BenchArgs},
     exit::Exit,
-    json,
     plan::{self, PlanArgs},
     report,
     session::Session,
@@ -27,16 +28,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         Command::Predict(predict) => session.predict(predict),
         Command::Eval(eval) => {
             let evaluation = session.engine.evaluate(&eval.sources.clone().into(), &session.terminal)?;
-            session.result(|| show::evaluated(&evaluation), || json::evaluated(&evaluation))
+            session.result(|| show::evaluated(&evaluation), || wire::Evaluated::from(&evaluation))
         }
         Command::Status => {
             let status = session.engine.status()?;
-            session.result(|| show::status(&status), || json::status(&status))
+            session.result(|| show::status(&status), || wire::Status::from(&status))
         }
         Command::Delete(delete) => session.delete(delete),
         Command::Repair(repair) => {
             let report = session.engine.repair(&repair.from.clone().into(), repair.drop_slice, &session.terminal)?;
-            session.result(|| show::repaired(&report, &session.flag()), || json::repaired(&report))?;
+            session.result(|| show::repaired(&report, &session.flag()), || wire::Repaired::from(&report))?;
             Ok(if report.report.diverged().next().is_some() { Exit::Diverged } else { Exit::Done })
         }
         Command::Rekey(keys) => session.rekey(keys),
@@ -45,14 +46,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
             let count = session.engine.unsuppress(&subjects, &records)?;
             session.result(
                 || format!("{count} ids may be imported again\n"),
-                || serde_json::json!({ "type": "unsuppressed", "ids": count }),
+                || wire::Unsuppressed::of(count),
             )
         }
         Command::Log => {
             let requests = session.engine.log()?;
             if session.json {
-                requests.iter().for_each(|r| println!("{}", json::request(r)));
-                return Ok(Exit::Done);
+                return session.lines(requests.iter().map(wire::Request::from));
             }
             session.text(&show::log(&requests))
         }
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
             let public = session.engine.keygen(&keygen.file)?;
             session.result(
                 || format!("wrote {} (keep it secret) and {}\n", keygen.file.display(), public.display()),
-                || serde_json::json!({ "type": "keys", "secret": keygen.file, "public": public }),
+                || wire::Keys::of(&keygen.file, &public),
             )
         }
         Command::Verify(verify) => session.verify(verify),
@@ -104,8 +104,8 @@ impl Session {
         }
         let report = self.engine.train(&request, &self.terminal)?;
         if self.json {
-            println!("{}", json::trained(&report));
-            report.evaluation.iter().for_each(|e| println!("{}", json::evaluated(e)));
+            self.lines([wire::Trained::from(&report)])?;
+            self.lines(report.evaluation.iter().map(wire::Evaluated::from))?;
         } else {
             self.text(&show::trained(&report, &self.flag()))?;
         }
@@ -121,7 +121,7 @@ impl Session {
         self.terminal.done();
         let page = args.report.as_ref().map(|path| self.write_over(path, report::html(&report).as_bytes()));
         if self.json {
-            bench::json(&report).iter().for_each(|line| println!("{line}"));
+            self.lines(wire::BenchLine::all(&report))?;
         } else {
             self.text(&bench::text(&report))?;
         }
@@ -135,8 +135,7 @@ impl Session {
         let report = self.engine.plan(&request, &self.terminal)?;
         self.terminal.done();
         if self.json {
-            plan::json(&report).iter().for_each(|line| println!("{line}"));
-            return Ok(Exit::Done);
+            return self.lines(wire::PlanLine::all(&report));
         }
         self.text(&plan::text(&report))
     }
@@ -156,7 +155,7 @@ impl Session {
                 self.write_new(path, proposed.text.as_bytes())?;
                 self.result(
                     || format!("wrote {}: look at it, it is yours from now on\n{}\n", path.display(), proposed.notes.join("\n")),
-                    || serde_json::json!({ "type": "schema", "file": path, "notes": proposed.notes }),
+                    || wire::Schema::of(path, &proposed.notes),
                 )
             }
         }
@@ -173,7 +172,7 @@ impl Session {
                         receipt.repaired_at.as_deref().unwrap_or("-")
                     )
                 },
-                || serde_json::json!({ "type": "signature", "holds": true, "receipt": receipt }),
+                || wire::Signature::holds(&receipt),
             );
         }
         let request = args.request.as_deref();
@@ -186,7 +185,7 @@ impl Session {
                 let receipt = self.engine.receipt(request)?;
                 self.result(
                     || String::from_utf8_lossy(&receipt.encode()).into_owned(),
-                    || serde_json::json!({ "type": "receipt", "receipt": receipt }),
+                    || wire::Receipt::from(&receipt),
                 )
             }
         }
@@ -195,7 +194,7 @@ impl Session {
     fn verify(&self, args: &VerifyArgs) -> anyhow::Result<Exit> {
         let request = VerifyRequest { retrain: args.retrain, sample: args.sample, receipts: args.receipt.clone() };
         let verdict = self.engine.verify(&request, &self.terminal)?;
-        self.result(|| show::verdict(&verdict, args.retrain, args.sample.is_some()), || json::verdict(&verdict))?;
+        self.result(|| show::verdict(&verdict, args.retrain, args.sample.is_some()), || wire::Verified::from(&verdict))?;
         Ok(if verdict.findings.is_empty() { Exit::Done } else { Exit::Differs })
     }
 
@@ -210,12 +209,7 @@ impl Session {
                     report.seconds
                 )
             },
-            || {
-                serde_json::json!({
-                    "type": "rekeyed", "generation": generation.to_string(), "records": import.records,
-                    "row_passes": report.row_passes(), "seconds": report.seconds,
-                })
-            },
+            || wire::Rekeyed::of(&import, generation, &report),
         )
     }
 }

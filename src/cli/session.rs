@@ -7,7 +7,11 @@ use std::{
     sync::Arc,
 };
 
-use sisa::engine::{Durability, Engine, Error, RealDisk};
+use serde::Serialize;
+use sisa::{
+    engine::{Durability, Engine, Error, RealDisk},
+    wire,
+};
 
 use super::{
     args::{Args, IdArgs},
@@ -64,8 +68,18 @@ impl Session {
         Ok(Exit::Done)
     }
 
-    pub(super) fn result(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> serde_json::Value) -> anyhow::Result<Exit> {
-        if self.json { self.text(&format!("{}\n", json())) } else { self.text(&text()) }
+    /// Answers with text for a person, or with one line of JSON.
+    pub(super) fn result<T: Serialize>(
+        &self,
+        text: impl FnOnce() -> String,
+        json: impl FnOnce() -> T,
+    ) -> anyhow::Result<Exit> {
+        if self.json { self.text(&wire::line(&json())) } else { self.text(&text()) }
+    }
+
+    /// Answers with a line of JSON each.
+    pub(super) fn lines(&self, answers: impl IntoIterator<Item = impl Serialize>) -> anyhow::Result<Exit> {
+        self.text(&answers.into_iter().map(|answer| wire::line(&answer)).collect::<String>())
     }
 
     pub(super) fn config(&self, given: Option<&PathBuf>) -> PathBuf {

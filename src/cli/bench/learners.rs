@@ -1,8 +1,7 @@
-//! Learners beside each other, as a table and as JSON.
+//! Learners beside each other, as a table.
 
 use std::fmt::Write;
 
-use serde_json::{Value, json};
 use sisa::lab::{BenchReport, LearnerReport};
 
 use super::{or_dash, show};
@@ -66,27 +65,4 @@ pub(super) fn text(report: &BenchReport) -> String {
     }
     let note = "`training`: the ensemble anew, synced; `one model`: at S = 1, R = 1; `process`: a whole `sisa delete`, from its start to its receipt";
     format!("\n{title}\n{out}{note}\n")
-}
-
-/// One line a learner.
-pub(super) fn json(learner: &LearnerReport) -> Value {
-    let batch = |size: u64| {
-        json!({
-            "requests": size,
-            "trials": learner.deletions.iter().filter(|d| d.requests == size).count(),
-            "records": learner.records(size),
-            "effective_seconds": learner.median(size, |d| Some(d.effective)),
-            "repaired_seconds": learner.median(size, |d| Some(d.repaired)),
-            "process_seconds": learner.median(size, |d| d.process),
-            "row_passes": learner.median(size, |d| Some(d.row_passes as f64)),
-        })
-    };
-    json!({
-        "type": "bench_learner", "learner": learner.kind, "own": learner.own, "refused": learner.refused,
-        "shards": learner.shards, "slices": learner.slices, "recipe": learner.recipe,
-        "quality": learner.quality, "quality_of_one_model": learner.quality_of_one, "training_seconds": learner.seconds(),
-        "one_model_seconds": BenchReport::seconds(&learner.one_model),
-        "row_passes": learner.ensemble.first().map(|s| s.row_passes),
-        "batches": learner.sizes().into_iter().map(batch).collect::<Vec<_>>(),
-    })
 }

@@ -1,6 +1,5 @@
-//! Deletions in memory, as text and as JSON.
+//! Deletions in memory, as text.
 
-use serde_json::{Value, json};
 use sisa::lab::MemoryReport;
 
 use super::{or_dash, show};
@@ -51,15 +50,4 @@ pub(super) fn text(memory: &MemoryReport) -> String {
          all states are, byte for byte, those of training on what remains\n",
         memory.shards, memory.slices,
     )
-}
-
-/// One line.
-pub(super) fn json(memory: &MemoryReport) -> Value {
-    json!({
-        "type": "bench_memory", "learner": memory.learner, "shards": memory.shards, "slices": memory.slices, "deletions": memory.deletions,
-        "mean_seconds": memory.mean_seconds, "median_seconds": memory.median_seconds, "p99_seconds": memory.p99_seconds,
-        "batch": memory.batch, "batch_seconds": memory.batch_seconds, "state_bytes": memory.state_bytes,
-        "train_seconds_one_thread": memory.train_seconds_one_thread, "train_seconds": memory.train_seconds,
-        "predict_rows_per_second": memory.predict_rows_per_second,
-    })
 }

@@ -13,7 +13,6 @@ use std::{
 
 use anyhow::anyhow;
 use clap::Args as ClapArgs;
-use serde_json::{Value, json};
 use sisa::{
     engine::{Error, Overrides},
     lab::{BenchReport, BenchRequest, DeletionSample, FullSample, Pick},
@@ -238,34 +237,4 @@ pub(crate) fn text(report: &BenchReport) -> String {
         let _ = writeln!(out, "\ninterrupted: this is what was measured until then");
     }
     out
-}
-
-/// One line a sample, then the summary.
-pub(crate) fn json(report: &BenchReport) -> Vec<Value> {
-    let mut lines = Vec::new();
-    let full = |kind: &str, sample: &FullSample| json!({ "type": "bench_training", "what": kind, "seconds": sample.seconds, "row_passes": sample.row_passes });
-    lines.extend(report.one_model.iter().map(|s| full("one_model", s)));
-    lines.extend(report.ensemble.iter().map(|s| full("ensemble", s)));
-    lines.extend(report.deletions.iter().map(|d| {
-        json!({
-            "type": "bench_deletion", "requests": d.requests, "records": d.records, "effective_seconds": d.effective, "effective_alone_seconds": d.effective_alone,
-            "repaired_seconds": d.repaired, "predicted_row_passes": d.predicted, "row_passes": d.row_passes, "bytes": d.bytes,
-            "quality_meanwhile": d.quality_meanwhile, "quality_after": d.quality_after, "process_seconds": d.process,
-            "one_by_one_seconds": d.one_by_one.map(|o| o.0), "one_by_one_row_passes": d.one_by_one.map(|o| o.1),
-        })
-    }));
-    lines.extend(report.learners.iter().map(learners::json));
-    lines.extend(report.memory.iter().map(memory::json));
-    lines.extend(report.frontier.iter().map(|p| {
-        json!({
-            "type": "bench_frontier", "shards": p.shards, "slices": p.slices, "schedule": format!("{:?}", p.schedule).to_lowercase(),
-            "quality": p.quality, "cost": p.cost, "requests": report.frontier_requests,
-        })
-    }));
-    lines.push(json!({
-        "type": "bench", "records": report.records, "shards": report.shards, "slices": report.slices, "threads": report.threads,
-        "recipe": report.recipe, "quality_is": report.quality_is, "quality": report.quality, "quality_of_one_model": report.quality_of_one,
-        "break_even": report.break_even, "interrupted": report.interrupted,
-    }));
-    lines
 }

@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use sisa::lab::{BenchReport, DeletionSample, FullSample};
+use sisa::{
+    lab::{BenchReport, DeletionSample, FullSample},
+    wire,
+};
 
 use super::{figures, svg::escape};
 use crate::cli::{bench, show};
@@ -155,9 +158,9 @@ fn frontier(report: &BenchReport) -> String {
 
 /// Every sample, one JSON object a line, as `--json` prints them.
 pub(super) fn samples(report: &BenchReport) -> String {
-    let lines: Vec<String> = bench::json(report).iter().map(ToString::to_string).collect();
+    let lines: String = wire::BenchLine::all(report).iter().map(wire::line).collect();
     format!(
         "<details><summary>Raw samples, as JSON</summary>\n<pre tabindex=\"0\" id=\"samples\">{}</pre></details>\n",
-        escape(&lines.join("\n"))
+        escape(lines.trim_end())
     )
 }

@@ -1,0 +1,212 @@
+use serde::Serialize;
+
+use crate::{
+    engine::{self, DeleteReport},
+    ids::{Cell, Handle},
+    ledger::{Accepted, OutcomeKind, RequestRecord},
+};
+
+/// A request that is in effect: nothing that saw the records answers any more.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "type", rename = "effective")]
+#[non_exhaustive]
+pub struct Effective {
+    /// Its name.
+    pub request: String,
+    /// Seconds from acceptance to effect.
+    pub seconds: f64,
+    /// What became of every id, records before subjects, each by handle.
+    pub outcomes: Vec<Outcome>,
+    /// Slice files that were written again.
+    pub cells: Vec<CellWritten>,
+    /// Checkpoints unlinked, a count.
+    pub purged: usize,
+    /// Row-passes that the repair costs.
+    pub predicted_row_passes: u64,
+    /// Row-passes of training everything.
+    pub full_row_passes: u64,
+}
+
+/// What became of one id, which is not repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// Its handle.
+    pub handle: Handle,
+    /// Whether it is a subject's.
+    pub subject: bool,
+    /// What became of it.
+    pub outcome: OutcomeKind,
+    /// Records of slices that go.
+    pub in_slices: u64,
+    /// Held-out records that go.
+    pub held_out: u64,
+}
+
+/// A slice file that is written again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct CellWritten {
+    /// Its generation, as the folder is named.
+    pub generation: String,
+    /// Its shard and slice.
+    pub cell: Cell,
+    /// Records that go.
+    pub records: u64,
+}
+
+/// What a request would do.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "type", rename = "forecast")]
+#[non_exhaustive]
+pub struct Forecast {
+    /// What would become of every id, records before subjects, each by handle.
+    pub outcomes: Vec<Outcome>,
+    /// Slice files that would be written again.
+    pub cells: Vec<CellWritten>,
+    /// Checkpoints that would go, a count.
+    pub checkpoints: usize,
+    /// Row-passes of the repair.
+    pub row_passes: u64,
+    /// Row-passes of training everything.
+    pub full_row_passes: u64,
+    /// Seconds of the repair, estimated from a short trial; `None` when nothing could be tried.
+    pub seconds: Option<f64>,
+    /// Seconds of training everything.
+    pub full_seconds: Option<f64>,
+}
+
+/// A request, when the call comes to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename = "deleted")]
+#[non_exhaustive]
+pub struct Deleted {
+    /// Its name.
+    pub request: String,
+    /// Whether it was accepted before.
+    pub repeated: bool,
+    /// Whether an id was not found.
+    pub unknown: bool,
+    /// Whether this call repaired it.
+    pub repaired: bool,
+}
+
+/// A request, as the ledger tells it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "type", rename = "request")]
+#[non_exhaustive]
+pub struct Request {
+    /// Its name.
+    pub request: String,
+    /// When it was accepted.
+    pub accepted_at: String,
+    /// When it came into effect.
+    pub effective_at: Option<String>,
+    /// Seconds from acceptance to effect.
+    pub effective_seconds: Option<f64>,
+    /// When it was repaired.
+    pub repaired_at: Option<String>,
+    /// Seconds of training, of all requests repaired together.
+    pub repair_seconds: Option<f64>,
+    /// What became of every id.
+    pub outcomes: Vec<Outcome>,
+    /// Row-passes predicted.
+    pub predicted_row_passes: u64,
+    /// Row-passes taken, of all requests repaired together.
+    pub row_passes: Option<u64>,
+    /// Row-passes of training everything.
+    pub full_row_passes: u64,
+}
+
+/// Ids that may be imported again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename = "unsuppressed")]
+#[non_exhaustive]
+pub struct Unsuppressed {
+    /// How many were on the list.
+    pub ids: usize,
+}
+
+fn outcomes(accepted: &Accepted) -> Vec<Outcome> {
+    let outcome = |o: &crate::ledger::Outcome| Outcome {
+        handle: o.handle,
+        subject: o.subject,
+        outcome: o.outcome,
+        in_slices: o.in_slices,
+        held_out: o.held_out,
+    };
+    accepted.outcomes.iter().map(outcome).collect()
+}
+
+fn cells(accepted: &Accepted) -> Vec<CellWritten> {
+    let cells = accepted.cells.iter();
+    cells.map(|c| CellWritten { generation: c.generation.to_string(), cell: c.cell, records: c.records }).collect()
+}
+
+impl Effective {
+    /// A request that came into effect so many seconds after its acceptance.
+    pub fn of(accepted: &Accepted, seconds: f64) -> Effective {
+        Effective {
+            request: accepted.request.clone(),
+            seconds,
+            outcomes: outcomes(accepted),
+            cells: cells(accepted),
+            purged: accepted.purge.len(),
+            predicted_row_passes: accepted.predicted.row_passes,
+            full_row_passes: accepted.predicted.full_row_passes,
+        }
+    }
+}
+
+impl From<&engine::Forecast> for Forecast {
+    fn from(forecast: &engine::Forecast) -> Forecast {
+        let accepted = &forecast.accepted;
+        let cost = accepted.predicted;
+        let seconds = |row_passes: u64| forecast.row_passes_per_second.map(|speed| row_passes as f64 / speed);
+        Forecast {
+            outcomes: outcomes(accepted),
+            cells: cells(accepted),
+            checkpoints: accepted.purge.len(),
+            row_passes: cost.row_passes,
+            full_row_passes: cost.full_row_passes,
+            seconds: seconds(cost.row_passes),
+            full_seconds: seconds(cost.full_row_passes),
+        }
+    }
+}
+
+impl From<&DeleteReport> for Deleted {
+    fn from(report: &DeleteReport) -> Deleted {
+        Deleted {
+            request: report.accepted.request.clone(),
+            repeated: report.repeated,
+            unknown: report.any_unknown(),
+            repaired: report.repair.as_ref().is_some_and(|r| r.complete),
+        }
+    }
+}
+
+impl From<&RequestRecord> for Request {
+    fn from(record: &RequestRecord) -> Request {
+        let (effective, repaired) = (record.effective.as_ref(), record.repaired.as_ref());
+        Request {
+            request: record.accepted.request.clone(),
+            accepted_at: record.accepted_at.clone(),
+            effective_at: effective.map(|e| e.0.clone()),
+            effective_seconds: effective.map(|e| e.1.seconds),
+            repaired_at: repaired.map(|r| r.0.clone()),
+            repair_seconds: repaired.map(|r| r.1.seconds),
+            outcomes: outcomes(&record.accepted),
+            predicted_row_passes: record.accepted.predicted.row_passes,
+            row_passes: repaired.map(|r| r.1.actual.row_passes),
+            full_row_passes: record.accepted.predicted.full_row_passes,
+        }
+    }
+}
+
+impl Unsuppressed {
+    /// So many ids.
+    pub fn of(ids: usize) -> Unsuppressed {
+        Unsuppressed { ids }
+    }
+}

@@ -1,0 +1,45 @@
+//! Every answer as one line of JSON, in the form that docs/JSON.md promises: types of their own, so that the engine's may change.
+//!
+//! Each answer is a struct that serialises with its `type`; every face of the crate prints these and no other JSON.
+//!
+//! ```
+//! # let folder = std::env::temp_dir().join(format!("sisa-wire-{}", std::process::id()));
+//! let error = sisa::engine::Engine::open(&folder)?.status().unwrap_err();
+//! let line = sisa::wire::line(&sisa::wire::Failed::of(9, error.to_string()));
+//! assert!(line.starts_with(r#"{"type":"error","code":9,"#));
+//! # Ok::<(), sisa::engine::Error>(())
+//! ```
+
+mod bench;
+mod deletion;
+mod error;
+mod evaluated;
+mod plan;
+mod predicted;
+mod receipt;
+mod repaired;
+mod schema;
+mod status;
+mod trained;
+mod verified;
+
+pub use bench::{
+    Bench, BenchBatch, BenchDeletion, BenchFrontier, BenchLearner, BenchLine, BenchMemory, BenchTraining, Training,
+};
+pub use deletion::{CellWritten, Deleted, Effective, Forecast, Outcome, Request, Unsuppressed};
+pub use error::Failed;
+pub use evaluated::{Class, Evaluated, Measures, Shares};
+pub use plan::{Candidate, Plan, PlanLine, RecommendedLearner};
+pub use predicted::{Answer, Predicted, Prediction};
+pub use receipt::{Keys, Receipt, Signature};
+pub use repaired::{Rekeyed, Repaired};
+pub use schema::Schema;
+pub use status::{Beside, Shard, Slice, Status};
+pub use trained::{Diverged, Imported, Trained};
+pub use verified::{Finding, Verified};
+
+/// An answer as one line of JSON, with the line's end.
+#[expect(clippy::expect_used, reason = "answers are text, numbers, lists and objects, which always have a JSON form")]
+pub fn line(answer: &impl serde::Serialize) -> String {
+    serde_json::to_string(answer).expect("an answer has a JSON form") + "\n"
+}

@@ -1,0 +1,203 @@
+//! docs/JSON.md against the types: every field of every answer is in the table of its type, and every field of a table is there.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests write their tables by hand, and stop at what they do not expect"
+)]
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use common::{Bench, LINEAR, RIDGE, Setup, rows};
+use serde::Serialize;
+use serde_json::Value;
+use sisa::{
+    engine::{DeleteRequest, Overrides, KeySource, PlanRequest, Quiet, ShardId, TrainRequest, VerifyRequest},
+    lab::{self, BenchRequest, Pick},
+    wire,
+};
+
+/// Objects that another document describes, or whose fields are names from the data.
+const ELSEWHERE: [&str; 6] = [
+    "bench.recipe",
+    "bench_learner.recipe",
+    "plan.recommended_learner.settings",
+    "prediction.probabilities",
+    "receipt.receipt",
+    "signature.receipt",
+];
+
+/// Fields by type, as paths.
+#[derive(Debug, Default)]
+struct Fields(BTreeMap<String, BTreeSet<String>>);
+
+impl Fields {
+    fn add(&mut self, answer: &impl Serialize) {
+        let text = wire::line(answer);
+        assert!(text.ends_with('\n') && text.lines().count() == 1, "{text}");
+        let mut value: Value = serde_json::from_str(&text).unwrap();
+        let kind = value.as_object_mut().unwrap().remove("type").unwrap();
+        self.walk(kind.as_str().unwrap(), "", &value);
+    }
+
+    fn walk(&mut self, kind: &str, path: &str, value: &Value) {
+        match value {
+            Value::Object(_) if ELSEWHERE.contains(&format!("{kind}.{path}").as_str()) => {}
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                    self.0.entry(kind.to_owned()).or_default().insert(path.clone());
+                    self.walk(kind, &path, value);
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| self.walk(kind, &format!("{path}[]"), item)),
+            _ => {}
+        }
+    }
+}
+
+/// The tables of the document.
+fn documented() -> Fields {
+    let text = include_str!("../docs/JSON.md");
+    let mut fields = Fields::default();
+    let mut kind = "";
+    for line in text.lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            kind = heading;
+        }
+        let Some(cell) = line.strip_prefix("| `").and_then(|l| l.split(" | ").next()) else { continue };
+        // The table of commands stands before the first heading.
+        if kind.is_empty() {
+            continue;
+        }
+        for name in cell.trim_end_matches('`').split("`, `") {
+            let new = fields.0.entry(kind.to_owned()).or_default().insert(name.to_owned());
+            assert!(new, "{kind}: `{name}` is told twice");
+        }
+    }
+    fields
+}
+
+/// A workspace of classes: trained, asked, deleted from, repaired, verified, planned for.
+fn classes(fields: &mut Fields) {
+    let bench = Bench::new(&Setup { schedule: "cumulative", ..Setup::default() }, &rows(60));
+    let (engine, table) = (bench.engine(), bench.root().join("table.csv"));
+    let trained = bench.train();
+    fields.add(&wire::Trained::from(&trained));
+    fields.add(&wire::Evaluated::from(trained.evaluation.as_ref().unwrap()));
+    let mut asked = false;
+    let answered = engine.predict(std::slice::from_ref(&table), &Quiet, |classes, scores| {
+        let values = &scores.values[..scores.outputs];
+        fields.add(&wire::Prediction::of(1, scores.classes.first().copied(), values, classes, true));
+        asked = true;
+        Ok(())
+    });
+    assert!(asked);
+    fields.add(&wire::Predicted::of(answered.unwrap(), &table));
+
+    // Another recipe, of which one shard is trained.
+    let config = std::fs::read_to_string(bench.root().join("sisa.toml")).unwrap().replace("rate = 0.05", "rate = 0.04");
+    std::fs::write(bench.root().join("sisa.toml"), config).unwrap();
+    let part = TrainRequest { only_shards: Some(vec![ShardId(0)]), ..bench.request() };
+    let _ = engine.train(&part, &Quiet).unwrap();
+    fields.add(&wire::Status::from(&engine.status().unwrap()));
+
+    let request = DeleteRequest {
+        subjects: vec!["7".into()],
+        request_id: Some("q".into()),
+        ..DeleteRequest::default()
+    };
+    fields.add(&wire::Forecast::from(&engine.forecast(&request).unwrap()));
+    let deleted = engine.delete(&request, &Quiet, |accepted, effective, _| {
+        fields.add(&wire::Effective::of(accepted, effective.seconds));
+    });
+    let deleted = deleted.unwrap();
+    fields.add(&wire::Repaired::from(deleted.repair.as_ref().unwrap()));
+    fields.add(&wire::Deleted::from(&deleted));
+    engine.log().unwrap().iter().for_each(|r| fields.add(&wire::Request::from(r)));
+    let receipt = engine.receipt(Some("q")).unwrap();
+    fields.add(&wire::Receipt::from(&receipt));
+    fields.add(&wire::Signature::holds(&receipt));
+    fields.add(&wire::Unsuppressed::of(engine.unsuppress(&["7".into()], &[]).unwrap()));
+    let secret = bench.root().join("key");
+    fields.add(&wire::Keys::of(&secret, &engine.keygen(&secret).unwrap()));
+    let (import, generation, report) = engine.rekey(&KeySource::Seed(6), &Quiet).unwrap();
+    fields.add(&wire::Rekeyed::of(&import, generation, &report));
+
+    let proposed = engine.propose(std::slice::from_ref(&table), &secret, &Overrides { label: Some("visits".into()), ..Overrides::default() });
+    fields.add(&wire::Schema::of(&secret, &proposed.unwrap().notes));
+    let plan = PlanRequest {
+        sources: Vec::new(),
+        config: bench.root().join("sisa.toml"),
+        flags: Overrides::default(),
+        sizes: None,
+        requests: 4,
+        pilot: false,
+        disk: None,
+        time: None,
+        least_records: 10,
+        shards: Vec::new(),
+        slices: Vec::new(),
+    };
+    wire::PlanLine::all(&engine.plan(&plan, &Quiet).unwrap()).iter().for_each(|line| fields.add(line));
+
+    let slice = bench.artefacts().into_keys().find(|p| p.extension().unwrap() == "slice").unwrap();
+    std::fs::write(bench.root().join(slice), b"x").unwrap();
+    let request = VerifyRequest { retrain: false, sample: None, receipts: Vec::new() };
+    fields.add(&wire::Verified::from(&engine.verify(&request, &Quiet).unwrap()));
+    fields.add(&wire::Failed::of(6, engine.evaluate(&[], &Quiet).unwrap_err().to_string()));
+}
+
+/// A workspace of numbers whose training diverges.
+fn numbers(fields: &mut Fields) {
+    let setup = Setup { learner: LINEAR, ..Setup::default() };
+    let bench = Bench::new(&setup, &rows(60));
+    let config = setup.config().replace("column = \"visits\"\nvalues = [\"few\", \"many\"]", "column = \"cost\"");
+    let config = config.replace("cost = { kind = \"number\", log1p = true }", "visits = \"ignore\"");
+    std::fs::write(bench.root().join("sisa.toml"), config.replace("rate = 0.1", "rate = 30.0")).unwrap();
+    let report = bench.train();
+    assert!(report.report.diverged().next().is_some(), "{report:?}");
+    fields.add(&wire::Trained::from(&report));
+    fields.add(&wire::Repaired::from(&bench.engine().repair(&[], false, &Quiet).unwrap()));
+    let bench = Bench::new(&setup, &rows(60));
+    std::fs::write(bench.root().join("sisa.toml"), config).unwrap();
+    fields.add(&wire::Evaluated::from(bench.train().evaluation.as_ref().unwrap()));
+}
+
+/// A benchmark of a learner that deletes in memory too, beside another.
+fn measured(fields: &mut Fields) {
+    let setup = Setup { learner: RIDGE, ..Setup::default() };
+    let bench = Bench::trained(&setup, &rows(60));
+    let request = BenchRequest {
+        sources: Vec::new(),
+        config: bench.root().join("sisa.toml"),
+        flags: Overrides::default(),
+        requests: vec![2],
+        pick: Pick::Uniform,
+        trials: 1,
+        one_by_one: 2,
+        frontier: vec![2],
+        learners: vec!["ridge".into()],
+        memory: 3,
+    };
+    let report = lab::bench(&bench.engine(), &request, None, &Quiet).unwrap();
+    wire::BenchLine::all(&report).iter().for_each(|line| fields.add(line));
+}
+
+#[test]
+fn the_page_of_json_lists_every_field_of_every_answer_and_no_other() {
+    let mut fields = Fields::default();
+    classes(&mut fields);
+    numbers(&mut fields);
+    measured(&mut fields);
+    let page = documented();
+    let types = |fields: &Fields| fields.0.keys().cloned().collect::<BTreeSet<_>>();
+    assert_eq!(types(&fields), types(&page));
+    for (kind, found) in &fields.0 {
+        let told = &page.0[kind];
+        let [untold, absent]: [Vec<_>; 2] = [found.difference(told).collect(), told.difference(found).collect()];
+        assert!(untold.is_empty() && absent.is_empty(), "{kind}: not on the page: {untold:?}; on the page alone: {absent:?}");
+    }
+}
