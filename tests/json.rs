@@ -14,8 +14,9 @@ use common::{Bench, LINEAR, RIDGE, Setup, rows};
 use serde::Serialize;
 use serde_json::Value;
 use sisa::{
-    engine::{DeleteRequest, Overrides, KeySource, PlanRequest, Quiet, ShardId, TrainRequest, VerifyRequest},
+    engine::{DeleteRequest, KeySource, Overrides, PlanRequest, Quiet, ShardId, TrainRequest, VerifyRequest},
     lab::{self, BenchRequest, Pick},
+    source::Input,
     wire,
 };
 
@@ -88,7 +89,7 @@ fn classes(fields: &mut Fields) {
     fields.add(&wire::Trained::from(&trained));
     fields.add(&wire::Evaluated::from(trained.evaluation.as_ref().unwrap()));
     let mut asked = false;
-    let answered = engine.predict(std::slice::from_ref(&table), &Quiet, |classes, scores| {
+    let answered = engine.predict(&table.clone().into(), &Quiet, |classes, scores| {
         let values = &scores.values[..scores.outputs];
         fields.add(&wire::Prediction::of(1, scores.classes.first().copied(), values, classes, true));
         asked = true;
@@ -104,11 +105,7 @@ fn classes(fields: &mut Fields) {
     let _ = engine.train(&part, &Quiet).unwrap();
     fields.add(&wire::Status::from(&engine.status().unwrap()));
 
-    let request = DeleteRequest {
-        subjects: vec!["7".into()],
-        request_id: Some("q".into()),
-        ..DeleteRequest::default()
-    };
+    let request = DeleteRequest { subjects: vec!["7".into()], request_id: Some("q".into()), ..DeleteRequest::default() };
     fields.add(&wire::Forecast::from(&engine.forecast(&request).unwrap()));
     let deleted = engine.delete(&request, &Quiet, |accepted, effective, _| {
         fields.add(&wire::Effective::of(accepted, effective.seconds));
@@ -126,12 +123,13 @@ fn classes(fields: &mut Fields) {
     let (import, generation, report) = engine.rekey(&KeySource::Seed(6), &Quiet).unwrap();
     fields.add(&wire::Rekeyed::of(&import, generation, &report));
 
-    let proposed = engine.propose(std::slice::from_ref(&table), &secret, &Overrides { label: Some("visits".into()), ..Overrides::default() });
+    let proposed =
+        engine.propose(&table.clone().into(), &secret, &Overrides { label: Some("visits".into()), ..Overrides::default() });
     fields.add(&wire::Schema::of(&secret, &proposed.unwrap().notes));
     let plan = PlanRequest {
-        sources: Vec::new(),
+        sources: Input::new(),
         config: bench.root().join("sisa.toml"),
-        flags: Overrides::default(),
+        overrides: Overrides::default(),
         sizes: None,
         requests: 4,
         pilot: false,
@@ -147,7 +145,8 @@ fn classes(fields: &mut Fields) {
     std::fs::write(bench.root().join(slice), b"x").unwrap();
     let request = VerifyRequest { retrain: false, sample: None, receipts: Vec::new() };
     fields.add(&wire::Verified::from(&engine.verify(&request, &Quiet).unwrap()));
-    fields.add(&wire::Failed::of(6, engine.evaluate(&[], &Quiet).unwrap_err().to_string()));
+    let again = engine.train(&TrainRequest { sources: table.into(), ..bench.request() }, &Quiet).unwrap_err();
+    fields.add(&wire::Failed::of(3, again.to_string(), Some(&again)));
 }
 
 /// A workspace of numbers whose training diverges.
@@ -160,7 +159,7 @@ fn numbers(fields: &mut Fields) {
     let report = bench.train();
     assert!(report.report.diverged().next().is_some(), "{report:?}");
     fields.add(&wire::Trained::from(&report));
-    fields.add(&wire::Repaired::from(&bench.engine().repair(&[], false, &Quiet).unwrap()));
+    fields.add(&wire::Repaired::from(&bench.engine().repair(&Input::new(), false, &Quiet).unwrap()));
     let bench = Bench::new(&setup, &rows(60));
     std::fs::write(bench.root().join("sisa.toml"), config).unwrap();
     fields.add(&wire::Evaluated::from(bench.train().evaluation.as_ref().unwrap()));
@@ -171,9 +170,9 @@ fn measured(fields: &mut Fields) {
     let setup = Setup { learner: RIDGE, ..Setup::default() };
     let bench = Bench::trained(&setup, &rows(60));
     let request = BenchRequest {
-        sources: Vec::new(),
+        sources: Input::new(),
         config: bench.root().join("sisa.toml"),
-        flags: Overrides::default(),
+        overrides: Overrides::default(),
         requests: vec![2],
         pick: Pick::Uniform,
         trials: 1,

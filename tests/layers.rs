@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// From the top down; modules on one line do not know each other unless `ALSO` says so.
-const LAYERS: [&[&str]; 18] = [
+const LAYERS: [&[&str]; 19] = [
     &["ids"],
     &["digest", "num"],
     &["fs"],
@@ -117,7 +117,10 @@ fn only_the_command_line_prints_and_it_knows_the_engine_the_lab_and_the_wire_alo
                 text.split("use sisa::{\n").skip(1).flat_map(|group| group.lines().take_while(|l| !l.starts_with("};")));
             let rooms = grouped.filter(|l| l.starts_with("    ") && !l.starts_with("     ") && !l.starts_with("    }"));
             for room in rooms {
-                assert!(["engine::", "lab::", "wire"].iter().any(|known| room.trim().starts_with(known)), "{file} knows more: {room}");
+                assert!(
+                    ["engine::", "lab::", "wire"].iter().any(|known| room.trim().starts_with(known)),
+                    "{file} knows more: {room}"
+                );
             }
             let text = text.replace("use sisa::{\n", "");
             for part in text.split("sisa::").skip(1) {
@@ -130,6 +133,94 @@ fn only_the_command_line_prints_and_it_knows_the_engine_the_lab_and_the_wire_alo
             assert!(!prints || file.contains("reference") || file.contains("probe"), "{file} prints");
         }
     }
+}
+
+/// Texts that name a command on purpose: a receipt is read by people, far from any face.
+const NAMES_COMMANDS: [&str; 1] = ["src/receipt/mod.rs"];
+const COMMANDS: [&str; 15] = [
+    "train",
+    "schema",
+    "plan",
+    "predict",
+    "eval",
+    "status",
+    "delete",
+    "repair",
+    "rekey",
+    "unsuppress",
+    "log",
+    "receipt",
+    "keygen",
+    "verify",
+    "bench",
+];
+
+/// The string literals of a file, comments and tests left out.
+fn literals(text: &str) -> Vec<String> {
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let (mut found, mut rest) = (Vec::new(), text);
+    while let Some(at) = rest.find(['"', '/', '\'']) {
+        let (here, after) = (&rest[at..], &rest[at + 1..]);
+        if here.starts_with("//") {
+            rest = here.split_once('\n').map_or("", |(_, next)| next);
+        } else if here.starts_with("'\"'") || here.starts_with("'\\\"'") {
+            rest = &here[here[1..].find('\'').unwrap() + 2..];
+        } else if here.starts_with('"') {
+            let (raw, hashes) =
+                (rest[..at].trim_end_matches('#').ends_with('r'), rest[..at].len() - rest[..at].trim_end_matches('#').len());
+            let (mut end, mut escaped) = (0, false);
+            for (i, c) in after.char_indices() {
+                end = i;
+                match c {
+                    '"' if raw && after[i + 1..].starts_with(&"#".repeat(hashes)) => break,
+                    '"' if !raw && !escaped => break,
+                    _ => escaped = c == '\\' && !escaped,
+                }
+            }
+            found.push(after[..end].to_owned());
+            rest = &after[end + 1..];
+        } else {
+            rest = after;
+        }
+    }
+    found
+}
+
+/// The first command or flag of the command line in a text.
+fn command_in(text: &str) -> Option<&str> {
+    let command = text.match_indices("sisa ").find(|(at, name)| {
+        let word = text[at + name.len()..].split(|c: char| !c.is_ascii_lowercase()).next().unwrap_or_default();
+        COMMANDS.contains(&word)
+    });
+    let flag = || text.match_indices("--").find(|(at, _)| text[at + 2..].starts_with(|c: char| c.is_ascii_lowercase()));
+    command.or_else(flag).map(|(at, _)| &text[at..])
+}
+
+#[test]
+fn no_message_of_the_library_names_a_command() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut all, mut read) = (Vec::new(), 0);
+    files(&root.join("src"), &mut all);
+    for (file, text) in all {
+        if file.contains("/cli/") || NAMES_COMMANDS.iter().any(|name| file.ends_with(name)) {
+            continue;
+        }
+        for literal in literals(&text) {
+            read += 1;
+            assert_eq!(command_in(&literal), None, "{file}: a face words what to do, by `Remedy`: {literal}");
+        }
+    }
+    assert!(read > 1000, "the reader of literals found {read} only");
+}
+
+#[test]
+fn the_reader_of_literals_reads() {
+    let text = r##"let a = 'x'; // "no"
+        f("one \" --more", '"', r#"two" "#, "three");"##;
+    assert_eq!(literals(text), ["one \\\" --more", "two\" ", "three"]);
+    assert_eq!(command_in("run `sisa train` now"), Some("sisa train` now"));
+    assert_eq!(command_in("or add --yes"), Some("--yes"));
+    assert_eq!(command_in("sisa needs it -- always"), None);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::fs::FsError;
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     /// The bytes are not those that were published; training makes them again.
-    #[error("{} is damaged at byte {offset}: {what}. `sisa train` builds it again", path.display())]
+    #[error("{} is damaged at byte {offset}: {what}; training builds it again", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,

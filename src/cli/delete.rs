@@ -35,15 +35,16 @@ impl Session {
             if self.json {
                 print!("{}", wire::line(&wire::Effective::of(accepted, effective.seconds)));
             } else {
-                print!("{}", show::effective(accepted, effective.seconds, repeated));
+                print!("{}", show::effective(accepted, effective.seconds, repeated, &self.flag()));
             }
             let _ = std::io::stdout().flush();
         });
         let report = match deleted {
             Err(e) if e.kind() == ErrorKind::Disk => {
-                return Err(anyhow::Error::from(e).context(
-                    "the outcome is not known; run the same command again with the same --request-id (without one, `sisa log` tells)",
-                ));
+                return Err(anyhow::Error::from(e).context(format!(
+                    "the outcome is not known; run the same command again with the same --request-id (without one, `sisa log{}` tells)",
+                    self.flag()
+                )));
             }
             other => other?,
         };

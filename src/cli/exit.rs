@@ -8,6 +8,11 @@ use sisa::{
     wire,
 };
 
+use super::{
+    advice::{self, workspace_flag},
+    args::Global,
+};
+
 /// What the process says when it ends; README.md has the same table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -50,22 +55,28 @@ impl Exit {
             ErrorKind::Disk => Exit::Disk,
             ErrorKind::Interrupted => Exit::Interrupted,
             ErrorKind::NotReady => Exit::NotReady,
+            // A kind that is newer than this face.
+            _ => Exit::Input,
         }
     }
 }
 
-/// Shows an error and gives its exit code.
-pub(crate) fn fail(error: &anyhow::Error, json: bool) -> ExitCode {
+/// Shows an error, with what can be done about it, and gives its exit code.
+pub(crate) fn fail(error: &anyhow::Error, global: &Global) -> ExitCode {
     if let Some(io) = error.downcast_ref::<std::io::Error>()
         && io.kind() == std::io::ErrorKind::BrokenPipe
     {
         // Whoever read our output has seen enough.
         return ExitCode::SUCCESS;
     }
-    let exit = error.downcast_ref::<Error>().map_or(Exit::Input, |e| Exit::of(e.kind()));
-    if json {
-        print!("{}", wire::line(&wire::Failed::of(exit as u8, format!("{error:#}"))));
+    let known = error.downcast_ref::<Error>();
+    let exit = known.map_or(Exit::Input, |e| Exit::of(e.kind()));
+    let remedies = known.map(Error::remedies).unwrap_or_default();
+    let advice = advice::all(&remedies, &workspace_flag(&global.workspace));
+    let told = |separator: &str| advice.iter().fold(format!("{error:#}"), |text, clause| text + separator + clause);
+    if global.json {
+        print!("{}", wire::line(&wire::Failed::of(exit as u8, told("; "), known)));
     }
-    eprintln!("sisa: {error:#}");
+    eprintln!("sisa: {}", told("\n  "));
     exit.into()
 }

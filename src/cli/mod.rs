@@ -1,5 +1,6 @@
 //! The command line: the only part that prints, and it knows the engine, the lab and the wire alone.
 
+mod advice;
 mod args;
 mod bench;
 mod delete;
@@ -21,6 +22,6 @@ pub(crate) fn main() -> ExitCode {
     let args = args::Args::parse();
     match run::run(&args) {
         Ok(code) => code.into(),
-        Err(error) => exit::fail(&error, args.global.json),
+        Err(error) => exit::fail(&error, &args.global),
     }
 }

@@ -10,19 +10,23 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use sisa::engine::{Observer, Progress};
+use sisa::engine::{Observer, Progress, Remedy};
+
+use super::advice::advice;
 
 /// Shows progress, passes notes on, and hears Ctrl-C.
 #[derive(Debug)]
 pub(crate) struct Terminal {
     bar: Option<ProgressBar>,
     notes: bool,
+    /// The flag that further commands on the workspace need.
+    flag: String,
     stop: Arc<AtomicBool>,
 }
 
 impl Terminal {
     /// An observer; Ctrl-C is heard from now on.
-    pub(crate) fn new(quiet: bool) -> Terminal {
+    pub(crate) fn new(quiet: bool, flag: String) -> Terminal {
         let stop = Arc::new(AtomicBool::new(false));
         let heard = Arc::clone(&stop);
         // Without a handler Ctrl-C simply ends the process, which the next run can go on from too.
@@ -33,7 +37,7 @@ impl Terminal {
             }
         });
         let bar = (!quiet && std::io::stderr().is_terminal()).then(ProgressBar::no_length);
-        Terminal { bar, notes: !quiet, stop }
+        Terminal { bar, notes: !quiet, flag, stop }
     }
 
     /// Takes the bar away.
@@ -85,6 +89,10 @@ impl Observer for Terminal {
             Some(bar) => bar.suspend(|| eprintln!("{text}")),
             None => eprintln!("{text}"),
         }
+    }
+
+    fn advise(&self, text: &str, remedy: &Remedy) {
+        self.note(&format!("{text}; {}", advice(remedy, &self.flag)));
     }
 
     fn stopped(&self) -> bool {

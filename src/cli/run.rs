@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         }
         Command::Status => {
             let status = session.engine.status()?;
-            session.result(|| show::status(&status), || wire::Status::from(&status))
+            session.result(|| show::status(&status, &session.flag()), || wire::Status::from(&status))
         }
         Command::Delete(delete) => session.delete(delete),
         Command::Repair(repair) => {
@@ -44,10 +44,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         Command::Unsuppress(unsuppress) => {
             let (subjects, records) = session.ids(&unsuppress.ids)?;
             let count = session.engine.unsuppress(&subjects, &records)?;
-            session.result(
-                || format!("{count} ids may be imported again\n"),
-                || wire::Unsuppressed::of(count),
-            )
+            session.result(|| format!("{count} ids may be imported again\n"), || wire::Unsuppressed::of(count))
         }
         Command::Log => {
             let requests = session.engine.log()?;
@@ -183,10 +180,7 @@ impl Session {
             }
             None => {
                 let receipt = self.engine.receipt(request)?;
-                self.result(
-                    || String::from_utf8_lossy(&receipt.encode()).into_owned(),
-                    || wire::Receipt::from(&receipt),
-                )
+                self.result(|| String::from_utf8_lossy(&receipt.encode()).into_owned(), || wire::Receipt::from(&receipt))
             }
         }
     }

@@ -14,6 +14,7 @@ use sisa::{
 };
 
 use super::{
+    advice::workspace_flag,
     args::{Args, IdArgs},
     exit::Exit,
     ids,
@@ -49,7 +50,7 @@ impl Session {
         };
         Ok(Session {
             engine: builder.open()?,
-            terminal: Terminal::new(global.quiet),
+            terminal: Terminal::new(global.quiet, workspace_flag(&global.workspace)),
             workspace: global.workspace.clone(),
             json: global.json,
         })
@@ -57,7 +58,7 @@ impl Session {
 
     /// The flag that further commands on this workspace need.
     pub(super) fn flag(&self) -> String {
-        if self.workspace.as_os_str() == "." { String::new() } else { format!(" -w {}", self.workspace.display()) }
+        workspace_flag(&self.workspace)
     }
 
     pub(super) fn text(&self, text: &str) -> anyhow::Result<Exit> {
@@ -69,11 +70,7 @@ impl Session {
     }
 
     /// Answers with text for a person, or with one line of JSON.
-    pub(super) fn result<T: Serialize>(
-        &self,
-        text: impl FnOnce() -> String,
-        json: impl FnOnce() -> T,
-    ) -> anyhow::Result<Exit> {
+    pub(super) fn result<T: Serialize>(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> T) -> anyhow::Result<Exit> {
         if self.json { self.text(&wire::line(&json())) } else { self.text(&text()) }
     }
 

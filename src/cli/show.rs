@@ -124,7 +124,7 @@ pub(crate) fn evaluated(evaluation: &Evaluation) -> String {
     out
 }
 
-pub(crate) fn status(status: &Status) -> String {
+pub(crate) fn status(status: &Status, workspace_flag: &str) -> String {
     let mut out = String::new();
     let serving = &status.serving;
     let _ = writeln!(
@@ -195,10 +195,17 @@ pub(crate) fn status(status: &Status) -> String {
         status.suppressed
     );
     for (generation, recipe) in &status.beside {
-        let _ = writeln!(out, "being built beside it: generation {generation}, recipe {recipe}; `sisa train` goes on");
+        let _ = writeln!(
+            out,
+            "being built beside it: generation {generation}, recipe {recipe}; `sisa train{workspace_flag}` goes on"
+        );
     }
     if !status.unrepaired.is_empty() {
-        let _ = writeln!(out, "in effect, waiting for repair: {}; `sisa repair` does it", status.unrepaired.join(", "));
+        let _ = writeln!(
+            out,
+            "in effect, waiting for repair: {}; `sisa repair{workspace_flag}` does it",
+            status.unrepaired.join(", ")
+        );
     }
     if status.missing_row_passes > 0 {
         let share = percent(status.missing_row_passes as f64 / status.full_row_passes.max(1) as f64);
@@ -228,7 +235,7 @@ fn outcomes(accepted: &Accepted) -> String {
     out
 }
 
-pub(crate) fn effective(accepted: &Accepted, took: f64, repeated: bool) -> String {
+pub(crate) fn effective(accepted: &Accepted, took: f64, repeated: bool, workspace_flag: &str) -> String {
     let mut out = format!("effective: request {} after {}\n", accepted.request, seconds(took));
     if repeated {
         out = format!("request {} was accepted before; its first outcome:\n", accepted.request);
@@ -238,7 +245,10 @@ pub(crate) fn effective(accepted: &Accepted, took: f64, repeated: bool) -> Strin
     let (slices, checkpoints) = (many(accepted.cells.len(), "slice file"), many(accepted.purge.len(), "checkpoint"));
     let _ = writeln!(out, "  {slices} written again, {checkpoints} purged");
     if accepted.outcomes.iter().any(|o| o.outcome == OutcomeKind::NotFound) && accepted.suppress {
-        out.push_str("  the ids that were not found are suppressed too; `sisa unsuppress` takes a mistake back\n");
+        let _ = writeln!(
+            out,
+            "  the ids that were not found are suppressed too; `sisa unsuppress{workspace_flag}` takes a mistake back"
+        );
     }
     out
 }
@@ -355,7 +365,7 @@ pub(crate) fn verdict(verdict: &Verdict, retrain: bool, sample: bool) -> String 
         } else if retrain {
             "nothing was trained again\n"
         } else {
-            "everything is as the ledger says; `--retrain` trains again and compares\n"
+            "everything is as the ledger says; with `--retrain` everything is trained again and compared\n"
         });
     } else {
         let _ = writeln!(out, "{} findings", verdict.findings.len());

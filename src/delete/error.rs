@@ -21,10 +21,10 @@ pub enum DeleteError {
         request: String,
     },
     /// No ids were given.
-    #[error("no ids were given; name them with --subject, --record or --from")]
+    #[error("no ids were given; name subjects or records")]
     NoIds,
     /// Subjects are asked for where there are none.
-    #[error("this workspace has no subject column, so each record is its own subject; name records with --record")]
+    #[error("this workspace has no subject column, so each record is its own subject; name records")]
     NoSubjects,
     /// Neither subjects nor records have ids.
     #[error(
@@ -33,7 +33,7 @@ pub enum DeleteError {
     )]
     NoIdColumns,
     /// Records are asked for where they have no ids.
-    #[error("this workspace has no record columns, so records have no ids; name subjects with --subject")]
+    #[error("this workspace has no record columns, so records have no ids; name subjects")]
     NoRecords,
     /// A record id has another number of columns.
     #[error("a record id here has {expected} columns ({columns}), separated by commas; {got} were given")]
@@ -48,7 +48,7 @@ pub enum DeleteError {
     /// A slice is neither as before the request nor as after it.
     #[error(
         "{} is neither as it was before request `{request}` nor as it should be after it (content digest {got}); \
-         the request stays accepted and nothing answers. `sisa repair --from SOURCE` or `sisa repair --drop-slice` mend the slice",
+         the request stays accepted and nothing answers until the slice is written again or given up",
         path.display()
     )]
     Neither {

@@ -15,8 +15,9 @@ use crate::{
     workspace::WorkspaceError,
 };
 
-/// What the operator should do.
+/// Whom an error concerns. [`Error::remedies`] says what can be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ErrorKind {
     /// Mend the input or the settings.
     Input,
@@ -34,11 +35,11 @@ pub enum ErrorKind {
 
 /// Why a command stopped.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// A source is given where records are already.
     #[error(
-        "{} holds {records} records already, so the source was not read. `sisa train` without a source continues with them; \
-         `sisa train --fresh {source_name}` starts a new generation from the source", root.display()
+        "{} holds {records} records already, so {source_name} was not read", root.display()
     )]
     HasRecords {
         /// The workspace.
@@ -49,19 +50,19 @@ pub enum Error {
         source_name: String,
     },
     /// Something is asked for that a generation can't change.
-    #[error("{what}, and that is fixed for a generation; `sisa train --fresh SOURCE` starts another one")]
+    #[error("{what}, and that is fixed for a generation; another one has it as asked for")]
     NeedsFresh {
         /// What differs from the generation at hand.
         what: String,
     },
     /// No source is named.
-    #[error("no source is named: give one, as in `sisa train data.csv`, or list it under `sources` in {}", config.display())]
+    #[error("no source is named, and none is listed under `sources` in {}", config.display())]
     NoSource {
         /// The configuration file.
         config: PathBuf,
     },
     /// There is no configuration.
-    #[error("{} does not exist; `sisa schema SOURCE` proposes one", config.display())]
+    #[error("{} does not exist; a configuration can be proposed from a source", config.display())]
     NoConfig {
         /// The configuration file.
         config: PathBuf,
@@ -75,7 +76,7 @@ pub enum Error {
         error: CellError,
     },
     /// A source has no label to compare with.
-    #[error("{name} has no label column `{column}` to compare with; `sisa predict` answers without one")]
+    #[error("{name} has no label column `{column}` to compare with; rows can be answered without one")]
     NoLabel {
         /// The source.
         name: String,
@@ -83,10 +84,10 @@ pub enum Error {
         column: String,
     },
     /// There is no holdout.
-    #[error("nothing was held out (holdout = 0); name a source, as in `sisa eval test.csv`")]
+    #[error("nothing was held out (holdout = 0), so there is nothing to compare with; evaluate on a source of its own")]
     NoHoldout,
     /// A shard is named that isn't there.
-    #[error("--only-shards names shard {shard}; this workspace has shards 0 to {last}")]
+    #[error("shard {shard} is to be trained and there is none; this workspace has shards 0 to {last}")]
     NoSuchShard {
         /// The shard.
         shard: u32,
@@ -94,21 +95,21 @@ pub enum Error {
         last: u32,
     },
     /// A column is named that is not there, or no number.
-    #[error("--pick risk:{column}: there is no number or byte column of this name; name one that the schema declares so")]
+    #[error(
+        "requests can't be drawn by the risk in `{column}`: there is no number or byte column of this name; name one that the schema declares so"
+    )]
     NoSuchColumn {
         /// The column.
         column: String,
     },
     /// A learner is named that is not there.
-    #[error("--learners names `{name}`, which is no learner; write some of {}, separated by commas", crate::learn::LearnerSettings::KINDS.join(", "))]
+    #[error("to be measured is `{name}`, which is no learner; write some of {}", crate::learn::LearnerSettings::KINDS.join(", "))]
     NoSuchLearner {
         /// What is named.
         name: String,
     },
     /// A measurement in memory found what must not be.
-    #[error(
-        "deleting in memory: {what}. Nothing on disk is touched, but this must never happen: run `sisa verify --retrain`, and report it"
-    )]
+    #[error("deleting in memory: {what}. Nothing on disk is touched, but this must never happen")]
     InMemory {
         /// What.
         what: String,
@@ -120,7 +121,7 @@ pub enum Error {
         what: String,
     },
     /// A request is named that isn't there.
-    #[error("the ledger has no request `{request}`; `sisa log` lists them")]
+    #[error("the ledger has no request `{request}`")]
     NoSuchRequest {
         /// The name.
         request: String,
@@ -134,7 +135,7 @@ pub enum Error {
     /// A source does not bring a damaged slice back.
     #[error(
         "{} can't be written again: the rows of the source that belong in it have content digest {got}, the ledger says {expected}. \
-         It is not the source that was imported; name that one, or give the slice's records up with `sisa repair --drop-slice`",
+         It is not the source that was imported; name that one, or give the slice's records up",
         path.display()
     )]
     OtherSource {
@@ -146,7 +147,7 @@ pub enum Error {
         expected: String,
     },
     /// The person asked to stop.
-    #[error("interrupted; run the command again to go on")]
+    #[error("interrupted; what is done stays done")]
     Interrupted,
     /// The configuration is wrong.
     #[error(transparent)]
@@ -195,7 +196,7 @@ impl Error {
         Error::Cell { place, error }
     }
 
-    /// What the operator should do.
+    /// Whom it concerns.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Error::HasRecords { .. }

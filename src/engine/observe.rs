@@ -5,6 +5,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use super::Remedy;
 use crate::{
     ids::{ShardId, SliceId},
     train::Watch,
@@ -47,6 +48,12 @@ pub trait Observer: Debug + Send + Sync {
 
     /// A sentence for the person, such as what is going to be done.
     fn note(&self, text: &str);
+
+    /// A sentence for the person, and what can be done about it; a face that has words for it says so.
+    fn advise(&self, text: &str, remedy: &Remedy) {
+        let _ = remedy;
+        self.note(text);
+    }
 
     /// Whether the person asked to stop.
     fn stopped(&self) -> bool;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Engine, Error, Evaluation, Observer};
+use super::{Engine, Error, Evaluation, Observer, Remedy};
 use crate::{
     config::{Config, ConfigError, Overrides},
     delete::Repair,
@@ -165,10 +165,8 @@ impl Engine {
         match differs(&config.with(&request.overrides.partition())?)? {
             Some(what) if request.overrides.any_partition() => Err(Error::NeedsFresh { what }),
             Some(what) => {
-                observer.note(&format!(
-                    "note: {what} in {}; it counts from the next `sisa train --fresh` on",
-                    request.config.display()
-                ));
+                let text = format!("note: {what} in {}; it counts from the next generation on", request.config.display());
+                observer.advise(&text, &Remedy::TrainFresh { source: None });
                 Ok(())
             }
             None => Ok(()),

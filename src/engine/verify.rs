@@ -73,7 +73,7 @@ impl Engine {
         let receipt: Receipt = match serde_json::from_slice(&bytes) {
             Ok(receipt) => receipt,
             Err(e) => {
-                find(format!("this is not a receipt ({e}); a signed one is checked with `sisa receipt --check`"));
+                find(format!("this is not a receipt ({e}); a signed one is checked by its signature instead"));
                 return Ok(());
             }
         };

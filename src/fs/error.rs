@@ -17,7 +17,7 @@ pub enum FsError {
     /// An earlier sync failed; nothing is known about the disk until the workspace is opened again.
     #[error(
         "a sync failed earlier in this process, so what is on the disk is unknown; nothing more is written. \
-         Check the disk, then run the command again with the same request id"
+         Check the disk, then open the workspace again and repeat the call; a deletion under the same request id"
     )]
     Poisoned,
     /// The file system does not keep locks.

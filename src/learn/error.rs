@@ -5,7 +5,7 @@ pub(super) const SMALLEST: f32 = 1e-12;
 
 /// A setting whose value is not allowed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("learner setting `{setting}` is {value}; allowed is {allowed}: change it and run again")]
+#[error("learner setting `{setting}` is {value}; allowed is {allowed}; change it")]
 pub struct SettingsError {
     /// The setting, as it is written in the recipe.
     pub setting: &'static str,

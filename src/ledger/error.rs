@@ -20,7 +20,7 @@ pub enum LedgerError {
         what: String,
     },
     /// An entry's number was taken by another process.
-    #[error("another process wrote to the ledger at the same time ({} exists); run the command again", path.display())]
+    #[error("another process wrote to the ledger at the same time ({} exists)", path.display())]
     Raced {
         /// The entry's file.
         path: PathBuf,

@@ -139,7 +139,8 @@ impl Question {
                 self.least_records,
             ),
             None => {
-                "no candidate fits: allow more disk or time, fewer records a shard, or name other --shards and --slices".into()
+                "no candidate fits: allow more disk or time, fewer records a shard, or name other numbers of shards and slices"
+                    .into()
             }
         };
         let recommended = best.map(|(at, _)| at);

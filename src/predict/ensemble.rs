@@ -32,7 +32,7 @@ pub enum PredictError {
     /// Nothing clean is left to answer with.
     #[error(
         "no constituent can answer: {missing} of {shards} shards have no clean checkpoint. \
-         `sisa repair` (or `sisa train`) trains them; until then nothing is predicted"
+         Until they are trained again nothing is predicted"
     )]
     NoMembers {
         /// Shards without one.

@@ -40,13 +40,13 @@ pub enum ProposeError {
         column: String,
     },
     /// No label can be guessed.
-    #[error("which column is the label can't be guessed ({problem}); name it with --label")]
+    #[error("which column is the label can't be guessed ({problem}); name it")]
     LabelUnclear {
         /// Why not.
         problem: String,
     },
     /// There is nothing to learn in the label.
-    #[error("the label `{column}` has {distinct} distinct values; at least two are needed. Name another with --label")]
+    #[error("the label `{column}` has {distinct} distinct values; at least two are needed; name another")]
     LabelConstant {
         /// The column.
         column: String,
@@ -54,7 +54,7 @@ pub enum ProposeError {
         distinct: u64,
     },
     /// The label is text, but not classes.
-    #[error("the label `{column}` is text with more than {limit} values; name another with --label, or group the values")]
+    #[error("the label `{column}` is text with more than {limit} values; name another, or group the values")]
     LabelValues {
         /// The column.
         column: String,

@@ -143,7 +143,7 @@ fn visits_are_understood() {
     let proposal = visits().propose();
     assert_eq!((proposal.rows, proposal.subjects, proposal.notes.len()), (600, 200, 4));
     for line in [
-        "# Proposed by `sisa schema` from 600 rows of 200 subjects.",
+        "# Proposed by sisa from 600 rows of 200 subjects.",
         "sources = [\"t.csv\"]",
         "subject = \"patient_id\"",
         "record = [\"patient_id\", \"year\"]",
@@ -258,7 +258,7 @@ fn names_are_not_taken_for_classes_unless_wished_for() {
     });
     let unclear = table.try_propose(&Overrides::default()).unwrap_err();
     assert!(matches!(unclear, ProposeError::LabelUnclear { .. }), "{unclear}");
-    assert!(unclear.to_string().contains("--label") && !unclear.to_string().contains("name 1"), "{unclear}");
+    assert!(unclear.to_string().contains("name it") && !unclear.to_string().contains("name 1"), "{unclear}");
     table.try_propose(&Overrides { label: Some("name".into()), ..Overrides::default() }).unwrap();
 }
 
@@ -427,7 +427,7 @@ fn large_tables_get_more_shards_and_each_kind_its_own() {
         let asked = Overrides { learner: kind.map(Into::into), ..Overrides::default() };
         let proposal = propose_from(&mut [open(&path).unwrap()], &["t.csv".into()], &asked).unwrap();
         check(&proposal, open(&path).unwrap());
-        has(&proposal, "# Proposed by `sisa schema` from 41,000 rows of 41,000 subjects.");
+        has(&proposal, "# Proposed by sisa from 41,000 rows of 41,000 subjects.");
         has(&proposal, &format!("shards = {shards}"));
         has(&proposal, &format!("kind = \"{}\"", kind.unwrap_or("forest")));
     }

@@ -62,7 +62,7 @@ pub(super) fn declared(declared: &Declared<'_>, names: &[PathBuf], overrides: &O
         out.push_str(&text);
         out.push('\n');
     };
-    line(format!("# Proposed by `sisa schema` from {} rows of {} subjects.", about(profile.rows), about(roles.subjects)));
+    line(format!("# Proposed by sisa from {} rows of {} subjects.", about(profile.rows), about(roles.subjects)));
     line("# It is yours from here on: nothing is inferred again, and what was guessed is said to be.".into());
     line(format!(
         "# A value is listed only if at least {SHARED_MIN} subjects share it; ranges are rounded and leave out the extremes."
@@ -106,7 +106,7 @@ fn label_text(declared: &Declared<'_>, line: &mut impl FnMut(String)) -> Result<
     let Declared { profile, roles, counts, .. } = declared;
     let label = profile.columns.get(roles.label).ok_or(ProposeError::NoInputs)?;
     if let Some(note) = &roles.label_note {
-        line(remark(&format!("{note}; if it is another, `sisa schema --label NAME` proposes again")));
+        line(remark(&format!("{note}; if it is another, name it and have this file proposed again")));
     }
     line(format!("column = {}", quoted(&label.name)));
     let missing = label.missing_rows();
@@ -153,7 +153,7 @@ slices = {}
 aggregate = \"{}\"
 
 # Why this kind: {}.
-# Kinds are {}; `sisa schema --learner KIND` proposes with another (docs/CONFIG.md).
+# Kinds are {}; have this file proposed again to see another (docs/CONFIG.md).
 [learner]
 ",
         grid.shards,

@@ -21,7 +21,7 @@ const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
     /// A key file is not one.
-    #[error("this is not a key of `sisa keygen`: it must hold one line with 64 hexadecimal digits")]
+    #[error("this is not a signing key or its public half: it must hold one line with 64 hexadecimal digits")]
     Key,
     /// The file is not an envelope.
     #[error("this is not a DSSE envelope: {0}")]

@@ -7,8 +7,8 @@ use crate::fs::FsError;
 pub enum SliceError {
     /// The bytes are not those that were published.
     #[error(
-        "{} is damaged at byte {offset}: {what}. Training and serving of its shard stop here. \
-         `sisa repair --from SOURCE` writes it again from the source it came from; `sisa repair --drop-slice` gives its records up",
+        "{} is damaged at byte {offset}: {what}. Training and serving of its shard stop here until it is written \
+         again or given up",
         path.display()
     )]
     Damaged {

@@ -10,9 +10,7 @@ pub enum TrainError {
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// A checkpoint's payload is sound and yet not a state of this learner.
-    #[error(
-        "the checkpoint of step {step} of shard {shard} holds a state of another learner ({source}); this is a bug, please report it"
-    )]
+    #[error("the checkpoint of step {step} of shard {shard} holds a state of another learner ({source}); this is a bug")]
     State {
         /// The shard.
         shard: u32,
@@ -31,7 +29,7 @@ pub enum TrainError {
     #[error(transparent)]
     Ledger(#[from] crate::ledger::LedgerError),
     /// What was to be trained was replaced meanwhile, and its files are gone.
-    #[error("recipe {recipe} was replaced by a newer one while it was being trained; run the command again")]
+    #[error("recipe {recipe} was replaced by a newer one while it was being trained")]
     Replaced {
         /// The recipe.
         recipe: String,

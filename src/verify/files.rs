@@ -169,7 +169,7 @@ fn checkpoints(model: &Model, record: &GenerationRecord, verdict: &mut Verdict) 
         missing += (1..).zip(&model.kept).filter(|(step, kept)| **kept && !has(*step)).count();
     }
     if missing > 0 {
-        verdict.notes.push(format!("{missing} checkpoints are not trained yet (`sisa train` or `sisa repair` build them)"));
+        verdict.notes.push(format!("{missing} checkpoints are not trained yet ; training and repairing build them"));
     }
     Ok(())
 }

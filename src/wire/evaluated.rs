@@ -86,18 +86,14 @@ impl From<&Evaluation> for Evaluated {
                 let classes = classes.collect();
                 (report.rows, Measures::Classes { accuracy: report.accuracy, log_loss: report.log_loss, classes })
             }
-            Quality::Numbers(report) => {
-                (report.rows, Measures::Numbers { rmse: report.rmse, mae: report.mae, r2: report.r2 })
-            }
+            Quality::Numbers(report) => (report.rows, Measures::Numbers { rmse: report.rmse, mae: report.mae, r2: report.r2 }),
         };
         Evaluated {
             rows,
             measures,
             members: evaluation.members.0,
             whole_members: evaluation.members.1,
-            shares: evaluation
-                .shares
-                .map(|s| Shares { constituent_accuracy: s.constituent, majority_accuracy: s.majority }),
+            shares: evaluation.shares.map(|s| Shares { constituent_accuracy: s.constituent, majority_accuracy: s.majority }),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! ```
 //! # let folder = std::env::temp_dir().join(format!("sisa-wire-{}", std::process::id()));
 //! let error = sisa::engine::Engine::open(&folder)?.status().unwrap_err();
-//! let line = sisa::wire::line(&sisa::wire::Failed::of(9, error.to_string()));
+//! let line = sisa::wire::line(&sisa::wire::Failed::of(9, error.to_string(), Some(&error)));
 //! assert!(line.starts_with(r#"{"type":"error","code":9,"#));
 //! # Ok::<(), sisa::engine::Error>(())
 //! ```
@@ -23,9 +23,7 @@ mod status;
 mod trained;
 mod verified;
 
-pub use bench::{
-    Bench, BenchBatch, BenchDeletion, BenchFrontier, BenchLearner, BenchLine, BenchMemory, BenchTraining, Training,
-};
+pub use bench::{Bench, BenchBatch, BenchDeletion, BenchFrontier, BenchLearner, BenchLine, BenchMemory, BenchTraining, Training};
 pub use deletion::{CellWritten, Deleted, Effective, Forecast, Outcome, Request, Unsuppressed};
 pub use error::Failed;
 pub use evaluated::{Class, Evaluated, Measures, Shares};

@@ -84,10 +84,10 @@ impl From<&ShardStatus> for Shard {
 
 impl From<&engine::Status> for Status {
     fn from(status: &engine::Status) -> Status {
-        let beside = status.beside.iter().map(|(generation, recipe)| Beside {
-            generation: generation.to_string(),
-            recipe: recipe.to_string(),
-        });
+        let beside = status
+            .beside
+            .iter()
+            .map(|(generation, recipe)| Beside { generation: generation.to_string(), recipe: recipe.to_string() });
         Status {
             generation: status.serving.generation.to_string(),
             recipe: status.serving.recipe.to_string(),

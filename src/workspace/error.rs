@@ -6,19 +6,19 @@ use crate::{fs::FsError, learn::SettingsError, ledger::LedgerError, shard::Slice
 #[derive(Debug, thiserror::Error)]
 pub enum WorkspaceError {
     /// Nothing was imported.
-    #[error("{} holds no records yet; `sisa train` imports and trains", root.display())]
+    #[error("{} holds no records yet; nothing was imported", root.display())]
     Empty {
         /// The workspace.
         root: PathBuf,
     },
     /// Records, but no model.
-    #[error("{} holds records but no recipe yet; `sisa train` continues", root.display())]
+    #[error("{} holds records but no recipe yet; training goes on from here", root.display())]
     NoRecipe {
         /// The workspace.
         root: PathBuf,
     },
     /// Another process writes.
-    #[error("another sisa is writing to {}; wait for it, or run again with --wait", root.display())]
+    #[error("another sisa is writing to {}; wait until it is done", root.display())]
     Busy {
         /// The workspace.
         root: PathBuf,
@@ -26,21 +26,19 @@ pub enum WorkspaceError {
     /// A deletion was accepted and is not in effect.
     #[error(
         "deletion request `{request}` was accepted and is not in effect yet, so nothing may answer; \
-         `sisa repair` (or any command that writes) brings it into effect"
+         whatever writes next brings it into effect"
     )]
     NotEffective {
         /// The request.
         request: String,
     },
     /// The workspace changed while it was read.
-    #[error(
-        "the workspace moved on while this command was reading it (a deletion or a new model came into effect); run it again"
-    )]
+    #[error("the workspace moved on while it was read: a deletion or a new model came into effect")]
     MovedOn,
     /// A link or a file where scratch copies belong.
     #[error(
         "{} is not a folder but a link or a file. Copies of records are made only inside the workspace, where a deletion takes them \
-         away; remove it, and run the command again", path.display()
+         away; remove it, and do the same again", path.display()
     )]
     NoScratch {
         /// What is in the way.

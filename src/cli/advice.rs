@@ -1,0 +1,74 @@
+//! What to do about an error, in the words of the command line: commands that work when they are pasted.
+
+use std::path::Path;
+
+use sisa::engine::Remedy;
+
+/// A word as a shell reads it, quoted where it has to be.
+pub(super) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+/// The flag that further commands on this workspace need; it begins with a blank.
+pub(super) fn workspace_flag(workspace: &Path) -> String {
+    if workspace == Path::new(".") { String::new() } else { format!(" -w {}", quoted(&workspace.to_string_lossy())) }
+}
+
+/// A clause that says how it is done.
+pub(super) fn advice(remedy: &Remedy, flag: &str) -> String {
+    match remedy {
+        Remedy::Train => format!("`sisa train{flag}` goes on with the records that are there"),
+        Remedy::Import => format!("`sisa train{flag} SOURCE` imports a table and trains"),
+        Remedy::TrainFresh { source: Some(source) } => {
+            format!("`sisa train{flag} --fresh {}` starts a new generation from it", quoted(source))
+        }
+        Remedy::TrainFresh { source: None } => {
+            format!("`sisa train{flag} --fresh` starts a new generation from the sources that sisa.toml lists")
+        }
+        Remedy::Propose => format!("`sisa schema{flag} SOURCE` proposes one"),
+        Remedy::NameLabel => "`--label NAME` says which column is the label".into(),
+        Remedy::NameIds => "`--subject`, `--record` or `--from` name them".into(),
+        Remedy::NameSubjects => "`--subject` names them".into(),
+        Remedy::NameRecords => "`--record` names them".into(),
+        Remedy::Predict => format!("`sisa predict{flag} SOURCE` answers without a label"),
+        Remedy::EvaluateSource => format!("`sisa eval{flag} SOURCE` evaluates on a table"),
+        Remedy::Log => format!("`sisa log{flag}` lists the requests"),
+        Remedy::Repair => format!("`sisa repair{flag}` brings what was accepted into effect and trains what is missing"),
+        Remedy::RepairFrom => {
+            format!("`sisa repair{flag} --from SOURCE` writes damaged slices again from the source they came from")
+        }
+        Remedy::DropSlice => format!("`sisa repair{flag} --drop-slice` gives the records of damaged slices up"),
+        Remedy::Keygen => "`sisa keygen FILE` makes a pair of keys".into(),
+        Remedy::Retrain => format!("`sisa verify{flag} --retrain` trains everything again and compares"),
+        Remedy::Wait => "with `--wait` a command waits for the other one".into(),
+        Remedy::RunAgain => "run the command again to go on".into(),
+        Remedy::Report => "please report this".into(),
+        // A remedy that this face has no words for yet; the message stands alone.
+        _ => String::new(),
+    }
+}
+
+/// All clauses of an error.
+pub(super) fn all(remedies: &[Remedy], flag: &str) -> Vec<String> {
+    remedies.iter().map(|remedy| advice(remedy, flag)).filter(|text| !text.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_a_quoted_word_as_it_was() {
+        for (word, shown) in
+            [("a/b.csv", "a/b.csv"), ("my data", "'my data'"), ("it's", r"'it'\''s'"), ("", "''"), ("$x", "'$x'")]
+        {
+            assert_eq!(quoted(word), shown);
+        }
+        assert_eq!(workspace_flag(Path::new(".")), "");
+        assert_eq!(
+            advice(&Remedy::Train, &workspace_flag(Path::new("a b"))),
+            "`sisa train -w 'a b'` goes on with the records that are there"
+        );
+    }
+}

@@ -1,0 +1,172 @@
+use serde::Serialize;
+
+use super::Error;
+use crate::{
+    checkpoint::CheckpointError, delete::DeleteError, fs::FsError, import::ImportError, ledger::LedgerError,
+    predict::PredictError, propose::ProposeError, receipt::SealError, shard::SliceError, train::TrainError,
+    workspace::WorkspaceError,
+};
+
+/// What to do about an error. A message says what is wrong; each face says in its own terms how this is done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Remedy {
+    /// Train with the records that are there: [`Engine::train`](super::Engine::train) without a source.
+    Train,
+    /// Name a source, or list sources in the configuration, and train.
+    Import,
+    /// Start a new generation: [`TrainRequest::fresh`](super::TrainRequest::fresh).
+    TrainFresh {
+        /// From this source; `None`: from those that the configuration lists.
+        source: Option<String>,
+    },
+    /// Have a configuration proposed: [`Engine::propose`](super::Engine::propose).
+    Propose,
+    /// Say which column is the label.
+    NameLabel,
+    /// Give ids, of subjects or of records.
+    NameIds,
+    /// Give ids of subjects.
+    NameSubjects,
+    /// Give ids of records.
+    NameRecords,
+    /// Answer without comparing: [`Engine::predict`](super::Engine::predict).
+    Predict,
+    /// Evaluate on a source that was not trained on.
+    EvaluateSource,
+    /// Look which requests there are: [`Engine::log`](super::Engine::log).
+    Log,
+    /// Train what is missing, and bring accepted requests into effect: [`Engine::repair`](super::Engine::repair).
+    Repair,
+    /// Repair, and write damaged slices again from the source that they came from.
+    RepairFrom,
+    /// Repair, and give the records of damaged slices up.
+    DropSlice,
+    /// Make a pair of keys: [`Engine::keygen`](super::Engine::keygen).
+    Keygen,
+    /// Train everything again and compare: [`Engine::verify`](super::Engine::verify).
+    Retrain,
+    /// Wait until the other writer is done: [`Builder::wait`](super::Builder::wait).
+    Wait,
+    /// Do the same again.
+    RunAgain,
+    /// Tell the authors of this program.
+    Report,
+}
+
+impl Error {
+    /// What can be done about it, the likeliest first; empty where the message says it all.
+    pub fn remedies(&self) -> Vec<Remedy> {
+        match self {
+            Error::HasRecords { source_name, .. } => {
+                vec![Remedy::Train, Remedy::TrainFresh { source: Some(source_name.clone()) }]
+            }
+            Error::NeedsFresh { .. } => vec![Remedy::TrainFresh { source: None }],
+            Error::NoSource { .. } => vec![Remedy::Import],
+            Error::NoConfig { .. } => vec![Remedy::Propose],
+            Error::NoLabel { .. } => vec![Remedy::Predict],
+            Error::NoHoldout => vec![Remedy::EvaluateSource],
+            Error::InMemory { .. } => vec![Remedy::Retrain, Remedy::Report],
+            Error::NoSuchRequest { .. } => vec![Remedy::Log],
+            Error::OtherSource { .. } => vec![Remedy::RepairFrom, Remedy::DropSlice],
+            Error::Interrupted => vec![Remedy::RunAgain],
+            Error::Propose(
+                ProposeError::LabelUnclear { .. } | ProposeError::LabelConstant { .. } | ProposeError::LabelValues { .. },
+            ) => vec![Remedy::NameLabel],
+            Error::Import(e) => import(e),
+            Error::Train(e) => train(e),
+            Error::Predict(PredictError::NoMembers { .. }) => vec![Remedy::Repair],
+            Error::Predict(PredictError::Train(e)) => train(e),
+            Error::Delete(e) => delete(e),
+            Error::Workspace(e) => workspace(e),
+            Error::Seal(SealError::Key) => vec![Remedy::Keygen],
+            Error::Seal(SealError::NotRepaired(_)) => vec![Remedy::Repair],
+            Error::Slice(e) => slice(e),
+            Error::Ledger(e) => ledger(e),
+            Error::Fs(e) => disk(e),
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn import(error: &ImportError) -> Vec<Remedy> {
+    match error {
+        ImportError::Slice(e) => slice(e),
+        ImportError::Workspace(e) => workspace(e),
+        ImportError::Fs(e) => disk(e),
+        ImportError::Interrupted => vec![Remedy::RunAgain],
+        _ => Vec::new(),
+    }
+}
+
+fn train(error: &TrainError) -> Vec<Remedy> {
+    match error {
+        TrainError::Slice(e) => slice(e),
+        TrainError::Checkpoint(e) => checkpoint(e),
+        TrainError::State { .. } => vec![Remedy::Report],
+        TrainError::Ledger(e) => ledger(e),
+        TrainError::Replaced { .. } => vec![Remedy::RunAgain],
+        TrainError::Fs(e) => disk(e),
+        _ => Vec::new(),
+    }
+}
+
+fn delete(error: &DeleteError) -> Vec<Remedy> {
+    match error {
+        DeleteError::NoIds => vec![Remedy::NameIds],
+        DeleteError::NoSubjects => vec![Remedy::NameRecords],
+        DeleteError::NoRecords => vec![Remedy::NameSubjects],
+        DeleteError::Neither { .. } => vec![Remedy::RepairFrom, Remedy::DropSlice],
+        DeleteError::Slice(e) => slice(e),
+        DeleteError::Checkpoint(e) => checkpoint(e),
+        DeleteError::Ledger(e) => ledger(e),
+        DeleteError::Train(e) => train(e),
+        DeleteError::Workspace(e) => workspace(e),
+        DeleteError::Fs(e) => disk(e),
+        _ => Vec::new(),
+    }
+}
+
+fn workspace(error: &WorkspaceError) -> Vec<Remedy> {
+    match error {
+        WorkspaceError::Empty { .. } => vec![Remedy::Import],
+        WorkspaceError::NoRecipe { .. } => vec![Remedy::Train],
+        WorkspaceError::Busy { .. } => vec![Remedy::Wait],
+        WorkspaceError::NotEffective { .. } => vec![Remedy::Repair],
+        WorkspaceError::MovedOn => vec![Remedy::RunAgain],
+        WorkspaceError::Ledger(e) => ledger(e),
+        WorkspaceError::Slice(e) => slice(e),
+        WorkspaceError::Fs(e) => disk(e),
+        _ => Vec::new(),
+    }
+}
+
+fn ledger(error: &LedgerError) -> Vec<Remedy> {
+    match error {
+        LedgerError::Raced { .. } => vec![Remedy::RunAgain],
+        LedgerError::Fs(e) => disk(e),
+        LedgerError::Damaged { .. } => Vec::new(),
+    }
+}
+
+fn slice(error: &SliceError) -> Vec<Remedy> {
+    match error {
+        SliceError::Damaged { .. } => vec![Remedy::RepairFrom, Remedy::DropSlice],
+        SliceError::Fs(e) => disk(e),
+    }
+}
+
+fn checkpoint(error: &CheckpointError) -> Vec<Remedy> {
+    match error {
+        CheckpointError::Damaged { .. } => vec![Remedy::Repair],
+        CheckpointError::Fs(e) => disk(e),
+    }
+}
+
+fn disk(error: &FsError) -> Vec<Remedy> {
+    match error {
+        FsError::Poisoned => vec![Remedy::RunAgain],
+        FsError::Io { .. } | FsError::NoLocks { .. } => Vec::new(),
+    }
+}
