@@ -362,12 +362,12 @@ fn lines_of(output: &Output, kind: &str) -> Vec<serde_json::Value> {
 fn learners_are_benched_beside_each_other_on_the_same_requests() {
     let bench = Bench::trained(&Setup { learner: common::FOREST, slices: 1, ..Setup::default() }, &rows(60));
     let before = bench.artefacts();
-    let asked = ["bench", "--learners", "mlp,linear,ridge,forest", "--requests", "1,5", "--trials", "2", "--frontier", "0"];
+    let asked = ["bench", "--learners", "mlp,linear,ridge,forest,boost", "--requests", "1,5", "--trials", "2", "--frontier", "0"];
     let output = run(&bench, &[&asked[..], &["--json"]].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let lines = lines_of(&output, "bench_learner");
     let kinds: Vec<&str> = lines.iter().map(|l| l["learner"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["mlp", "linear", "ridge", "forest"]);
+    assert_eq!(kinds, ["mlp", "linear", "ridge", "forest", "boost"]);
     let records = |line: &serde_json::Value| -> Vec<u64> {
         line["batches"].as_array().unwrap().iter().map(|b| b["records"].as_u64().unwrap()).collect()
     };
@@ -408,7 +408,7 @@ fn learners_are_benched_beside_each_other_on_the_same_requests() {
     let refusal = run(&bench, &["bench", "--learners", "mlp,tree"]);
     assert!(
         String::from_utf8_lossy(&refusal.stderr)
-            .contains("`tree`, which is no learner; write some of linear, mlp, ridge, forest")
+            .contains("`tree`, which is no learner; write some of linear, mlp, ridge, forest, boost")
     );
 }
 
@@ -416,11 +416,11 @@ fn learners_are_benched_beside_each_other_on_the_same_requests() {
 fn a_learner_that_cannot_take_the_records_says_why_and_the_others_are_measured() {
     // Without ranges, which the set learners need.
     let bench = Bench::new(&Setup::default(), &rows(40));
-    let asked = ["bench", "--learners", "linear,forest,mlp", "--requests", "1", "--trials", "1", "--frontier", "0"];
+    let asked = ["bench", "--learners", "linear,forest,mlp,boost", "--requests", "1", "--trials", "1", "--frontier", "0"];
     let output = run(&bench, &asked);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    for start in ["linear  ", "mlp  ", "forest    not measured: "] {
+    for start in ["linear  ", "mlp  ", "boost  ", "forest    not measured: "] {
         assert!(text.lines().any(|line| line.starts_with(start)), "{start}: {text}");
     }
     let refused = text.lines().find(|line| line.starts_with("forest")).unwrap();

@@ -5,7 +5,7 @@ mod common;
 
 use std::{collections::BTreeSet, fs};
 
-use common::{ADAM, Bench, COUNTED, FOREST, LINEAR, MLP, RIDGE, Row, Setup, assert_same, rows, without};
+use common::{ADAM, BOOST, Bench, COUNTED, FOREST, LINEAR, MLP, RIDGE, Row, Setup, assert_same, rows, without};
 use proptest::prelude::*;
 use sisa::engine::{DeleteRequest, Error, Input, KeySource, OutcomeKind, Overrides, Quiet, TrainRequest, VerifyRequest};
 
@@ -16,8 +16,9 @@ fn persons(ids: &[u32]) -> DeleteRequest {
 #[test]
 fn a_person_is_in_effect_at_once_and_exact_after_repair() {
     let rows = rows(60);
-    for learner in [MLP, ADAM, LINEAR] {
-        for schedule in ["cumulative", "replay", "front"] {
+    for learner in [MLP, ADAM, LINEAR, BOOST] {
+        let schedules: &[_] = if learner == BOOST { &["window"] } else { &["cumulative", "replay", "front"] };
+        for &schedule in schedules {
             let setup = Setup { learner, schedule, ..Setup::default() };
             let bench = Bench::trained(&setup, &rows);
             let report = bench.delete(&persons(&[7, 21, 40]));
@@ -263,7 +264,7 @@ fn deed() -> impl Strategy<Value = Deed> {
 }
 
 fn setup() -> impl Strategy<Value = Setup> {
-    let learner = prop_oneof![Just(MLP), Just(ADAM), Just(LINEAR), Just(FOREST), Just(RIDGE)];
+    let learner = prop_oneof![Just(MLP), Just(ADAM), Just(LINEAR), Just(FOREST), Just(RIDGE), Just(BOOST)];
     let schedule = prop_oneof![Just("cumulative"), Just("replay"), Just("front")];
     let keep = prop_oneof![Just(None), (0..7_u32).prop_map(Some)];
     (1..=8_u32, 1..=8_u32, learner, schedule, 1..4_u32, prop_oneof![Just(0.0), Just(0.3)], keep).prop_map(

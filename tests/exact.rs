@@ -5,13 +5,13 @@ mod common;
 
 use std::fs;
 
-use common::{ADAM, Bench, FOREST, LINEAR, MLP, RIDGE, Setup, StopAfter, assert_same, csv, rows};
+use common::{ADAM, BOOST, Bench, FOREST, LINEAR, MLP, RIDGE, Setup, StopAfter, assert_same, csv, rows};
 use sisa::engine::{Error, KeySource, Overrides, Quiet, ShardId, TrainRequest};
 
 #[test]
 fn any_number_of_threads() {
     let rows = rows(60);
-    for learner in [MLP, ADAM, LINEAR, FOREST, RIDGE] {
+    for learner in [MLP, ADAM, LINEAR, FOREST, RIDGE, BOOST] {
         let setup = Setup { learner, ..Setup::default() };
         let reference = Bench::trained(&setup, &rows).artefacts();
         for threads in [1, 4] {
@@ -47,7 +47,7 @@ fn only_some_shards_at_a_time_in_any_order() {
 
 #[test]
 fn rows_in_another_order_and_in_several_sources() {
-    for (record, learner) in [(true, MLP), (false, MLP), (true, FOREST), (false, FOREST), (true, RIDGE)] {
+    for (record, learner) in [(true, MLP), (false, MLP), (true, FOREST), (false, FOREST), (true, RIDGE), (true, BOOST)] {
         let mut rows = rows(50);
         // Two identical rows of one person, told apart by occurrence where records have no id.
         if !record {

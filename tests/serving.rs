@@ -17,7 +17,7 @@ use std::{
     },
 };
 
-use common::{Bench, COUNTED, FOREST, LINEAR, MLP, RIDGE, Row, Setup, csv, rows, without};
+use common::{BOOST, Bench, COUNTED, FOREST, LINEAR, MLP, RIDGE, Row, Setup, csv, rows, without};
 use sisa::engine::{Answers, DeleteRequest, Engine, Error, Input, Quiet, Serving};
 use tap::Tap;
 
@@ -41,7 +41,7 @@ fn anew(learner: &'static str, rows: &[Row], person: u32, input: &Input) -> Answ
 
 #[test]
 fn what_stays_loaded_answers_as_a_command_does_before_and_after_a_deletion_by_another_engine() {
-    for learner in [LINEAR, MLP, FOREST, COUNTED, RIDGE] {
+    for learner in [LINEAR, MLP, FOREST, COUNTED, RIDGE, BOOST] {
         let rows = rows(60);
         let (bench, input) = bench(learner, &rows);
         let serving = bench.engine().serving().unwrap();
@@ -138,7 +138,7 @@ impl<F: Fn() + Send + Sync> sisa::engine::Table for Trigger<F> {
     }
 
     fn open(&self) -> Result<Box<dyn sisa::engine::Source>, sisa::engine::SourceError> {
-        let mut opened = self.input.open(&sisa::source::TextForm::default())?;
+        let mut opened = self.input.open()?;
         if self.opened.fetch_add(1, Ordering::SeqCst) + 1 == self.at {
             (self.act)();
         }

@@ -106,7 +106,7 @@ pub(crate) struct TrainArgs {
     /// The columns that name a record, separated by commas
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub(crate) record: Vec<String>,
-    /// The kind of learner: linear, mlp, ridge or forest
+    /// The kind of learner: linear, mlp, ridge, forest or boost
     #[arg(long, value_name = "KIND")]
     pub(crate) learner: Option<String>,
     /// How many shards, each with a model of its own
@@ -121,7 +121,7 @@ pub(crate) struct TrainArgs {
     /// The learning rate
     #[arg(long, value_name = "RATE")]
     pub(crate) rate: Option<f32>,
-    /// Which rows a step visits: cumulative, replay or front
+    /// Which rows a step visits: cumulative, replay or front (boost: window)
     #[arg(long, value_name = "KIND")]
     pub(crate) schedule: Option<String>,
     /// Steps before the last that leave a checkpoint, those that save most; all by default

@@ -55,7 +55,7 @@ pub(crate) struct PlanArgs {
     /// Passes over a shard's rows, all steps together
     #[arg(long, value_name = "E")]
     epochs: Option<u32>,
-    /// Which rows a step visits: cumulative, replay or front
+    /// Which rows a step visits: cumulative, replay, front or window
     #[arg(long, value_name = "KIND")]
     schedule: Option<String>,
     /// Do not measure how fast this machine trains

@@ -11,7 +11,7 @@ use crate::{
     order::Grid,
     predict::Aggregate,
     schema::{ColumnDeclaration, Declaration, LabelDeclaration},
-    source::{Comment, Delimiter, Encoding, Input, TextForm},
+    source::Input,
     train::{Keep, Recipe, Schedule, ScheduleKind},
 };
 
@@ -47,15 +47,6 @@ struct Data {
     holdout: f64,
     #[serde(default = "empty_cell")]
     missing: Vec<String>,
-    #[serde(default)]
-    delimiter: Delimiter,
-    #[serde(default)]
-    encoding: Encoding,
-    escape: Option<Escape>,
-    #[serde(default)]
-    skip: u32,
-    comment: Option<Comment>,
-    header: Option<bool>,
 }
 
 /// `[shards]`.
@@ -76,13 +67,6 @@ struct Shards {
 struct Checkpoints {
     /// How many steps before the last leave a checkpoint; all, when it is left out.
     keep: Option<u32>,
-}
-
-/// What may stand before a quote within quotes.
-#[derive(Clone, Copy, Debug, Deserialize)]
-enum Escape {
-    #[serde(rename = "\\")]
-    Backslash,
 }
 
 fn empty_cell() -> Vec<String> {
@@ -165,19 +149,6 @@ impl Config {
         self.data.sources.iter().map(|s| folder.join(s)).collect()
     }
 
-    /// How text sources are written.
-    pub fn form(&self) -> TextForm {
-        let Data { delimiter, encoding, escape, skip, comment, header, .. } = &self.data;
-        TextForm {
-            delimiter: *delimiter,
-            backslash: matches!(escape, Some(Escape::Backslash)),
-            encoding: *encoding,
-            skip: *skip,
-            comment: *comment,
-            header: header.unwrap_or(true),
-        }
-    }
-
     /// What the columns mean.
     ///
     /// # Errors
@@ -254,14 +225,25 @@ impl Config {
     pub fn recipe(&self) -> Result<Recipe, ConfigError> {
         let schedule = self.schedule()?;
         let wrong = |setting, value: String, allowed| Err(ConfigError::Setting { setting, value, allowed });
-        let once = schedule.kind == ScheduleKind::Once;
-        if self.learner.check()?.abilities().downdate {
-            if !once || schedule.epochs != 1 {
+        let learner = self.learner.check()?.abilities();
+        let known = match (learner.downdate, learner.whole) {
+            (true, _) if schedule.kind != ScheduleKind::Once || schedule.epochs != 1 => {
                 let allowed = "kind = \"once\" and epochs = 1 (or no [schedule]): this learner is a function of the set of rows, and more visits would change nothing";
                 return wrong("schedule", format!("{:?} with {} epochs", schedule.kind, schedule.epochs).to_lowercase(), allowed);
             }
-        } else if once {
-            return wrong("schedule", "once".into(), "cumulative, replay or front: this learner is trained in passes");
+            (true, _) => "once",
+            (false, true) => {
+                "window: this learner looks at the rows of a step together, the new slice and old rows, `epochs` slices' worth in all"
+            }
+            (false, false) => "cumulative, replay or front: this learner is trained in passes",
+        };
+        let fits = match schedule.kind {
+            ScheduleKind::Once => learner.downdate,
+            ScheduleKind::Window => learner.whole,
+            ScheduleKind::Cumulative | ScheduleKind::Replay | ScheduleKind::Front => !learner.downdate && !learner.whole,
+        };
+        if !fits {
+            return wrong("schedule", format!("{:?}", schedule.kind).to_lowercase(), known);
         }
         if !(1..=Schedule::EPOCHS_MAX).contains(&schedule.epochs) {
             return wrong("epochs", schedule.epochs.to_string(), "1 to 100000");
@@ -292,7 +274,8 @@ impl std::str::FromStr for ScheduleKind {
             "replay" => Ok(ScheduleKind::Replay),
             "front" => Ok(ScheduleKind::Front),
             "once" => Ok(ScheduleKind::Once),
-            other => Err(format!("`{other}` is not one of cumulative, replay, front, once")),
+            "window" => Ok(ScheduleKind::Window),
+            other => Err(format!("`{other}` is not one of cumulative, replay, front, once, window")),
         }
     }
 }

@@ -8,6 +8,9 @@ use crate::{
 /// Shards and slices of learners that are trained in passes.
 const SHARDS: u32 = 10;
 const SLICES: u32 = 10;
+/// Slices of learners that look at a step as a whole, and how many slices' worth each step looks at.
+const WHOLE_SLICES: u32 = 4;
+const WINDOW: u32 = 2;
 /// More shards than this are a mistake: every cell is a file.
 pub(super) const SHARDS_MAX: u32 = 9_999;
 
@@ -27,14 +30,12 @@ impl Suited {
     /// before it.
     pub fn to(abilities: Abilities, threads: usize) -> Suited {
         let threads = u32::try_from(threads).unwrap_or(SHARDS_MAX).clamp(1, SHARDS_MAX);
-        let (shards, slices) = match (abilities.merge, abilities.downdate) {
-            (true, _) => (threads, 1),
-            (false, true) => (FOREST_SHARDS, 1),
-            (false, false) => (SHARDS, SLICES),
-        };
-        let schedule = match abilities.downdate {
-            true => Schedule { kind: ScheduleKind::Once, epochs: 1 },
-            false => Schedule { kind: ScheduleKind::Replay, epochs: 20 },
+        let schedule = |kind, epochs| Schedule { kind, epochs };
+        let (shards, slices, schedule) = match abilities {
+            Abilities { merge: true, .. } => (threads, 1, schedule(ScheduleKind::Once, 1)),
+            Abilities { downdate: true, .. } => (FOREST_SHARDS, 1, schedule(ScheduleKind::Once, 1)),
+            Abilities { whole: true, .. } => (FOREST_SHARDS, WHOLE_SLICES, schedule(ScheduleKind::Window, WINDOW)),
+            _ => (SHARDS, SLICES, schedule(ScheduleKind::Replay, 20)),
         };
         Suited { shards, slices, schedule }
     }

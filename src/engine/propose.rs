@@ -6,7 +6,7 @@ use super::{Engine, Error};
 use crate::{
     config::Overrides,
     propose::{Proposal, Request, propose},
-    source::{Guess, Input},
+    source::Input,
 };
 
 impl Engine {
@@ -18,18 +18,8 @@ impl Engine {
         let folder = config.parent().unwrap_or(Path::new(""));
         let names: Vec<PathBuf> = sources.paths().map(|s| self.workspace.files().name_from(s, folder)).collect();
         let request = Request { names: &names, path: config, overrides, threads: self.threads() };
-        let guess = sources.guess()?;
-        let mut proposal = propose(&mut sources.open(&guess.form)?, &request)?;
-        declare(&mut proposal, guess);
-        Ok(proposal)
+        Ok(propose(&mut sources.open()?, &request)?)
     }
-}
-
-/// Declares in a proposal how its text sources are written, where that is not the default.
-fn declare(proposal: &mut Proposal, guess: Guess) {
-    let lines: String = guess.form.toml().into_iter().map(|line| line + "\n").collect();
-    proposal.text = proposal.text.replacen("[data]\n", &format!("[data]\n{lines}"), 1);
-    proposal.notes.splice(0..0, guess.notes);
 }
 
 #[cfg(test)]
@@ -61,7 +51,7 @@ mod tests {
         assert_eq!((recipe.learner.kind(), config.grid().unwrap().slices), ("forest", 1));
         assert_eq!(recipe.learner, proposal.advice.learner);
 
-        for (kind, shards, slices) in [("forest", 1, 1), ("ridge", 3, 1), ("linear", 1, 10), ("mlp", 1, 10)] {
+        for (kind, shards, slices) in [("forest", 1, 1), ("ridge", 3, 1), ("linear", 1, 10), ("mlp", 1, 10), ("boost", 1, 4)] {
             let grid = of(&Overrides { learner: Some(kind.into()), ..Overrides::default() }).1.grid().unwrap();
             assert_eq!((grid.shards, grid.slices), (shards, slices), "{kind}");
         }

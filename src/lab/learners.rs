@@ -11,7 +11,7 @@ use super::{
 use crate::{
     config::ConfigError,
     engine::{Error, Observer},
-    learn::LearnerSettings,
+    learn::{Abilities, LearnerSettings},
     propose::Shape,
     source::Input,
     train::{Keep, Recipe},
@@ -93,7 +93,7 @@ pub(super) fn check_kinds(kinds: &[String]) -> Result<(), Error> {
 /// are trained in passes share S, R and the schedule.
 fn rules(own: &Recipe, cut: (u32, u32), kind: &str, shape: &Shape<'_>) -> Result<(Recipe, (u32, u32)), ConfigError> {
     let advice = shape.advice_of(kind)?;
-    let in_passes = |learner: &LearnerSettings| Ok::<_, ConfigError>(!learner.check()?.abilities().downdate);
+    let in_passes = |learner: &LearnerSettings| Ok::<_, ConfigError>(learner.check()?.abilities() == Abilities::default());
     if in_passes(&advice.learner)? && in_passes(&own.learner)? {
         return Ok((Recipe { learner: advice.learner, ..own.clone() }, cut));
     }

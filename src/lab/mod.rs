@@ -284,11 +284,11 @@ fn measure(
 
 /// The schedules that a learner can be trained by.
 fn schedules(learner: &LearnerSettings) -> Result<Vec<ScheduleKind>, Error> {
-    let downdates = learner.check().map_err(crate::config::ConfigError::from)?.abilities().downdate;
-    Ok(if downdates {
-        vec![ScheduleKind::Once]
-    } else {
-        vec![ScheduleKind::Cumulative, ScheduleKind::Replay, ScheduleKind::Front]
+    let abilities = learner.check().map_err(crate::config::ConfigError::from)?.abilities();
+    Ok(match (abilities.downdate, abilities.whole) {
+        (true, _) => vec![ScheduleKind::Once],
+        (false, true) => vec![ScheduleKind::Window],
+        (false, false) => vec![ScheduleKind::Cumulative, ScheduleKind::Replay, ScheduleKind::Front],
     })
 }
 

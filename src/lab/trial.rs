@@ -15,7 +15,6 @@ use crate::{
     order::Grid,
     plan::CostModel,
     schema::{Kind, Schema},
-    source::TextForm,
     train::{Keep, Model, Recipe, Schedule, ScheduleKind},
     workspace::{Current, KeySource, Partition},
 };
@@ -220,7 +219,7 @@ impl Base {
         let plan = NewGeneration {
             generation: GenerationId(1),
             rekeys: None,
-            partition: Partition::new(Grid { shards, slices, holdout }, self.schema.clone(), TextForm::default()),
+            partition: Partition::new(Grid { shards, slices, holdout }, self.schema.clone()),
             handle_key: self.engine.workspace().handle_key()?,
             model_key: KeySource::Seed(1).model_key(copies.files(), None)?,
         };

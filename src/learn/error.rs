@@ -57,8 +57,13 @@ pub(super) fn share_below_one(setting: &'static str, value: f32) -> Result<(), S
 
 /// Refuses a number that is not from `low` to `high`.
 pub(super) fn number(setting: &'static str, value: f32, low: f32, high: f32) -> Result<(), SettingsError> {
-    allow((low..=high).contains(&value), setting, || {
-        (format!("{value:?}"), format!("a number from {low:?} to {high:?}{}", if setting == "l2" { ", or 0" } else { "" }))
+    allow((low..=high).contains(&value), setting, || (format!("{value:?}"), format!("a number from {low:?} to {high:?}")))
+}
+
+/// Refuses a number that is neither 0 nor from `low` to `high`.
+pub(super) fn number_or_zero(setting: &'static str, value: f32, low: f32, high: f32) -> Result<(), SettingsError> {
+    allow(value == 0.0 || (low..=high).contains(&value), setting, || {
+        (format!("{value:?}"), format!("a number from {low:?} to {high:?}, or 0"))
     })
 }
 

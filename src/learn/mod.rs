@@ -5,6 +5,7 @@
 //! deleted. The same inputs give the same bytes of state, on any number of threads and any vector width.
 
 mod batch;
+mod boost;
 mod error;
 mod forest;
 mod net;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::num::Team;
 
+pub use boost::{BoostSettings, Growth};
 pub use error::{SettingsError, StateError, StepError};
 pub use forest::{FOREST_SHARDS, ForestSettings};
 pub use net::{Activation, Decay, Descent, NetSettings, Optimizer};
@@ -155,6 +157,8 @@ pub struct Abilities {
     pub downdate: bool,
     /// States of several shards add up to one model ([`State::merge`]). Their seed is then the same for all shards.
     pub merge: bool,
+    /// A step looks at all its visits many times over, not at one after the other: what is visited is its data, not its work.
+    pub whole: bool,
 }
 
 /// Rows that leave the state of a prefix.

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Descent, ForestSettings, Learner, NetSettings, RidgeSettings, SettingsError};
+use super::{BoostSettings, Descent, ForestSettings, Learner, NetSettings, RidgeSettings, SettingsError};
 
 /// What the settings of a kind of learner can do; their default is what is taken where only the kind is named.
 pub(super) trait Kind: Default {
@@ -75,6 +75,8 @@ kinds! {
     Ridge(RidgeSettings),
     /// Extremely randomised trees that are a function of the set of their rows.
     Forest(ForestSettings),
+    /// Gradient boosting of trees, by histograms of integers.
+    Boost(BoostSettings),
 }
 
 impl LearnerSettings {
@@ -146,7 +148,9 @@ mod tests {
             assert!(settings.check().is_ok(), "{kind}");
             assert_eq!(serde_json::to_value(&settings).unwrap()["kind"], kind);
         }
-        assert!(LearnerSettings::Mlp(mlp()).of_kind("tree").unwrap_err().to_string().contains("linear, mlp, ridge or forest"));
+        assert!(
+            LearnerSettings::Mlp(mlp()).of_kind("tree").unwrap_err().to_string().contains("linear, mlp, ridge, forest or boost")
+        );
     }
 
     #[test]

@@ -59,6 +59,9 @@ fn kernels(isa: Isa) -> Vec<(&'static str, String)> {
     let mut d = values("golden d", 5003);
     poly::tanh_backward_with(isa, team, &y, &mut d);
     note("tanh_backward", &d);
+    let mut p = z.clone();
+    poly::sigmoid_all_with(isa, team, &mut p);
+    note("sigmoid", &p);
     poly::relu_all_with(isa, team, &mut z);
     note("relu", &z);
     poly::relu_backward_with(isa, team, &z, &mut d);
@@ -114,6 +117,7 @@ const GOLDEN: &[(&str, &str)] = &[
     ("log1p", "d1d871bf2e57020f"),
     ("tanh", "e13ab3e784914e4a"),
     ("tanh_backward", "1141dab9efb781e4"),
+    ("sigmoid", "72a06c4db52cf47d"),
     ("relu", "69dd2078d41ae76a"),
     ("relu_backward", "6304e206d2674952"),
     ("softmax", "5420b50fc45ecb16"),

@@ -15,6 +15,7 @@
 //! The golden digests in `golden.rs` hold the bits; a change of them is a new numerics version.
 
 pub mod cholesky;
+pub mod cut;
 pub mod gather;
 pub mod gemm;
 pub mod isa;

@@ -120,6 +120,16 @@ pub fn relu_all_with(isa: Isa, team: Team, xs: &mut [f32]) {
     map(isa, team, xs, Relu);
 }
 
+/// x = 1 / (1 + [`exp`](-x)) for all elements.
+pub fn sigmoid_all(team: Team, xs: &mut [f32]) {
+    sigmoid_all_with(Isa::active(), team, xs);
+}
+
+/// [`sigmoid_all`] on a given instruction set.
+pub fn sigmoid_all_with(isa: Isa, team: Team, xs: &mut [f32]) {
+    map(isa, team, xs, Sigmoid);
+}
+
 /// d = d * fma(-y, y, 1), the gradient before a tanh whose output was y.
 ///
 /// # Panics
@@ -181,6 +191,20 @@ impl Activation for Tanh {
     #[inline(always)]
     fn backward<L: Lanes>(self, s: L, y: L::V, d: L::V) -> L::V {
         s.mul(d, s.fnma(y, y, s.splat(1.0)))
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Sigmoid;
+
+impl Activation for Sigmoid {
+    #[inline(always)]
+    fn forward<L: Lanes>(self, s: L, x: L::V) -> L::V {
+        s.div(s.splat(1.0), s.add(s.splat(1.0), exp_on(s, s.sub(s.splat(0.0), x))))
+    }
+    #[inline(always)]
+    fn backward<L: Lanes>(self, s: L, y: L::V, d: L::V) -> L::V {
+        s.mul(d, s.mul(y, s.sub(s.splat(1.0), y)))
     }
 }
 

@@ -91,6 +91,8 @@ impl Shape<'_> {
                 let (depth, min_split) = if self.many_classes() { (20, 2) } else { (settings.depth, settings.min_split) };
                 *settings = ForestSettings { trees: TREES / shards, depth, min_split, counts: true, ..settings.clone() };
             }
+            // Measured as they are: on fewer rows their trees are no worse for being fewer in all.
+            LearnerSettings::Boost(_) => shards = if self.wants_one_shard() { 1 } else { shards },
             LearnerSettings::Linear(descent) => {
                 shards = in_passes(self.subjects / LINEAR_SHARD);
                 self.suit(descent, shards);
@@ -270,7 +272,7 @@ mod tests {
     fn a_kind_that_is_asked_for_has_its_own_settings() {
         let layout = layout(6, 0, 8, 2);
         let shape = Shape { layout: &layout, rows: 100_000, subjects: 50_000, threads: 3 };
-        for (kind, shards, slices) in [("linear", 20, 10), ("mlp", 20, 10), ("forest", 5, 1), ("ridge", 3, 1)] {
+        for (kind, shards, slices) in [("linear", 20, 10), ("mlp", 20, 10), ("forest", 5, 1), ("ridge", 3, 1), ("boost", 5, 4)] {
             let advice = shape.advice_of(kind).unwrap();
             assert_eq!((advice.kind(), advice.shards, advice.slices), (kind, shards, slices));
             assert!(advice.learner.check().is_ok());

@@ -39,8 +39,8 @@ pub fn pilot_on(learner: &dyn Learner, layout: &Layout, rows: Rows<'_>) -> Optio
     if count == 0 {
         return None;
     }
-    // A learner of sets sees each row once; others are shown them again and again, until the moment is over.
-    let passes = if learner.abilities().downdate { 1 } else { PILOT_PASSES };
+    // Learners of sets, and those that look at a step as a whole, are shown each row once; others again and again, until the moment is over.
+    let passes = if learner.abilities().downdate || learner.abilities().whole { 1 } else { PILOT_PASSES };
     let visits: Vec<Visit> = (0..passes).flat_map(|_| (0..count).map(|row| Visit { slice: 0, row, progress: 0 })).collect();
     let mut state = learner.init(layout, [0; 32]);
     let trial = Trial { clock: Stopwatch::start(), rows: AtomicU64::new(0) };
@@ -48,7 +48,7 @@ pub fn pilot_on(learner: &dyn Learner, layout: &Layout, rows: Rows<'_>) -> Optio
     // Being stopped is what is wanted; a step that diverges has run as long as it did.
     let _ = state.step(&step);
     let seconds = trial.clock.seconds();
-    let rows = trial.rows.load(Ordering::Relaxed).max(u64::from(count) * u64::from(passes == 1));
+    let rows = trial.rows.load(Ordering::Relaxed).max(u64::from(count) * u64::from(learner.abilities().downdate));
     (rows > 0).then(|| (rows as f64 / seconds, state.encode().len() as u64))
 }
 

@@ -20,6 +20,9 @@ pub enum ScheduleKind {
     Front,
     /// Each new row once, whatever the epochs: for learners whose state is a function of the set of rows.
     Once,
+    /// Each new row once, and old ones, each at most once, up to as many slices' worth in all as there are epochs: for learners that look at a
+    /// step as a whole.
+    Window,
 }
 
 /// The schedule of a recipe.
@@ -52,7 +55,7 @@ impl Schedule {
         let epochs = u128::from(self.epochs);
         match self.kind {
             ScheduleKind::Cumulative => 2 * epochs * ONE / u128::from(of + 1),
-            ScheduleKind::Replay => epochs * ONE,
+            ScheduleKind::Replay | ScheduleKind::Window => epochs * ONE,
             ScheduleKind::Once => ONE,
             ScheduleKind::Front => {
                 let (r, of) = (f64::from(r), f64::from(of));
@@ -86,6 +89,10 @@ impl Schedule {
             return [Group { rows: new, visits: new, passes: ONE }, none];
         }
         let budget = (q * u128::from(all) / (u128::from(r) * ONE)) as u64;
+        if self.kind == ScheduleKind::Window {
+            let visits = budget.saturating_sub(new).min(old);
+            return [Group { rows: new, visits: new, passes: ONE }, Group { rows: old, visits, passes: ONE }];
+        }
         if old == 0 {
             return [Group { rows: new, visits: budget.max(new), passes: q.max(1) }, none];
         }
@@ -204,6 +211,41 @@ mod tests {
             // Fixed point rounds each of eight steps down by less than one row.
             assert!((8 * 40 * 12 - 8..=8 * 40 * 12).contains(&total), "{kind:?}: {total}");
         }
+    }
+
+    #[test]
+    fn a_window_is_the_new_slice_and_old_rows_at_most_once_each() {
+        let key = ModelKey::from_bytes([3; 32]);
+        let slices: Vec<Vec<Handle>> = [40, 30, 0, 50].iter().zip(0..).map(|(&n, s)| handles(s, n)).collect();
+        let views: Vec<&[Handle]> = slices.iter().map(Vec::as_slice).collect();
+        // For each window and step: new rows, old rows. A budget is so many times the mean slice so far.
+        for (epochs, expected) in [
+            (1, [(40, 0), (30, 5), (0, 0), (50, 0)]),
+            (2, [(40, 0), (30, 40), (0, 0), (50, 10)]),
+            (9, [(40, 0), (30, 40), (0, 0), (50, 70)]),
+        ] {
+            let schedule = Schedule { kind: ScheduleKind::Window, epochs };
+            for (r, (new, old)) in (1..).zip(expected) {
+                let visits = schedule.visits(&key, ShardId(0), 4, &views[..r]);
+                let rows: Vec<u64> = views[..r].iter().map(|s| s.len() as u64).collect();
+                assert_eq!(visits.len() as u64, schedule.row_passes(&rows, 4));
+                let distinct: std::collections::BTreeSet<(u32, u32)> = visits.iter().map(|v| (v.slice, v.row)).collect();
+                assert_eq!(distinct.len(), visits.len(), "no row twice");
+                let of_new = visits.iter().filter(|v| v.slice as usize + 1 == r).count();
+                assert_eq!((of_new, visits.len() - of_new), (new, old), "{epochs} slices' worth, step {r}");
+            }
+        }
+        // Old rows that stay in the window are those that were: one less lets one more in, and moves none.
+        let schedule = Schedule { kind: ScheduleKind::Window, epochs: 2 };
+        let old = |slices: &[&[Handle]]| {
+            let visits = schedule.visits(&key, ShardId(0), 4, slices).into_iter().filter(|v| v.slice < 3);
+            visits.map(|v| slices[v.slice as usize][v.row as usize]).collect::<std::collections::BTreeSet<Handle>>()
+        };
+        let before = old(&views);
+        let gone = *before.iter().next().unwrap();
+        let fewer: Vec<Vec<Handle>> = slices.iter().map(|s| s.iter().copied().filter(|h| *h != gone).collect()).collect();
+        let after = old(&fewer.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        assert!(before.iter().filter(|h| **h != gone && !after.contains(h)).count() <= 1, "the budget falls by a part of a row");
     }
 
     #[test]

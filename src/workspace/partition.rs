@@ -7,7 +7,6 @@ use crate::{
     order::Grid,
     schema::{ENCODER_VERSION, Schema},
     shard::SLICE_FORMAT,
-    source::TextForm,
 };
 
 /// The content of `partition.json`.
@@ -26,16 +25,13 @@ pub struct Partition {
     pub holdout: f64,
     /// What the columns mean.
     pub schema: Schema,
-    /// How text sources are written; absent where that is the default.
-    #[serde(default, skip_serializing_if = "TextForm::is_default")]
-    pub form: TextForm,
 }
 
 impl Partition {
     /// A partition of this program's formats.
-    pub fn new(grid: Grid, schema: Schema, form: TextForm) -> Partition {
+    pub fn new(grid: Grid, schema: Schema) -> Partition {
         let Grid { shards, slices, holdout } = grid;
-        Partition { slice_format: SLICE_FORMAT, encoder: ENCODER_VERSION, shards, slices, holdout, schema, form }
+        Partition { slice_format: SLICE_FORMAT, encoder: ENCODER_VERSION, shards, slices, holdout, schema }
     }
 
     /// S, R and the holdout.

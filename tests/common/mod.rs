@@ -91,6 +91,13 @@ bins = 4
 map = { kind = "relu", dimension = 24 }
 "#;
 
+/// Looks at the rows of a step together, and takes a schedule of its own.
+pub(crate) const BOOST: &str = r#"kind = "boost"
+rounds = 9
+leaves = 6
+min_rows = 3
+"#;
+
 impl Setup {
     /// Whether the learner is a function of the set of rows.
     pub(crate) fn of_sets(&self) -> bool {
@@ -103,7 +110,8 @@ impl Setup {
         let schedule = if self.of_sets() {
             String::new()
         } else {
-            format!("[schedule]\nkind = \"{}\"\nepochs = {}\n", self.schedule, self.epochs)
+            let kind = if self.learner == BOOST { "window" } else { self.schedule };
+            format!("[schedule]\nkind = \"{kind}\"\nepochs = {}\n", self.epochs)
         };
         let record = if self.record { "[\"person\", \"year\"]" } else { "[]" };
         format!(

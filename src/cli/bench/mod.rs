@@ -45,7 +45,7 @@ pub(crate) struct BenchArgs {
     /// Numbers of shards whose accuracy and cost are compared, each under every schedule; 0 for none [default: 1,5,10,20]
     #[arg(long, value_name = "S,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(0..=9999))]
     frontier: Vec<u32>,
-    /// Learners to measure beside each other on the same records and requests, separated by commas: mlp, linear, ridge, forest
+    /// Learners to measure beside each other on the same records and requests, separated by commas: mlp, linear, ridge, forest, boost
     #[arg(long, value_name = "KIND,...", value_delimiter = ',')]
     learners: Vec<String>,
     /// Single records to delete from states in memory, for learners that delete without training; 0 for none [default: 300; quick: 100]
@@ -66,7 +66,7 @@ pub(crate) struct BenchArgs {
     /// Passes over a shard's rows, all steps together, for a source
     #[arg(long, value_name = "E")]
     epochs: Option<u32>,
-    /// Which rows a step visits, for a source: cumulative, replay or front
+    /// Which rows a step visits, for a source: cumulative, replay or front (boost: window)
     #[arg(long, value_name = "KIND")]
     schedule: Option<String>,
     /// Steps before the last that leave a checkpoint, for a source

@@ -12,11 +12,12 @@ use super::{
 };
 
 /// How each schedule looks.
-const LOOKS: [(&str, &str, Shape); 4] = [
+const LOOKS: [(&str, &str, Shape); 5] = [
     ("cumulative", "c1", Shape::Circle),
     ("replay", "c2", Shape::Square),
     ("front", "c3", Shape::Triangle),
     ("once", "c4", Shape::Diamond),
+    ("window", "c1", Shape::Square),
 ];
 
 /// The chart.

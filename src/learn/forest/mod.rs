@@ -85,7 +85,7 @@ impl Forest {
 
 impl Learner for Forest {
     fn abilities(&self) -> Abilities {
-        Abilities { downdate: true, merge: false }
+        Abilities { downdate: true, ..Abilities::default() }
     }
 
     fn accepts(&self, layout: &Layout) -> Result<(), SettingsError> {

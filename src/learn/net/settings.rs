@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Net;
-use crate::learn::error::{SMALLEST, allow, number, share_below_one};
+use crate::learn::error::{SMALLEST, allow, number, number_or_zero, share_below_one};
 use crate::learn::settings::Kind;
 use crate::learn::{Learner, SettingsError};
 
@@ -170,9 +170,7 @@ impl Descent {
             }
         }
         number("rate", self.rate, SMALLEST, 1e6)?;
-        if self.l2 != 0.0 {
-            number("l2", self.l2, SMALLEST, 1e6)?;
-        }
+        number_or_zero("l2", self.l2, SMALLEST, 1e6)?;
         allow((1..=BATCH_MAX).contains(&self.batch), "batch", || {
             (self.batch.to_string(), format!("a count from 1 to {BATCH_MAX}"))
         })?;

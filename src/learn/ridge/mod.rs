@@ -54,7 +54,7 @@ impl Ridge {
 
 impl Learner for Ridge {
     fn abilities(&self) -> Abilities {
-        Abilities { downdate: true, merge: true }
+        Abilities { downdate: true, merge: true, whole: false }
     }
 
     fn accepts(&self, layout: &Layout) -> Result<(), SettingsError> {
