@@ -138,7 +138,7 @@ impl<F: Fn() + Send + Sync> sisa::engine::Table for Trigger<F> {
     }
 
     fn open(&self) -> Result<Box<dyn sisa::engine::Source>, sisa::engine::SourceError> {
-        let mut opened = self.input.open()?;
+        let mut opened = self.input.open(&sisa::source::TextForm::default())?;
         if self.opened.fetch_add(1, Ordering::SeqCst) + 1 == self.at {
             (self.act)();
         }

@@ -17,7 +17,7 @@ use common::{MLP, assert_same};
 use make::{npy, npz};
 use sisa::{
     engine::{Engine, KeySource, Overrides, PlanRequest, Quiet, TrainRequest},
-    source::{Input, MemoryTable, Values},
+    source::{Comment, Delimiter, Encoding, Input, MemoryTable, TextForm, Values},
 };
 
 /// Rows of numbers: two inputs, the first sometimes missing, a class, whose row it is and which.
@@ -84,8 +84,13 @@ impl Rows {
 }
 
 fn config() -> String {
+    config_of(&TextForm::default())
+}
+
+fn config_of(form: &TextForm) -> String {
+    let form = form.toml().join("\n");
     format!(
-        "[data]\nsubject = \"subject\"\nrecord = [\"id\"]\nholdout = 0.2\nmissing = [\"\", \"NaN\"]\n\
+        "[data]\n{form}\nsubject = \"subject\"\nrecord = [\"id\"]\nholdout = 0.2\nmissing = [\"\", \"NaN\"]\n\
          [label]\ncolumn = \"y\"\nvalues = [\"0\", \"1\"]\n\
          [columns]\nx0 = {{ kind = \"number\", indicator = true }}\nx1 = \"number\"\n\
          [shards]\nshards = 2\nslices = 3\n[learner]\n{MLP}[schedule]\nkind = \"replay\"\nepochs = 2\n"
@@ -93,7 +98,11 @@ fn config() -> String {
 }
 
 fn trained(root: &Path, sources: Input) -> Engine {
-    fs::write(root.join("sisa.toml"), config()).unwrap();
+    trained_as(root, sources, &TextForm::default())
+}
+
+fn trained_as(root: &Path, sources: Input, form: &TextForm) -> Engine {
+    fs::write(root.join("sisa.toml"), config_of(form)).unwrap();
     let engine = Engine::builder(root).threads(2).open().unwrap();
     let request = TrainRequest {
         sources,
@@ -148,6 +157,70 @@ fn the_same_rows_by_any_road_are_the_same_bytes() {
             engine.repair(&source, false, &Quiet).unwrap();
             assert_same(&slices(dir.path()), &before, &format!("{road}, repaired by {again}"));
         }
+    }
+}
+
+#[test]
+fn text_in_any_form_gives_the_same_slices_and_answers() {
+    let files = tempfile::tempdir().unwrap();
+    let plain = rows(120).csv();
+    let dir = tempfile::tempdir().unwrap();
+    let expected = trained(dir.path(), rows(120).memory().into());
+    let answers = expected.scores(&rows(120).memory().into(), &Quiet).unwrap();
+    let usual = TextForm::default();
+    let utf16 = |text: &str| format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    let quoted = plain.lines().map(|line| format!("\"{}\"\n", line.replace(',', "\",\""))).collect::<String>();
+    let forms = [
+        (TextForm { delimiter: Delimiter::Semicolon, ..usual.clone() }, plain.replace(',', ";").into_bytes()),
+        (TextForm { encoding: Encoding::Utf16, delimiter: Delimiter::Tab, ..usual.clone() }, utf16(&plain.replace(',', "\t"))),
+        (
+            TextForm { skip: 1, comment: Some(Comment::HASH), ..usual.clone() },
+            format!("a report\n# of 2020\n{plain}").into_bytes(),
+        ),
+        (TextForm { encoding: Encoding::Windows1252, ..usual.clone() }, quoted.into_bytes()),
+    ];
+    for (at, (form, bytes)) in forms.iter().enumerate() {
+        let path = files.path().join(format!("{at}.csv"));
+        fs::write(&path, bytes).unwrap();
+        let here = tempfile::tempdir().unwrap();
+        let engine = trained_as(here.path(), path.clone().into(), form);
+        assert_same(&slices(here.path()), &slices(dir.path()), &format!("{form:?}"));
+        assert_eq!(engine.scores(&path.into(), &Quiet).unwrap(), answers, "{form:?}");
+    }
+}
+
+#[test]
+fn a_proposal_declares_how_its_source_is_written_and_can_be_trained_and_asked_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.csv");
+    fs::write(&path, format!("# made by hand\n{}", rows(300).csv().replace(',', ";"))).unwrap();
+    let engine = Engine::builder(dir.path()).threads(2).open().unwrap();
+    let request = TrainRequest {
+        sources: path.clone().into(),
+        config: dir.path().join("sisa.toml"),
+        overrides: Overrides { label: Some("y".into()), subject: Some("subject".into()), ..Overrides::default() },
+        keys: KeySource::Seed(5),
+        only_shards: None,
+        fresh: false,
+    };
+    assert!(engine.train(&request, &Quiet).unwrap().complete);
+    let text = fs::read_to_string(dir.path().join("sisa.toml")).unwrap();
+    assert!(text.contains("[data]\ndelimiter = \";\"\ncomment = \"#\"\n"), "{text}");
+    assert_eq!(engine.scores(&path.into(), &Quiet).unwrap().scores.classes.len(), 300);
+    let commas = dir.path().join("commas.csv");
+    fs::write(&commas, rows(3).csv()).unwrap();
+    let error = engine.scores(&commas.into(), &Quiet).unwrap_err().to_string();
+    assert!(error.contains("seem to be separated by commas, and semicolons are declared"), "{error}");
+}
+
+#[test]
+fn a_table_without_rows_has_an_answer_without_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = trained(dir.path(), rows(60).memory().into());
+    let empty = dir.path().join("empty.csv");
+    fs::write(&empty, "x0,x1\n").unwrap();
+    for nothing in [Input::from(empty), rows(0).memory().into()] {
+        assert!(engine.scores(&nothing, &Quiet).unwrap().scores.values.is_empty());
     }
 }
 

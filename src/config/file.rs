@@ -11,7 +11,7 @@ use crate::{
     order::Grid,
     predict::Aggregate,
     schema::{ColumnDeclaration, Declaration, LabelDeclaration},
-    source::Input,
+    source::{Comment, Delimiter, Encoding, Input, TextForm},
     train::{Keep, Recipe, Schedule, ScheduleKind},
 };
 
@@ -47,6 +47,15 @@ struct Data {
     holdout: f64,
     #[serde(default = "empty_cell")]
     missing: Vec<String>,
+    #[serde(default)]
+    delimiter: Delimiter,
+    #[serde(default)]
+    encoding: Encoding,
+    escape: Option<Escape>,
+    #[serde(default)]
+    skip: u32,
+    comment: Option<Comment>,
+    header: Option<bool>,
 }
 
 /// `[shards]`.
@@ -67,6 +76,13 @@ struct Shards {
 struct Checkpoints {
     /// How many steps before the last leave a checkpoint; all, when it is left out.
     keep: Option<u32>,
+}
+
+/// What may stand before a quote within quotes.
+#[derive(Clone, Copy, Debug, Deserialize)]
+enum Escape {
+    #[serde(rename = "\\")]
+    Backslash,
 }
 
 fn empty_cell() -> Vec<String> {
@@ -147,6 +163,19 @@ impl Config {
         }
         let folder = self.path.parent().unwrap_or(Path::new(""));
         self.data.sources.iter().map(|s| folder.join(s)).collect()
+    }
+
+    /// How text sources are written.
+    pub fn form(&self) -> TextForm {
+        let Data { delimiter, encoding, escape, skip, comment, header, .. } = &self.data;
+        TextForm {
+            delimiter: *delimiter,
+            backslash: matches!(escape, Some(Escape::Backslash)),
+            encoding: *encoding,
+            skip: *skip,
+            comment: *comment,
+            header: header.unwrap_or(true),
+        }
     }
 
     /// What the columns mean.

@@ -40,7 +40,7 @@ impl Engine {
     ) -> Result<ImportReport, Error> {
         // What the recipe lacks should be said before hours of import.
         config.recipe()?;
-        let mut sources = config.input(&request.sources).open()?;
+        let mut sources = config.input(&request.sources).open(&config.form())?;
         let Some(first) = sources.first() else {
             return Err(Error::NoSource { config: request.config.clone() });
         };
@@ -51,7 +51,7 @@ impl Engine {
         let plan = NewGeneration {
             generation: GenerationId(history.last_generation).next(),
             rekeys: None,
-            partition: Partition::new(grid, schema),
+            partition: Partition::new(grid, schema, config.form()),
             handle_key,
             model_key: request.keys.model_key(self.workspace.files(), None)?,
         };

@@ -113,7 +113,7 @@ impl Engine {
             handle_key: self.workspace.handle_key()?,
             model_key: self.workspace.model_key(generation, record)?,
         };
-        let mut sources = from.open()?;
+        let mut sources = from.open(&plan.partition.form)?;
         let progress = |bytes, total, rows| {
             observer.progress(Progress::Importing { bytes, total, rows });
             !observer.stopped()

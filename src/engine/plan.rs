@@ -135,7 +135,7 @@ impl Engine {
             return Ok(nothing(sizes));
         }
         let (mut rows, mut subjects, mut pilot, mut layout) = (0_u64, Vec::new(), None, None);
-        for mut source in sources.open_ahead()? {
+        for mut source in sources.open_ahead(&config.form())? {
             let schema = config.declaration()?.resolve(source.name(), source.columns())?;
             recipe.accepts(&schema.layout()).map_err(ConfigError::from)?;
             layout = Some(schema.layout());

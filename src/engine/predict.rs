@@ -10,14 +10,11 @@ use crate::{
     learn::{Labels, Rows, Task},
     predict::{ClassMetrics, ClassReport, Majority, NumberMetrics, NumberReport, Scores},
     schema::{EncodedRows, Encoder},
-    source::{Batch, Input},
+    source::{Batch, Input, SourceError},
 };
 
 /// So many rows are scored sooner than they are handed to other threads.
 const ROWS_HERE: usize = 256;
-/// So many bytes of a source are read at once; a thread that reads ahead takes longer to start.
-const BYTES_AT_ONCE: u64 = 64 << 10;
-
 /// How good an ensemble is on some rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
@@ -225,12 +222,8 @@ impl Loaded {
         observer: &dyn Observer,
         mut then: impl FnMut(&Scores, &Rows<'_>) -> Result<(), Error>,
     ) -> Result<u64, Error> {
-        let mut opened = sources.open()?;
-        if opened.iter().any(|source| source.bytes_total() > BYTES_AT_ONCE) {
-            opened = sources.open_ahead()?;
-        }
         let mut rows = 0;
-        for mut source in opened {
+        for mut source in sources.open_ahead(&self.form)? {
             let encoder = Encoder::new(&self.schema, source.name(), source.columns(), false)?;
             if labelled && !encoder.has_label() {
                 let column = self.schema.label.column().to_owned();
@@ -240,7 +233,14 @@ impl Loaded {
             let encoder = if labelled { encoder } else { encoder.without_label() };
             let mut batch = Batch::new();
             let mut table = EncodedRows::new(self.schema.row());
-            while source.next(&mut batch)? > 0 {
+            loop {
+                match source.next(&mut batch) {
+                    Ok(1..) => {}
+                    Ok(0) => break,
+                    // A table without rows has an answer without rows; without labels there is nothing to measure.
+                    Err(SourceError::NoRows { .. }) if !labelled => break,
+                    Err(error) => return Err(error.into()),
+                }
                 table.fill(&encoder, &batch).map_err(Error::cell)?;
                 let view = table.view();
                 let score = || self.ensemble.scores(&view.features);

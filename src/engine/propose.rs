@@ -6,7 +6,7 @@ use super::{Engine, Error};
 use crate::{
     config::Overrides,
     propose::{Proposal, Request, propose},
-    source::Input,
+    source::{Guess, Input},
 };
 
 impl Engine {
@@ -18,8 +18,18 @@ impl Engine {
         let folder = config.parent().unwrap_or(Path::new(""));
         let names: Vec<PathBuf> = sources.paths().map(|s| self.workspace.files().name_from(s, folder)).collect();
         let request = Request { names: &names, path: config, overrides, threads: self.threads() };
-        Ok(propose(&mut sources.open()?, &request)?)
+        let guess = sources.guess()?;
+        let mut proposal = propose(&mut sources.open(&guess.form)?, &request)?;
+        declare(&mut proposal, guess);
+        Ok(proposal)
     }
+}
+
+/// Declares in a proposal how its text sources are written, where that is not the default.
+fn declare(proposal: &mut Proposal, guess: Guess) {
+    let lines: String = guess.form.toml().into_iter().map(|line| line + "\n").collect();
+    proposal.text = proposal.text.replacen("[data]\n", &format!("[data]\n{lines}"), 1);
+    proposal.notes.splice(0..0, guess.notes);
 }
 
 #[cfg(test)]

@@ -12,8 +12,9 @@ use crate::{
     ids::{GenerationId, RecipeId},
     predict::Ensemble,
     schema::{Label, Schema},
+    source::TextForm,
     train::{Model, ShardPlan},
-    workspace::{Snapshot, Workspace, WorkspaceError},
+    workspace::{Partition, Snapshot, Workspace, WorkspaceError},
 };
 
 /// How often an answer is computed again because something came into effect meanwhile, before the caller is told to try later.
@@ -44,6 +45,8 @@ pub(super) struct Loaded {
     snapshot: Snapshot,
     pub(super) model: Model,
     pub(super) schema: Schema,
+    /// How text sources are written.
+    pub(super) form: TextForm,
     pub(super) ensemble: Ensemble,
     /// The class names, in order; empty for numbers.
     pub(super) classes: Arc<[String]>,
@@ -68,24 +71,24 @@ impl Loaded {
             let (current, record) = workspace.serving(&snapshot)?;
             let model = workspace.model(current.generation, record, &current.recipe)?;
             workspace.check_cells(&model.shards, record)?;
-            let schema = workspace.partition(current.generation, record)?.schema;
+            let Partition { schema, form, .. } = workspace.partition(current.generation, record)?;
             let plans = model.shards.grid().shards().map(|s| model.plan(s)).collect::<Result<Vec<ShardPlan>, _>>()?;
             let ensemble = Ensemble::load_after(&model, &plans, current.aggregate, before.map(|b| &b.ensemble))?;
             let epoch =
                 Epoch { generation: current.generation, recipe: current.recipe.clone(), entry: snapshot.history.head.sequence };
-            Ok((model, schema, ensemble, epoch))
+            Ok((model, schema, form, ensemble, epoch))
         };
         let read = read();
         // Whatever was read, sound or not, it counts only if nothing came into effect meanwhile.
         if workspace.still(&snapshot).is_err() {
             return Ok(None);
         }
-        let (model, schema, ensemble, epoch) = read?;
+        let (model, schema, form, ensemble, epoch) = read?;
         let classes = match &schema.label {
             Label::Class { values, .. } => values.as_slice().into(),
             Label::Number { .. } => Arc::default(),
         };
-        Ok(Some(Loaded { snapshot, model, schema, ensemble, classes, epoch }))
+        Ok(Some(Loaded { snapshot, model, schema, form, ensemble, classes, epoch }))
     }
 
     /// Whether nothing came into effect since it was loaded.

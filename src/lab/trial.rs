@@ -15,6 +15,7 @@ use crate::{
     order::Grid,
     plan::CostModel,
     schema::{Kind, Schema},
+    source::TextForm,
     train::{Keep, Model, Recipe, Schedule, ScheduleKind},
     workspace::{Current, KeySource, Partition},
 };
@@ -219,7 +220,7 @@ impl Base {
         let plan = NewGeneration {
             generation: GenerationId(1),
             rekeys: None,
-            partition: Partition::new(Grid { shards, slices, holdout }, self.schema.clone()),
+            partition: Partition::new(Grid { shards, slices, holdout }, self.schema.clone(), TextForm::default()),
             handle_key: self.engine.workspace().handle_key()?,
             model_key: KeySource::Seed(1).model_key(copies.files(), None)?,
         };

@@ -12,7 +12,7 @@ use crate::{
     config::{Config, Overrides},
     digest::HandleKey,
     schema::{Encoder, Ids, Kind, Schema},
-    source::{Batch, Input, Source, open},
+    source::{Batch, Input, Source, TextForm, open},
 };
 
 /// A proposal for sources that are written as `names`.
@@ -187,7 +187,7 @@ fn proposals_are_a_function_of_the_rows_not_of_their_order() {
     halves[1].0.iter_mut().for_each(|row| row.reverse());
     std::fs::write(&a, halves[0].csv()).unwrap();
     std::fs::write(&b, halves[1].csv()).unwrap();
-    let mut sources = Input::from(vec![a, b]).open().unwrap();
+    let mut sources = Input::from(vec![a, b]).open(&TextForm::default()).unwrap();
     assert_eq!(first, propose_from(&mut sources, &["t.csv".into()], &Overrides::default()).unwrap());
 }
 
@@ -474,6 +474,7 @@ fn sources_must_have_the_same_columns() {
     let (a, b) = (folder.path().join("a.csv"), folder.path().join("b.csv"));
     std::fs::write(&a, "x,y\n1,2\n").unwrap();
     std::fs::write(&b, "x,z\n1,2\n").unwrap();
-    let error = propose_from(&mut Input::from(vec![a, b]).open().unwrap(), &[], &Overrides::default()).unwrap_err();
+    let error =
+        propose_from(&mut Input::from(vec![a, b]).open(&TextForm::default()).unwrap(), &[], &Overrides::default()).unwrap_err();
     assert!(matches!(&error, ProposeError::Columns { number: 2, of: 2, column } if column == "y"), "{error}");
 }

@@ -1,11 +1,11 @@
-//! The bytes of a file, gunzipped if they were gzipped (RFC 1952; any number of members).
+//! The bytes of a file, gunzipped if they were gzipped (RFC 1952; any number of members, zeros after the last).
 
 use std::fmt;
-use std::io::{self, BufReader, Read, Seek};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 use super::error::SourceError;
 use super::file::SourceFile;
@@ -23,7 +23,7 @@ pub(crate) struct Bytes {
 
 enum Inner {
     Plain(BufReader<SourceFile>),
-    Gzip(Box<MultiGzDecoder<BufReader<SourceFile>>>),
+    Gzip(Box<GzDecoder<BufReader<SourceFile>>>),
 }
 
 impl Bytes {
@@ -38,7 +38,7 @@ impl Bytes {
         };
         file.rewind().map_err(|cause| SourceError::Read { file: file.name().clone(), byte: 0, cause })?;
         let buffered = BufReader::with_capacity(1 << 16, file);
-        let inner = if is_gzip { Inner::Gzip(Box::new(MultiGzDecoder::new(buffered))) } else { Inner::Plain(buffered) };
+        let inner = if is_gzip { Inner::Gzip(Box::new(GzDecoder::new(buffered))) } else { Inner::Plain(buffered) };
         let mut bytes = Self { inner, head: [0; HEAD], head_at: 0, head_len: 0 };
         let mut head = [0; HEAD];
         bytes.head_len = bytes.fill(&mut head)?;
@@ -70,6 +70,7 @@ impl Bytes {
                 Inner::Gzip(reader) => reader.read(rest),
             };
             match read {
+                Ok(0) if self.next_member()? => {}
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
@@ -77,6 +78,35 @@ impl Bytes {
             }
         }
         Ok(filled)
+    }
+
+    /// Goes on to the next member of a gzip stream whose last one came to its end; false where none follows. Zeros after
+    /// the last member, with which tapes and some tools fill blocks, belong to no one.
+    fn next_member(&mut self) -> Result<bool, SourceError> {
+        let (used, total) = (self.used(), self.total());
+        if !self.is_gzip() || used == total {
+            return Ok(false);
+        }
+        let mut file = self.file().reopen()?;
+        let name = file.name().clone();
+        let failed = |cause| SourceError::Read { file: name.clone(), byte: used, cause };
+        file.seek(SeekFrom::Start(used)).map_err(failed)?;
+        let mut rest = BufReader::with_capacity(1 << 16, file);
+        if rest.fill_buf().map_err(failed)?.first() == Some(&0x1f) {
+            self.inner = Inner::Gzip(Box::new(GzDecoder::new(rest)));
+            return Ok(true);
+        }
+        loop {
+            let zeros = rest.fill_buf().map_err(failed)?;
+            let (count, all) = (zeros.len(), zeros.iter().all(|byte| *byte == 0));
+            match (count, all) {
+                (0, _) => break,
+                (_, true) => rest.consume(count),
+                (_, false) => return Err(SourceError::AfterGzip { file: name.clone(), byte: used, bytes: total }),
+            }
+        }
+        self.inner = Inner::Plain(rest);
+        Ok(false)
     }
 
     /// The opened file.
@@ -177,7 +207,21 @@ mod tests {
         let last = whole.len() - 5;
         whole[last] ^= 1;
         assert!(matches!(all(&whole), Err(SourceError::Gzip { found: "corrupt", .. })));
-        let trailing = [gzip(b"abc"), b"not a member of the stream".to_vec()].concat();
-        assert!(matches!(all(&trailing), Err(SourceError::Gzip { .. })));
+        for junk in [&b"not a member of the stream"[..], b"\0\0x", b"\0\x1f\x8b"] {
+            let trailing = [&gzip(b"abc"), junk].concat();
+            let byte_after = gzip(b"abc").len() as u64;
+            match all(&trailing) {
+                Err(SourceError::AfterGzip { byte, bytes, .. }) => assert_eq!((byte, bytes), (byte_after, trailing.len() as u64)),
+                other => panic!("{junk:?}: {other:?}"),
+            }
+        }
+        assert!(matches!(all(&[&gzip(b"abc"), &b"\x1fx"[..]].concat()), Err(SourceError::Gzip { .. })));
+    }
+
+    #[test]
+    fn zeros_that_fill_a_block_belong_to_no_one() {
+        for zeros in [1, 511, 200_000] {
+            assert_eq!(all(&[gzip(b"abc"), gzip(b"de"), vec![0; zeros]].concat()).unwrap(), b"abcde", "{zeros}");
+        }
     }
 }

@@ -1,8 +1,8 @@
-//! CSV (RFC 4180): comma separated, quoted fields, a header line, any line ends, a UTF-8 byte order mark dropped.
+//! CSV (RFC 4180): quoted fields, any line ends, and otherwise as a [`TextForm`] says: commas, a header line, UTF-8.
 //!
 //! Two roads give the same rows. Lines without a quote are cut by vector comparisons and copied in one piece; a record
 //! with a quote, a lone carriage return or a length beyond the buffer goes through csv-core, whose grammar is
-//! the reference. A test holds the two against each other. Blank lines are skipped on both.
+//! the reference. A test holds the two against each other. Blank lines and comments are skipped on both.
 #![expect(clippy::indexing_slicing, reason = "offsets come from searches of the very slices they index")]
 
 use std::collections::BTreeMap;
@@ -10,12 +10,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use csv_core::ReadRecordResult;
-use memchr::memchr_iter;
+use memchr::{memchr_iter, memchr2};
 
 use super::Source;
 use super::batch::{Batch, CellKind, Shape, TextRows};
 use super::bytes::Bytes;
+use super::decode::Decoded;
 use super::error::SourceError;
+use super::form::{Comment, Delimiter, TextForm};
 use super::limits::{COLUMNS_MAX, FIELD_BYTES_MAX, RECORD_BYTES_MAX};
 use super::marks::{BLOCK, Marks};
 use super::place::PlaceKind;
@@ -25,8 +27,9 @@ const BUFFER: usize = 1 << 18;
 
 /// A CSV file.
 pub(crate) struct Csv {
-    bytes: Bytes,
+    text: Decoded,
     name: Arc<str>,
+    form: TextForm,
     columns: Vec<String>,
     core: csv_core::Reader,
     /// Bytes that were read; those in `start..end` are not yet used.
@@ -38,6 +41,8 @@ pub(crate) struct Csv {
     /// A carriage return was the last byte used, so a line feed belongs to it.
     after_return: bool,
     record: Record,
+    /// The record is the first row, and not yet handed on.
+    pending: bool,
     any_rows: bool,
 }
 
@@ -49,6 +54,37 @@ struct Record {
     filled: usize,
     ends: Vec<usize>,
     fields: usize,
+    quotes: Quotes,
+}
+
+/// How far a record has come, as to its quotes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Quotes {
+    /// At the start of a field.
+    #[default]
+    Start,
+    /// In a field without quotes.
+    Plain,
+    /// Within quotes, and whether the last byte was a backslash.
+    Within(bool),
+    /// After a quote within quotes, and whether a backslash stood before it.
+    After(bool),
+}
+
+impl Quotes {
+    /// Takes a byte in; true if the quote before it was no end of a field, and a backslash before that quote.
+    pub(super) fn escaped(&mut self, byte: u8, delimiter: u8) -> bool {
+        let ends = byte == delimiter || byte == b'\n' || byte == b'\r';
+        let escaped = matches!(self, Self::After(true)) && !ends && byte != b'"';
+        *self = match (*self, byte) {
+            (Self::Within(backslash), b'"') => Self::After(backslash),
+            (Self::Within(_), byte) => Self::Within(byte == b'\\'),
+            (_, _) if ends => Self::Start,
+            (Self::Start | Self::After(_), b'"') => Self::Within(false),
+            _ => Self::Plain,
+        };
+        escaped
+    }
 }
 
 /// Why the fast road ended.
@@ -63,34 +99,42 @@ enum Cut {
 
 impl Csv {
     /// Reads the header.
-    pub(crate) fn new(bytes: Bytes) -> Result<Self, SourceError> {
-        Self::with_buffer(bytes, BUFFER)
+    pub(crate) fn new(bytes: Bytes, form: &TextForm) -> Result<Self, SourceError> {
+        Self::with_buffer(bytes, form, BUFFER)
     }
 
     /// With another size of the buffer, so that tests meet its edges.
-    pub(crate) fn with_buffer(bytes: Bytes, buffer: usize) -> Result<Self, SourceError> {
+    pub(crate) fn with_buffer(bytes: Bytes, form: &TextForm, buffer: usize) -> Result<Self, SourceError> {
+        let mut core = csv_core::ReaderBuilder::new();
+        core.delimiter(form.delimiter.byte()).escape(form.backslash.then_some(b'\\'));
         let mut csv = Self {
             name: bytes.name().clone(),
-            bytes,
+            text: Decoded::new(bytes, form.encoding)?,
+            form: form.clone(),
             columns: Vec::new(),
-            core: csv_core::Reader::new(),
+            core: core.build(),
             buffer: vec![0; buffer],
             start: 0,
             end: 0,
             line: 1,
             after_return: false,
             record: Record::default(),
+            pending: false,
             any_rows: false,
         };
-        csv.refill()?;
-        if csv.buffer[..csv.end].starts_with(b"\xef\xbb\xbf") {
-            csv.start = 3;
+        for _ in 0..form.skip {
+            csv.skip_line()?;
         }
         if !csv.skip_blank()? {
             return Err(SourceError::Empty { file: csv.name });
         }
         csv.hard_record()?;
-        csv.columns = csv.header()?;
+        if form.header {
+            csv.columns = csv.header()?;
+        } else {
+            csv.columns = (0..csv.record.fields).map(|column| format!("c{column}")).collect();
+            csv.pending = true;
+        }
         Ok(csv)
     }
 
@@ -99,6 +143,12 @@ impl Csv {
         let (file, line) = (&self.name, self.record.line);
         if self.record.fields > COLUMNS_MAX {
             return Err(self.too_wide());
+        }
+        if let (1, Some(name)) = (self.record.fields, self.record.iter().next()) {
+            let other = Delimiter::ALL.into_iter().find(|other| *other != self.form.delimiter && name.contains(&other.byte()));
+            if let Some(found) = other {
+                return Err(SourceError::Delimiter { file: file.clone(), line, found, declared: self.form.delimiter });
+            }
         }
         let mut seen = BTreeMap::new();
         let mut names = Vec::new();
@@ -124,9 +174,31 @@ impl Csv {
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
-        let count = self.bytes.fill(&mut self.buffer[self.end..])?;
+        let count = self.text.fill(&mut self.buffer[self.end..])?;
         self.end += count;
         Ok(count > 0)
+    }
+
+    /// Goes beyond the end of the line.
+    fn skip_line(&mut self) -> Result<(), SourceError> {
+        loop {
+            if self.start == self.end && !self.refill()? {
+                return Ok(());
+            }
+            let rest = &self.buffer[self.start..self.end];
+            // The feed of the line before, whose return was the last byte used.
+            let fed = usize::from(self.after_return && rest.first() == Some(&b'\n'));
+            self.after_return = false;
+            match memchr2(b'\n', b'\r', &rest[fed..]) {
+                Some(at) => {
+                    self.line += 1;
+                    self.after_return = rest[fed + at] == b'\r';
+                    self.start += fed + at + 1;
+                    return Ok(());
+                }
+                None => self.start = self.end,
+            }
+        }
     }
 
     /// Goes to the start of the next record; false if there is none.
@@ -136,6 +208,11 @@ impl Csv {
                 return Ok(false);
             }
             match self.buffer[self.start] {
+                byte if self.form.comment.is_some_and(|comment| comment.byte() == byte) => {
+                    self.after_return = false;
+                    self.skip_line()?;
+                    continue;
+                }
                 b'\n' if self.after_return => self.after_return = false,
                 b'\n' => self.line += 1,
                 b'\r' => {
@@ -153,7 +230,8 @@ impl Csv {
 
     /// Cuts whole lines without quotes out of the buffer, from the start of a record.
     fn plain_records(&mut self, out: &mut TextRows<'_>) -> Result<Cut, SourceError> {
-        let width = self.columns.len();
+        let (width, delimiter) = (self.columns.len(), self.form.delimiter.byte());
+        let comment = self.form.comment.map(Comment::byte);
         let rest = &self.buffer[self.start..self.end];
         let base = out.text.bytes.len();
         let mut row = 0;
@@ -162,13 +240,15 @@ impl Csv {
         let mut whole = out.text.ends.len();
         let mut from = 0;
         'blocks: while from < rest.len() {
-            let marks = rest[from..].first_chunk().map_or_else(|| Marks::of_rest(&rest[from..]), Marks::of);
-            let Marks { mut commas, mut stops } = marks;
+            let Marks { mut delimiters, mut stops } = match rest[from..].first_chunk() {
+                Some(block) => Marks::of(block, delimiter),
+                None => Marks::of_rest(&rest[from..], delimiter),
+            };
             loop {
                 // All bits below the lowest stop, or all bits.
                 let before = (stops & stops.wrapping_neg()).wrapping_sub(1);
-                push_ends(&mut out.text.ends, commas & before, base + from);
-                commas &= !before;
+                push_ends(&mut out.text.ends, delimiters & before, base + from);
+                delimiters &= !before;
                 if stops == 0 {
                     break;
                 }
@@ -189,6 +269,10 @@ impl Csv {
                         }
                         self.line += 1;
                         row = at + 1;
+                        if comment.is_some() && rest.get(row).copied() == comment {
+                            cut = Cut::Hard;
+                            break 'blocks;
+                        }
                         if out.full(row) {
                             cut = Cut::Full;
                             break 'blocks;
@@ -217,6 +301,7 @@ impl Csv {
         self.record.line = self.line;
         self.record.filled = 0;
         self.record.fields = 0;
+        self.record.quotes = Quotes::default();
         loop {
             let at_end = self.start == self.end && !self.refill()?;
             // A line feed after the last byte ends a record without one, and cannot end a quoted field.
@@ -227,6 +312,10 @@ impl Csv {
             let used = &input[..used];
             self.line += memchr_iter(b'\n', used).count() as u64;
             self.after_return = used.last() == Some(&b'\r');
+            let (delimiter, quotes) = (self.form.delimiter.byte(), &mut record.quotes);
+            if !self.form.backslash && used.iter().any(|byte| quotes.escaped(*byte, delimiter)) {
+                return Err(SourceError::Backslash { file: self.name.clone(), line: record.line });
+            }
             if !at_end {
                 self.start += used.len();
             }
@@ -256,7 +345,7 @@ impl Csv {
     }
 
     fn ragged(&self, line: u64, got: usize) -> SourceError {
-        SourceError::Ragged { file: self.name.clone(), line, expected: self.columns.len(), got }
+        SourceError::Ragged { file: self.name.clone(), line, expected: self.columns.len(), got, delimiter: self.form.delimiter }
     }
 
     fn too_wide(&self) -> SourceError {
@@ -313,6 +402,10 @@ impl Source for Csv {
         let Some(mut out) = batch.text() else {
             return Ok(0);
         };
+        if std::mem::take(&mut self.pending) {
+            out.text.push_row(self.record.iter());
+            out.lines.push(self.record.line);
+        }
         while !out.full(0) && self.skip_blank()? {
             let hard = match self.plain_records(&mut out)? {
                 Cut::Full => break,
@@ -333,7 +426,7 @@ impl Source for Csv {
         *out.rows = rows;
         self.any_rows |= rows > 0;
         if rows == 0 {
-            self.bytes.file().verify_unchanged()?;
+            self.text.bytes().file().verify_unchanged()?;
             if !self.any_rows {
                 return Err(SourceError::NoRows { file: self.name.clone() });
             }
@@ -342,16 +435,16 @@ impl Source for Csv {
     }
 
     fn bytes_read(&self) -> u64 {
-        self.bytes.used()
+        self.text.bytes().used()
     }
 
     fn bytes_total(&self) -> u64 {
-        self.bytes.total()
+        self.text.bytes().total()
     }
 }
 
 impl fmt::Debug for Csv {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Csv").field("bytes", &self.bytes).field("line", &self.line).finish_non_exhaustive()
+        f.debug_struct("Csv").field("text", &self.text).field("line", &self.line).finish_non_exhaustive()
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::file::Stamp;
+use super::form::{Delimiter, Encoding};
 use super::idx::IdxError;
 use super::limits::{COLUMNS_MAX, FIELD_BYTES_MAX, RECORD_BYTES_MAX};
 use super::npy::NpyError;
@@ -53,6 +54,18 @@ pub enum SourceError {
         #[source]
         cause: io::Error,
     },
+    /// Something else behind a gzip stream.
+    #[error(
+        "{file}: {left} bytes that are no gzip stream follow the one that ends at byte {byte}; fetch the file again, or cut them off with `head -c {byte}`",
+        left = bytes - byte
+    )]
+    AfterGzip { file: Arc<str>, byte: u64, bytes: u64 },
+    /// A byte order mark that the declared encoding does not have.
+    #[error("{file}: {problem} (declared is encoding = \"{encoding}\")")]
+    Mark { file: Arc<str>, encoding: Encoding, problem: &'static str },
+    /// Bytes that are no characters.
+    #[error("{file}: byte {byte} is no text in {encoding}; declare another `encoding`, or write the file again")]
+    Undecodable { file: Arc<str>, encoding: Encoding, byte: u64 },
     /// A format that is known, and is not read here.
     #[error("{file}: is {found}, which is not read; {advice}")]
     Foreign { file: Arc<str>, found: &'static str, advice: &'static str },
@@ -90,18 +103,33 @@ pub enum SourceError {
     NoRows { file: Arc<str> },
     /// A column's name that is not text.
     #[error(
-        "{file}: line {line}: the name of column {column} is not UTF-8 (byte {byte} of the name); save the file as UTF-8, comma separated"
+        "{file}: line {line}: the name of column {column} is not UTF-8 (byte {byte} of the name); save the file as UTF-8, or declare `encoding`, such as \"windows-1252\", under [data]"
     )]
     HeaderUtf8 { file: Arc<str>, line: u64, column: usize, byte: usize },
+    /// A header of one name in which another delimiter stands.
+    #[error(
+        "{file}: line {line}: the columns seem to be separated by {found}, and {declared} are declared; declare `delimiter = \"{}\"` under [data], or save the file with {declared}",
+        found.shown()
+    )]
+    Delimiter { file: Arc<str>, line: u64, found: Delimiter, declared: Delimiter },
+    /// A quote that a backslash was to escape.
+    #[error(
+        "{file}: line {line}: a quote is escaped by a backslash; quotes are doubled (\"\"), or declare `escape = \"\\\\\"` under [data]"
+    )]
+    Backslash { file: Arc<str>, line: u64 },
     /// Two columns of one name.
-    #[error("{file}: line {line}: columns {first} and {second} are both named `{name}`; rename one of them")]
+    #[error(
+        "{file}: line {line}: columns {first} and {second} are both named `{name}`; rename one of them, or declare `header = false` under [data] if the line is a row"
+    )]
     DuplicateColumn { file: Arc<str>, line: u64, name: String, first: usize, second: usize },
     /// A row or header that is too wide.
-    #[error("{file}: {place}: has more than {COLUMNS_MAX} columns ({got}); split the table, or check that it is comma separated")]
+    #[error("{file}: {place}: has more than {COLUMNS_MAX} columns ({got}); split the table, or check what separates its columns")]
     TooWide { file: Arc<str>, place: String, got: u64 },
     /// A record with more or fewer fields than the header.
-    #[error("{file}: line {line}: expected {expected} fields as in the header, got {got}; look for a missing or unquoted comma")]
-    Ragged { file: Arc<str>, line: u64, expected: usize, got: usize },
+    #[error(
+        "{file}: line {line}: expected {expected} fields as in the first line, got {got} ({delimiter} separate them); look for a field that is missing, or not quoted"
+    )]
+    Ragged { file: Arc<str>, line: u64, expected: usize, got: usize, delimiter: Delimiter },
     /// A field beyond the bound.
     #[error(
         "{file}: line {line}: field {column} is longer than {FIELD_BYTES_MAX} bytes; look for a quote that is not closed, or shorten it"

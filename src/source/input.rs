@@ -7,8 +7,12 @@ use std::sync::Arc;
 use super::Source;
 use super::ahead::Ahead;
 use super::error::SourceError;
+use super::form::TextForm;
 use super::memory::MemoryTable;
 use super::open;
+
+/// So many bytes are read at once; a thread that reads ahead takes longer to start.
+const BYTES_AT_ONCE: u64 = 64 << 10;
 
 /// A table that is opened as often as it has to be read: once to propose from it, once to import it.
 pub trait Table: fmt::Debug + Send + Sync {
@@ -78,6 +82,10 @@ impl Input {
         })
     }
 
+    pub(super) fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
     /// The paths of those that are files.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.parts.iter().filter_map(|part| match part {
@@ -88,21 +96,26 @@ impl Input {
 
     /// Opens all of them. Images and labels in IDX may both be among the files and make one table, at the place of the
     /// images: by their usual names, or because there is just one left of each. So there may be fewer tables than names.
+    /// Text is read as `form` says.
     ///
     /// # Errors
     ///
     /// Any [`SourceError`] that shows before the first row.
-    pub fn open(&self) -> Result<Vec<Box<dyn Source>>, SourceError> {
-        open::parts(&self.parts)
+    pub fn open(&self, form: &TextForm) -> Result<Vec<Box<dyn Source>>, SourceError> {
+        open::parts(&self.parts, form)
     }
 
-    /// As [`Input::open`], with a thread for each table in use that reads ahead of its caller.
+    /// As [`Input::open`], with a thread for each large table in use that reads ahead of its caller.
     ///
     /// # Errors
     ///
     /// As [`Input::open`].
-    pub fn open_ahead(&self) -> Result<Vec<Box<dyn Source>>, SourceError> {
-        Ok(self.open()?.into_iter().map(|source| Box::new(Ahead::new(source)) as Box<dyn Source>).collect())
+    pub fn open_ahead(&self, form: &TextForm) -> Result<Vec<Box<dyn Source>>, SourceError> {
+        let ahead = |source: Box<dyn Source>| match source.bytes_total() {
+            ..=BYTES_AT_ONCE => source,
+            _ => Box::new(Ahead::new(source)),
+        };
+        Ok(self.open(form)?.into_iter().map(ahead).collect())
     }
 }
 

@@ -3,11 +3,11 @@
 /// Bytes of a block.
 pub(super) const BLOCK: usize = 64;
 
-/// Where a block has commas, and where it has anything else that ends a field or changes the grammar: a bit for each byte, the first one lowest.
+/// Where a block has delimiters, and where it has anything else that ends a field or changes the grammar: a bit for each byte, the first one lowest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Marks {
-    /// Commas.
-    pub(super) commas: u64,
+    /// Delimiters.
+    pub(super) delimiters: u64,
     /// Line feeds, carriage returns and quotes.
     pub(super) stops: u64,
 }
@@ -15,18 +15,18 @@ pub(super) struct Marks {
 impl Marks {
     /// The marks of a block.
     #[inline]
-    pub(super) fn of(block: &[u8; BLOCK]) -> Marks {
+    pub(super) fn of(block: &[u8; BLOCK], delimiter: u8) -> Marks {
         // Loops over whole blocks with nothing but comparisons become vector instructions on every machine.
-        let commas = block.map(|byte| u8::from(byte == b','));
+        let delimiters = block.map(|byte| u8::from(byte == delimiter));
         let stops = block.map(|byte| u8::from(byte == b'\n') | u8::from(byte == b'\r') | u8::from(byte == b'"'));
-        Marks { commas: bits(&commas), stops: bits(&stops) }
+        Marks { delimiters: bits(&delimiters), stops: bits(&stops) }
     }
 
     /// The marks of what a block's worth of bytes does not fill.
-    pub(super) fn of_rest(rest: &[u8]) -> Marks {
+    pub(super) fn of_rest(rest: &[u8], delimiter: u8) -> Marks {
         let mut block = [0; BLOCK];
         block.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-        Marks::of(&block)
+        Marks::of(&block, delimiter)
     }
 }
 
@@ -49,16 +49,17 @@ mod tests {
             for at in 0..BLOCK {
                 let mut block = [b'x'; BLOCK];
                 block[at] = byte;
-                block[(at + 7) % BLOCK] = b',';
+                block[(at + 7) % BLOCK] = b';';
                 block[(at + 40) % BLOCK] = b'\n';
                 let bit = |wanted: &[u8]| {
                     let marked = (0..BLOCK).filter(|i| wanted.contains(&block[*i]));
                     marked.fold(0_u64, |bits, i| bits | 1 << i)
                 };
-                assert_eq!(Marks::of(&block), Marks { commas: bit(b","), stops: bit(b"\n\r\"") }, "{byte} at {at}");
+                let expected = Marks { delimiters: bit(b";"), stops: bit(b"\n\r\"") };
+                assert_eq!(Marks::of(&block, b';'), expected, "{byte} at {at}");
             }
         }
-        assert_eq!(Marks::of_rest(b"a,\n"), Marks { commas: 2, stops: 4 });
-        assert_eq!(Marks::of_rest(b""), Marks { commas: 0, stops: 0 });
+        assert_eq!(Marks::of_rest(b"a,\n", b','), Marks { delimiters: 2, stops: 4 });
+        assert_eq!(Marks::of_rest(b"", b','), Marks { delimiters: 0, stops: 0 });
     }
 }

@@ -6,11 +6,11 @@
 //!
 //! | form | recognised by | columns |
 //! |---|---|---|
-//! | CSV | none of the others | names of the header line |
+//! | text | none of the others | names of the header line; `c0`.. without one |
 //! | NPZ | `PK` | `x0`.. of array `X`, `y`, then `id` and `subject` where `ids` and `subjects` are there |
 //! | IDX | two zero bytes | `p0`.. of the images, then `label` of the partner file |
 //!
-//! CSV and IDX may be gzipped. The form is told by content and never by the name of the file.
+//! How text is written, a [`TextForm`] says. Text and IDX may be gzipped. The form is told by content and never by the name of the file.
 //!
 //! Limits: a CSV field has at most 1 MiB and a record 8 MiB; a table has at most 131,072 columns; a batch has at
 //! most 4096 rows and closes once it holds 128 KiB. A corrupt file is an error, never a panic, and lengths that a
@@ -21,8 +21,10 @@ mod array;
 mod batch;
 mod bytes;
 mod csv;
+mod decode;
 mod error;
 mod file;
+mod form;
 pub mod idx;
 mod idx_table;
 mod input;
@@ -34,6 +36,7 @@ pub mod npy;
 mod npz;
 mod open;
 mod place;
+mod sniff;
 mod values;
 
 #[cfg(test)]
@@ -42,11 +45,13 @@ mod tests;
 pub use batch::{Batch, Cell, CellKind, Cells, Part, Row, Shape, Text, single};
 pub use error::SourceError;
 pub use file::{SourceFile, Stamp};
+pub use form::{Comment, Delimiter, Encoding, TextForm};
 pub use input::{Input, Table};
 pub use limits::{BATCH_BYTES, BATCH_ROWS_MAX, COLUMNS_MAX, FIELD_BYTES_MAX, RECORD_BYTES_MAX};
 pub use memory::{BadItem, Chunk, ChunkStream, Chunks, Column, MemoryTable};
 pub use open::{open, open_pair};
 pub use place::{Place, PlaceKind};
+pub use sniff::Guess;
 pub use values::Values;
 
 use std::sync::Arc;

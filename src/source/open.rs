@@ -6,6 +6,7 @@ use super::Source;
 use super::bytes::Bytes;
 use super::csv::Csv;
 use super::error::SourceError;
+use super::form::TextForm;
 use super::idx_table::{IdxFile, IdxTable};
 use super::input::Part;
 use super::npz::Npz;
@@ -17,7 +18,7 @@ use super::npz::Npz;
 ///
 /// Any [`SourceError`] that shows before the first row.
 pub fn open(path: &Path) -> Result<Box<dyn Source>, SourceError> {
-    match Opened::new(path)? {
+    match Opened::new(path, &TextForm::default())? {
         Opened::Table(source) => Ok(source),
         Opened::Idx(file) => open_images(path, file),
     }
@@ -35,7 +36,7 @@ pub fn open_pair(images: &Path, labels: &Path) -> Result<Box<dyn Source>, Source
 
 /// Opens sources in the order given. Images and labels in IDX may both be among the files and make one table, at the
 /// place of the images: by their usual names, or because there is just one left of each.
-pub(super) fn parts(parts: &[Part]) -> Result<Vec<Box<dyn Source>>, SourceError> {
+pub(super) fn parts(parts: &[Part], form: &TextForm) -> Result<Vec<Box<dyn Source>>, SourceError> {
     let mut tables = Vec::new();
     let mut labels = Vec::new();
     let mut images = Vec::new();
@@ -47,7 +48,7 @@ pub(super) fn parts(parts: &[Part]) -> Result<Vec<Box<dyn Source>>, SourceError>
             }
             Part::File(path) => path,
         };
-        match Opened::new(path)? {
+        match Opened::new(path, form)? {
             Opened::Table(source) => tables.push(Some(source)),
             Opened::Idx(file) if file.is_labels() => labels.push((path, file)),
             Opened::Idx(file) => {
@@ -90,13 +91,19 @@ enum Opened {
 }
 
 impl Opened {
-    fn new(path: &Path) -> Result<Self, SourceError> {
+    fn new(path: &Path, form: &TextForm) -> Result<Self, SourceError> {
         let bytes = Bytes::open(path)?;
         let name = bytes.name().clone();
         if let Some(&(_, found, advice)) = FOREIGN.iter().find(|(magic, ..)| bytes.head().starts_with(magic)) {
             return Err(SourceError::Foreign { file: name, found, advice });
         }
         match bytes.head() {
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] if !form.encoding.is_utf16() => Err(SourceError::Foreign {
+                file: name,
+                found: "UTF-16 text",
+                advice: "declare `encoding = \"utf-16\"` under [data], or save it as UTF-8",
+            }),
+            _ if form.encoding.is_utf16() => Ok(Self::Table(Box::new(Csv::new(bytes, form)?))),
             [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] if bytes.is_gzip() => Err(SourceError::Foreign {
                 file: name,
                 found: "a gzipped NPZ",
@@ -104,13 +111,19 @@ impl Opened {
             }),
             [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Ok(Self::Table(Box::new(Npz::new(bytes.file())?))),
             [0, 0, ..] => Ok(Self::Idx(IdxFile::new(bytes)?)),
-            _ => Ok(Self::Table(Box::new(Csv::new(bytes)?))),
+            _ => Ok(Self::Table(Box::new(Csv::new(bytes, form)?))),
         }
     }
 }
 
+/// Whether a file is none of the forms that are told by their first bytes.
+pub(super) fn is_text(bytes: &Bytes) -> bool {
+    let head = bytes.head();
+    !(head.starts_with(b"PK") || head.starts_with(&[0, 0]) || FOREIGN.iter().any(|(magic, ..)| head.starts_with(magic)))
+}
+
 /// First bytes, name and advice for formats that are often met and not read.
-const FOREIGN: [(&[u8], &str, &str); 10] = [
+const FOREIGN: [(&[u8], &str, &str); 8] = [
     (b"\x93NUMPY", "a single NumPy array", "save X and y together with numpy.savez"),
     (b"PAR1", "a Parquet file", "write it as CSV"),
     (b"ARROW1", "an Arrow file", "write it as CSV"),
@@ -119,8 +132,6 @@ const FOREIGN: [(&[u8], &str, &str); 10] = [
     (b"\xfd7zXZ", "an xz stream", "unpack it, or pack it with gzip"),
     (b"BZh", "a bzip2 stream", "unpack it, or pack it with gzip"),
     (b"\x1f\x8b", "gzipped twice", "gunzip it once"),
-    (b"\xff\xfe", "UTF-16 text", "save it as UTF-8"),
-    (b"\xfe\xff", "UTF-16 text", "save it as UTF-8"),
 ];
 
 fn open_images(path: &Path, file: IdxFile) -> Result<Box<dyn Source>, SourceError> {

@@ -7,6 +7,7 @@ use crate::{
     order::Grid,
     schema::{ENCODER_VERSION, Schema},
     shard::SLICE_FORMAT,
+    source::TextForm,
 };
 
 /// The content of `partition.json`.
@@ -25,13 +26,16 @@ pub struct Partition {
     pub holdout: f64,
     /// What the columns mean.
     pub schema: Schema,
+    /// How text sources are written; absent where that is the default.
+    #[serde(default, skip_serializing_if = "TextForm::is_default")]
+    pub form: TextForm,
 }
 
 impl Partition {
     /// A partition of this program's formats.
-    pub fn new(grid: Grid, schema: Schema) -> Partition {
+    pub fn new(grid: Grid, schema: Schema, form: TextForm) -> Partition {
         let Grid { shards, slices, holdout } = grid;
-        Partition { slice_format: SLICE_FORMAT, encoder: ENCODER_VERSION, shards, slices, holdout, schema }
+        Partition { slice_format: SLICE_FORMAT, encoder: ENCODER_VERSION, shards, slices, holdout, schema, form }
     }
 
     /// S, R and the holdout.

@@ -2,7 +2,8 @@
 
 use super::super::bytes::Bytes;
 use super::super::csv::Csv;
-use super::super::{Batch, COLUMNS_MAX, FIELD_BYTES_MAX, Source, SourceError, open};
+use super::super::form::TextForm;
+use super::super::{Batch, COLUMNS_MAX, Comment, Delimiter, Encoding, FIELD_BYTES_MAX, Input, Source, SourceError, open};
 use super::make::{Random, gzip};
 use super::testing::{Folder, Row, drain, read, read_bytes};
 
@@ -111,7 +112,10 @@ fn ragged_rows_name_line_and_counts() {
         }
     }
     let error = error(b"a,b\n3\n");
-    assert!(error.to_string().contains("t.dat: line 2: expected 2 fields as in the header, got 1;"), "{error}");
+    assert!(
+        error.to_string().contains("t.dat: line 2: expected 2 fields as in the first line, got 1 (commas separate them);"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -216,7 +220,7 @@ fn both_roads_cut_as_csv_core_does_at_any_edge_of_the_buffer() {
         let expected = reference(text.as_bytes());
         let path = folder.fresh("t.csv", text.as_bytes());
         let buffer = 3 + random.below(20);
-        let mut source = Csv::with_buffer(Bytes::open(&path).unwrap(), buffer).unwrap();
+        let mut source = Csv::with_buffer(Bytes::open(&path).unwrap(), &TextForm::default(), buffer).unwrap();
         let columns = source.columns().to_vec();
         let got = match drain(&mut source) {
             Ok(rows) => rows,
@@ -230,5 +234,119 @@ fn both_roads_cut_as_csv_core_does_at_any_edge_of_the_buffer() {
         if let Ok((_, whole)) = read(&path) {
             assert_eq!(whole, got, "case {case}: {text:?}");
         }
+    }
+}
+
+fn rows_as(form: &TextForm, bytes: &[u8]) -> Result<(Vec<String>, Vec<Row>), SourceError> {
+    let folder = Folder::new();
+    let mut source = Input::from(folder.file("t.dat", bytes)).open(form)?.remove(0);
+    let columns = source.columns().to_vec();
+    Ok((columns, drain(source.as_mut())?))
+}
+
+#[test]
+fn every_delimiter_gives_the_same_rows() {
+    let text = "a,b,c\n1,\"x,y\",3\n,\"q\"\"q\",\r\n4,\"l\n\",6";
+    for (delimiter, sign) in
+        [(Delimiter::Comma, ","), (Delimiter::Semicolon, ";"), (Delimiter::Tab, "\t"), (Delimiter::Pipe, "|")]
+    {
+        let form = TextForm { delimiter, ..TextForm::default() };
+        let (columns, rows) = rows_as(&form, text.replace(',', sign).as_bytes()).unwrap();
+        assert_eq!(columns, ["a", "b", "c"]);
+        let quoted = format!("x{sign}y");
+        assert_eq!(rows, [row(2, &["1", &quoted, "3"]), row(3, &["", "q\"q", ""]), row(4, &["4", "l\n", "6"])]);
+    }
+}
+
+#[test]
+fn a_header_in_one_piece_names_what_separates_it() {
+    let error = read_bytes(b"a;b\n1;2\n").unwrap_err();
+    assert!(matches!(error, SourceError::Delimiter { line: 1, found: Delimiter::Semicolon, .. }), "{error}");
+    assert!(
+        error.to_string().contains("separated by semicolons") && error.to_string().contains("`delimiter = \";\"`"),
+        "{error}"
+    );
+    let form = TextForm { delimiter: Delimiter::Tab, ..TextForm::default() };
+    assert!(matches!(rows_as(&form, b"a,b\n1,2\n"), Err(SourceError::Delimiter { found: Delimiter::Comma, .. })));
+    // A name may hold one.
+    assert_eq!(read_bytes(b"a;b,c\n1,2\n").unwrap().0, ["a;b", "c"]);
+}
+
+#[test]
+fn a_quote_behind_a_backslash_is_read_where_that_is_declared_and_refused_elsewhere() {
+    let text = b"a,b\n1,\"say \\\"hi\\\", twice\"\n2,\"\"\"\"\n";
+    match error(text) {
+        SourceError::Backslash { line: 2, .. } => {}
+        other => panic!("{other}"),
+    }
+    let form = TextForm { backslash: true, ..TextForm::default() };
+    assert_eq!(rows_as(&form, text).unwrap().1, [row(2, &["1", "say \"hi\", twice"]), row(3, &["2", "\""])]);
+    // A backslash that is no escape, before the end of a field.
+    assert_eq!(rows("a,b\n\"C:\\\",\"x\\\"\n"), [row(2, &["C:\\", "x\\"])]);
+}
+
+#[test]
+fn lines_before_the_table_and_comments_are_passed_over_and_still_counted() {
+    let form = TextForm { skip: 2, comment: Some(Comment::HASH), ..TextForm::default() };
+    for end in ["\n", "\r\n", "\r"] {
+        let text = "a \"report\n\n# made by hand\na,b\n# so far\n1,2\n#\n\n3,\"#4\"\n#5,6\n# last".replace('\n', end);
+        let (columns, rows) = rows_as(&form, text.as_bytes()).unwrap();
+        assert_eq!((columns.len(), rows), (2, vec![row(6, &["1", "2"]), row(9, &["3", "#4"])]), "{end:?}");
+    }
+    assert!(matches!(rows_as(&TextForm { skip: 9, ..form }, b"a,b\n1,2\n"), Err(SourceError::Empty { .. })));
+}
+
+#[test]
+fn a_table_without_a_header_has_its_first_row() {
+    let form = TextForm { header: false, ..TextForm::default() };
+    let (columns, rows) = rows_as(&form, b"1,\"x\"\n3,4\n").unwrap();
+    assert_eq!(columns, ["c0", "c1"]);
+    assert_eq!(rows, [row(1, &["1", "x"]), row(2, &["3", "4"])]);
+    assert_eq!(rows_as(&form, b"1,2").unwrap().1, [row(1, &["1", "2"])]);
+}
+
+#[test]
+fn declared_encodings_become_utf8() {
+    let text = "n,stra\u{df}e\r\n1,\u{e9}\u{a3}\n".to_owned();
+    let utf16 = |text: &str, to: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(to).collect::<Vec<u8>>();
+    let latin: Vec<u8> = text.chars().map(|c| c as u8).collect();
+    let marked = format!("\u{feff}{text}");
+    for (encoding, bytes) in [
+        (Encoding::Utf8, text.clone().into_bytes()),
+        (Encoding::Windows1252, latin.clone()),
+        (Encoding::Latin1, latin.clone()),
+        (Encoding::Utf16, utf16(&marked, u16::to_le_bytes)),
+        (Encoding::Utf16, utf16(&marked, u16::to_be_bytes)),
+        (Encoding::Utf16Le, utf16(&text, u16::to_le_bytes)),
+        (Encoding::Utf16Be, utf16(&text, u16::to_be_bytes)),
+    ] {
+        let form = TextForm { encoding, ..TextForm::default() };
+        for bytes in [gzip(&bytes), bytes] {
+            let (columns, rows) = rows_as(&form, &bytes).unwrap();
+            assert_eq!((columns[1].as_str(), rows), ("stra\u{df}e", vec![row(2, &["1", "\u{e9}\u{a3}"])]), "{encoding}");
+        }
+    }
+    // Where the two differ, and a text beyond one piece of decoding.
+    let form = |encoding| TextForm { encoding, ..TextForm::default() };
+    assert_eq!(rows_as(&form(Encoding::Windows1252), b"a\n\x80\n").unwrap().1, [row(2, &["\u{20ac}"])]);
+    assert_eq!(rows_as(&form(Encoding::Latin1), b"a\n\x80\n").unwrap().1, [row(2, &["\u{80}"])]);
+    let long = format!("a\n{}", "\u{e9}\u{1f600}\n".repeat(40_000));
+    let rows = rows_as(&form(Encoding::Utf16Le), &utf16(&long, u16::to_le_bytes)).unwrap().1;
+    assert!(rows.len() == 40_000 && rows.iter().all(|(_, cells)| cells == &["\u{e9}\u{1f600}"]));
+}
+
+#[test]
+fn what_is_no_text_in_the_declared_encoding_is_refused_with_its_byte() {
+    let form = |encoding| TextForm { encoding, ..TextForm::default() };
+    let lone: Vec<u8> = [u16::from(b'a'), 10, 0xd800, 10].iter().flat_map(|unit| unit.to_le_bytes()).collect();
+    match rows_as(&form(Encoding::Utf16Le), &lone) {
+        Err(SourceError::Undecodable { byte: 4, .. }) => {}
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(rows_as(&form(Encoding::Utf16Le), &lone[..3]), Err(SourceError::Undecodable { byte: 2, .. })));
+    for (encoding, bytes) in
+        [(Encoding::Utf16, &b"a\0"[..]), (Encoding::Windows1252, b"\xef\xbb\xbfa\n1\n"), (Encoding::Utf16Le, b"\xfe\xff\0a")]
+    {
+        assert!(matches!(rows_as(&form(encoding), bytes), Err(SourceError::Mark { .. })), "{encoding}");
     }
 }

@@ -1,6 +1,6 @@
 //! IDX: images with labels, each error, and how partners are found.
 
-use super::super::{Input, SourceError, open_pair};
+use super::super::{Input, SourceError, TextForm, open_pair};
 use super::make::{gzip, idx};
 use super::testing::{Folder, Row, drain, read};
 
@@ -43,12 +43,18 @@ fn a_pair_by_any_names_and_all_in_one_call() {
     assert!(matches!(open_pair(&b, &a).err(), Some(SourceError::Role { .. })));
     assert!(matches!(open_pair(&a, &a).err(), Some(SourceError::Role { .. })));
     let table = folder.file("t.csv", b"a\n1\n");
-    let mut all = Input::from(vec![b.clone(), table.clone(), a.clone()]).open().unwrap();
+    let mut all = Input::from(vec![b.clone(), table.clone(), a.clone()]).open(&TextForm::default()).unwrap();
     assert_eq!(all.len(), 2);
     assert_eq!(all[0].columns(), ["a"]);
     assert_eq!(drain(all[1].as_mut()).unwrap(), expected());
-    assert!(matches!(Input::from(vec![table, b.clone()]).open().err(), Some(SourceError::LabelsAlone { .. })));
-    assert!(matches!(Input::from(vec![a.clone(), a, b.clone(), b]).open().err(), Some(SourceError::LabelsAlone { .. })));
+    assert!(matches!(
+        Input::from(vec![table, b.clone()]).open(&TextForm::default()).err(),
+        Some(SourceError::LabelsAlone { .. })
+    ));
+    assert!(matches!(
+        Input::from(vec![a.clone(), a, b.clone(), b]).open(&TextForm::default()).err(),
+        Some(SourceError::LabelsAlone { .. })
+    ));
 }
 
 #[test]
@@ -58,11 +64,11 @@ fn sets_in_one_call_are_paired_by_name() {
     let other = idx(&[1, 1, 2], &[10, 11]);
     let data = [idx(&[1], &[12]), images(), labels(), other];
     let paths: Vec<_> = names.iter().zip(&data).map(|(name, bytes)| folder.file(name, bytes)).collect();
-    let mut all = Input::from(paths.clone()).open().unwrap();
+    let mut all = Input::from(paths.clone()).open(&TextForm::default()).unwrap();
     assert_eq!(drain(all[0].as_mut()).unwrap(), expected());
     assert_eq!(drain(all[1].as_mut()).unwrap(), [("Row 1".to_owned(), vec!["b10".to_owned(), "b11".into(), "b12".into()])]);
     // Labels that were not named are found on the disk.
-    assert_eq!(drain(Input::from(paths[1].clone()).open().unwrap()[0].as_mut()).unwrap(), expected());
+    assert_eq!(drain(Input::from(paths[1].clone()).open(&TextForm::default()).unwrap()[0].as_mut()).unwrap(), expected());
 }
 
 #[test]

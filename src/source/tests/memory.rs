@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::{
     BATCH_BYTES, BATCH_ROWS_MAX, BadItem, Batch, Cell, CellKind, Cells, Chunk, Chunks, Column, FIELD_BYTES_MAX, Input,
-    MemoryTable, Part, Source, SourceError, Table, Values,
+    MemoryTable, Part, Source, SourceError, Table, TextForm, Values,
 };
 use super::testing::{Folder, drain};
 
@@ -46,7 +46,7 @@ fn chunks_follow_each_other_and_empty_ones_are_passed_over() {
         assert_eq!(rows.len(), 5002);
         assert!(rows.iter().enumerate().all(|(at, row)| *row == (format!("Row {}", at + 1), vec![format!("i{at}")])));
     }
-    let mut ahead = Input::from(table).open_ahead().unwrap();
+    let mut ahead = Input::from(table).open_ahead(&TextForm::default()).unwrap();
     assert_eq!(drain(ahead[0].as_mut()).unwrap().len(), 5002);
 }
 
@@ -142,7 +142,7 @@ fn files_and_tables_stand_in_the_order_given() {
     let folder = Folder::new();
     let path = folder.file("a.csv", b"n\n1\n");
     let table = || MemoryTable::new("m").column("n", vec![2_i64]);
-    let sources = Input::new().with(table()).with_file(path).with(table()).open().unwrap();
+    let sources = Input::new().with(table()).with_file(path).with(table()).open(&TextForm::default()).unwrap();
     let names: Vec<&str> = sources.iter().map(|source| source.name().rsplit('/').next().unwrap()).collect();
     assert_eq!(names, ["m", "a.csv", "m"]);
 }
