@@ -11,8 +11,12 @@
 //! **Limits.** S and R up to 9,999; a shard (not the data set) must fit in memory; little-endian machines; a local file system with
 //! working locks.
 //!
+//! Start with [`Engine`]: one method a command, each with a request and a report. [`Serving`] answers from an ensemble
+//! that stays loaded, [`Input`] is what is read (files and tables in memory), [`Error::remedies`] says what can be done about
+//! an error. [`wire`] has every answer as JSON, [`lab`] measures.
+//!
 //! ```
-//! use sisa::engine::{DeleteRequest, Engine, Overrides, KeySource, Quiet, TrainRequest};
+//! use sisa::{DeleteRequest, Engine, Overrides, Quiet, TrainRequest};
 //!
 //! let root = std::env::temp_dir().join(format!("sisa-example-{}", std::process::id()));
 //! std::fs::create_dir_all(&root)?;
@@ -25,11 +29,8 @@
 //! let engine = Engine::builder(&root).threads(2).open()?;
 //! let request = TrainRequest {
 //!     sources: root.join("visits.csv").into(), // or a table in memory
-//!     config: root.join("sisa.toml"), // proposed and written, as it is not there
 //!     overrides: Overrides { label: Some("sick".into()), subject: Some("person".into()), ..Overrides::default() },
-//!     keys: KeySource::Random,
-//!     only_shards: None,
-//!     fresh: false,
+//!     ..TrainRequest::default() // `sisa.toml` is proposed and written into the workspace
 //! };
 //! assert!(engine.train(&request, &Quiet)?.complete);
 //!
@@ -39,32 +40,84 @@
 //! # std::fs::remove_dir_all(&root)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! The rooms that this page does not list are open to this package's own tests and tools; they promise nothing.
 
 #[cfg(target_endian = "big")]
 compile_error!("files are mapped as little-endian numbers");
 
+// What a user needs, flat.
+#[doc(inline)]
+pub use crate::{
+    config::Overrides,
+    delete::Repair,
+    engine::{
+        Answers, Builder, CellStatus, DeleteReport, DeleteRequest, Engine, Epoch, Error, ErrorKind, Evaluation, Forecast,
+        IdColumns, Observer, PlanReport, PlanRequest, Progress, Quality, Quiet, Remedy, RepairReport, Serving, ShardStatus,
+        Shares, Status, TrainReport, TrainRequest, VerifyRequest,
+    },
+    ids::{Cell, GenerationId, Handle, RecipeId, ShardId},
+    import::ImportReport,
+    ledger::{Accepted, CellChange, Cost, Effective, Outcome, OutcomeKind, Repaired, RequestRecord},
+    plan::{Against, Candidate, CostTable, Question},
+    predict::Scores,
+    propose::{Advice, Proposal},
+    receipt::{Envelope, Receipt},
+    source::{Input, MemoryTable, Source, SourceError, Table},
+    verify::{Finding, Verdict},
+    workspace::KeySource,
+};
+
+/// The library example of README.md, tried.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[derive(Debug)]
+pub struct Readme;
+
 // In the order in which a newcomer should read them, which is the order of the layers: each knows only those above.
+#[doc(hidden)]
 pub mod ids;
+#[doc(hidden)]
 pub mod digest;
+#[doc(hidden)]
 pub mod num;
+#[doc(hidden)]
 pub mod fs;
+#[doc(hidden)]
 pub mod order;
+#[doc(hidden)]
 pub mod learn;
+#[doc(hidden)]
 pub mod source;
+#[doc(hidden)]
 pub mod schema;
+#[doc(hidden)]
 pub mod shard;
+#[doc(hidden)]
 pub mod checkpoint;
+#[doc(hidden)]
 pub mod ledger;
+#[doc(hidden)]
 pub mod train;
+#[doc(hidden)]
 pub mod plan;
+#[doc(hidden)]
 pub mod predict;
+#[doc(hidden)]
 pub mod workspace;
+#[doc(hidden)]
 pub mod import;
+#[doc(hidden)]
 pub mod delete;
+#[doc(hidden)]
 pub mod verify;
+#[doc(hidden)]
 pub mod receipt;
+#[doc(hidden)]
 pub mod config;
+#[doc(hidden)]
 pub mod propose;
+#[doc(hidden)]
 pub mod engine;
 pub mod lab;
 pub mod wire;

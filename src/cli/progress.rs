@@ -78,6 +78,8 @@ impl Observer for Terminal {
                     bar.set_message(format!("scored {rows} rows"));
                 }
             }
+            // Something newer than this face.
+            _ => {}
         }
     }
 

@@ -8,7 +8,7 @@ use crate::{
     workspace::{Snapshot, WorkspaceError},
 };
 
-/// What `sisa delete` is asked to do.
+/// Whose records are to go, and how.
 #[derive(Clone, Debug, Default)]
 pub struct DeleteRequest {
     /// Subject ids as in the source.
@@ -25,8 +25,9 @@ pub struct DeleteRequest {
     pub no_suppress: bool,
 }
 
-/// What `sisa delete` did.
+/// What a deletion did.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct DeleteReport {
     /// What was accepted.
     pub accepted: Accepted,
@@ -40,6 +41,7 @@ pub struct DeleteReport {
 
 /// What a deletion would do.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Forecast {
     /// What would be accepted.
     pub accepted: Accepted,

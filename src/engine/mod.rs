@@ -18,7 +18,10 @@ mod status;
 mod train;
 mod verify;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -159,6 +162,11 @@ impl Engine {
     /// How many threads work.
     pub fn threads(&self) -> usize {
         self.pool.current_num_threads()
+    }
+
+    /// The configuration file that is meant: `sisa.toml` in the workspace, if none is named.
+    pub(crate) fn config_file(&self, given: &Path) -> PathBuf {
+        if given.as_os_str().is_empty() { self.workspace.root().join("sisa.toml") } else { given.to_owned() }
     }
 
     /// The threads.

@@ -13,6 +13,7 @@ use crate::{
 
 /// How far a command is.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Progress {
     /// Reading sources.
     Importing {

@@ -14,12 +14,12 @@ use crate::{
     train::{Keep, Schedule, pilot_on},
 };
 
-/// What `sisa plan` is asked.
+/// What a plan is to be about.
 #[derive(Clone, Debug)]
 pub struct PlanRequest {
     /// Sources to look at; those of the configuration when there are none.
     pub sources: Input,
-    /// The configuration file.
+    /// The configuration file; empty for `sisa.toml` in the workspace.
     pub config: PathBuf,
     /// Settings that come before its.
     pub overrides: Overrides,
@@ -41,8 +41,28 @@ pub struct PlanRequest {
     pub slices: Vec<u32>,
 }
 
+impl Default for PlanRequest {
+    /// Eight requests repaired together, at least a thousand records a shard, on the speed of this machine.
+    fn default() -> PlanRequest {
+        PlanRequest {
+            sources: Input::new(),
+            config: PathBuf::new(),
+            overrides: Overrides::default(),
+            sizes: None,
+            requests: 8,
+            pilot: true,
+            disk: None,
+            time: None,
+            least_records: 1000,
+            shards: Vec::new(),
+            slices: Vec::new(),
+        }
+    }
+}
+
 /// The answer, with what it was made from.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct PlanReport {
     /// What was asked, sizes and speed filled in.
     pub question: Question,
@@ -80,6 +100,7 @@ impl Engine {
     /// # Errors
     /// A source can't be read, or there is no configuration and none can be proposed.
     pub fn plan(&self, request: &PlanRequest, observer: &dyn Observer) -> Result<PlanReport, Error> {
+        let request = &PlanRequest { config: self.config_file(&request.config), ..request.clone() };
         let mut config = match self.workspace.files().stat(&request.config)? {
             Some(_) => Config::read(self.workspace.files(), &request.config)?,
             None if request.sources.is_empty() => return Err(Error::NoConfig { config: request.config.clone() }),

@@ -10,6 +10,7 @@ use crate::{
 
 /// What a repair did.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct RepairReport {
     /// What was trained.
     pub report: Report,

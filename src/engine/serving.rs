@@ -22,6 +22,7 @@ const TRIES: u32 = 4;
 
 /// What an answer stands on: an answer with the same epoch comes from the same bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Epoch {
     /// The generation in service.
     pub generation: GenerationId,

@@ -9,6 +9,7 @@ use crate::{
 
 /// One slice and the checkpoint of its step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CellStatus {
     /// Rows of the slice.
     pub rows: u64,
@@ -20,6 +21,7 @@ pub struct CellStatus {
 
 /// One shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ShardStatus {
     /// Which.
     pub shard: ShardId,
@@ -33,6 +35,7 @@ pub struct ShardStatus {
 
 /// A workspace at one moment.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Status {
     /// What is in service.
     pub serving: Current,

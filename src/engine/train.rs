@@ -15,12 +15,12 @@ use crate::{
     workspace::{Current, KeySource, WriterLock},
 };
 
-/// What `sisa train` is asked to do.
-#[derive(Clone, Debug)]
+/// What a training is asked to do. By default: go on with what the workspace holds.
+#[derive(Clone, Debug, Default)]
 pub struct TrainRequest {
     /// The sources of a new generation; those that the configuration names when there are none.
     pub sources: Input,
-    /// The configuration file.
+    /// The configuration file; empty for `sisa.toml` in the workspace.
     pub config: PathBuf,
     /// Settings that come before its.
     pub overrides: Overrides,
@@ -32,8 +32,9 @@ pub struct TrainRequest {
     pub fresh: bool,
 }
 
-/// What `sisa train` did.
+/// What a training did.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct TrainReport {
     /// The import, if there was one.
     pub import: Option<ImportReport>,
@@ -59,6 +60,7 @@ impl Engine {
     /// # Errors
     /// Anything wrong with the input, the workspace or the disk. What was published stays, and the next call goes on from there.
     pub fn train(&self, request: &TrainRequest, observer: &dyn Observer) -> Result<TrainReport, Error> {
+        let request = &TrainRequest { config: self.config_file(&request.config), ..request.clone() };
         let (lock, mut snapshot) = self.open_for_writing()?;
         // The file, and what is in effect where the request's settings come before its: two values, made once each.
         let mut file = self.config(request)?;

@@ -12,7 +12,7 @@ use crate::{
     workspace::Purpose,
 };
 
-/// What `sisa verify` is asked to do.
+/// What is to be looked at again.
 #[derive(Clone, Debug, Default)]
 pub struct VerifyRequest {
     /// Train everything again and compare.

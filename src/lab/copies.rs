@@ -49,7 +49,8 @@ impl Copies {
         } else {
             let train = TrainRequest {
                 sources: request.sources.clone(),
-                config: request.config.clone(),
+                // The workspace's own, not the copy's.
+                config: engine.config_file(&request.config),
                 overrides: request.overrides.clone(),
                 // So that a benchmark of a source can be repeated.
                 keys: KeySource::Seed(1),

@@ -25,12 +25,12 @@ use crate::{
     workspace::WorkspaceError,
 };
 
-/// What `sisa bench` is asked to do.
+/// What is to be measured.
 #[derive(Clone, Debug)]
 pub struct BenchRequest {
     /// A source to bench on, instead of the workspace at hand.
     pub sources: Input,
-    /// The configuration file, for a source or an empty workspace.
+    /// The configuration file, for a source or an empty workspace; empty for `sisa.toml` in the workspace.
     pub config: PathBuf,
     /// Settings that come before its.
     pub overrides: Overrides,
@@ -48,6 +48,24 @@ pub struct BenchRequest {
     pub learners: Vec<String>,
     /// Single records that are deleted from states in memory, where a learner takes rows out; 0 for none.
     pub memory: usize,
+}
+
+impl Default for BenchRequest {
+    /// What a first full measurement takes: five trials of batches of 1, 8 and 64 requests.
+    fn default() -> BenchRequest {
+        BenchRequest {
+            sources: Input::new(),
+            config: PathBuf::new(),
+            overrides: Overrides::default(),
+            requests: vec![1, 8, 64],
+            pick: Pick::Uniform,
+            trials: 5,
+            one_by_one: 8,
+            frontier: vec![1, 5, 10, 20],
+            learners: Vec::new(),
+            memory: 300,
+        }
+    }
 }
 
 /// Runs a command of the engine as a process of its own on a workspace; returns the seconds from its start to its end.

@@ -10,9 +10,10 @@ use crate::{
 };
 
 /// Where new keys come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum KeySource {
     /// The operating system's generator.
+    #[default]
     Random,
     /// Derived from a number, for experiments that others repeat.
     Seed(u64),
