@@ -314,3 +314,68 @@ proptest! {
         prop_assert_eq!(bench.engine().verify(&VerifyRequest::default(), &Quiet).unwrap().findings, vec![]);
     }
 }
+
+/// Rows named by what they hold, of workspaces with ids of records, with subjects alone, and with neither.
+#[test]
+fn rows_are_deleted_by_what_they_hold() {
+    for (subject, record) in [(true, true), (true, false), (false, false)] {
+        let mut table = rows(30);
+        // Some rows three times, but for the id that would tell them apart.
+        for at in [4, 9, 20] {
+            let twin = table[at].clone();
+            table.extend([twin.clone(), twin].into_iter().enumerate().map(|(n, row)| Row { year: 50 + n as u32, ..row }));
+        }
+        let setup = Setup { record, ..Setup::default() };
+        let make = |rows: &[Row]| {
+            let bench = Bench::new(&setup, rows);
+            if !subject {
+                let path = bench.root().join("sisa.toml");
+                let config = fs::read_to_string(&path).unwrap();
+                let config =
+                    config.replace("subject = \"person\"\n", "").replace("[columns]\n", "[columns]\nperson = \"ignore\"\n");
+                fs::write(&path, config).unwrap();
+            }
+            assert!(bench.train().complete);
+            bench
+        };
+        let bench = make(&table);
+        // One of each of two triples, two of the third, and one that there is once.
+        let n = table.len() - 6;
+        let gone = [2, 20, n, n + 2, n + 4];
+        let asked: Vec<Row> = gone.iter().map(|at| table[*at].clone()).collect();
+        let list = bench.root().join("gone.csv");
+        fs::write(&list, common::csv(&asked)).unwrap();
+        let request =
+            DeleteRequest { rows: Input::from(list.clone()), request_id: Some("rows".into()), ..DeleteRequest::default() };
+        let forecast = bench.engine().forecast(&request).unwrap();
+        let report = bench.delete(&request);
+        assert_eq!(forecast.accepted.outcomes, report.accepted.outcomes);
+        assert!(!report.any_unknown() && report.accepted.outcomes.len() == asked.len());
+        let rest: Vec<Row> = table.iter().enumerate().filter(|(at, _)| !gone.contains(at)).map(|(_, r)| r.clone()).collect();
+        assert_same(&bench.artefacts(), &make(&rest).artefacts(), &format!("subject {subject} record {record}"));
+        // The same request does nothing more; another one takes another record of the same content, or finds none.
+        let before = bench.artefacts();
+        assert!(bench.delete(&request).repeated);
+        assert_same(&bench.artefacts(), &before, "repeated");
+        let again = bench.delete(&DeleteRequest { request_id: Some("again".into()), ..request.clone() });
+        let kinds: Vec<_> = again.accepted.outcomes.iter().map(|o| o.outcome).collect();
+        assert_eq!(kinds.contains(&OutcomeKind::Erased), !record, "{kinds:?}");
+        assert!(kinds.contains(&OutcomeKind::AlreadyErased), "{kinds:?}");
+        // A row that never was.
+        let stranger = Row { year: 99, cells: "1.5,2.5,a,t1,3,few".into(), ..table[0].clone() };
+        fs::write(&list, common::csv(&[stranger])).unwrap();
+        let report = bench.delete(&DeleteRequest { request_id: Some("stranger".into()), ..request.clone() });
+        assert!(report.any_unknown());
+        assert_eq!(report.unknown.rows.len(), 1);
+        assert_eq!(report.unknown.rows[0].line, 2);
+        if record {
+            // The id of a record and something else in it: nothing is deleted.
+            let other = Row { cells: "1.5,2.5,a,t1,3,few".into(), ..table[0].clone() };
+            fs::write(&list, common::csv(&[other])).unwrap();
+            let refused = bench.engine().delete(&DeleteRequest { request_id: None, ..request }, &Quiet, |_, _, _| {});
+            assert!(refused.unwrap_err().to_string().contains("holds something else"));
+        }
+        let verdict = bench.engine().verify(&VerifyRequest { retrain: true, ..VerifyRequest::default() }, &Quiet).unwrap();
+        assert!(verdict.findings.is_empty(), "{:?}", verdict.findings);
+    }
+}

@@ -31,6 +31,8 @@ pub(super) fn advice(remedy: &Remedy, flag: &str) -> String {
         Remedy::NameIds => "`--subject`, `--record` or `--from` name them".into(),
         Remedy::NameSubjects => "`--subject` names them".into(),
         Remedy::NameRecords => "`--record` names them".into(),
+        Remedy::NameRows => "`--rows FILE` names records by what they hold".into(),
+        Remedy::Confirm => "`--yes` says that it is meant".into(),
         Remedy::Predict => format!("`sisa predict{flag} SOURCE` answers without a label"),
         Remedy::EvaluateSource => format!("`sisa eval{flag} SOURCE` evaluates on a table"),
         Remedy::Log => format!("`sisa log{flag}` lists the requests"),

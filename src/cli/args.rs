@@ -29,9 +29,9 @@ pub(crate) struct Global {
     /// The workspace: the folder that holds shards/ and checkpoints/
     #[arg(long, short = 'w', global = true, default_value = ".", value_name = "DIR")]
     pub(crate) workspace: PathBuf,
-    /// Threads to use [default: all cores]; the results are the same bits with any number
-    #[arg(long, global = true, value_name = "N")]
-    pub(crate) threads: Option<usize>,
+    /// Threads to use, from 1 to 1024 [default: all cores]; the results are the same bits with any number
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
     /// Print one JSON object a line on stdout, each with a `type` (docs/JSON.md)
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -184,24 +184,34 @@ pub(crate) struct EvalArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct IdArgs {
-    /// Ids of people, as in the source's subject column
-    #[arg(long, value_name = "ID", num_args = 1..)]
+    /// Ids of people, as in the source's subject column; one that begins with a dash and is no number as in `--subject=-x`
+    #[arg(long, value_name = "ID", num_args = 1.., allow_negative_numbers = true)]
     pub(crate) subject: Vec<String>,
     /// Ids of records, as in the source's record columns, several columns separated by commas
-    #[arg(long, value_name = "ID", num_args = 1..)]
+    #[arg(long, value_name = "ID", num_args = 1.., allow_negative_numbers = true)]
     pub(crate) record: Vec<String>,
     /// Handles of subjects, 32 hexadecimal digits each
     #[arg(long, value_name = "HANDLE", num_args = 1.., hide = true)]
     pub(crate) handle: Vec<String>,
-    /// Read subject ids from a file, one a line, or from the subject (or record) columns of a CSV; `-` is standard input
+    /// Read ids from a list: one a line, or a table (comma, semicolon or tab) with a column of the subject's or record's name. Blank
+    /// lines and those that begin with `#` are passed over; `-` is standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) from: Option<PathBuf>,
+    /// The column of the list that holds the ids, where it has another name (several for a record, separated by commas)
+    #[arg(long, value_name = "COLUMN", requires = "from")]
+    pub(crate) column: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct DeleteArgs {
     #[command(flatten)]
     pub(crate) ids: IdArgs,
+    /// Delete the records that hold what the rows of a table in the source's form hold; one record a row, of identical ones the last
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) rows: Vec<PathBuf>,
+    /// Do not ask, also when most ids of a list are unknown
+    #[arg(long, short)]
+    pub(crate) yes: bool,
     /// A name for the request; repeating it with the same ids reports the first outcome
     #[arg(long, value_name = "ID")]
     pub(crate) request_id: Option<String>,

@@ -4,23 +4,25 @@
 use std::io::Write;
 
 use sisa::{
-    engine::{DeleteRequest, ErrorKind},
+    engine::{Accepted, DeleteError, DeleteRequest, Effective, Error, ErrorKind, UnknownIds},
     wire,
 };
 
-use super::{args::DeleteArgs, exit::Exit, session::Session, show};
+use super::{args::DeleteArgs, exit::Exit, ids::Ids, session::Session, show};
 
 impl Session {
     pub(super) fn delete(&self, args: &DeleteArgs) -> anyhow::Result<Exit> {
-        let (subjects, records) = self.ids(&args.ids)?;
+        let ids = self.ids(&args.ids)?;
         let handles = args
             .ids
             .handle
             .iter()
             .map(|text| text.parse().map_err(|()| anyhow::anyhow!("--handle {text}: write 32 hexadecimal digits")));
-        let request = DeleteRequest {
-            subjects,
-            records,
+        let mut request = DeleteRequest {
+            subjects: ids.subjects.clone(),
+            records: ids.records.clone(),
+            rows: args.rows.iter().collect(),
+            refuse_mostly_unknown: args.ids.from.is_some() && !args.yes,
             handles: handles.collect::<anyhow::Result<_>>()?,
             request_id: args.request_id.clone(),
             defer: args.defer,
@@ -28,9 +30,12 @@ impl Session {
         };
         if args.dry_run {
             let forecast = self.engine.forecast(&request)?;
-            return self.result(|| show::forecast(&forecast), || wire::Forecast::from(&forecast));
+            let places = places(&ids, &forecast.unknown, args);
+            let mut told = wire::Forecast::from(&forecast);
+            told.unknown_lines = lines(&ids, &forecast.unknown);
+            return self.result(|| show::forecast(&forecast) + &show::unknown(&places), || told);
         }
-        let deleted = self.engine.delete(&request, &self.terminal, |accepted, effective, repeated| {
+        let told = |accepted: &Accepted, effective: &Effective, repeated| {
             // Said at once: from here on nothing that saw the records answers.
             if self.json {
                 print!("{}", wire::line(&wire::Effective::of(accepted, effective.seconds)));
@@ -38,7 +43,16 @@ impl Session {
                 print!("{}", show::effective(accepted, effective.seconds, repeated, &self.flag()));
             }
             let _ = std::io::stdout().flush();
-        });
+        };
+        let mut deleted = self.engine.delete(&request, &self.terminal, told);
+        if let Err(Error::Delete(mostly @ DeleteError::MostlyUnknown { unknown, .. })) = &deleted {
+            let question = format!("{mostly}\n{}delete all the same?", show::unknown(&places(&ids, unknown, args)));
+            if !self.confirm(&question)? {
+                return Ok(Exit::Interrupted);
+            }
+            request.refuse_mostly_unknown = false;
+            deleted = self.engine.delete(&request, &self.terminal, told);
+        }
         let report = match deleted {
             Err(e) if e.kind() == ErrorKind::Disk => {
                 return Err(anyhow::Error::from(e).context(format!(
@@ -50,11 +64,14 @@ impl Session {
         };
         if self.json {
             self.lines(report.repair.iter().map(wire::Repaired::from))?;
-            self.lines([wire::Deleted::from(&report)])?;
+            let mut deleted = wire::Deleted::from(&report);
+            deleted.unknown_lines = lines(&ids, &report.unknown);
+            self.lines([deleted])?;
         } else {
+            self.text(&show::unknown(&places(&ids, &report.unknown, args)))?;
             match &report.repair {
                 Some(repair) => self.text(&show::repaired(repair, &self.flag()))?,
-                None if report.repeated => Exit::Done,
+                None if report.done => self.text("it was repaired before; nothing is left to do\n")?,
                 None => self.text(&format!("deferred: `sisa repair{}` trains what is missing\n", self.flag()))?,
             };
         }
@@ -67,4 +84,19 @@ impl Session {
             Exit::Done
         })
     }
+}
+
+/// The lines of unknown ids and of rows without a record, ascending.
+fn lines(ids: &Ids, unknown: &UnknownIds) -> Vec<u64> {
+    let mut lines = ids.lines_of(unknown);
+    lines.extend(unknown.rows.iter().map(|place| place.line));
+    lines.sort_unstable();
+    lines
+}
+
+/// Where the unknown ids of a list and the rows without a record stand.
+fn places(ids: &Ids, unknown: &UnknownIds, args: &DeleteArgs) -> Vec<String> {
+    let list = args.ids.from.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+    let lines = ids.lines_of(unknown).into_iter().map(|line| format!("{list}: line {line}"));
+    lines.chain(unknown.rows.iter().map(ToString::to_string)).collect()
 }

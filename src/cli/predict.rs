@@ -31,6 +31,7 @@ impl Session {
         };
         let rows = match &args.output {
             Some(path) => {
+                self.may_write(path, &[b"row,prediction", b"\"type\":\"prediction\""])?;
                 let mut file = self.engine.files().begin(path).map_err(Error::from)?;
                 let rows = self.engine.predict(&args.sources.clone().into(), &self.terminal, |classes, scores| {
                     file.write(lines(classes, scores).as_bytes()).map_err(Error::from)

@@ -42,8 +42,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         }
         Command::Rekey(keys) => session.rekey(keys),
         Command::Unsuppress(unsuppress) => {
-            let (subjects, records) = session.ids(&unsuppress.ids)?;
-            let count = session.engine.unsuppress(&subjects, &records)?;
+            let ids = session.ids(&unsuppress.ids)?;
+            let count = session.engine.unsuppress(&ids.subjects, &ids.records)?;
             session.result(|| format!("{count} ids may be imported again\n"), || wire::Unsuppressed::of(count))
         }
         Command::Log => {
@@ -113,6 +113,9 @@ impl Session {
         let request = args.request(self.config(args.config.as_ref()))?;
         let exe = std::env::current_exe().context("finding this program, to start it again")?;
         let threads = self.engine.threads().to_string();
+        if let Some(page) = &args.report {
+            self.may_write(page, &[report::TITLE.as_bytes()])?;
+        }
         let process = |root: &Path, handles: &[String]| bench::process(&exe, root, &threads, handles);
         let report = sisa::lab::bench(&self.engine, &request, Some(&process), &self.terminal)?;
         self.terminal.done();

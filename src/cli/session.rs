@@ -9,7 +9,7 @@ use std::{
 
 use serde::Serialize;
 use sisa::{
-    engine::{Durability, Engine, Error, RealDisk},
+    engine::{Durability, Engine, EntryKind, Error, Observer, RealDisk},
     wire,
 };
 
@@ -17,7 +17,7 @@ use super::{
     advice::workspace_flag,
     args::{Args, IdArgs},
     exit::Exit,
-    ids,
+    ids::{self, Ids},
     progress::Terminal,
 };
 
@@ -45,7 +45,7 @@ impl Session {
         let builder = Engine::builder(&global.workspace).disk(Arc::new(disk)).wait(global.wait);
         let builder = builder.in_scratch(std::env::var_os(IN_SCRATCH).is_some());
         let builder = match global.threads {
-            Some(threads) => builder.threads(threads),
+            Some(threads) => builder.threads(threads.into()),
             None => builder,
         };
         Ok(Session {
@@ -94,17 +94,45 @@ impl Session {
         Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
     }
 
-    pub(super) fn ids(&self, args: &IdArgs) -> anyhow::Result<(Vec<String>, Vec<Vec<String>>)> {
-        let mut subjects = args.subject.clone();
+    pub(super) fn ids(&self, args: &IdArgs) -> anyhow::Result<Ids> {
         if args.record.is_empty() && args.from.is_none() {
-            return Ok((subjects, Vec::new()));
+            return Ok(Ids::typed(args.subject.clone(), Vec::new()));
         }
         let columns = self.engine.id_columns()?;
-        let mut records = args.record.iter().map(|typed| ids::record(typed, &columns)).collect();
+        let records = args.record.iter().map(|typed| ids::record(typed, &columns)).collect();
+        let mut ids = Ids::typed(args.subject.clone(), records);
         if let Some(from) = &args.from {
-            ids::read(from, &columns, &mut subjects, &mut records)?;
+            ids.read(from, &columns, args.column.as_deref())?;
+            if ids.comments > 0 {
+                self.terminal.note(&format!(
+                    "{} lines of {} begin with # and were passed over as comments; quote an id that does",
+                    ids.comments,
+                    from.display()
+                ));
+            }
         }
-        Ok((subjects, records))
+        Ok(ids)
+    }
+
+    /// Refuses to write where something else would be lost: into the workspace's own folders, and over any file that does not show,
+    /// by `ours` in its beginning, that it is an older one of the same kind. A table that is being read is never one.
+    pub(super) fn may_write(&self, path: &Path, ours: &[&[u8]]) -> anyhow::Result<()> {
+        const BEGINNING: usize = 64 * 1024;
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if let Ok(folder) = folder.canonicalize() {
+            for own in ["shards", "checkpoints", ".scratch"] {
+                let inside = self.workspace.join(own).canonicalize().is_ok_and(|own| folder.starts_with(own));
+                anyhow::ensure!(!inside, "{} is in a folder of the workspace's own; write somewhere else", path.display());
+            }
+        }
+        let files = self.engine.files();
+        let Some(stat) = files.stat(path).map_err(Error::from)? else { return Ok(()) };
+        let (beginning, _) = match stat.kind {
+            EntryKind::File => files.head(path, BEGINNING).map_err(Error::from)?,
+            EntryKind::Dir | EntryKind::Other => return Err(Error::Exists { path: path.to_owned() }.into()),
+        };
+        let is_ours = ours.iter().any(|mark| beginning.windows(mark.len()).any(|part| part == *mark));
+        if is_ours || stat.len == 0 { Ok(()) } else { Err(Error::Exists { path: path.to_owned() }.into()) }
     }
 
     /// Writes a small file of the person's, over an older one if there is one.

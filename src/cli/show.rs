@@ -253,6 +253,19 @@ pub(crate) fn effective(accepted: &Accepted, took: f64, repeated: bool, workspac
     out
 }
 
+/// Where unknown ids and rows stand: the first of them, and how many more there are.
+pub(crate) fn unknown(places: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let mut out = String::new();
+    places.iter().take(SHOWN).for_each(|place| {
+        let _ = writeln!(out, "  not found: {place}");
+    });
+    if places.len() > SHOWN {
+        let _ = writeln!(out, "  not found: {} more", count((places.len() - SHOWN) as u64));
+    }
+    out
+}
+
 pub(crate) fn repaired(report: &RepairReport, workspace_flag: &str) -> String {
     let mut out = String::new();
     if report.rebuilt > 0 {

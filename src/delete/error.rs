@@ -1,7 +1,15 @@
 use std::path::PathBuf;
 
+use super::UnknownIds;
 use crate::{
-    checkpoint::CheckpointError, fs::FsError, ledger::LedgerError, shard::SliceError, train::TrainError,
+    checkpoint::CheckpointError,
+    fs::FsError,
+    ids::GenerationId,
+    ledger::LedgerError,
+    schema::{CellError, SchemaError},
+    shard::SliceError,
+    source::{Place, SourceError},
+    train::TrainError,
     workspace::WorkspaceError,
 };
 
@@ -29,9 +37,58 @@ pub enum DeleteError {
     /// Neither subjects nor records have ids.
     #[error(
         "this workspace has neither a subject column nor record columns, so no record can be named. Import into an empty folder from a \
-         table that has ids, and say under [data] which columns they are"
+         table that has ids, and say under [data] which columns they are; or name rows by what they hold"
     )]
     NoIdColumns,
+    /// An id is empty.
+    #[error("an id is empty; nothing was deleted. Leave it out, or name the one that was meant")]
+    EmptyId,
+    /// A table of rows can't be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A table of rows is not in the form of the source.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// A cell of a row is wrong.
+    #[error("{place}, {error}")]
+    Cell {
+        /// Where.
+        place: Place,
+        /// What.
+        error: CellError,
+    },
+    /// A row has the id of a record and not what the record holds.
+    #[error(
+        "{place}: the record of this id holds something else, so nothing was deleted. Name it by its id to delete it all the same"
+    )]
+    OtherContent {
+        /// Where.
+        place: String,
+    },
+    /// A row is there more often in one generation than in another.
+    #[error(
+        "{place}: generation {second} does not hold this row as often as generation {first}, so it can't be said which records go. \
+         Train first, until the newer one is whole"
+    )]
+    RowsDiffer {
+        /// Where.
+        place: String,
+        /// A generation.
+        first: GenerationId,
+        /// Another one.
+        second: GenerationId,
+    },
+    /// More than half of the ids are unknown.
+    #[error(
+        "{} of the {of} ids are not in this workspace, more than half of them, so nothing was deleted: is it the right list and the \
+         right column? Deleting them all the same refuses them in later imports", .unknown.subjects.len() + .unknown.records.len() + .unknown.rows.len()
+    )]
+    MostlyUnknown {
+        /// Which.
+        unknown: UnknownIds,
+        /// How many there are in all.
+        of: usize,
+    },
     /// Records are asked for where they have no ids.
     #[error("this workspace has no record columns, so records have no ids; name subjects")]
     NoRecords,

@@ -8,6 +8,7 @@ mod effect;
 mod error;
 mod purge;
 mod repair;
+mod rows;
 mod target;
 
 pub use accept::{Draft, draft};
@@ -15,4 +16,5 @@ pub use effect::{bring_into_effect, recover};
 pub use error::DeleteError;
 pub use purge::purge_stale;
 pub use repair::{Repair, close, predicted};
-pub use target::{Target, Targets};
+pub use rows::RowsAsked;
+pub use target::{Target, Targets, UnknownIds};

@@ -1,14 +1,16 @@
 //! Ids as typed to handles.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::DeleteError;
+use super::{DeleteError, RowsAsked};
 use crate::{
     digest::{Digest, HandleKey},
     ids::Handle,
     ledger::{Outcome, OutcomeKind},
     schema::Schema,
     shard::Slice,
+    source::Place,
+    workspace::{Snapshot, Workspace},
 };
 
 /// One id of a request.
@@ -20,25 +22,45 @@ pub struct Target {
     pub handle: Handle,
 }
 
-/// The ids of a request; a set, so neither order nor repetition matters.
+/// Which of a request's ids the workspace never had, or not since the last import.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnknownIds {
+    /// Positions among the subjects asked for.
+    pub subjects: Vec<usize>,
+    /// Positions among the records asked for.
+    pub records: Vec<usize>,
+    /// Rows for which there is no record.
+    pub rows: Vec<Place>,
+}
+
+/// What a request is about; a set, so neither order nor repetition of ids matters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Targets(BTreeSet<Target>);
+pub struct Targets {
+    ids: BTreeSet<Target>,
+    /// The ids as typed: subjects, then records.
+    subjects: Vec<Target>,
+    records: Vec<Target>,
+    rows: RowsAsked,
+    /// What the rows come to, once they are looked for, and those for which there is nothing.
+    found: BTreeSet<Target>,
+    missing: BTreeMap<Target, Place>,
+}
 
 impl Targets {
     /// Hashes ids as typed, without ASCII white space around them, as an import does. A record's id is one text a record column.
     /// Handles are of subjects.
     ///
     /// # Errors
-    /// There are none, or the workspace has no such ids.
+    /// There are none, one is empty, or the workspace has no such ids.
     pub fn new(
         schema: &Schema,
         key: &HandleKey,
         subjects: &[String],
         records: &[Vec<String>],
         handles: &[Handle],
+        rows: RowsAsked,
     ) -> Result<Targets, DeleteError> {
         let maker = key.maker();
-        let mut targets = BTreeSet::new();
         if subjects.len() + records.len() > 0 && schema.subject.is_none() && schema.record.is_empty() {
             return Err(DeleteError::NoIdColumns);
         }
@@ -48,38 +70,69 @@ impl Targets {
         if !records.is_empty() && schema.record.is_empty() {
             return Err(DeleteError::NoRecords);
         }
-        // Without a subject column each record is its own subject, and is named as one.
-        targets.extend(handles.iter().map(|handle| Target { subject: schema.subject.is_some(), handle: *handle }));
-        for id in subjects {
-            targets.insert(Target { subject: true, handle: maker.subject(id.trim_ascii().as_bytes()) });
-        }
-        for id in records {
+        // An import refuses empty ids, so one in a request is a slip.
+        let part = |id: &'_ str| -> Result<Vec<u8>, DeleteError> {
+            let id = id.trim_ascii();
+            if id.is_empty() { Err(DeleteError::EmptyId) } else { Ok(id.as_bytes().to_owned()) }
+        };
+        let subject = |id: &String| Ok(Target { subject: true, handle: maker.subject(&part(id)?) });
+        let record = |id: &Vec<String>| {
             if id.len() != schema.record.len() {
-                return Err(DeleteError::RecordColumns {
-                    expected: schema.record.len(),
-                    columns: schema.record.join(", "),
-                    got: id.len(),
-                });
+                let columns = schema.record.join(", ");
+                return Err(DeleteError::RecordColumns { expected: schema.record.len(), columns, got: id.len() });
             }
-            let parts = id.iter().map(|part| part.trim_ascii().as_bytes());
-            targets.insert(Target { subject: false, handle: maker.record(parts) });
+            let parts: Vec<Vec<u8>> = id.iter().map(|id| part(id)).collect::<Result<_, _>>()?;
+            Ok(Target { subject: false, handle: maker.record(parts.iter().map(Vec::as_slice)) })
+        };
+        let subjects: Vec<Target> = subjects.iter().map(subject).collect::<Result<_, DeleteError>>()?;
+        let records: Vec<Target> = records.iter().map(record).collect::<Result<_, DeleteError>>()?;
+        // Without a subject column each record is its own subject, and is named as one.
+        let handles = handles.iter().map(|handle| Target { subject: schema.subject.is_some(), handle: *handle });
+        let ids: BTreeSet<Target> = subjects.iter().chain(&records).copied().chain(handles).collect();
+        if ids.is_empty() && rows.is_empty() {
+            return Err(DeleteError::NoIds);
         }
-        if targets.is_empty() { Err(DeleteError::NoIds) } else { Ok(Targets(targets)) }
+        Ok(Targets { ids, subjects, records, rows, found: BTreeSet::new(), missing: BTreeMap::new() })
+    }
+
+    /// The same with the records that the rows come to, as the workspace is now.
+    ///
+    /// # Errors
+    /// A row can't be matched with records, a slice is damaged, or the disk refuses.
+    pub fn resolved(self, workspace: &Workspace, snapshot: &Snapshot, key: &HandleKey) -> Result<Targets, DeleteError> {
+        if self.rows.is_empty() {
+            return Ok(self);
+        }
+        let (found, missing) = self.rows.resolve(workspace, snapshot, key)?;
+        Ok(Targets { found, missing, ..self })
     }
 
     /// The targets, in order.
     pub fn iter(&self) -> impl Iterator<Item = Target> + '_ {
-        self.0.iter().copied()
+        self.ids.union(&self.found).copied()
     }
 
-    /// A keyed digest of the set, so that a repeated request can be told from another.
+    /// A keyed digest of what is asked for, whatever the workspace holds, so that a repeated request can be told from another.
     pub fn digest(&self, key: &HandleKey) -> Digest {
         let mut bytes = Vec::new();
-        for target in &self.0 {
+        for target in &self.ids {
             bytes.push(u8::from(target.subject));
             bytes.extend_from_slice(&target.handle.0);
         }
+        if !self.rows.is_empty() {
+            bytes.push(2);
+            bytes.extend_from_slice(&self.rows.identity(&key.maker()));
+        }
         key.request(&bytes)
+    }
+
+    /// Those of which an outcome says that they were not found.
+    pub fn unknown(&self, outcomes: &[Outcome]) -> UnknownIds {
+        let lost = outcomes.iter().filter(|o| o.outcome == OutcomeKind::NotFound);
+        let lost: BTreeSet<Target> = lost.map(|o| Target { subject: o.subject, handle: o.handle }).collect();
+        let at = |ids: &[Target]| ids.iter().zip(0..).filter(|(id, _)| lost.contains(id)).map(|(_, at)| at).collect();
+        let rows = self.missing.iter().filter(|(target, _)| lost.contains(target)).map(|(_, place)| place.clone());
+        UnknownIds { subjects: at(&self.subjects), records: at(&self.records), rows: rows.collect() }
     }
 }
 

@@ -1,13 +1,25 @@
 //! Brings a model to whole: builds what is missing, puts it into service, closes the requests that waited for it.
 
-use super::{Engine, Error, Observer, observe::TrainingWatch};
+use super::{Engine, Error, ErrorKind, Observer, observe::TrainingWatch};
 use crate::{
     delete::{Repair, close},
     ids::ShardId,
     ledger::{Event, History, Purged, Rekeyed, Trained},
-    train::{Model, Report, ShardPlan, ThreadShare, train},
-    workspace::{Current, Snapshot, WriterLock},
+    train::{Model, Report, ShardPlan, ThreadShare, TrainError, train},
+    workspace::{Current, Snapshot, WorkspaceError, WriterLock},
 };
+
+/// What came of bringing a model to whole.
+pub(super) struct Built {
+    /// What was trained.
+    pub(super) report: Report,
+    /// Whether nothing is missing now.
+    pub(super) complete: bool,
+    /// What the ledger says of requests that waited for it.
+    pub(super) repaired: Option<Repair>,
+    /// Checkpoints that were found damaged and built again.
+    pub(super) rebuilt: usize,
+}
 
 impl Engine {
     /// What these shards have and lack. Checkpoints that are there and damaged are removed, so that they count as missing: a power cut can
@@ -39,31 +51,53 @@ impl Engine {
         Ok(self.pool.install(|| train(model, plans.to_vec(), &ThreadShare::new(self.threads()), &watch))?)
     }
 
-    /// Builds and settles, again as long as deletions come in between.
-    pub(super) fn build_until_whole(
+    /// Brings shards of a model to whole, `target` naming the model: builds what they lack and settles, again as long as deletions come in
+    /// between. With `all`, every checkpoint is read and checked first, also those that are known to be durable.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::MovedOn`] when another model took its place meanwhile: the files are gone then, whatever it was that failed.
+    pub(super) fn bring_to_whole(
         &self,
         model: &Model,
-        mut plans: Vec<ShardPlan>,
+        shards: &[ShardId],
+        all: bool,
         target: &Current,
         observer: &dyn Observer,
-    ) -> Result<(Report, bool, Option<Repair>), Error> {
-        let shards: Vec<ShardId> = plans.iter().map(|plan| plan.shard).collect();
-        let all = shards.len() as u32 == model.shards.grid().shards;
-        let mut whole = self.build(model, &plans, observer)?;
-        loop {
-            if whole.interrupted() {
-                return Ok((whole, false, None));
+    ) -> Result<Built, Error> {
+        let built = self.build_and_settle(model, shards, all, target, observer);
+        match built {
+            Err(e) if e.kind() != ErrorKind::Interrupted && !is_known(&self.workspace.snapshot()?.history, target) => {
+                Err(WorkspaceError::MovedOn.into())
             }
-            if !all || !whole.shards.is_empty() {
+            built => built,
+        }
+    }
+
+    fn build_and_settle(
+        &self,
+        model: &Model,
+        shards: &[ShardId],
+        all: bool,
+        target: &Current,
+        observer: &dyn Observer,
+    ) -> Result<Built, Error> {
+        let every = shards.len() as u32 == model.shards.grid().shards;
+        let (mut plans, rebuilt) = self.plans(model, shards, all)?;
+        let report = self.build(model, &plans, observer)?;
+        let mut built = Built { report, complete: false, repaired: None, rebuilt };
+        loop {
+            if built.report.interrupted() {
+                return Ok(built);
+            }
+            if !every || !built.report.shards.is_empty() {
                 plans = model.plans()?;
             }
-            let (complete, repaired) = self.settle(model, target, &whole, &plans)?;
-            if complete || !all || whole.diverged().next().is_some() {
-                return Ok((whole, complete, repaired));
+            (built.complete, built.repaired) = self.settle(model, target, &built.report, &plans)?;
+            if built.complete || !every || built.report.diverged().next().is_some() {
+                return Ok(built);
             }
-            (plans, _) = self.plans(model, &shards, false)?;
-            let more = self.build(model, &plans, observer)?;
-            whole.merge(more);
+            (plans, _) = self.plans(model, shards, false)?;
+            built.report.merge(self.build(model, &plans, observer)?);
         }
     }
 
@@ -82,6 +116,7 @@ impl Engine {
             snapshot.current.as_ref().is_some_and(|c| c.generation == target.generation && c.recipe == target.recipe)
         };
         let snapshot = self.workspace.snapshot()?;
+        check_wanted(&snapshot, target)?;
         let durable = plans.iter().all(|plan| model.is_all_durable(plan));
         if serves(&snapshot)
             && durable
@@ -92,9 +127,14 @@ impl Engine {
             return Ok((true, None));
         }
         // The long part, while others may still write.
-        model.make_durable(plans)?;
+        match model.make_durable(plans) {
+            // A deletion took a checkpoint away.
+            Err(TrainError::Fs(e)) if e.is_not_found() => return Ok((false, None)),
+            done => done?,
+        }
         self.workspace.files().reached("synced");
         let (lock, mut snapshot) = self.open_for_writing()?;
+        check_wanted(&snapshot, target)?;
         // A deletion may have come in between; then there is something to train again, and the caller's next run does it.
         if model.plans()? != plans {
             lock.done()?;
@@ -135,6 +175,26 @@ impl Engine {
         self.workspace.files().reached("purging");
         self.workspace.sweep(lock, history, true)?;
         Ok(())
+    }
+}
+
+/// Whether the ledger still knows what is to be put into service.
+fn is_known(history: &History, target: &Current) -> bool {
+    place_of(history, target).is_some()
+}
+
+/// Which of its generation's recipes it is, oldest first.
+fn place_of(history: &History, model: &Current) -> Option<usize> {
+    history.generations.get(&model.generation)?.recipes.iter().position(|r| r.recipe == model.recipe)
+}
+
+/// Refuses to put a model into service whose files are gone, or in whose place a newer one serves already.
+fn check_wanted(snapshot: &Snapshot, target: &Current) -> Result<(), WorkspaceError> {
+    let order = |model: &Current| place_of(&snapshot.history, model).map(|place| (model.generation, place));
+    let Some(ours) = order(target) else { return Err(WorkspaceError::MovedOn) };
+    match snapshot.current.as_ref().and_then(order) {
+        Some(serving) if serving > ours => Err(WorkspaceError::MovedOn),
+        _ => Ok(()),
     }
 }
 

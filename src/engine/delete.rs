@@ -2,10 +2,11 @@
 
 use super::{Engine, Error, Observer, RepairReport};
 use crate::{
-    delete::{DeleteError, Targets, bring_into_effect, draft},
+    delete::{DeleteError, Draft, RowsAsked, Targets, UnknownIds, bring_into_effect, draft},
     ids::Handle,
     ledger::{Accepted, Effective, Event, OutcomeKind, RequestRecord, Unsuppressed},
-    workspace::{Snapshot, WorkspaceError},
+    source::Input,
+    workspace::{Partition, Snapshot, WorkspaceError},
 };
 
 /// Whose records are to go, and how.
@@ -17,6 +18,10 @@ pub struct DeleteRequest {
     pub records: Vec<Vec<String>>,
     /// Subjects by their handles, for whoever has no ids (a benchmark).
     pub handles: Vec<Handle>,
+    /// Tables in the form of the source: each row takes one record that holds the same, of identical ones the last.
+    pub rows: Input,
+    /// Refuse the request, and change nothing, when the workspace has no more than half of its ids.
+    pub refuse_mostly_unknown: bool,
     /// The request's name; made up when there is none.
     pub request_id: Option<String>,
     /// Leave the repair to a later command.
@@ -35,8 +40,12 @@ pub struct DeleteReport {
     pub effective: Effective,
     /// Whether this is a repeat of a request that was accepted before.
     pub repeated: bool,
+    /// Whether it was repaired before this call.
+    pub done: bool,
     /// The repair, if it was done.
     pub repair: Option<RepairReport>,
+    /// Which ids were not found.
+    pub unknown: UnknownIds,
 }
 
 /// What a deletion would do.
@@ -45,8 +54,18 @@ pub struct DeleteReport {
 pub struct Forecast {
     /// What would be accepted.
     pub accepted: Accepted,
+    /// Which ids would not be found.
+    pub unknown: UnknownIds,
     /// Row-passes a second that this machine trains, measured on a few batches; `None` when nothing could be tried.
     pub row_passes_per_second: Option<f64>,
+}
+
+/// A request, looked up or worked out.
+enum Asked {
+    /// It was accepted before, and is in effect.
+    Before(Accepted, Effective),
+    /// What it would do.
+    New(Box<Draft>),
 }
 
 impl DeleteReport {
@@ -69,35 +88,57 @@ impl Engine {
         effective: impl FnOnce(&Accepted, &Effective, bool),
     ) -> Result<DeleteReport, Error> {
         let (lock, mut snapshot) = self.open_for_writing()?;
-        let targets = self.targets(&snapshot, &request.subjects, &request.records, &request.handles)?;
-        let key = self.workspace.handle_key()?;
-        let name = match &request.request_id {
-            Some(name) => checked_name(name)?,
-            None => format!("r{:08}-{}", snapshot.history.head.sequence + 1, crate::fs::utc_now().replace([':', '.'], "-")),
+        let (targets, asked) = match self.work_out(&snapshot, request) {
+            Ok(worked_out) => worked_out,
+            Err(e) => {
+                // Nothing was changed, so the next writer has nothing to make sure of.
+                lock.done()?;
+                return Err(e);
+            }
         };
-        let mut repeated = false;
-        let (accepted, came) = match snapshot.history.requests.get(&name) {
-            Some(first) if first.accepted.ids != targets.digest(&key) => {
-                return Err(DeleteError::OtherIds { request: name }.into());
-            }
-            Some(RequestRecord { accepted, effective: Some((_, effective)), .. }) => {
-                repeated = true;
-                (accepted.clone(), effective.clone())
-            }
-            // Opening for writing has brought every accepted request into effect.
-            Some(_) => return Err(WorkspaceError::NotEffective { request: name }.into()),
-            None => {
-                let draft = draft(&self.workspace, &snapshot, &key, &name, &targets, !request.no_suppress)?;
+        let repeated = matches!(asked, Asked::Before(..));
+        let (accepted, came) = match asked {
+            Asked::Before(accepted, effective) => (accepted, effective),
+            Asked::New(draft) => {
                 let accepted = draft.accepted.clone();
                 // States that rows are taken out of use all threads.
-                let came = self.pool.install(|| bring_into_effect(&self.workspace, &lock, &mut snapshot.history, draft))?;
+                let came = self.pool.install(|| bring_into_effect(&self.workspace, &lock, &mut snapshot.history, *draft))?;
                 (accepted, came)
             }
         };
         effective(&accepted, &came, repeated);
         lock.done()?;
-        let repair = if request.defer || repeated { None } else { self.repair_serving(&snapshot, false, observer)? };
-        Ok(DeleteReport { accepted, effective: came, repeated, repair })
+        // A repeated request may have been stopped before it was repaired.
+        let done = snapshot.history.requests.get(&accepted.request).is_some_and(|r| r.repaired.is_some());
+        let repair = if request.defer || done { None } else { self.repair_serving(false, observer)? };
+        let unknown = targets.unknown(&accepted.outcomes);
+        Ok(DeleteReport { accepted, effective: came, repeated, done, repair, unknown })
+    }
+
+    /// What a request comes to, before anything is changed.
+    fn work_out(&self, snapshot: &Snapshot, request: &DeleteRequest) -> Result<(Targets, Asked), Error> {
+        let targets = self.targets(snapshot, request)?;
+        let key = self.workspace.handle_key()?;
+        let name = match &request.request_id {
+            Some(name) => checked_name(name)?,
+            None => format!("r{:08}-{}", snapshot.history.head.sequence + 1, crate::fs::utc_now().replace([':', '.'], "-")),
+        };
+        match snapshot.history.requests.get(&name) {
+            Some(first) if first.accepted.ids != targets.digest(&key) => Err(DeleteError::OtherIds { request: name }.into()),
+            Some(RequestRecord { accepted, effective: Some((_, effective)), .. }) => {
+                Ok((targets, Asked::Before(accepted.clone(), effective.clone())))
+            }
+            // Opening for writing has brought every accepted request into effect.
+            Some(_) => Err(WorkspaceError::NotEffective { request: name }.into()),
+            None => {
+                let targets = targets.resolved(&self.workspace, snapshot, &key)?;
+                let draft = draft(&self.workspace, snapshot, &key, &name, &targets, !request.no_suppress)?;
+                if request.refuse_mostly_unknown {
+                    refuse_mostly_unknown(&targets, &draft.accepted)?;
+                }
+                Ok((targets, Asked::New(Box::new(draft))))
+            }
+        }
     }
 
     /// Works a deletion out and changes nothing.
@@ -105,33 +146,33 @@ impl Engine {
     /// # Errors
     /// As for [`Engine::delete`].
     pub fn forecast(&self, request: &DeleteRequest) -> Result<Forecast, Error> {
-        let snapshot = self.workspace.answering_snapshot()?;
-        let targets = self.targets(&snapshot, &request.subjects, &request.records, &request.handles)?;
-        let key = self.workspace.handle_key()?;
-        let draft = draft(&self.workspace, &snapshot, &key, "dry-run", &targets, !request.no_suppress)?;
-        let speed = match &snapshot.current {
-            Some(_) => crate::train::pilot(&self.workspace.serving_model(&snapshot)?, self.threads())?,
-            None => None,
-        };
-        Ok(Forecast { accepted: draft.accepted, row_passes_per_second: speed })
+        Ok(self.at_one_moment(|snapshot| self.forecast_of(snapshot, request))?.1)
     }
 
-    fn targets(
-        &self,
-        snapshot: &Snapshot,
-        subjects: &[String],
-        records: &[Vec<String>],
-        handles: &[Handle],
-    ) -> Result<Targets, Error> {
+    fn forecast_of(&self, snapshot: &Snapshot, request: &DeleteRequest) -> Result<Forecast, Error> {
+        let key = self.workspace.handle_key()?;
+        let targets = self.targets(snapshot, request)?.resolved(&self.workspace, snapshot, &key)?;
+        let draft = draft(&self.workspace, snapshot, &key, "dry-run", &targets, !request.no_suppress)?;
+        let speed = match &snapshot.current {
+            Some(_) => crate::train::pilot(&self.workspace.serving_model(snapshot)?, self.threads())?,
+            None => None,
+        };
+        let unknown = targets.unknown(&draft.accepted.outcomes);
+        Ok(Forecast { accepted: draft.accepted, unknown, row_passes_per_second: speed })
+    }
+
+    fn targets(&self, snapshot: &Snapshot, request: &DeleteRequest) -> Result<Targets, Error> {
         let newest = snapshot.history.newest();
         let (generation, record) = newest.ok_or_else(|| WorkspaceError::Empty { root: self.workspace.root().to_owned() })?;
-        let schema = self.workspace.partition(generation, record)?.schema;
+        let Partition { schema, form, .. } = self.workspace.partition(generation, record)?;
         let key = self.workspace.handle_key()?;
         if key.fingerprint() != record.imported.handle_key {
             let path = self.workspace.shards_dir().join("handle.key");
             return Err(WorkspaceError::KeyWrong { path, generation: generation.to_string() }.into());
         }
-        Ok(Targets::new(&schema, &key, subjects, records, handles)?)
+        let DeleteRequest { subjects, records, handles, rows, .. } = request;
+        let rows = RowsAsked::read(&schema, &key.maker(), rows.open(&form)?)?;
+        Ok(Targets::new(&schema, &key, subjects, records, handles, rows)?)
     }
 
     /// Takes ids off the list of those that imports refuse. Returns how many were on it.
@@ -140,7 +181,8 @@ impl Engine {
     /// The ids can't be used, another process writes, or the disk refuses.
     pub fn unsuppress(&self, subjects: &[String], records: &[Vec<String>]) -> Result<usize, Error> {
         let (lock, mut snapshot) = self.open_for_writing()?;
-        let targets = self.targets(&snapshot, subjects, records, &[])?;
+        let ids = DeleteRequest { subjects: subjects.to_vec(), records: records.to_vec(), ..DeleteRequest::default() };
+        let targets = self.targets(&snapshot, &ids)?;
         let handles: Vec<_> = targets.iter().map(|t| t.handle).filter(|h| snapshot.history.suppressed.contains(h)).collect();
         let count = handles.len();
         if count > 0 {
@@ -149,6 +191,15 @@ impl Engine {
         lock.done()?;
         Ok(count)
     }
+}
+
+/// A list of other people's ids, or of another column, is a slip that would be refused in imports for good.
+fn refuse_mostly_unknown(targets: &Targets, accepted: &Accepted) -> Result<(), DeleteError> {
+    let (of, lost) = (accepted.outcomes.len(), |o: &&crate::ledger::Outcome| o.outcome == OutcomeKind::NotFound);
+    if accepted.outcomes.iter().filter(lost).count() * 2 > of {
+        return Err(DeleteError::MostlyUnknown { unknown: targets.unknown(&accepted.outcomes), of });
+    }
+    Ok(())
 }
 
 /// Request names go into file names of people's systems and into logs.

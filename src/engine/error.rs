@@ -4,6 +4,7 @@ use crate::{
     config::ConfigError,
     delete::DeleteError,
     fs::FsError,
+    ids::GenerationId,
     import::ImportError,
     ledger::LedgerError,
     predict::PredictError,
@@ -54,6 +55,31 @@ pub enum Error {
     NeedsFresh {
         /// What differs from the generation at hand.
         what: String,
+    },
+    /// A rekeying would discard what was imported last.
+    #[error(
+        "generation {newer} was imported after {serving}, which serves, and is not whole yet; rekeying {serving} would discard it. \
+         Train first, until it is whole"
+    )]
+    NewerGeneration {
+        /// The one that is not whole.
+        newer: GenerationId,
+        /// The one in service.
+        serving: GenerationId,
+    },
+    /// Training needs more memory than there is.
+    #[error(
+        "training would hold {:.1} GB at once ({at_once} shards of {:.1} GB each), and this process may use {:.1} GB. Take fewer threads, \
+         fewer or narrower hidden layers, or more memory; nothing was changed",
+        gigabytes(each.saturating_mul(*at_once)), gigabytes(*each), gigabytes(*limit)
+    )]
+    TooLittleMemory {
+        /// Bytes of one constituent in training, at least.
+        each: u64,
+        /// Constituents in training side by side.
+        at_once: u64,
+        /// Bytes that the process may use.
+        limit: u64,
     },
     /// No source is named.
     #[error("no source is named, and none is listed under `sources` in {}", config.display())]
@@ -202,6 +228,8 @@ impl Error {
             Error::HasRecords { .. }
             | Error::NoSource { .. }
             | Error::NeedsFresh { .. }
+            | Error::NewerGeneration { .. }
+            | Error::TooLittleMemory { .. }
             | Error::NoConfig { .. }
             | Error::Cell { .. }
             | Error::NoLabel { .. }
@@ -221,7 +249,7 @@ impl Error {
             Error::Config(e) => config(e),
             Error::Import(e) => import(e),
             Error::Train(e) => train(e),
-            Error::Predict(PredictError::NoMembers { .. }) => ErrorKind::NotReady,
+            Error::Predict(PredictError::NoMembers { .. } | PredictError::NoRecords) => ErrorKind::NotReady,
             Error::Predict(PredictError::Train(e)) => train(e),
             Error::Delete(e) => delete(e),
             Error::Workspace(e) => workspace(e),
@@ -303,4 +331,8 @@ fn slice(error: &SliceError) -> ErrorKind {
         SliceError::Damaged { .. } => ErrorKind::Damage,
         SliceError::Fs(_) => ErrorKind::Disk,
     }
+}
+
+fn gigabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e9
 }

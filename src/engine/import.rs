@@ -3,10 +3,12 @@
 use super::{Engine, Error, Observer, Progress, TrainRequest};
 use crate::{
     config::{Config, ConfigError},
-    fs::Durability,
+    fs::{Durability, memory_limit},
     ids::GenerationId,
     import::{ImportReport, NewGeneration, import},
+    learn::Layout,
     ledger::History,
+    train::Recipe,
     workspace::{Partition, WriterLock},
 };
 
@@ -30,6 +32,17 @@ impl Engine {
         Ok(Config::parse(&proposal.text, &request.config)?.with_threads(self.threads()))
     }
 
+    /// Refuses a recipe that can't be trained on such rows, or not within the memory that there is, before anything is read for it.
+    pub(super) fn check_recipe(&self, recipe: &Recipe, layout: &Layout, shards: u32) -> Result<(), Error> {
+        recipe.accepts(layout).map_err(ConfigError::from)?;
+        let learner = recipe.learner.check().map_err(ConfigError::from)?;
+        let (each, at_once) = (learner.working_bytes(layout), self.threads().min(shards as usize) as u64);
+        match memory_limit() {
+            Some(limit) if each.saturating_mul(at_once) > limit => Err(Error::TooLittleMemory { each, at_once, limit }),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn import(
         &self,
         request: &TrainRequest,
@@ -45,8 +58,8 @@ impl Engine {
             return Err(Error::NoSource { config: request.config.clone() });
         };
         let schema = config.declaration()?.resolve(first.name(), first.columns())?;
-        config.recipe()?.accepts(&schema.layout()).map_err(ConfigError::from)?;
         let grid = config.grid()?;
+        self.check_recipe(&config.recipe()?, &schema.layout(), grid.shards)?;
         let handle_key = self.workspace.handle_key_or_new(&request.keys, history)?;
         let plan = NewGeneration {
             generation: GenerationId(history.last_generation).next(),

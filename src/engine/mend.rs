@@ -1,12 +1,14 @@
 //! `sisa repair --from` and `--drop-slice`: damaged slices written again, or given up.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{Engine, Error, Observer, Progress};
 use crate::{
     delete::{purge_stale, recover},
     fs::Durability,
-    ids::{Cell, GenerationId, Part},
+    ids::{Cell, GenerationId, Handle, Part},
     import::{NewGeneration, restage},
-    ledger::{Event, History, Mended},
+    ledger::{Event, History, Ledger, Mended, OutcomeKind},
     shard::{ShardStore, SliceError, SliceFile},
     source::Input,
     workspace::{Snapshot, WorkspaceError},
@@ -119,11 +121,9 @@ impl Engine {
             !observer.stopped()
         };
         let cells: Vec<Cell> = damaged.iter().map(|(cell, _)| *cell).collect();
-        // What the import refused, and what was taken away since.
-        let (erased, suppressed) = (&history.erased, &history.suppressed);
-        let files = self.pool.install(|| {
-            restage(&self.workspace, &plan, &mut sources, &cells, |h| erased.contains(&h) || suppressed.contains(&h), &progress)
-        })?;
+        let gone = left_out(&self.workspace.ledger(), generation)?;
+        let files =
+            self.pool.install(|| restage(&self.workspace, &plan, &mut sources, &cells, |h| gone.contains(&h), &progress))?;
         for (file, (cell, digest)) in files.iter().zip(damaged) {
             if file.content != *digest {
                 return Err(Error::OtherSource {
@@ -142,4 +142,32 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// The handles of the rows of a source that its generation does not hold: what its import refused, as the ids were suppressed then, and
+/// what was taken away since. Of a generation made from another one's slices it is the first of them that was imported.
+fn left_out(ledger: &Ledger, generation: GenerationId) -> Result<BTreeSet<Handle>, Error> {
+    let mut suppressed: BTreeSet<Handle> = BTreeSet::new();
+    let mut left_out: BTreeMap<GenerationId, BTreeSet<Handle>> = BTreeMap::new();
+    ledger.read_entries(|entry, _| match &entry.event {
+        Event::Imported(imported) => {
+            let refused = match imported.rekeys.and_then(|from| left_out.get(&from)) {
+                Some(before) => before.clone(),
+                None => suppressed.clone(),
+            };
+            left_out.insert(imported.generation, refused);
+        }
+        Event::Accepted(accepted) => {
+            let erased = accepted.outcomes.iter().filter(|o| o.outcome == OutcomeKind::Erased).map(|o| o.handle);
+            left_out.values_mut().for_each(|of| of.extend(erased.clone()));
+            if accepted.suppress {
+                suppressed.extend(accepted.outcomes.iter().map(|o| o.handle));
+            }
+        }
+        Event::Unsuppressed(event) => event.handles.iter().for_each(|handle| {
+            suppressed.remove(handle);
+        }),
+        _ => {}
+    })?;
+    Ok(left_out.remove(&generation).unwrap_or_default())
 }

@@ -5,6 +5,7 @@ mod delete;
 mod error;
 mod import;
 mod mend;
+mod moment;
 mod observe;
 mod plan;
 mod predict;
@@ -40,9 +41,10 @@ pub use verify::VerifyRequest;
 // What a caller needs to speak to the engine.
 pub use crate::{
     config::Overrides,
-    fs::{Durability, Files, Pending, RealDisk},
+    delete::{DeleteError, UnknownIds},
+    fs::{Durability, EntryKind, Files, Pending, RealDisk},
     ids::ShardId,
-    ledger::{Accepted, OutcomeKind, RequestRecord},
+    ledger::{Accepted, Effective, OutcomeKind, RequestRecord},
     plan::{Against, Candidate, CostTable, Question},
     predict::Scores,
     propose::{Advice, Proposal},
@@ -179,11 +181,17 @@ impl Engine {
     /// # Errors
     /// Nothing was imported, or the workspace is damaged.
     pub fn id_columns(&self) -> Result<IdColumns, Error> {
-        let history = self.workspace.ledger().read()?;
         let empty = || WorkspaceError::Empty { root: self.workspace.root().to_owned() };
-        let (generation, record) = history.newest().ok_or_else(empty)?;
-        let schema = self.workspace.partition(generation, record)?.schema;
-        Ok(IdColumns { subject: schema.subject, record: schema.record })
+        loop {
+            let snapshot = self.workspace.snapshot()?;
+            let (generation, record) = snapshot.history.newest().ok_or_else(empty)?;
+            let schema = self.workspace.partition(generation, record).map(|partition| partition.schema);
+            // It may be replaced by a newer one meanwhile, and be gone.
+            if schema.is_ok() || self.workspace.still(&snapshot).is_ok() {
+                let schema = schema?;
+                return Ok(IdColumns { subject: schema.subject, record: schema.record });
+            }
+        }
     }
 
     /// Opens the workspace for writing: takes the lock, sweeps what a crash left, brings accepted requests into effect.

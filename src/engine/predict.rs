@@ -111,9 +111,8 @@ impl Engine {
             let rows = serving.score(sources, &self.pool, false, observer, |scores, _| {
                 serving.still(&self.workspace)?;
                 then(&serving.classes, scores)
-            })?;
-            serving.still(&self.workspace)?;
-            Ok(rows)
+            });
+            self.if_still(&serving.snapshot, rows)
         })
     }
 
@@ -136,11 +135,11 @@ impl Engine {
         self.pool.install(|| {
             let serving = self.loaded(observer)?;
             let mut metrics = Metrics::new(serving.model.shards.layout().task);
-            serving.score(sources, &self.pool, true, observer, |scores, rows| {
+            let scored = serving.score(sources, &self.pool, true, observer, |scores, rows| {
                 metrics.add(scores, &rows.labels);
                 Ok(())
-            })?;
-            serving.still(&self.workspace)?;
+            });
+            self.if_still(&serving.snapshot, scored)?;
             Ok(serving.evaluation(&metrics, None))
         })
     }
@@ -152,40 +151,8 @@ impl Engine {
     pub fn evaluate_holdout(&self, observer: &dyn Observer) -> Result<Evaluation, Error> {
         self.pool.install(|| {
             let serving = self.loaded(observer)?;
-            let store = &serving.model.shards;
-            let task = store.layout().task;
-            let mut metrics = Metrics::new(task);
-            let members = serving.ensemble.members();
-            let mut singles: Vec<Metrics> = members.iter().map(|_| Metrics::new(task)).collect();
-            let mut majority = serving.majority()?;
-            let (mut hits, mut rows, mut apart) = (0_u64, 0_u64, false);
-            for shard in store.grid().shards() {
-                let slice = store.open(Cell { shard, part: Part::Holdout })?;
-                let part = slice.rows();
-                metrics.add(&serving.ensemble.scores(&part.features), &part.labels);
-                for (member, single) in members.iter().zip(&mut singles) {
-                    if let Some(scores) = serving.ensemble.scores_of(member, &part.features) {
-                        single.add(&scores, &part.labels);
-                        apart = true;
-                    }
-                }
-                if let (Some(class), Labels::Classes(labels)) = (&mut majority, part.labels) {
-                    hits += labels.iter().filter(|l| **l == *class).count() as u64;
-                }
-                rows += slice.header().rows;
-                observer.progress(Progress::Scoring { rows });
-            }
-            if rows == 0 {
-                return Err(Error::NoHoldout);
-            }
-            serving.still(&self.workspace)?;
-            let accuracy = |m: &Metrics| match m.report() {
-                Quality::Classes(report) => report.accuracy,
-                Quality::Numbers(_) => 0.0,
-            };
-            let mean = singles.iter().map(accuracy).fold(0.0, |sum, a| sum + a) / singles.len().max(1) as f64;
-            let shares = majority.map(|_| Shares { constituent: apart.then_some(mean), majority: hits as f64 / rows as f64 });
-            Ok(serving.evaluation(&metrics, shares))
+            let evaluated = serving.of_holdout(observer);
+            self.if_still(&serving.snapshot, evaluated)
         })
     }
 }
@@ -258,6 +225,42 @@ impl Loaded {
 }
 
 impl Loaded {
+    fn of_holdout(&self, observer: &dyn Observer) -> Result<Evaluation, Error> {
+        let store = &self.model.shards;
+        let task = store.layout().task;
+        let mut metrics = Metrics::new(task);
+        let members = self.ensemble.members();
+        let mut singles: Vec<Metrics> = members.iter().map(|_| Metrics::new(task)).collect();
+        let mut majority = self.majority()?;
+        let (mut hits, mut rows, mut apart) = (0_u64, 0_u64, false);
+        for shard in store.grid().shards() {
+            let slice = store.open(Cell { shard, part: Part::Holdout })?;
+            let part = slice.rows();
+            metrics.add(&self.ensemble.scores(&part.features), &part.labels);
+            for (member, single) in members.iter().zip(&mut singles) {
+                if let Some(scores) = self.ensemble.scores_of(member, &part.features) {
+                    single.add(&scores, &part.labels);
+                    apart = true;
+                }
+            }
+            if let (Some(class), Labels::Classes(labels)) = (&mut majority, part.labels) {
+                hits += labels.iter().filter(|l| **l == *class).count() as u64;
+            }
+            rows += slice.header().rows;
+            observer.progress(Progress::Scoring { rows });
+        }
+        if rows == 0 {
+            return Err(Error::NoHoldout);
+        }
+        let accuracy = |m: &Metrics| match m.report() {
+            Quality::Classes(report) => report.accuracy,
+            Quality::Numbers(_) => 0.0,
+        };
+        let mean = singles.iter().map(accuracy).fold(0.0, |sum, a| sum + a) / singles.len().max(1) as f64;
+        let shares = majority.map(|_| Shares { constituent: apart.then_some(mean), majority: hits as f64 / rows as f64 });
+        Ok(self.evaluation(&metrics, shares))
+    }
+
     fn evaluation(&self, metrics: &Metrics, shares: Option<Shares>) -> Evaluation {
         let members = self.ensemble.members();
         let whole = members.iter().filter(|m| m.step == self.model.shards.grid().slices).count();

@@ -19,6 +19,12 @@ impl Engine {
         self.check_generations(&snapshot.history)?;
         let (current, _) = self.workspace.serving(&snapshot)?;
         let current = current.clone();
+        let newest = snapshot.history.newest();
+        if let Some((newer, _)) =
+            newest.filter(|(id, g)| *id > current.generation && g.imported.rekeys != Some(current.generation))
+        {
+            return Err(Error::NewerGeneration { newer, serving: current.generation });
+        }
         // A rekeying that was interrupted is newer than what serves, and goes on.
         let begun = snapshot.history.newest().filter(|(_, g)| g.imported.rekeys == Some(current.generation)).map(|(id, g)| {
             let imported = &g.imported;
@@ -45,8 +51,7 @@ impl Engine {
         let model = self.workspace.model(generation, record, &target.recipe)?;
         lock.done()?;
         let shards: Vec<_> = model.shards.grid().shards().collect();
-        let (plans, _) = self.plans(&model, &shards, false)?;
-        let (report, _, _) = self.build_until_whole(&model, plans, &target, observer)?;
+        let report = self.bring_to_whole(&model, &shards, false, &target, observer)?.report;
         if report.interrupted() {
             return Err(Error::Interrupted);
         }

@@ -31,6 +31,10 @@ pub enum Remedy {
     NameSubjects,
     /// Give ids of records.
     NameRecords,
+    /// Give rows of a table: [`DeleteRequest::rows`](super::DeleteRequest::rows).
+    NameRows,
+    /// Say that it is meant.
+    Confirm,
     /// Answer without comparing: [`Engine::predict`](super::Engine::predict).
     Predict,
     /// Evaluate on a source that was not trained on.
@@ -62,6 +66,11 @@ impl Error {
             Error::HasRecords { source_name, .. } => {
                 vec![Remedy::Train, Remedy::TrainFresh { source: Some(source_name.clone()) }]
             }
+            Error::NewerGeneration { .. } | Error::Delete(DeleteError::RowsDiffer { .. }) => vec![Remedy::Train],
+            Error::Predict(PredictError::NoRecords) => vec![Remedy::TrainFresh { source: None }],
+            Error::Delete(DeleteError::NoIdColumns) => vec![Remedy::NameRows],
+            Error::Delete(DeleteError::OtherContent { .. }) => vec![Remedy::NameRecords],
+            Error::Delete(DeleteError::MostlyUnknown { .. }) => vec![Remedy::Confirm],
             Error::NeedsFresh { .. } => vec![Remedy::TrainFresh { source: None }],
             Error::NoSource { .. } => vec![Remedy::Import],
             Error::NoConfig { .. } => vec![Remedy::Propose],

@@ -1,12 +1,7 @@
 //! `sisa repair`: what is damaged or missing is made again, and waiting requests are closed.
 
-use super::{Engine, Error, Observer};
-use crate::{
-    delete::Repair,
-    source::Input,
-    train::Report,
-    workspace::{Snapshot, WorkspaceError},
-};
+use super::{Engine, Error, Observer, build::Built};
+use crate::{delete::Repair, source::Input, train::Report, workspace::WorkspaceError};
 
 /// What a repair did.
 #[derive(Clone, Debug)]
@@ -23,20 +18,24 @@ pub struct RepairReport {
 }
 
 impl Engine {
-    /// Trains what the generation and recipe in service lack, and closes the requests that waited for it. With `all`, every checkpoint
-    /// is read and checked first, also those that are known to be durable.
-    pub(crate) fn repair_serving(
-        &self,
-        snapshot: &Snapshot,
-        all: bool,
-        observer: &dyn Observer,
-    ) -> Result<Option<RepairReport>, Error> {
-        let Some(current) = &snapshot.current else { return Ok(None) };
-        let model = self.workspace.serving_model(snapshot)?;
-        let shards: Vec<_> = model.shards.grid().shards().collect();
-        let (plans, rebuilt) = self.plans(&model, &shards, all)?;
-        let (report, complete, repaired) = self.build_until_whole(&model, plans, current, observer)?;
-        Ok(Some(RepairReport { report, repaired, complete, rebuilt }))
+    /// Trains what the generation and recipe in service lack, and closes the requests that waited for it. If another model takes their place
+    /// meanwhile, it is that one. With `all`, every checkpoint is read and checked first, also those that are known to be durable.
+    pub(crate) fn repair_serving(&self, all: bool, observer: &dyn Observer) -> Result<Option<RepairReport>, Error> {
+        loop {
+            let snapshot = self.workspace.snapshot()?;
+            let Some(current) = &snapshot.current else { return Ok(None) };
+            let repaired = self.workspace.serving_model(&snapshot).map_err(Error::from).and_then(|model| {
+                let shards: Vec<_> = model.shards.grid().shards().collect();
+                self.bring_to_whole(&model, &shards, all, current, observer)
+            });
+            match repaired {
+                Err(_) if self.workspace.snapshot()?.current != snapshot.current => {}
+                repaired => {
+                    let Built { report, complete, repaired, rebuilt } = repaired?;
+                    return Ok(Some(RepairReport { report, repaired, complete, rebuilt }));
+                }
+            }
+        }
     }
 
     /// Checks every checkpoint in service, builds the damaged and the missing again, and closes waiting requests. Damaged slices
@@ -52,7 +51,7 @@ impl Engine {
         self.check_generations(&snapshot.history)?;
         self.workspace.serving(&snapshot)?;
         lock.done()?;
-        let report = self.repair_serving(&snapshot, true, observer)?;
+        let report = self.repair_serving(true, observer)?;
         let report = report.ok_or_else(|| WorkspaceError::NoRecipe { root: self.workspace.root().to_owned() })?;
         if report.report.interrupted() {
             return Err(Error::Interrupted);

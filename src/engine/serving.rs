@@ -43,7 +43,7 @@ impl fmt::Display for Epoch {
 /// What is in service, loaded, as of one moment.
 #[derive(Debug)]
 pub(super) struct Loaded {
-    snapshot: Snapshot,
+    pub(super) snapshot: Snapshot,
     pub(super) model: Model,
     pub(super) schema: Schema,
     /// How text sources are written.

@@ -4,7 +4,7 @@ use super::{Engine, Error};
 use crate::{
     ids::{Cell, GenerationId, Part, RecipeId, ShardId},
     train::ShardPlan,
-    workspace::Current,
+    workspace::{Current, Snapshot},
 };
 
 /// One slice and the checkpoint of its step.
@@ -68,8 +68,11 @@ impl Engine {
     /// # Errors
     /// Nothing is in service, or the workspace is damaged.
     pub fn status(&self) -> Result<Status, Error> {
-        let snapshot = self.workspace.answering_snapshot()?;
-        let (current, record) = self.workspace.serving(&snapshot)?;
+        Ok(self.at_one_moment(|snapshot| self.status_of(snapshot))?.1)
+    }
+
+    fn status_of(&self, snapshot: &Snapshot) -> Result<Status, Error> {
+        let (current, record) = self.workspace.serving(snapshot)?;
         let model = self.workspace.model(current.generation, record, &current.recipe)?;
         self.workspace.check_cells(&model.shards, record)?;
         let mut status = Status {

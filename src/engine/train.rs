@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::{Engine, Error, Evaluation, Observer, Remedy};
+use super::{Engine, Error, ErrorKind, Evaluation, Observer, Remedy, build::Built};
 use crate::{
-    config::{Config, ConfigError, Overrides},
+    config::{Config, Overrides},
     delete::Repair,
     digest::Digest,
     ids::{GenerationId, RecipeId, ShardId},
@@ -111,8 +111,7 @@ impl Engine {
         lock.done()?;
 
         let shards = self.shards(&model, request.only_shards.as_deref())?;
-        let (plans, _) = self.plans(&model, &shards, false)?;
-        let (report, complete, repaired) = self.build_until_whole(&model, plans, &target, observer)?;
+        let Built { report, complete, repaired, .. } = self.bring_to_whole(&model, &shards, false, &target, observer)?;
         let bytes = report.shards.iter().map(|s| s.bytes).sum();
         if report.interrupted() {
             return Err(Error::Interrupted);
@@ -123,6 +122,11 @@ impl Engine {
             true => match self.evaluate_holdout(observer) {
                 // Chance, or deletions, may leave nobody in the held-out part.
                 Err(Error::NoHoldout) => None,
+                // All is trained that was asked for. Since then a deletion came in, or there is nothing to learn from.
+                Err(e) if matches!(e.kind(), ErrorKind::Retry | ErrorKind::NotReady) => {
+                    observer.note(&format!("not evaluated: {e}"));
+                    None
+                }
                 evaluated => Some(evaluated?),
             },
             false => None,
@@ -209,7 +213,8 @@ impl Engine {
             }
         }
         if let Some(record) = history.generations.get(&generation) {
-            wanted.accepts(&self.workspace.partition(generation, record)?.schema.layout()).map_err(ConfigError::from)?;
+            let partition = self.workspace.partition(generation, record)?;
+            self.check_recipe(&wanted, &partition.schema.layout(), partition.shards)?;
         }
         self.publish_recipe_as(history, generation, &wanted, declared.digest())
     }

@@ -9,7 +9,7 @@ use crate::{
     receipt::Receipt,
     train::ThreadShare,
     verify::{Finding, Verdict, quick, retrain},
-    workspace::Purpose,
+    workspace::{Purpose, Snapshot, WorkspaceError},
 };
 
 /// What is to be looked at again.
@@ -23,19 +23,22 @@ pub struct VerifyRequest {
     pub receipts: Vec<PathBuf>,
 }
 
+/// How often it is looked again because somebody was at work, before verification gives up.
+const LOOKS: usize = 5;
+
 impl Engine {
     /// Looks at everything again; changes nothing but a scratch folder of its own.
     ///
     /// # Errors
     /// The disk refuses, the workspace moved on, or the person asked to stop. What is wrong is in the verdict.
     pub fn verify(&self, request: &VerifyRequest, observer: &dyn Observer) -> Result<Verdict, Error> {
-        let (mut verdict, snapshot) = quick(&self.workspace)?;
+        let (mut verdict, snapshot) = self.quick()?;
         for path in &request.receipts {
             self.check_receipt(path, &mut verdict)?;
         }
         let Some(snapshot) = snapshot else { return Ok(verdict) };
         if request.retrain && verdict.findings.is_empty() && snapshot.current.is_some() {
-            let model = self.workspace.serving_model(&snapshot)?;
+            let model = self.if_still(&snapshot, self.workspace.serving_model(&snapshot).map_err(Error::from))?;
             let mut shards: Vec<ShardId> = model.shards.grid().shards().collect();
             if let Some(sample) = request.sample {
                 // Which ones changes with every entry of the ledger, and anyone can tell which.
@@ -47,7 +50,8 @@ impl Engine {
             }
             let (mut total, mut steps) = (0, 0);
             for shard in &shards {
-                total += model.plan(*shard)?.row_passes(&model.recipe);
+                let plan = self.if_still(&snapshot, model.plan(*shard).map_err(Error::from))?;
+                total += plan.row_passes(&model.recipe);
                 steps += u64::from(model.shards.grid().slices);
             }
             let watch = TrainingWatch::new(observer, total, steps);
@@ -64,6 +68,24 @@ impl Engine {
         }
         self.workspace.still(&snapshot)?;
         Ok(verdict)
+    }
+
+    /// The quick check. What is half done by somebody at work looks like damage, so whatever is found then is looked at again.
+    fn quick(&self) -> Result<(Verdict, Option<Snapshot>), Error> {
+        for _ in 0..LOOKS {
+            let before = self.workspace.is_written(self.wait)?;
+            let looked = quick(&self.workspace);
+            let moved = match &looked {
+                Ok((_, Some(snapshot))) => self.workspace.still(snapshot).is_err(),
+                Ok((_, None)) | Err(_) => false,
+            };
+            let sound = looked.as_ref().is_ok_and(|(verdict, _)| verdict.findings.is_empty());
+            let busy = before || self.workspace.is_written(false)?;
+            if !moved && (sound || !busy) {
+                return Ok(looked?);
+            }
+        }
+        Err(WorkspaceError::MovedOn.into())
     }
 
     /// The ledger must hold the entry that the receipt names, and what the receipt says of the request.

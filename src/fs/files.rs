@@ -336,6 +336,24 @@ impl Files {
         Ok(any)
     }
 
+    /// Whether a file or folder has an owner at work, or is gone by now.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn is_in_use(&self, path: &Path) -> Result<bool, FsError> {
+        match self.stat(path)?.map(|s| s.kind) {
+            None => return Ok(true),
+            // Opening a pipe may wait for ever.
+            Some(EntryKind::Other) => return Ok(false),
+            Some(EntryKind::File | EntryKind::Dir) => {}
+        }
+        match self.lock(path, false) {
+            Ok(free) => Ok(free.is_none()),
+            Err(e) if e.is_not_found() => Ok(true),
+            Err(e) => Err(e),
+        }
+    }
+
     /// Removes a folder of ours with all in it, names first, deepest last to first. Of a link only the link itself goes.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use crate::{
     ledger::History,
     order::Grid,
     plan::CostModel,
+    predict::PredictError,
     schema::{Kind, Schema},
     source::TextForm,
     train::{Keep, Model, Recipe, Schedule, ScheduleKind},
@@ -95,7 +96,7 @@ impl Base {
     pub(super) fn evaluate(&self, engine: &Engine) -> Result<Option<(f64, &'static str)>, Error> {
         match engine.evaluate_holdout(&crate::engine::Quiet) {
             Ok(evaluation) => Ok(Some(quality(&evaluation.ensemble))),
-            Err(Error::NoHoldout | Error::Predict(crate::predict::PredictError::NoMembers { .. })) => Ok(None),
+            Err(Error::NoHoldout | Error::Predict(PredictError::NoMembers { .. } | PredictError::NoRecords)) => Ok(None),
             Err(e) => Err(e),
         }
     }
@@ -255,8 +256,7 @@ impl Base {
         let request = DeleteRequest { handles: subjects.to_vec(), defer: true, ..DeleteRequest::default() };
         let (seconds, deleted) = timed(|| engine.delete(&request, observer, |_, _, _| {}))?;
         let quality_meanwhile = self.evaluate(&engine)?.map(|q| q.0);
-        let snapshot = engine.workspace().snapshot()?;
-        let (repair_seconds, repair) = timed(|| engine.repair_serving(&snapshot, false, observer))?;
+        let (repair_seconds, repair) = timed(|| engine.repair_serving(false, observer))?;
         let repair = repair.ok_or(crate::workspace::WorkspaceError::MovedOn)?;
         if repair.report.interrupted() {
             return Err(Error::Interrupted);

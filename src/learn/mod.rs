@@ -187,6 +187,11 @@ pub trait Learner: Debug + Send + Sync {
         Ok(())
     }
 
+    /// Bytes that the training of one constituent holds at least beside its rows; 0 where that is little.
+    fn working_bytes(&self, _layout: &Layout) -> u64 {
+        0
+    }
+
     /// The state before any row, from a derived seed.
     fn init(&self, layout: &Layout, seed: [u8; 32]) -> Box<dyn State>;
 

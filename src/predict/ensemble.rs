@@ -40,6 +40,9 @@ pub enum PredictError {
         /// Shards in all.
         shards: usize,
     },
+    /// There is nothing to learn from.
+    #[error("no records are left to learn from: every step is trained, and all slices are empty")]
+    NoRecords,
     /// A checkpoint or slice can't be read.
     #[error(transparent)]
     Train(#[from] TrainError),
@@ -162,6 +165,9 @@ impl Ensemble {
                 }
                 None => ensemble.silent.push(plan.shard),
             }
+        }
+        if plans.iter().all(|plan| plan.rows.iter().all(|rows| *rows == 0)) {
+            return Err(PredictError::NoRecords);
         }
         if ensemble.members.is_empty() {
             return Err(PredictError::NoMembers { missing: ensemble.silent.len(), shards: plans.len() });

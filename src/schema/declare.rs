@@ -259,6 +259,14 @@ impl Declaration {
                 }
             }
         }
+        let mut roles = BTreeSet::new();
+        if let Some(twice) = self.record.iter().find(|column| !roles.insert(column.as_str())) {
+            return Err(wrong("[data] record", format!("`{twice}` is listed twice; a record's id would have to be typed twice")));
+        }
+        if let Some(label) = self.record.iter().chain(&self.subject).find(|column| *column == label.column()) {
+            let problem = format!("`{label}` is the label; an id column says whom or what a row is about, and is never learnt");
+            return Err(wrong("[data]", problem));
+        }
         let columns: Vec<Column> = declared.into_iter().map(|d| d.2).collect();
         if let Some(used) = columns.iter().find(|c| c.kind != Kind::Ignore && c.name == label.column()) {
             return Err(wrong("[columns]", format!("`{}` is the label; it can't be an input too", used.name)));

@@ -3,13 +3,16 @@
 use super::Verdict;
 use crate::{
     checkpoint::CheckpointError,
-    fs::EntryKind,
+    fs::{EntryKind, Files},
     ids::{Cell, GenerationId, Handle, Part, ShardId},
     ledger::{GenerationRecord, History, LedgerError},
     shard::SliceError,
     train::{Model, lineages},
     workspace::{Snapshot, Workspace, WorkspaceError},
 };
+
+/// What is said of a file that nobody knows.
+const STRANGER: &str = "nothing accounts for this file";
 
 /// Checks every byte of every file of the workspace against the ledger. `None` for the history when the ledger is damaged.
 ///
@@ -31,7 +34,7 @@ pub fn quick(workspace: &Workspace) -> Result<(Verdict, Option<Snapshot>), Works
     };
     let history = &snapshot.history;
     for path in workspace.ledger().strangers()? {
-        verdict.find(path, None, "nothing accounts for this file");
+        verdict.find(path, None, STRANGER);
     }
     for request in history.unfinished() {
         let what = format!("request `{}` was accepted and is not in effect", request.accepted.request);
@@ -72,6 +75,16 @@ pub fn quick(workspace: &Workspace) -> Result<(Verdict, Option<Snapshot>), Works
         }
     }
     strangers(workspace, history, &mut verdict)?;
+    // Others may be at work: what they are writing, and the folders they work in, are theirs.
+    let mut found = Vec::new();
+    for finding in std::mem::take(&mut verdict.findings) {
+        let of_a_process = finding.path.file_name().and_then(|name| name.to_str()).is_some_and(Files::is_temporary)
+            || finding.path.parent() == Some(&workspace.scratch_dir());
+        if finding.what != STRANGER || !of_a_process || !workspace.files().is_in_use(&finding.path)? {
+            found.push(finding);
+        }
+    }
+    verdict.findings = found;
     Ok((verdict, Some(snapshot)))
 }
 
@@ -127,7 +140,7 @@ fn generation(
         }
     }
     for path in store.strangers()? {
-        verdict.find(path, None, "nothing accounts for this file");
+        verdict.find(path, None, STRANGER);
     }
     for recipe in &record.recipes {
         match workspace.model(id, record, &recipe.recipe) {
@@ -142,7 +155,7 @@ fn generation(
 fn checkpoints(model: &Model, record: &GenerationRecord, verdict: &mut Verdict) -> Result<(), WorkspaceError> {
     let grid = model.shards.grid();
     for path in model.checkpoints.strangers(grid.shards, grid.slices)? {
-        verdict.find(path, None, "nothing accounts for this file");
+        verdict.find(path, None, STRANGER);
     }
     let mut missing = 0;
     for shard in grid.shards() {
@@ -162,6 +175,8 @@ fn checkpoints(model: &Model, record: &GenerationRecord, verdict: &mut Verdict) 
                 Ok((bytes, None)) => verdict.checked(bytes),
                 Ok((_, Some(e))) => verdict.find(path, Some(96), e.to_string()),
                 Err(CheckpointError::Damaged { path, offset, what }) => verdict.find(path, Some(offset), what),
+                // A builder found it damaged and took it away; it counts as missing from the next look on.
+                Err(CheckpointError::Fs(e)) if e.is_not_found() => {}
                 Err(CheckpointError::Fs(e)) => return Err(e.into()),
             }
         }
@@ -192,14 +207,14 @@ fn strangers(workspace: &Workspace, history: &History, verdict: &mut Verdict) ->
             if fine.contains(&name.as_str()) || (kind == EntryKind::Dir && known(&name)) {
                 continue;
             }
-            verdict.find(path, None, "nothing accounts for this file");
+            verdict.find(path, None, STRANGER);
         }
     }
     for (id, record) in &history.generations {
         let dir = workspace.checkpoints_dir().join(id.to_string());
         for (name, _) in files.list(&dir)? {
             if !record.recipes.iter().any(|r| r.recipe.0 == name) {
-                verdict.find(dir.join(name), None, "nothing accounts for this file");
+                verdict.find(dir.join(name), None, STRANGER);
             }
         }
     }

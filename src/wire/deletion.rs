@@ -74,6 +74,8 @@ pub struct Forecast {
     pub seconds: Option<f64>,
     /// Seconds of training everything.
     pub full_seconds: Option<f64>,
+    /// Lines of the list of ids, and of tables of rows, for which nothing would be found. Whoever read the list says which.
+    pub unknown_lines: Vec<u64>,
 }
 
 /// A request, when the call comes to its end.
@@ -87,7 +89,9 @@ pub struct Deleted {
     pub repeated: bool,
     /// Whether an id was not found.
     pub unknown: bool,
-    /// Whether this call repaired it.
+    /// Lines of the list of ids, and of tables of rows, for which nothing was found. Whoever read the list says which.
+    pub unknown_lines: Vec<u64>,
+    /// Whether it is repaired now.
     pub repaired: bool,
 }
 
@@ -171,6 +175,7 @@ impl From<&engine::Forecast> for Forecast {
             full_row_passes: cost.full_row_passes,
             seconds: seconds(cost.row_passes),
             full_seconds: seconds(cost.full_row_passes),
+            unknown_lines: Vec::new(),
         }
     }
 }
@@ -181,7 +186,8 @@ impl From<&DeleteReport> for Deleted {
             request: report.accepted.request.clone(),
             repeated: report.repeated,
             unknown: report.any_unknown(),
-            repaired: report.repair.as_ref().is_some_and(|r| r.complete),
+            unknown_lines: Vec::new(),
+            repaired: report.done || report.repair.as_ref().is_some_and(|r| r.complete),
         }
     }
 }

@@ -114,6 +114,18 @@ impl Workspace {
         Ok(WriterLock { session: Some(session), unfinished, guard })
     }
 
+    /// Whether somebody holds the writer lock now; with `wait`, waits until nobody does first.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn is_written(&self, wait: bool) -> Result<bool, WorkspaceError> {
+        match self.files.lock(self.ledger().dir(), wait) {
+            Ok(free) => Ok(free.is_none()),
+            Err(e) if e.is_not_found() => Ok(false),
+            Err(e) => Err(e.into()),
+        }
+    }
+
     /// What is in service, if anything.
     ///
     /// # Errors
@@ -298,7 +310,9 @@ impl Workspace {
     /// A frozen file or a key can't be used, or another version of this program trained.
     pub fn model(&self, generation: GenerationId, record: &GenerationRecord, id: &RecipeId) -> Result<Model, WorkspaceError> {
         let shards = self.shard_store(generation, record)?;
-        let checkpoints = CheckpointStore::new(self.files.clone(), self.recipe_dir(generation, id));
+        // A builder must not make the folder again once the recipe was replaced.
+        let dir = self.recipe_dir(generation, id);
+        let checkpoints = CheckpointStore::new(self.files.below(&dir), dir);
         let recipe = self.recipe(generation, record, id)?;
         let path = self.recipe_dir(generation, id).join("recipe.json");
         same_version(&path, "checkpoint format", recipe.checkpoint_format, CHECKPOINT_FORMAT)?;

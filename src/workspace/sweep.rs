@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Workspace, WorkspaceError, WriterLock, folder::is_recipe, scratch::is_scratch};
 use crate::{
     fs::{EntryKind, FsError},
-    ids::GenerationId,
+    ids::{GenerationId, ShardId},
     ledger::History,
 };
 
@@ -36,7 +36,7 @@ impl Workspace {
                 let dir = top.join(&name);
                 match history.generations.get(&generation) {
                     None => {
-                        self.files().remove_tree(&dir)?;
+                        self.remove_shards(generation, &dir)?;
                         removed = true;
                     }
                     Some(_) if is_shards => self.sweep_shards(&dir, names)?,
@@ -47,7 +47,7 @@ impl Workspace {
                             match kind {
                                 EntryKind::Dir if known => self.sweep_shards(&dir.join(&recipe), names)?,
                                 EntryKind::Dir if is_recipe(&recipe) => {
-                                    self.files().remove_tree(&dir.join(&recipe))?;
+                                    self.remove_shards(generation, &dir.join(&recipe))?;
                                     removed = true;
                                 }
                                 _ => {}
@@ -84,6 +84,22 @@ impl Workspace {
             }
         }
         Ok(())
+    }
+
+    /// Removes a folder of shard folders of a generation, or of one of its recipes, that the ledger does not know. A builder that looked at
+    /// the ledger before may be about to publish into it: it comes to its end first, and whoever takes the commit lock after it looks again.
+    fn remove_shards(&self, generation: GenerationId, dir: &Path) -> Result<(), FsError> {
+        for (name, kind) in self.files().list(dir)? {
+            let (EntryKind::Dir, Ok(shard)) = (kind, name.parse().map(ShardId)) else { continue };
+            let commit = self.generation_dir(generation).join(shard.to_string());
+            // Without the folder nobody can take its lock.
+            let _commit = match self.files().lock(&commit, true) {
+                Err(e) if e.is_not_found() => None,
+                locked => locked?,
+            };
+            self.files().remove_tree(&dir.join(name))?;
+        }
+        self.files().remove_tree(dir)
     }
 
     /// Sweeps a folder of shard folders.

@@ -129,12 +129,13 @@ impl Disk for Tap {
 
     fn sync_file(&self, path: &Path) -> io::Result<()> {
         self.tell("sync_file", path);
-        self.disk.sync_file(path)
+        // No power is cut here.
+        self.disk.stat(path).map(|_| ())
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.tell("sync_dir", path);
-        self.disk.sync_dir(path)
+        self.disk.stat(path).map(|_| ())
     }
 
     fn lock(&self, path: &Path, wait: bool) -> io::Result<Option<Box<dyn LockGuard>>> {

@@ -36,11 +36,14 @@ const WORDS: [(&str, &str); 7] = [
     ("meanwhile", "between the two times, when shards serve what never saw the deleted records"),
 ];
 
+/// What the page is called; an older one is known by it.
+pub(crate) const TITLE: &str = "<title>sisa bench: what a deletion costs</title>";
+
 /// The page.
 pub(crate) fn html(report: &BenchReport) -> String {
     let mut out = String::from("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     out.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
-    out.push_str("<meta name=\"color-scheme\" content=\"light dark\">\n<title>sisa bench: what a deletion costs</title>\n");
+    let _ = writeln!(out, "<meta name=\"color-scheme\" content=\"light dark\">\n{TITLE}");
     let _ = writeln!(out, "<style>\n{STYLE}{}</style>\n</head>\n<body>\n<main>", cells::style(report));
     out.push_str(&head::head(report));
     out.push_str("<div class=\"charts\">\n");

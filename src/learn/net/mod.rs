@@ -62,6 +62,15 @@ impl Net {
 }
 
 impl Learner for Net {
+    fn working_bytes(&self, layout: &Layout) -> u64 {
+        // Weights, average, one or two moments; once more as they are written; and the gradient.
+        let vectors = match self.settings.descent.optimizer {
+            Optimizer::Sgd { .. } => 2 * 3 + 1,
+            Optimizer::Adam { .. } => 2 * 4 + 1,
+        };
+        (self.shape(layout).parameters() as u64).saturating_mul(4 * vectors)
+    }
+
     fn init(&self, layout: &Layout, seed: [u8; 32]) -> Box<dyn State> {
         Box::new(self.start(layout, seed))
     }

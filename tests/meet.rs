@@ -1,0 +1,214 @@
+//! Commands that meet: wherever one stands, another runs from its start to its end, and the first goes on. Then it is done, or says that
+//! the workspace moved on; it never speaks of damage or of the disk, it comes to an end, and every byte is as it must be.
+//!
+//! The moments are spread evenly over all operations on the disk; `SISA_MEETINGS` says how many there are for each pair of commands.
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test stops at what it does not expect")]
+
+mod common;
+mod tap;
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use common::{Bench, LINEAR, Row, Setup, assert_same, rows, without};
+use sisa::engine::{DeleteRequest, Engine, Error, ErrorKind, Input, KeySource, Overrides, Quiet, TrainRequest, VerifyRequest};
+use tap::Tap;
+
+/// Of each pair of commands.
+const MEETINGS: u64 = 6;
+
+type Act = fn(&Engine, &Path) -> Result<(), Error>;
+
+fn setup() -> Setup {
+    Setup { shards: 2, slices: 2, holdout: 0.2, learner: LINEAR, epochs: 1, ..Setup::default() }
+}
+
+fn train_at(engine: &Engine, root: &Path, rate: Option<f32>, fresh: bool) -> Result<(), Error> {
+    let request = TrainRequest {
+        sources: Input::new(),
+        config: root.join("sisa.toml"),
+        overrides: Overrides { rate, ..Overrides::default() },
+        keys: KeySource::Seed(5),
+        only_shards: None,
+        fresh,
+    };
+    engine.train(&request, &Quiet).map(|_| ())
+}
+
+fn delete(engine: &Engine, person: u32, defer: bool) -> Result<(), Error> {
+    let request = DeleteRequest { subjects: vec![person.to_string()], defer, ..DeleteRequest::default() };
+    let mut effective = false;
+    let deleted = engine.delete(&request, &Quiet, |_, _, _| effective = true);
+    assert!(effective || deleted.is_err());
+    deleted.map(|_| ())
+}
+
+fn verify(engine: &Engine, retrain: bool) -> Result<(), Error> {
+    let verdict = engine.verify(&VerifyRequest { retrain, ..VerifyRequest::default() }, &Quiet)?;
+    assert!(verdict.findings.is_empty(), "{:?}", verdict.findings);
+    Ok(())
+}
+
+const WRITERS: [(&str, Act); 6] = [
+    ("delete", |engine, _| delete(engine, 3, false)),
+    ("delete --defer", |engine, _| delete(engine, 4, true)),
+    ("train, other settings", |engine, root| train_at(engine, root, Some(0.03), false)),
+    ("repair", |engine, _| engine.repair(&Input::new(), false, &Quiet).map(|_| ())),
+    ("rekey", |engine, _| engine.rekey(&KeySource::Seed(9), &Quiet).map(|_| ())),
+    ("train --fresh", |engine, root| train_at(engine, root, None, true)),
+];
+
+const READERS: [(&str, Act); 5] = [
+    ("predict", |engine, root| engine.predict(&Input::from(root.join("table.csv")), &Quiet, |_, _| Ok(())).map(|_| ())),
+    ("eval", |engine, _| engine.evaluate(&Input::new(), &Quiet).map(|_| ())),
+    ("status", |engine, _| engine.status().map(|_| ())),
+    ("verify", |engine, _| verify(engine, false)),
+    ("verify --retrain", |engine, _| verify(engine, true)),
+];
+
+/// What runs in between; persons and settings that no other command is about.
+const MEANWHILE: [(&str, Act); 4] = [
+    ("delete", |engine, _| delete(engine, 5, false)),
+    ("train, other settings", |engine, root| train_at(engine, root, Some(0.02), false)),
+    ("rekey", |engine, _| engine.rekey(&KeySource::Seed(8), &Quiet).map(|_| ())),
+    ("train --fresh", |engine, root| train_at(engine, root, None, true)),
+];
+
+/// A copy of a workspace.
+fn copy(of: &Bench) -> Bench {
+    let copy = Bench { dir: tempfile::tempdir().unwrap(), threads: 1 };
+    for path in of.files().keys().chain([&"sisa.toml".into(), &"table.csv".into()]) {
+        let to = copy.root().join(path);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(of.root().join(path), to).unwrap();
+    }
+    copy
+}
+
+fn engine(bench: &Bench, tap: Tap) -> Engine {
+    Engine::builder(bench.root()).disk(Arc::new(tap)).threads(1).wait(true).open().unwrap()
+}
+
+/// How many operations a command does while it holds no lock.
+fn moments(of: &Bench, act: Act) -> u64 {
+    let bench = copy(of);
+    let count = Arc::new(AtomicU64::new(0));
+    let ear = {
+        let count = count.clone();
+        move |_: &str, _: &Path| {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    act(&engine(&bench, Tap::new(ear)), bench.root()).unwrap();
+    count.load(Ordering::Relaxed)
+}
+
+/// Runs `first` with `second` in its moment `at`; returns what became of both.
+fn meet(bench: &Bench, first: Act, second: Act, at: u64) -> (Result<(), Error>, Result<(), Error>) {
+    let count = AtomicU64::new(0);
+    let between: Arc<Mutex<Option<Result<(), Error>>>> = Arc::default();
+    let root = bench.root().to_owned();
+    let other = engine(bench, Tap::default());
+    let ear = {
+        let between = between.clone();
+        move |_: &str, _: &Path| {
+            if count.fetch_add(1, Ordering::Relaxed) == at {
+                *between.lock().unwrap() = Some(second(&other, &root));
+            }
+        }
+    };
+    let outcome = first(&engine(bench, Tap::new(ear)), bench.root());
+    let between = between.lock().unwrap().take().unwrap_or(Ok(()));
+    (outcome, between)
+}
+
+/// A workspace that has something to repair.
+fn prepared(rows: &[Row]) -> Bench {
+    let bench = Bench::trained(&setup(), rows);
+    delete(&bench.engine(), 7, true).unwrap();
+    bench
+}
+
+fn all_pairs(firsts: &[(&str, Act)]) {
+    let rows = rows(24);
+    let start = prepared(&rows);
+    #[expect(clippy::disallowed_methods, reason = "how much is tested is for whoever tests to say")]
+    let meetings = std::env::var("SISA_MEETINGS").map_or(MEETINGS, |n| n.parse().unwrap());
+    for (first_name, first) in firsts {
+        let all = moments(&start, *first);
+        for (second_name, second) in MEANWHILE {
+            for n in 0..meetings {
+                // Not the same moments for each pair.
+                let at = (n * all + (all * second_name.len() as u64) / 23 % all.max(1)) / meetings;
+                let what = format!("{first_name} with {second_name} in its moment {at} of {all}");
+                let bench = copy(&start);
+                let (outcome, between) = meet(&bench, *first, second, at);
+                if let Err(e) = &outcome {
+                    assert_eq!(e.kind(), ErrorKind::Retry, "{what}: {e}");
+                }
+                if let Err(e) = &between {
+                    assert!(matches!(e, Error::NewerGeneration { .. }), "{what}: the other: {e}");
+                }
+                check_end(&bench, &rows, &what);
+            }
+        }
+    }
+}
+
+/// When nothing is left to do, everything is as training from scratch makes it, and all that was asked for is gone.
+fn check_end(bench: &Bench, rows: &[Row], what: &str) {
+    let engine = engine(bench, Tap::default());
+    // A run that said that the workspace moved on left its part to do.
+    let repair = engine.repair(&Input::new(), false, &Quiet).unwrap_or_else(|e| panic!("{what}: {e}"));
+    assert!(repair.complete, "{what}");
+    let verdict = engine.verify(&VerifyRequest { retrain: true, ..VerifyRequest::default() }, &Quiet).unwrap();
+    assert!(verdict.findings.is_empty(), "{what}: {:?}", verdict.findings);
+    let status = engine.status().unwrap();
+    assert!(status.unrepaired.is_empty(), "{what}");
+    let gone: Vec<u32> = engine
+        .log()
+        .unwrap()
+        .iter()
+        .filter_map(|r| [3, 4, 5, 7].into_iter().find(|p| handles_of(&engine, *p) == r.accepted.outcomes[0].handle))
+        .collect();
+    assert!(gone.contains(&7), "{what}");
+    let left = without(rows, |r| gone.contains(&r.person)).len() as u64;
+    let held: u64 = status.shards.iter().map(|s| s.held_out + s.cells.iter().map(|c| c.rows).sum::<u64>()).sum();
+    assert_eq!(held, left, "{what}: records");
+    if status.serving.generation.to_string() == "g0001" && status.beside.is_empty() {
+        let rate = [None, Some(0.02), Some(0.03)].into_iter().find(|rate| {
+            let fresh = Bench::new(&setup(), &without(rows, |r| gone.contains(&r.person)));
+            train_at(&engine_of(&fresh), fresh.root(), *rate, false).unwrap();
+            let same = engine_of(&fresh).status().unwrap().serving.recipe == status.serving.recipe;
+            if same {
+                assert_same(&bench.artefacts(), &fresh.artefacts(), what);
+            }
+            same
+        });
+        assert!(rate.is_some(), "{what}: of no recipe");
+    }
+}
+
+fn engine_of(bench: &Bench) -> Engine {
+    engine(bench, Tap::default())
+}
+
+fn handles_of(engine: &Engine, person: u32) -> sisa::ids::Handle {
+    let key = engine.workspace().handle_key().unwrap();
+    key.maker().subject(person.to_string().as_bytes())
+}
+
+#[test]
+fn writers_that_meet_others_come_to_an_end() {
+    all_pairs(&WRITERS);
+}
+
+#[test]
+fn readers_that_meet_writers_answer_or_look_again() {
+    all_pairs(&READERS);
+}
