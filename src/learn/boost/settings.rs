@@ -49,7 +49,7 @@ impl Default for BoostSettings {
             leaves: 31,
             depth: 0,
             growth: Growth::Leaf,
-            l2: 1.0,
+            l2: 0.1,
             min_weight: 1e-3,
             min_rows: 20,
             bins: 255,
