@@ -45,6 +45,13 @@ impl Ids {
         if path == Path::new("-") {
             std::io::stdin().read_to_end(&mut bytes).context("reading ids from standard input")?;
         } else {
+            // Opening a pipe would wait for its writer.
+            if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+                bail!(
+                    "{} is a folder, pipe or device, not a file of ids; pipe ids to `--from -`, or save them to a file",
+                    path.display()
+                );
+            }
             let read = std::fs::File::open(path).and_then(|mut f| f.read_to_end(&mut bytes));
             read.with_context(|| format!("reading ids from {name}"))?;
         }

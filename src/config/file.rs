@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{ConfigError, Overrides, Suited, suited::SHARDS_MAX};
 use crate::{
-    fs::Files,
+    fs::{EntryKind, Files},
     learn::LearnerSettings,
     order::Grid,
     predict::Aggregate,
@@ -98,6 +98,11 @@ impl Config {
     /// # Errors
     /// The file is missing, not TOML, or has unknown or missing settings; names line and column.
     pub fn read(files: &Files, path: &Path) -> Result<Config, ConfigError> {
+        // Reading a pipe would wait for its writer.
+        if files.stat(path)?.is_some_and(|stat| stat.kind != EntryKind::File) {
+            let message = "is a folder, pipe or device; write the configuration to a file and name that".into();
+            return Err(ConfigError::Malformed { path: path.to_owned(), message });
+        }
         let bytes = files.read(path)?;
         let text =
             std::str::from_utf8(&bytes).map_err(|e| ConfigError::NotText { path: path.to_owned(), offset: e.valid_up_to() })?;

@@ -69,7 +69,7 @@ impl Engine {
                 return Err(Error::Exists { path: path.to_owned() });
             }
         }
-        let seed = random_key().map_err(|source| FsError::Io { op: "read", path: "the random generator".into(), source })?;
+        let seed = random_key().map_err(|cause| FsError::Io { op: "read", path: "the random generator".into(), cause })?;
         let _ = files.publish_private(file, &[secret_key_file(&seed).as_bytes()])?;
         let public_key = public_key_file(&SigningKey::from_bytes(&seed));
         let _ = files.publish(&public, &[public_key.as_bytes()], Durability::Now)?;

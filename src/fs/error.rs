@@ -4,15 +4,14 @@ use std::{io, path::PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum FsError {
     /// The operating system refused.
-    #[error("can't {op} {}: {source}", path.display())]
+    #[error("can't {op} {}: {cause}", path.display())]
     Io {
         /// What was tried.
         op: &'static str,
         /// On which file.
         path: PathBuf,
         /// What the system said.
-        #[source]
-        source: io::Error,
+        cause: io::Error,
     },
     /// An earlier sync failed; nothing is known about the disk until the workspace is opened again.
     #[error(
@@ -31,10 +30,10 @@ pub enum FsError {
 impl FsError {
     /// Whether the file was not there.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, FsError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+        matches!(self, FsError::Io { cause, .. } if cause.kind() == io::ErrorKind::NotFound)
     }
 
     pub(crate) fn at<'a>(op: &'static str, path: &'a std::path::Path) -> impl FnOnce(io::Error) -> FsError + 'a {
-        move |source| FsError::Io { op, path: path.to_owned(), source }
+        move |cause| FsError::Io { op, path: path.to_owned(), cause }
     }
 }

@@ -111,7 +111,7 @@ impl Shard {
         let clock = Stopwatch::start();
         let done = self.state.downdate(&removal);
         let seconds = clock.seconds();
-        done.map_err(|source| TrainError::State { shard: self.id.0, step: gone.len() as u32, source })?;
+        done.map_err(|cause| TrainError::State { shard: self.id.0, step: gone.len() as u32, cause })?;
         self.slices.iter_mut().zip(gone).filter(|(_, gone)| !gone.is_empty()).for_each(|(held, gone)| held.remove(gone));
         Ok(seconds)
     }

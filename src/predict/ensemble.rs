@@ -182,9 +182,9 @@ impl Ensemble {
     fn merge(&mut self, member: &Member, state: Box<dyn State>) -> Result<(), PredictError> {
         match &mut self.merged {
             None => self.merged = Some(state),
-            Some(merged) => merged.merge(&*state).map_err(|source| {
+            Some(merged) => merged.merge(&*state).map_err(|cause| {
                 let (shard, step) = (member.shard.0, member.step);
-                TrainError::State { shard, step, source }
+                TrainError::State { shard, step, cause }
             })?,
         }
         Ok(())
@@ -209,7 +209,7 @@ impl Ensemble {
             };
             match model.checkpoints.read(plan.shard, SliceId(step), lineage, decode) {
                 Ok(state) => {
-                    let state = state.map_err(|source| TrainError::State { shard: plan.shard.0, step, source })?;
+                    let state = state.map_err(|cause| TrainError::State { shard: plan.shard.0, step, cause })?;
                     return Ok(Deepest { found: Some((step, lineage, state)), damaged });
                 }
                 Err(e @ CheckpointError::Damaged { .. }) => damaged.push(e.to_string()),

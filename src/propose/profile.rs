@@ -7,7 +7,10 @@ use super::{
     ProposeError,
     sketch::{Distinct, Few, Magnitudes, Reached, Unique, hash},
 };
-use crate::source::{Batch, Cell, Source};
+use crate::{
+    schema::Places,
+    source::{Batch, Cell, Source},
+};
 
 /// Spellings of a missing value that are looked for. The last is a value in columns of text.
 pub(super) const MISSING: [&str; 8] = ["", "?", "NA", "N/A", "null", "nan", "NaN", NONE];
@@ -131,7 +134,8 @@ impl Profile {
         };
         let mut batch = Batch::new();
         for source in sources {
-            let places: Option<Vec<usize>> = columns.iter().map(|c| source.columns().iter().position(|s| s == c)).collect();
+            let found = Places::of(source.columns());
+            let places: Option<Vec<usize>> = columns.iter().map(|c| found.find(c)).collect();
             // The caller has compared the columns of the sources.
             let places = places.unwrap_or_default();
             while source.next(&mut batch)? > 0 {

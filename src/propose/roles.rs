@@ -7,7 +7,7 @@ use super::{
     sketch::{SHARED_MIN, UNIQUE_ROWS_MAX},
 };
 
-use crate::config::Overrides;
+use crate::{config::Overrides, schema::some_of};
 
 /// Candidates for the subject, besides each record being its own.
 const SUBJECTS_MAX: usize = 3;
@@ -47,7 +47,7 @@ pub(super) struct Class {
 /// What has to be found out about columns with these names.
 pub(super) fn plan(columns: &[String], wishes: &Overrides) -> Result<Plan, ProposeError> {
     let find = |role: &'static str, name: &String| {
-        let missing = || ProposeError::NoColumn { role, column: name.clone(), found: columns.join(", ") };
+        let missing = || ProposeError::NoColumn { role, column: name.clone(), found: some_of(columns) };
         columns.iter().position(|c| c == name).ok_or_else(missing)
     };
     let wished_label = wishes.label.as_ref().map(|name| find("label", name)).transpose()?;

@@ -1,10 +1,10 @@
 //! The schema as people write it, and its resolution against the columns of a source.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::{Column, Kind, Label, Schema, SchemaError};
+use super::{Column, Kind, Label, Places, Schema, SchemaError, some_of};
 use crate::learn::Range;
 
 /// The parts of `sisa.toml` that declare what the columns mean.
@@ -156,8 +156,8 @@ enum Pattern<'a> {
 
 impl<'a> Pattern<'a> {
     /// What `text` stands for, among the columns that were found: one that is called so is meant itself.
-    fn parse(text: &'a str, found: &[String]) -> Result<Pattern<'a>, SchemaError> {
-        if found.iter().any(|name| name == text) {
+    fn parse(text: &'a str, found: &Places<'_>) -> Result<Pattern<'a>, SchemaError> {
+        if found.find(text).is_some() {
             return Ok(Pattern::Name(text));
         }
         let wrong = |problem: &str| SchemaError::Declaration { at: format!("[columns] {text}"), problem: problem.into() };
@@ -241,13 +241,19 @@ impl Declaration {
             },
         };
 
+        let places = Places::of(found);
         let mut declared: Vec<(u32, &str, Column)> = Vec::new();
+        // Where a name stands in `declared`: a table may have a hundred thousand of them.
+        let mut at = BTreeMap::new();
         for (text, declaration) in &self.columns {
             let kind = declaration.kind(text)?;
-            let pattern = Pattern::parse(text, found)?;
+            let pattern = Pattern::parse(text, &places)?;
             for name in pattern.names(found) {
-                match declared.iter_mut().find(|d| d.2.name == name) {
-                    None => declared.push((pattern.rank(), text, Column { name, kind: kind.clone() })),
+                match at.get(&name).and_then(|at: &usize| declared.get_mut(*at)) {
+                    None => {
+                        at.insert(name.clone(), declared.len());
+                        declared.push((pattern.rank(), text, Column { name, kind: kind.clone() }));
+                    }
                     Some(before) if before.0 == pattern.rank() => {
                         return Err(wrong("[columns]", format!("`{text}` and `{}` both declare column `{name}`", before.1)));
                     }
@@ -302,7 +308,7 @@ impl Schema {
                 source_name: source_name.into(),
                 column: column.into(),
                 role,
-                found: found.join(", "),
+                found: some_of(found),
             }),
         };
         if training {

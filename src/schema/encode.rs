@@ -2,7 +2,7 @@
 
 use super::number::{parse_number, quick_number};
 use super::text::{Text, wrong};
-use super::{CellError, Kind, Label, Schema, SchemaError};
+use super::{CellError, Kind, Label, Places, Schema, SchemaError};
 use crate::{
     digest::Buckets,
     num::poly,
@@ -83,7 +83,8 @@ impl Encoder {
     /// When a column is missing or undeclared.
     pub fn new(schema: &Schema, source_name: &str, columns: &[String], training: bool) -> Result<Encoder, SchemaError> {
         schema.check_source(source_name, columns, training)?;
-        let position = |name: &str| columns.iter().position(|c| c == name);
+        let places = Places::of(columns);
+        let position = |name: &str| places.find(name);
         let mut encoder = Encoder {
             label: position(schema.label.column()).map(|at| {
                 let rule = match &schema.label {

@@ -5,6 +5,7 @@ mod encode;
 mod error;
 mod ids;
 mod number;
+mod places;
 mod row;
 mod rows;
 mod text;
@@ -17,6 +18,7 @@ pub use declare::{ColumnDeclaration, Declaration, LabelDeclaration};
 pub use encode::Encoder;
 pub use error::{CellError, SchemaError};
 pub use ids::Ids;
+pub use places::{Places, some_of};
 pub use row::{RowLayout, RowRef};
 pub use rows::EncodedRows;
 

@@ -16,44 +16,24 @@ use super::npy::NpyError;
 pub enum SourceError {
     /// The operating system would not open the file.
     #[error("{file}: cannot be opened: {cause}; check the path and its permissions")]
-    Open {
-        file: Arc<str>,
-        #[source]
-        cause: io::Error,
-    },
+    Open { file: Arc<str>, cause: io::Error },
     /// A folder, pipe or device, which has no length and cannot be read twice.
     #[error("{file}: is {found}, not a regular file; name the data file itself, or save the stream to a file first")]
     NotAFile { file: Arc<str>, found: &'static str },
     /// The operating system failed while the file was read.
     #[error("{file}: reading failed at byte {byte}: {cause}; check the disk and try again")]
-    Read {
-        file: Arc<str>,
-        byte: u64,
-        #[source]
-        cause: io::Error,
-    },
+    Read { file: Arc<str>, byte: u64, cause: io::Error },
     /// Somebody wrote to the file, or replaced it, while it was read.
     #[error("{file}: changed while it was read (expected {expected}, got {got}); let its writer finish and import again")]
     Changed { file: Arc<str>, expected: Box<Stamp>, got: Box<Stamp> },
     /// The file vanished or could not be examined at the end.
     #[error("{file}: cannot be examined again after reading: {cause}; keep the file in place until the import ends")]
-    Vanished {
-        file: Arc<str>,
-        #[source]
-        cause: io::Error,
-    },
+    Vanished { file: Arc<str>, cause: io::Error },
     /// A gzip stream that ends early or fails its checks.
     #[error(
         "{file}: gzip stream is {found} at byte {byte} of {bytes} ({cause}); fetch the file again and test it with `gzip -t`"
     )]
-    Gzip {
-        file: Arc<str>,
-        byte: u64,
-        bytes: u64,
-        found: &'static str,
-        #[source]
-        cause: io::Error,
-    },
+    Gzip { file: Arc<str>, byte: u64, bytes: u64, found: &'static str, cause: io::Error },
     /// Something else behind a gzip stream.
     #[error(
         "{file}: {left} bytes that are no gzip stream follow the one that ends at byte {byte}; fetch the file again, or cut them off with `head -c {byte}`",
@@ -71,11 +51,7 @@ pub enum SourceError {
     Foreign { file: Arc<str>, found: &'static str, advice: &'static str },
     /// The reading thread could not be started.
     #[error("{file}: the thread that reads ahead could not be started: {cause}; raise the limit on threads and try again")]
-    Thread {
-        file: Arc<str>,
-        #[source]
-        cause: io::Error,
-    },
+    Thread { file: Arc<str>, cause: io::Error },
     /// A table in memory whose parts do not fit.
     #[error("{file}: {problem}")]
     Table { file: Arc<str>, problem: String },
@@ -162,12 +138,7 @@ pub enum SourceError {
     Packing { file: Arc<str>, array: String, found: String },
     /// A damaged or unsupported array header.
     #[error("{file}: array `{array}`: {cause}")]
-    Npy {
-        file: Arc<str>,
-        array: String,
-        #[source]
-        cause: NpyError,
-    },
+    Npy { file: Arc<str>, array: String, cause: NpyError },
     /// An array whose shape does not fit its role.
     #[error("{file}: array `{array}` has shape {got}, expected {expected}; reshape it before saving")]
     Shape { file: Arc<str>, array: String, expected: String, got: String },
@@ -194,11 +165,7 @@ pub enum SourceError {
 
     /// A damaged or unsupported IDX header.
     #[error("{file}: {cause}")]
-    Idx {
-        file: Arc<str>,
-        #[source]
-        cause: IdxError,
-    },
+    Idx { file: Arc<str>, cause: IdxError },
     /// An IDX file whose length contradicts its header.
     #[error("{file}: the header announces {rows} rows of {row_bytes} bytes; the data ends in row {row}; fetch the file again")]
     IdxShort { file: Arc<str>, rows: u64, row_bytes: usize, row: u64 },

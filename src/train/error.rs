@@ -10,14 +10,14 @@ pub enum TrainError {
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// A checkpoint's payload is sound and yet not a state of this learner.
-    #[error("the checkpoint of step {step} of shard {shard} holds a state of another learner ({source}); this is a bug")]
+    #[error("the checkpoint of step {step} of shard {shard} holds a state of another learner ({cause}); this is a bug")]
     State {
         /// The shard.
         shard: u32,
         /// The step.
         step: u32,
         /// What is wrong.
-        source: StateError,
+        cause: StateError,
     },
     /// The disk refused.
     #[error(transparent)]

@@ -200,7 +200,7 @@ fn resume(model: &Model, plan: &ShardPlan, step: u32) -> Result<Option<Constitue
     let Some(lineage) = plan.lineage(step) else { return Ok(None) };
     let decode = |payload: &[u8]| model.learner.decode(model.shards.layout(), payload);
     let state = match model.checkpoints.read(plan.shard, SliceId(step), lineage, decode) {
-        Ok(state) => state.map_err(|source| TrainError::State { shard: plan.shard.0, step, source })?,
+        Ok(state) => state.map_err(|cause| TrainError::State { shard: plan.shard.0, step, cause })?,
         Err(CheckpointError::Damaged { .. }) => {
             let _lock = model.shards.lock(plan.shard)?;
             model.checkpoints.discard(plan.shard, SliceId(step), lineage)?;

@@ -24,9 +24,9 @@ pub enum KeySource {
 impl KeySource {
     fn bytes(&self, files: &Files, purpose: &str) -> Result<[u8; 32], WorkspaceError> {
         match self {
-            KeySource::Random => random_key().map_err(|source| {
+            KeySource::Random => random_key().map_err(|cause| {
                 let path = Path::new("the system's random generator").to_owned();
-                crate::fs::FsError::Io { op: "read", path, source }.into()
+                crate::fs::FsError::Io { op: "read", path, cause }.into()
             }),
             KeySource::Seed(seed) => Ok(Digest::derive(purpose, &[&seed.to_le_bytes()]).0),
             KeySource::File(path) => Ok(Digest::derive(purpose, &[&read(files, path)?]).0),
