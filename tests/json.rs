@@ -21,10 +21,11 @@ use sisa::{
 };
 
 /// Objects that another document describes, or whose fields are names from the data.
-const ELSEWHERE: [&str; 6] = [
+const ELSEWHERE: [&str; 7] = [
     "bench.recipe",
     "bench_learner.recipe",
     "plan.recommended_learner.settings",
+    "prediction.ids",
     "prediction.probabilities",
     "receipt.receipt",
     "signature.receipt",
@@ -91,7 +92,9 @@ fn classes(fields: &mut Fields) {
     let mut asked = false;
     let answered = engine.predict(&table.clone().into(), &Quiet, |classes, scores| {
         let values = &scores.values[..scores.outputs];
-        fields.add(&wire::Prediction::of(1, scores.classes.first().copied(), values, classes, true));
+        let (columns, ids) = (["person".to_owned()], ["7".to_owned()]);
+        let answer = wire::Prediction::of(1, scores.classes.first().copied(), values, classes, true);
+        fields.add(&answer.about(&columns, &ids));
         asked = true;
         Ok(())
     });
@@ -125,7 +128,8 @@ fn classes(fields: &mut Fields) {
 
     let proposed =
         engine.propose(&table.clone().into(), &secret, &Overrides { label: Some("visits".into()), ..Overrides::default() });
-    fields.add(&wire::Schema::of(&secret, &proposed.unwrap().notes));
+    let proposed = proposed.unwrap();
+    fields.add(&wire::Schema::of(&secret, &proposed));
     let plan = PlanRequest {
         sources: Input::new(),
         config: bench.root().join("sisa.toml"),

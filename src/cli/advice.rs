@@ -28,6 +28,11 @@ pub(super) fn advice(remedy: &Remedy, flag: &str) -> String {
         }
         Remedy::Propose => format!("`sisa schema{flag} SOURCE` proposes one"),
         Remedy::NameLabel => "`--label NAME` says which column is the label".into(),
+        Remedy::NameIdColumns => {
+            "`--subject COLUMN` names whom a record is about and `--record COLUMNS` what names it; with `--no-ids` \
+             it goes on without"
+                .into()
+        }
         Remedy::NameIds => "`--subject`, `--record` or `--from` name them".into(),
         Remedy::NameSubjects => "`--subject` names them".into(),
         Remedy::NameRecords => "`--record` names them".into(),

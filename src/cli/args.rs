@@ -135,6 +135,9 @@ pub(crate) struct TrainArgs {
     /// Train only these shards, as in 0-9 or 0,3,7; other machines may train the others over a shared folder
     #[arg(long, value_name = "SHARDS")]
     pub(crate) only_shards: Option<String>,
+    /// Train although no column says whom or what a record is: nothing can be deleted by an id later
+    #[arg(long)]
+    pub(crate) no_ids: bool,
     /// Start a new generation from a source; the present one serves until the new one is whole. Ids stay suppressed
     #[arg(long)]
     pub(crate) fresh: bool,
@@ -173,6 +176,9 @@ pub(crate) struct PredictArgs {
     /// Print the probability of every class
     #[arg(long)]
     pub(crate) proba: bool,
+    /// Repeat these columns in the answers, separated by commas [default: the subject's and the record's, where they are there]
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub(crate) id: Vec<String>,
 }
 
 #[derive(Debug, ClapArgs)]

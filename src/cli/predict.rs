@@ -3,7 +3,7 @@
 use std::io::{BufWriter, Write};
 
 use sisa::{
-    engine::{Durability, Error, Scores},
+    engine::{Durability, Error, Named, Scores},
     wire,
 };
 
@@ -12,19 +12,23 @@ use super::{args::PredictArgs, exit::Exit, session::Session, show};
 impl Session {
     pub(super) fn predict(&self, args: &PredictArgs) -> anyhow::Result<Exit> {
         let mut row = 0_u64;
-        let mut lines = |classes: &[String], scores: &Scores| {
+        let mut begun = false;
+        let mut lines = |named: &Named, classes: &[String], scores: &Scores| {
             let mut text = String::new();
-            if row == 0 && !self.json {
-                text.push_str(&header(classes, args.proba));
+            if !std::mem::replace(&mut begun, true) && !self.json {
+                text.push_str(&header(&named.columns, classes, args.proba));
             }
             for (at, values) in scores.values.chunks_exact(scores.outputs).enumerate() {
                 row += 1;
                 let class = scores.classes.get(at).copied();
+                let width = named.columns.len();
+                let ids = named.cells.get(at * width..(at + 1) * width).unwrap_or_default();
                 if self.json {
-                    text.push_str(&wire::line(&wire::Prediction::of(row, class, values, classes, args.proba)));
+                    let answer = wire::Prediction::of(row, class, values, classes, args.proba);
+                    text.push_str(&wire::line(&answer.about(&named.columns, ids)));
                 } else {
                     let class = class.map(|c| classes.get(c as usize).map_or("", String::as_str));
-                    text.push_str(&csv_line(row, class, values, args.proba));
+                    text.push_str(&csv_line(row, ids, class, values, args.proba));
                 }
             }
             text
@@ -33,21 +37,29 @@ impl Session {
             Some(path) => {
                 self.may_write(path, &[b"row,prediction", b"\"type\":\"prediction\""])?;
                 let mut file = self.engine.files().begin(path).map_err(Error::from)?;
-                let rows = self.engine.predict(&args.sources.clone().into(), &self.terminal, |classes, scores| {
-                    file.write(lines(classes, scores).as_bytes()).map_err(Error::from)
-                })?;
+                let rows = self.engine.predict_named(
+                    &args.sources.clone().into(),
+                    &args.id,
+                    &self.terminal,
+                    |named, classes, scores| file.write(lines(named, classes, scores).as_bytes()).map_err(Error::from),
+                )?;
                 let _ = file.publish(Durability::Now).map_err(Error::from)?;
                 rows
             }
             None => {
                 let mut out = BufWriter::new(std::io::stdout());
                 let mut broken = None;
-                let rows = self.engine.predict(&args.sources.clone().into(), &self.terminal, |classes, scores| {
-                    out.write_all(lines(classes, scores).as_bytes()).map_err(|e| {
-                        broken = Some(e);
-                        Error::Interrupted
-                    })
-                });
+                let rows = self.engine.predict_named(
+                    &args.sources.clone().into(),
+                    &args.id,
+                    &self.terminal,
+                    |named, classes, scores| {
+                        out.write_all(lines(named, classes, scores).as_bytes()).map_err(|e| {
+                            broken = Some(e);
+                            Error::Interrupted
+                        })
+                    },
+                );
                 if let Some(e) = broken {
                     return Err(e.into());
                 }
@@ -71,8 +83,9 @@ fn field(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.into() }
 }
 
-fn header(classes: &[String], proba: bool) -> String {
-    let mut text = String::from("row,prediction");
+fn header(ids: &[String], classes: &[String], proba: bool) -> String {
+    let ids: String = ids.iter().map(|id| format!("{},", field(id))).collect();
+    let mut text = format!("row,{ids}prediction");
     if proba {
         classes.iter().for_each(|c| {
             text.push(',');
@@ -83,11 +96,12 @@ fn header(classes: &[String], proba: bool) -> String {
     text
 }
 
-fn csv_line(row: u64, class: Option<&str>, values: &[f32], proba: bool) -> String {
+fn csv_line(row: u64, ids: &[String], class: Option<&str>, values: &[f32], proba: bool) -> String {
+    let ids: String = ids.iter().map(|id| format!("{},", field(id))).collect();
     let mut text = match (class, values) {
-        (Some(class), _) => format!("{row},{}", field(class)),
-        (None, [number, ..]) => format!("{row},{number}"),
-        (None, []) => format!("{row},"),
+        (Some(class), _) => format!("{row},{ids}{}", field(class)),
+        (None, [number, ..]) => format!("{row},{ids}{number}"),
+        (None, []) => format!("{row},{ids}"),
     };
     if proba && class.is_some() {
         values.iter().for_each(|v| text.push_str(&format!(",{v}")));

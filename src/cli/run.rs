@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
+use std::io::IsTerminal as _;
+
 use anyhow::Context;
 use clap::CommandFactory;
 use sisa::{
-    engine::{KeySource, Overrides, ShardId, TrainRequest, VerifyRequest},
+    engine::{Error, KeySource, Overrides, ShardId, TrainRequest, VerifyRequest},
     wire,
 };
 
@@ -88,6 +90,7 @@ impl Session {
                 schedule: args.schedule.as_deref().map(str::parse).transpose().map_err(input).context("--schedule")?,
                 checkpoints: args.checkpoints,
                 rate: args.rate,
+                no_ids: args.no_ids,
             },
             keys: keys(&args.keys),
             only_shards: args.only_shards.as_deref().map(shards).transpose().context("--only-shards")?,
@@ -99,12 +102,22 @@ impl Session {
         {
             return Ok(Exit::Interrupted);
         }
-        let report = self.engine.train(&request, &self.terminal)?;
+        let report = match self.engine.train(&request, &self.terminal) {
+            Err(Error::NoIds { candidates }) if std::io::stdin().is_terminal() => {
+                let problem = Error::NoIds { candidates };
+                if !self.confirm(&format!("{problem}\ngo on without ids?"))? {
+                    return Ok(Exit::Input);
+                }
+                let overrides = Overrides { no_ids: true, ..request.overrides.clone() };
+                self.engine.train(&TrainRequest { overrides, ..request }, &self.terminal)?
+            }
+            report => report?,
+        };
         if self.json {
             self.lines([wire::Trained::from(&report)])?;
             self.lines(report.evaluation.iter().map(wire::Evaluated::from))?;
         } else {
-            self.text(&show::trained(&report, &self.flag()))?;
+            self.text(&show::trained(&report, &self.flag(), &self.engine.id_columns()?))?;
         }
         Ok(if report.report.diverged().next().is_some() { Exit::Diverged } else { Exit::Done })
     }
@@ -154,8 +167,11 @@ impl Session {
             Some(path) => {
                 self.write_new(path, proposed.text.as_bytes())?;
                 self.result(
-                    || format!("wrote {}: look at it, it is yours from now on\n{}\n", path.display(), proposed.notes.join("\n")),
-                    || wire::Schema::of(path, &proposed.notes),
+                    || {
+                        let lines = [proposed.notes.as_slice(), &proposed.told()].concat().join("\n");
+                        format!("wrote {}: look at it, it is yours from now on\n{lines}\n", path.display())
+                    },
+                    || wire::Schema::of(path, &proposed),
                 )
             }
         }

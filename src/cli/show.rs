@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use sisa::engine::{
-    Accepted, Evaluation, Forecast, OutcomeKind, Quality, RepairReport, RequestRecord, Status, TrainReport, Verdict,
+    Accepted, Evaluation, Forecast, IdColumns, OutcomeKind, Quality, RepairReport, RequestRecord, Status, TrainReport, Verdict,
 };
 
 fn percent(share: f64) -> String {
@@ -42,7 +42,7 @@ pub(crate) fn seconds(s: f64) -> String {
     }
 }
 
-pub(crate) fn trained(report: &TrainReport, workspace_flag: &str) -> String {
+pub(crate) fn trained(report: &TrainReport, workspace_flag: &str, ids: &IdColumns) -> String {
     let mut out = String::new();
     if let Some(import) = report.import {
         let _ = write!(out, "imported {} records and held {} out", count(import.records), count(import.held_out));
@@ -50,6 +50,16 @@ pub(crate) fn trained(report: &TrainReport, workspace_flag: &str) -> String {
             let _ = write!(out, "; refused {} rows of suppressed ids", count(import.refused));
         }
         out.push_str(".\n");
+        for (rows, why) in
+            import.left_out.into_iter().zip(["without a label", "without a subject", "with a cell that can't be read"])
+        {
+            if rows > 0 {
+                let _ = writeln!(out, "left out {} rows {why}, as declared.", count(rows));
+            }
+        }
+        if import.bad_cells > 0 {
+            let _ = writeln!(out, "took {} cells that can't be read for missing, as declared.", count(import.bad_cells));
+        }
     }
     let steps: u32 = report.report.shards.iter().map(|s| s.steps).sum();
     if steps == 0 && report.complete {
@@ -83,9 +93,14 @@ pub(crate) fn trained(report: &TrainReport, workspace_flag: &str) -> String {
     let _ = write!(
         out,
         "\nnext:\n  sisa status{workspace_flag}                    shards, slices, checkpoints\n  \
-         sisa predict{workspace_flag} FILE --proba      answer\n  \
-         sisa delete{workspace_flag} --subject ID       delete a person, exactly\n"
+         sisa predict{workspace_flag} FILE --proba      answer\n"
     );
+    let delete = match ids {
+        IdColumns { subject: Some(_), .. } => "--subject ID       delete a person, exactly",
+        IdColumns { record, .. } if !record.is_empty() => "--record ID        delete a record, exactly",
+        IdColumns { .. } => return out,
+    };
+    let _ = writeln!(out, "  sisa delete{workspace_flag} {delete}");
     out
 }
 

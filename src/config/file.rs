@@ -10,7 +10,7 @@ use crate::{
     learn::LearnerSettings,
     order::Grid,
     predict::Aggregate,
-    schema::{ColumnDeclaration, Declaration, LabelDeclaration},
+    schema::{ColumnDeclaration, Declaration, Exceptions, IdForm, LabelDeclaration, MissingSubject, NumberFormat, OnBad},
     source::{Comment, Delimiter, Encoding, Input, TextForm},
     train::{Keep, Recipe, Schedule, ScheduleKind},
 };
@@ -56,6 +56,15 @@ struct Data {
     skip: u32,
     comment: Option<Comment>,
     header: Option<bool>,
+    #[serde(default)]
+    on_bad: OnBad,
+    missing_subject: Option<MissingSubject>,
+    #[serde(default)]
+    id_form: IdForm,
+    decimal: Option<char>,
+    thousands: Option<char>,
+    #[serde(default)]
+    symbols: Vec<String>,
 }
 
 /// `[shards]`.
@@ -193,6 +202,17 @@ impl Config {
             record: self.data.record.clone(),
             label: self.label.clone(),
             missing: self.data.missing.clone(),
+            exceptions: Exceptions {
+                on_bad: self.data.on_bad,
+                missing_label: self.label.missing,
+                missing_subject: self.data.missing_subject,
+                id_form: self.data.id_form,
+            },
+            format: NumberFormat {
+                decimal: self.data.decimal.unwrap_or('.'),
+                thousands: self.data.thousands,
+                symbols: self.data.symbols.clone(),
+            },
             columns: self.declared_columns()?,
         })
     }
@@ -203,8 +223,9 @@ impl Config {
             Err(_) => Err(ConfigError::Malformed {
                 path: self.path.clone(),
                 message: format!(
-                    "[columns] {name}: write \"number\", \"byte\", \"category\" or \"ignore\", or a table such as {{ kind = \"number\", log1p = true }}; \
-                     options are log1p, indicator (number), scale (byte), values, buckets (category)"
+                    "[columns] {name}: write \"number\", \"date\", \"boolean\", \"byte\", \"category\" or \"ignore\", or a table such as \
+                     {{ kind = \"number\", log1p = true }}; options are log1p, range, indicator, decimal, thousands, symbols (number), \
+                     order, unit, origin, parts, range, indicator (date), scale (byte), values, buckets (category)"
                 ),
             }),
         });

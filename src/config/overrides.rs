@@ -27,6 +27,8 @@ pub struct Overrides {
     pub checkpoints: Option<u32>,
     /// `--rate`.
     pub rate: Option<f32>,
+    /// `--no-ids`: a proposal without ids is wanted as it is.
+    pub no_ids: bool,
 }
 
 impl Overrides {

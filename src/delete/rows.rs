@@ -6,7 +6,7 @@ use super::{DeleteError, Target};
 use crate::{
     digest::HandleMaker,
     ids::{Cell, GenerationId, Handle},
-    schema::{Encoder, Ids, Schema},
+    schema::{Encoder, Fate, Ids, Schema, Subject},
     shard::{ShardStore, Slice},
     source::{Batch, Place, Source},
     workspace::{Snapshot, Workspace},
@@ -56,8 +56,13 @@ impl RowsAsked {
                 for row in 0..batch.rows() {
                     let located = |error| DeleteError::Cell { place: batch.place(row), error };
                     let mut encoded = Vec::new();
-                    encoder.encode(&batch, row, &mut encoded).map_err(located)?;
-                    let subject = ids.subject(&batch, row).map_err(located)?;
+                    let fate = encoder.encode(&batch, row, &mut encoded).map_err(located)?;
+                    let about = ids.subject(&batch, row).map_err(located)?;
+                    let subject = if let Subject::Named(handle) = about { Some(handle) } else { None };
+                    if fate != Fate::Kept || about == Subject::Skip {
+                        // An import leaves such a row out, so no record has its content.
+                        encoded.clear();
+                    }
                     let record = match schema.record.is_empty() {
                         true => None,
                         false => Some(ids.record(&batch, row).map_err(located)?),

@@ -47,7 +47,7 @@ pub struct Targets {
 }
 
 impl Targets {
-    /// Hashes ids as typed, without ASCII white space around them, as an import does. A record's id is one text a record column.
+    /// Hashes ids as typed, without ASCII white space around them and in the declared form, as an import does. A record's id is one text a record column.
     /// Handles are of subjects.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ impl Targets {
         handles: &[Handle],
         rows: RowsAsked,
     ) -> Result<Targets, DeleteError> {
-        let maker = key.maker();
+        let (maker, form) = (key.maker(), schema.exceptions.id_form);
         if subjects.len() + records.len() > 0 && schema.subject.is_none() && schema.record.is_empty() {
             return Err(DeleteError::NoIdColumns);
         }
@@ -72,8 +72,8 @@ impl Targets {
         }
         // An import refuses empty ids, so one in a request is a slip.
         let part = |id: &'_ str| -> Result<Vec<u8>, DeleteError> {
-            let id = id.trim_ascii();
-            if id.is_empty() { Err(DeleteError::EmptyId) } else { Ok(id.as_bytes().to_owned()) }
+            let id = form.of(id);
+            if id.is_empty() { Err(DeleteError::EmptyId) } else { Ok(id.into_bytes()) }
         };
         let subject = |id: &String| Ok(Target { subject: true, handle: maker.subject(&part(id)?) });
         let record = |id: &Vec<String>| {

@@ -101,6 +101,31 @@ pub enum Error {
         /// What.
         error: CellError,
     },
+    /// Cells of a source that is imported are wrong.
+    #[error(
+        "{place}, {error}{}\n{}; nothing was imported",
+        others.iter().map(|other| format!("\n{other}")).collect::<String>(),
+        if *rows == 1 { "it is the only such row".to_owned() } else { format!("{rows} rows in all have such a cell") }
+    )]
+    Cells {
+        /// Where the first one is.
+        place: Place,
+        /// What it is.
+        error: CellError,
+        /// The next ones.
+        others: Vec<String>,
+        /// Rows with one.
+        rows: u64,
+    },
+    /// Nothing says whom or what a record is.
+    #[error(
+        "no column says whom or what a record is, so nothing could be deleted by an id later{}; nothing was imported",
+        if candidates.is_empty() { String::new() } else { format!(" (it could be one of: {})", candidates.join(", ")) }
+    )]
+    NoIds {
+        /// Columns that could.
+        candidates: Vec<String>,
+    },
     /// A source has no label to compare with.
     #[error("{name} has no label column `{column}` to compare with; rows can be answered without one")]
     NoLabel {
@@ -232,6 +257,8 @@ impl Error {
             | Error::TooLittleMemory { .. }
             | Error::NoConfig { .. }
             | Error::Cell { .. }
+            | Error::Cells { .. }
+            | Error::NoIds { .. }
             | Error::NoLabel { .. }
             | Error::NoHoldout
             | Error::NoSuchShard { .. }

@@ -5,9 +5,11 @@ use crate::{
     config::{Config, ConfigError},
     fs::{Durability, memory_limit},
     ids::GenerationId,
-    import::{ImportReport, NewGeneration, import},
+    import::{ImportError, ImportReport, NewGeneration, import},
     learn::Layout,
     ledger::History,
+    schema::{Encoder, Ids},
+    source::{Batch, Input},
     train::Recipe,
     workspace::{Partition, WriterLock},
 };
@@ -26,9 +28,13 @@ impl Engine {
             return Err(Error::NoConfig { config: request.config.clone() });
         }
         let proposal = self.propose(&request.sources, &request.config, &request.overrides)?;
+        if !proposal.has_ids && !request.overrides.no_ids {
+            return Err(Error::NoIds { candidates: proposal.candidates });
+        }
         let _ = self.workspace.files().publish(&request.config, &[proposal.text.as_bytes()], Durability::Now)?;
         observer.note(&format!("wrote {}: look at it, it is yours from now on", request.config.display()));
         proposal.notes.iter().for_each(|note| observer.note(note));
+        proposal.told().iter().for_each(|line| observer.note(line));
         Ok(Config::parse(&proposal.text, &request.config)?.with_threads(self.threads()))
     }
 
@@ -72,7 +78,14 @@ impl Engine {
             observer.progress(Progress::Importing { bytes, total, rows });
             !observer.stopped()
         };
-        let report = self.pool.install(|| import(&self.workspace, lock, history, &plan, &mut sources, &progress))?;
+        let report = self.pool.install(|| import(&self.workspace, lock, history, &plan, &mut sources, &progress));
+        let report = match report {
+            Err(ImportError::Cell { place, error }) => {
+                let (rows, others) = bad_rows(&plan, &config.input(&request.sources))?;
+                return Err(Error::Cells { place, error, others, rows });
+            }
+            report => report?,
+        };
         if let Some(subjects) = report.subjects_below_shards {
             observer.note(&format!(
                 "there are {} shards and only {subjects} subjects to train on, so some shards stay empty and have no vote; \
@@ -82,4 +95,33 @@ impl Engine {
         }
         Ok(report)
     }
+}
+
+/// So many cells that can't be read are named; the others are counted.
+const NAMED: u64 = 5;
+
+/// How many rows of the sources an import would stop at, and what is wrong with some after the first.
+fn bad_rows(plan: &NewGeneration, input: &Input) -> Result<(u64, Vec<String>), Error> {
+    let schema = &plan.partition.schema;
+    let (mut bad, mut others) = (0, Vec::new());
+    for mut source in input.open_ahead(&plan.partition.form)? {
+        let encoder = Encoder::new(schema, source.name(), source.columns(), true)?;
+        let ids = Ids::new(schema, source.columns(), plan.handle_key.maker());
+        source.only(&schema.positions(source.columns()));
+        let (mut batch, mut encoded) = (Batch::new(), Vec::new());
+        while source.next(&mut batch)? > 0 {
+            for row in 0..batch.rows() {
+                encoded.clear();
+                let subject = ids.subject(&batch, row).map(drop);
+                let read = subject.and_then(|()| encoder.encode(&batch, row, &mut encoded).map(drop));
+                if let Err(error) = read.and_then(|()| ids.record(&batch, row).map(drop)) {
+                    bad += 1;
+                    if (2..=NAMED).contains(&bad) {
+                        others.push(format!("{}, {error}", batch.place(row)));
+                    }
+                }
+            }
+        }
+    }
+    Ok((bad, others))
 }

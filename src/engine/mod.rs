@@ -30,7 +30,7 @@ pub use delete::{DeleteReport, DeleteRequest, Forecast};
 pub use error::{Error, ErrorKind};
 pub use observe::{Observer, Progress, Quiet};
 pub use plan::{PlanReport, PlanRequest};
-pub use predict::{Answers, Evaluation, Quality, Shares};
+pub use predict::{Answers, Evaluation, Named, Quality, Shares};
 pub use remedy::Remedy;
 pub use repair::RepairReport;
 pub use serving::{Epoch, Serving};
@@ -47,7 +47,7 @@ pub use crate::{
     ledger::{Accepted, Effective, OutcomeKind, RequestRecord},
     plan::{Against, Candidate, CostTable, Question},
     predict::Scores,
-    propose::{Advice, Proposal},
+    propose::{Advice, ColumnNote, Proposal},
     receipt::{Envelope, Receipt},
     source::{Input, MemoryTable, Source, SourceError, Table},
     verify::{Finding, Verdict},

@@ -9,7 +9,7 @@ use crate::{
     learn::Layout,
     plan::{CostTable, Question},
     propose::{Advice, Shape},
-    schema::{EncodedRows, Encoder, Ids},
+    schema::{EncodedRows, Encoder, Ids, Subject},
     source::{Batch, Input},
     train::{Keep, Schedule, pilot_on},
 };
@@ -174,8 +174,9 @@ impl Engine {
                 for row in 0..batch.rows() {
                     let located = |error| Error::Cell { place: batch.place(row), error };
                     // The number of different halves of handles is that of different ids, near enough; any key will do.
-                    let handle = ids.subject(&batch, row).map_err(located)?;
-                    subjects.extend(handle.and_then(|h| Some(u64::from_le_bytes(*h.0.first_chunk()?))));
+                    if let Subject::Named(handle) = ids.subject(&batch, row).map_err(located)? {
+                        subjects.extend(handle.0.first_chunk().map(|half| u64::from_le_bytes(*half)));
+                    }
                 }
                 rows += batch.rows() as u64;
                 observer.progress(Progress::Scoring { rows });

@@ -9,8 +9,8 @@ use crate::{
     ids::{Cell, Part, ShardId, SliceId},
     learn::{Labels, Rows, Task},
     predict::{ClassMetrics, ClassReport, Majority, NumberMetrics, NumberReport, Scores},
-    schema::{EncodedRows, Encoder},
-    source::{Batch, Input, SourceError},
+    schema::{EncodedRows, Encoder, Schema},
+    source::{Batch, Input, Source, SourceError},
 };
 
 /// So many rows are scored sooner than they are handed to other threads.
@@ -37,6 +37,43 @@ pub struct Answers {
     pub scores: Scores,
     /// Generation, recipe and ledger entry.
     pub epoch: Epoch,
+}
+
+/// The cells that say what the rows of a batch are about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    /// The names of their columns.
+    pub columns: Vec<String>,
+    /// Row by row, a cell a column.
+    pub cells: Vec<String>,
+    /// Where the columns stand in the source.
+    at: Vec<usize>,
+}
+
+impl Named {
+    fn of(schema: &Schema, ids: &[String], source: &dyn Source) -> Result<Named, Error> {
+        let of_schema: Vec<String> = schema.subject.iter().chain(&schema.record).cloned().collect();
+        let mut named = Named::default();
+        for id in if ids.is_empty() { &of_schema } else { ids } {
+            match source.columns().iter().position(|column| column == id) {
+                Some(at) if !named.at.contains(&at) => {
+                    named.at.push(at);
+                    named.columns.push(id.clone());
+                }
+                Some(_) => {}
+                None if ids.is_empty() => {}
+                None => return Err(Error::NoSuchColumn { column: id.clone() }),
+            }
+        }
+        Ok(named)
+    }
+
+    fn fill(&mut self, batch: &Batch) {
+        self.cells.clear();
+        for row in 0..batch.rows() {
+            self.cells.extend(self.at.iter().map(|at| batch.cell(row, *at).to_string()));
+        }
+    }
 }
 
 /// Accuracies to compare with.
@@ -106,11 +143,27 @@ impl Engine {
         observer: &dyn Observer,
         mut then: impl FnMut(&[String], &Scores) -> Result<(), Error> + Send,
     ) -> Result<u64, Error> {
+        self.predict_named(sources, &[], observer, |_, classes, scores| then(classes, scores))
+    }
+
+    /// As [`Engine::predict`], with the cells of some columns beside the scores of each row, so that answers can be joined with what they
+    /// are about: `ids`, or without any the subject's and the record's columns as far as a source has them. A source without
+    /// rows is handed on as one batch of none.
+    ///
+    /// # Errors
+    /// As [`Engine::predict`], or a source has no such column.
+    pub fn predict_named(
+        &self,
+        sources: &Input,
+        ids: &[String],
+        observer: &dyn Observer,
+        mut then: impl FnMut(&Named, &[String], &Scores) -> Result<(), Error> + Send,
+    ) -> Result<u64, Error> {
         self.pool.install(|| {
             let serving = self.loaded(observer)?;
-            let rows = serving.score(sources, &self.pool, false, observer, |scores, _| {
+            let rows = serving.score(sources, &self.pool, (false, Some(ids)), observer, |scores, _, named| {
                 serving.still(&self.workspace)?;
-                then(&serving.classes, scores)
+                then(named, &serving.classes, scores)
             });
             self.if_still(&serving.snapshot, rows)
         })
@@ -135,7 +188,7 @@ impl Engine {
         self.pool.install(|| {
             let serving = self.loaded(observer)?;
             let mut metrics = Metrics::new(serving.model.shards.layout().task);
-            let scored = serving.score(sources, &self.pool, true, observer, |scores, rows| {
+            let scored = serving.score(sources, &self.pool, (true, None), observer, |scores, rows, _| {
                 metrics.add(scores, &rows.labels);
                 Ok(())
             });
@@ -167,12 +220,12 @@ impl Serving {
         let ((classes, scores), epoch) = self.answer(|loaded| {
             let mut answer =
                 Scores { outputs: loaded.model.shards.layout().task.outputs(), values: Vec::new(), classes: Vec::new() };
-            let add = |scores: &Scores, _: &Rows<'_>| {
+            let mut add = |scores: &Scores, _: &Rows<'_>| {
                 answer.values.extend_from_slice(&scores.values);
                 answer.classes.extend_from_slice(&scores.classes);
                 Ok(())
             };
-            loaded.score(sources, self.pool(), false, observer, add)?;
+            loaded.score(sources, self.pool(), (false, None), observer, |scores, rows, _| add(scores, rows))?;
             Ok((loaded.classes.clone(), answer))
         })?;
         Ok(Answers { classes, scores, epoch })
@@ -185,9 +238,9 @@ impl Loaded {
         &self,
         sources: &Input,
         pool: &ThreadPool,
-        labelled: bool,
+        (labelled, ids): (bool, Option<&[String]>),
         observer: &dyn Observer,
-        mut then: impl FnMut(&Scores, &Rows<'_>) -> Result<(), Error>,
+        mut then: impl FnMut(&Scores, &Rows<'_>, &Named) -> Result<(), Error>,
     ) -> Result<u64, Error> {
         let mut rows = 0;
         for mut source in sources.open_ahead(&self.form)? {
@@ -196,24 +249,42 @@ impl Loaded {
                 let column = self.schema.label.column().to_owned();
                 return Err(Error::NoLabel { name: source.name().to_string(), column });
             }
-            source.only(&self.schema.positions(source.columns()));
+            let undeclared = self.schema.undeclared(source.columns());
+            if !undeclared.is_empty() {
+                observer.note(&format!(
+                    "{}: passed over, as the model does not know them: {}",
+                    source.name(),
+                    undeclared.join(", ")
+                ));
+            }
+            let mut named = ids.map_or_else(|| Ok(Named::default()), |ids| Named::of(&self.schema, ids, source.as_ref()))?;
+            let mut positions = self.schema.positions(source.columns());
+            positions.extend(named.at.iter().copied().filter(|at| !positions.contains(at)).collect::<Vec<_>>());
+            positions.sort_unstable();
+            source.only(&positions);
             let encoder = if labelled { encoder } else { encoder.without_label() };
             let mut batch = Batch::new();
             let mut table = EncodedRows::new(self.schema.row());
+            let mut any = false;
             loop {
                 match source.next(&mut batch) {
-                    Ok(1..) => {}
+                    // Nothing is asked, so nothing is answered.
+                    Err(SourceError::NoRows { .. }) if !any && !labelled => batch = Batch::new(),
                     Ok(0) => break,
-                    // A table without rows has an answer without rows; without labels there is nothing to measure.
-                    Err(SourceError::NoRows { .. }) if !labelled => break,
+                    Ok(_) => {}
                     Err(error) => return Err(error.into()),
                 }
+                any = true;
+                named.fill(&batch);
                 table.fill(&encoder, &batch).map_err(Error::cell)?;
                 let view = table.view();
                 let score = || self.ensemble.scores(&view.features);
                 let scores = if view.features.rows() <= ROWS_HERE { score() } else { pool.install(score) };
-                then(&scores, &view)?;
+                then(&scores, &view, &named)?;
                 rows += batch.rows() as u64;
+                if batch.rows() == 0 {
+                    break;
+                }
                 observer.progress(Progress::Scoring { rows });
                 if observer.stopped() {
                     return Err(Error::Interrupted);

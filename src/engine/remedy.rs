@@ -25,6 +25,8 @@ pub enum Remedy {
     Propose,
     /// Say which column is the label.
     NameLabel,
+    /// Say which column holds the subject or the record, or that none does and none is wanted.
+    NameIdColumns,
     /// Give ids, of subjects or of records.
     NameIds,
     /// Give ids of subjects.
@@ -75,6 +77,7 @@ impl Error {
             Error::NoSource { .. } => vec![Remedy::Import],
             Error::NoConfig { .. } => vec![Remedy::Propose],
             Error::NoLabel { .. } => vec![Remedy::Predict],
+            Error::NoIds { .. } => vec![Remedy::NameIdColumns],
             Error::NoHoldout => vec![Remedy::EvaluateSource],
             Error::InMemory { .. } => vec![Remedy::Retrain, Remedy::Report],
             Error::NoSuchRequest { .. } => vec![Remedy::Log],

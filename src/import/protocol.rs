@@ -12,7 +12,7 @@ use rayon::prelude::*;
 
 use super::{
     ImportError, Stage,
-    stage::{Gathered, Naming, Rules},
+    stage::{Gathered, Naming, PassedOver, Rules},
 };
 use crate::{
     digest::{Digest, HandleKey, ModelKey},
@@ -20,7 +20,7 @@ use crate::{
     ids::{Cell, GenerationId, Handle, Part, ShardId},
     ledger::{Event, History, Imported},
     order::Placement,
-    schema::{Encoder, Ids, RowLayout, Schema},
+    schema::{Encoder, Fate, Ids, RowLayout, Schema, Subject},
     shard::{ShardStore, SliceFile, SortKey, StagedRow, sort_key, store_digest},
     source::{Batch, Source},
     workspace::{Partition, Workspace, WriterLock},
@@ -50,6 +50,10 @@ pub struct ImportReport {
     pub held_out: u64,
     /// Rows refused because they are suppressed.
     pub refused: u64,
+    /// Rows left out as declared: without a label, without a subject, with a cell that can't be read.
+    pub left_out: [u64; 3],
+    /// Cells that can't be read and count as missing, as declared.
+    pub bad_cells: u64,
     /// Subjects, where there are fewer of them than shards; to warn.
     pub subjects_below_shards: Option<u64>,
     /// Seconds until all rows were read, checked, encoded, named and sorted by shard.
@@ -131,11 +135,11 @@ fn stage_sources(
             row: schema.row(),
             source: number,
             naming,
-            has_subject: schema.subject.is_some(),
         };
         let told = |bytes, more| progress(done + bytes, total, rows + more);
         rows += each_batch(source.as_mut(), &told, |batch, gathered| rules.stage(&stage, batch, &suppressed, gathered))?;
         done += source.bytes_total();
+        stage.note_unreadable(rules.encoder.unreadable());
     }
     stage.check_duplicates(sources)?;
     stage.name_nameless(&suppressed)?;
@@ -242,7 +246,6 @@ struct RowRules {
     row: RowLayout,
     source: u32,
     naming: Naming,
-    has_subject: bool,
 }
 
 impl RowRules {
@@ -255,8 +258,25 @@ impl RowRules {
     ) -> Result<(), ImportError> {
         for row in 0..batch.rows() {
             let located = |error| ImportError::Cell { place: batch.place(row), error };
-            self.encoder.encode(batch, row, gathered.start_row()).map_err(located)?;
-            let subject = self.ids.subject(batch, row).map_err(located)?;
+            let subject = match self.ids.subject(batch, row).map_err(located)? {
+                Subject::Named(handle) => Some(handle),
+                Subject::Own => None,
+                Subject::Skip => {
+                    gathered.passed_over(PassedOver::NoSubject);
+                    continue;
+                }
+            };
+            let start = gathered.length();
+            let passed_over = match self.encoder.encode(batch, row, gathered.start_row()).map_err(located)? {
+                Fate::Kept => None,
+                Fate::NoLabel => Some(PassedOver::NoLabel),
+                Fate::Unreadable => Some(PassedOver::Unreadable),
+            };
+            if let Some(why) = passed_over {
+                gathered.back_to(start);
+                gathered.passed_over(why);
+                continue;
+            }
             if self.naming == Naming::Content {
                 match subject {
                     Some(subject) if suppressed(subject) => gathered.drop_row(self.row),
@@ -266,8 +286,8 @@ impl RowRules {
             }
             let record = self.ids.record(batch, row).map_err(located)?;
             gathered.note_id(record, self.source, batch.line(row));
-            // Without a subject column each record is its own subject.
-            let subject = if self.has_subject { subject.unwrap_or(record) } else { record };
+            // Without a subject each record is its own.
+            let subject = subject.unwrap_or(record);
             if suppressed(record) || suppressed(subject) {
                 gathered.drop_row(self.row);
             } else {
@@ -325,6 +345,8 @@ fn publish(
         records: counts.in_slices,
         held_out: counts.held_out,
         refused: counts.refused,
+        left_out: counts.left_out,
+        bad_cells: counts.bad_cells,
         subjects_below_shards: (subjects < u64::from(grid.shards)).then_some(subjects),
         ..ImportReport::default()
     })

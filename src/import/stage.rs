@@ -41,6 +41,17 @@ pub(super) struct Counts {
     pub(super) in_slices: u64,
     pub(super) held_out: u64,
     pub(super) refused: u64,
+    /// By [`PassedOver`].
+    pub(super) left_out: [u64; 3],
+    pub(super) bad_cells: u64,
+}
+
+/// Why a row is left out, as declared.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum PassedOver {
+    NoLabel,
+    NoSubject,
+    Unreadable,
 }
 
 /// Rows of one thread on their way to the stage; [`Stage::gather`] takes them there.
@@ -139,8 +150,13 @@ impl Stage {
     pub(super) fn nameless(&self, gathered: &mut Gathered, subject: Option<Handle>) {
         let base = self.handles.content(subject, 0, gathered.last_row(self.row));
         // Where it goes is known when it has its name.
-        let head = StagedRow::head(base, subject.unwrap_or(Handle([0; 16])), Part::Holdout);
+        let head = StagedRow::head(base, subject.unwrap_or(NOBODY), Part::Holdout);
         gathered.finish_row(self.row, head, bucket(base));
+    }
+
+    /// Counts cells that can't be read and are taken for missing.
+    pub(super) fn note_unreadable(&self, cells: u64) {
+        self.count(Counts { bad_cells: cells, ..Counts::default() });
     }
 
     fn count(&self, more: Counts) {
@@ -148,6 +164,8 @@ impl Stage {
         counts.in_slices += more.in_slices;
         counts.held_out += more.held_out;
         counts.refused += more.refused;
+        counts.left_out.iter_mut().zip(more.left_out).for_each(|(to, more)| *to += more);
+        counts.bad_cells += more.bad_cells;
     }
 
     /// Finds the earliest duplicate record id.
@@ -186,13 +204,13 @@ impl Stage {
             for StagedRow { subject, encoded, .. } in rows {
                 occurrence = if before == Some((subject, encoded)) { occurrence + 1 } else { 0 };
                 before = Some((subject, encoded));
-                let subject = self.has_subject.then_some(subject);
+                let subject = (self.has_subject && subject != NOBODY).then_some(subject);
                 let record = self.handles.content(subject, occurrence, encoded);
                 if suppressed(record) {
                     gathered.refuse();
                 } else {
                     gathered.start_row().extend_from_slice(encoded);
-                    // Without a subject column each record is its own subject.
+                    // Without a subject each record is its own.
                     self.named(&mut gathered, record, subject.unwrap_or(record));
                 }
             }
@@ -218,6 +236,23 @@ impl Gathered {
     pub(super) fn start_row(&mut self) -> &mut Vec<u8> {
         self.rows.extend_from_slice(&[0; StagedRow::HEAD_BYTES]);
         &mut self.rows
+    }
+
+    /// How much there is; [`Gathered::back_to`] forgets what comes after.
+    pub(super) fn length(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Forgets a row that was begun.
+    pub(super) fn back_to(&mut self, length: usize) {
+        self.rows.truncate(length);
+    }
+
+    /// Counts a row that is left out.
+    pub(super) fn passed_over(&mut self, why: PassedOver) {
+        if let Some(count) = self.counts.left_out.get_mut(why as usize) {
+            *count += 1;
+        }
     }
 
     fn last_row(&self, row: RowLayout) -> &[u8] {
@@ -296,6 +331,9 @@ fn whole(noted: &[u8; NOTED_BYTES]) -> (&[u8], (u32, u64)) {
 
 /// Handle, source, line.
 const NOTED_BYTES: usize = 16 + 4 + 8;
+
+/// In place of the subject of a row that is its own, until it has its name.
+const NOBODY: Handle = Handle([0; 16]);
 
 fn bucket(handle: Handle) -> u32 {
     let [a, b, ..] = handle.0;

@@ -142,9 +142,9 @@ impl Base {
         let (mut numbers, mut bytes) = (0, 0);
         for column in &self.schema.columns {
             let (is_number, at) = match column.kind {
-                Kind::Number { .. } => (true, &mut numbers),
+                Kind::Number { .. } | Kind::Date { .. } => (true, &mut numbers),
                 Kind::Byte { .. } => (false, &mut bytes),
-                Kind::Values { .. } | Kind::Buckets { .. } | Kind::Ignore => continue,
+                Kind::Values { .. } | Kind::Buckets { .. } | Kind::Boolean | Kind::Ignore => continue,
             };
             if column.name == name {
                 return Ok((is_number, *at));

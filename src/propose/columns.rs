@@ -7,10 +7,12 @@ use super::{
     judge::{Counts, FAMILY_MIN, Verdict, judge, judge_family},
     names,
     profile::ColumnProfile,
+    spelling::Spread,
 };
 use crate::{
     learn,
     schema::{Column, Kind},
+    source::Place,
 };
 
 /// One line: what it declares, for which columns.
@@ -24,25 +26,49 @@ pub(super) struct Line {
     pub(super) comment: Vec<String>,
     /// The columns' names.
     names: Vec<String>,
+    /// Cells that the kind can't take, and where the first of them stands.
+    odd: u64,
+    place: Option<Place>,
+    /// Whether it holds something that is not used as what it looks like.
+    asks: bool,
+}
+
+/// What became of a column, or of several that share a line.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct ColumnNote {
+    /// The column's name, or a range or pattern of names.
+    pub column: String,
+    /// How many columns those are.
+    pub columns: usize,
+    /// What it became.
+    pub kind: &'static str,
+    /// Whether it is not used, or not all of its cells can be taken as what it became.
+    pub notable: bool,
+    /// Cells that can't be taken so.
+    pub odd_cells: u64,
+    /// Where the first of them stands.
+    pub place: Option<String>,
+    /// What there is to say about it.
+    pub remark: String,
 }
 
 /// All lines, and the spellings of a missing value that the inputs need.
 #[derive(Clone, Debug)]
 pub(super) struct Lines {
     pub(super) lines: Vec<Line>,
-    pub(super) missing: BTreeSet<&'static str>,
+    pub(super) missing: BTreeSet<String>,
 }
 
 impl Lines {
     /// Judges `inputs`, some of `all` columns.
     pub(super) fn of(inputs: &[&ColumnProfile], all: &[ColumnProfile], counts: Counts) -> Lines {
-        let (mut lines, mut missing) = (Vec::new(), BTreeSet::from([""]));
+        let (mut lines, mut missing) = (Vec::new(), BTreeSet::from([String::new()]));
         for family in families(inputs) {
             let members = inputs.get(family).unwrap_or_default();
             let together = if members.len() >= FAMILY_MIN { judge_family(members, counts) } else { None };
             let verdicts = together.unwrap_or_else(|| members.iter().map(|c| judge(c, counts)).collect());
-            for (column, _) in members.iter().zip(&verdicts).filter(|(_, v)| v.kind != Kind::Ignore) {
-                missing.extend(column.spellings());
+            for (column, verdict) in members.iter().zip(&verdicts).filter(|(_, v)| v.kind != Kind::Ignore) {
+                missing.extend(column.spellings(matches!(verdict.kind, Kind::Values { .. } | Kind::Buckets { .. })));
             }
             let mut from = 0;
             while let Some(verdict) = verdicts.get(from) {
@@ -51,16 +77,21 @@ impl Lines {
                 let common = if alike >= FAMILY_MIN { common_name(run, all) } else { None };
                 match common {
                     Some(key) => {
-                        let ends = run.iter().filter_map(|c| rounded(c, counts.candidate));
+                        let ends =
+                            verdicts.iter().skip(from).take(alike).filter_map(|v| rounded(v.spread.as_ref()?, counts.candidate));
                         let ends = ends.reduce(|a, b| learn::Range([a.0[0].min(b.0[0]), a.0[1].max(b.0[1])]));
                         let (kind, names) = (ranged(&verdict.kind, ends), run.iter().map(|c| c.name.clone()).collect());
-                        lines.push(Line { key, kind, comment: run_comment(run, verdict), names });
+                        let comment = run_comment(run, verdict);
+                        lines.push(Line { key, kind, comment, names, odd: 0, place: None, asks: false });
                     }
                     None => lines.extend(run.iter().zip(verdicts.iter().skip(from)).map(|(column, verdict)| Line {
                         key: column.name.clone(),
-                        kind: ranged(&verdict.kind, rounded(column, counts.candidate)),
+                        kind: ranged(&verdict.kind, verdict.spread.as_ref().and_then(|s| rounded(s, counts.candidate))),
                         comment: verdict.comment.clone(),
                         names: vec![column.name.clone()],
+                        odd: verdict.odd,
+                        place: column.odd_place.clone().filter(|_| verdict.odd > 0),
+                        asks: verdict.asks,
                     })),
                 }
                 from += alike;
@@ -74,6 +105,29 @@ impl Lines {
         self.lines.iter().filter(|line| line.kind != Kind::Ignore).map(|line| line.names.len()).sum()
     }
 
+    /// What became of the columns, for whoever does not read the file.
+    pub(super) fn table(&self) -> Vec<ColumnNote> {
+        let note = |line: &Line| ColumnNote {
+            column: line.key.clone(),
+            columns: line.names.len(),
+            kind: match &line.kind {
+                Kind::Number { format, .. } if !format.is_plain() => "number with marks",
+                Kind::Number { .. } => "number",
+                Kind::Date { .. } => "date",
+                Kind::Boolean => "boolean",
+                Kind::Byte { .. } => "byte",
+                Kind::Values { .. } => "category",
+                Kind::Buckets { .. } => "hashed category",
+                Kind::Ignore => "not used",
+            },
+            notable: line.kind == Kind::Ignore || line.odd > 0 || line.asks,
+            odd_cells: line.odd,
+            place: line.place.as_ref().map(ToString::to_string),
+            remark: line.comment.join("; "),
+        };
+        self.lines.iter().map(note).collect()
+    }
+
     /// The columns as declared.
     pub(super) fn columns(&self) -> Vec<Column> {
         let of_line = |line: &Line| {
@@ -85,7 +139,7 @@ impl Lines {
 }
 
 /// Two ends, rounded as [`ends`] does; nothing where they are beyond what is stored.
-pub(super) fn rounded(column: &ColumnProfile, candidate: usize) -> Option<learn::Range> {
+pub(super) fn rounded(column: &Spread, candidate: usize) -> Option<learn::Range> {
     column.range(candidate).and_then(|(low, high)| {
         // Where ten subjects reach one value only, those few beyond it count as it.
         let beyond = if column.most > high { (low, low + 1.0) } else { (low - 1.0, low) };
@@ -96,7 +150,13 @@ pub(super) fn rounded(column: &ColumnProfile, candidate: usize) -> Option<learn:
 /// A number's kind with the ends that are written down.
 fn ranged(kind: &Kind, range: Option<learn::Range>) -> Kind {
     match kind {
-        Kind::Number { log1p, indicator, .. } => Kind::Number { log1p: *log1p, indicator: *indicator, range },
+        Kind::Number { log1p, indicator, format, .. } => {
+            Kind::Number { log1p: *log1p, indicator: *indicator, range, format: format.clone() }
+        }
+        Kind::Date { order, unit, origin, parts, indicator, .. } => {
+            let (origin, parts) = (origin.clone(), parts.clone());
+            Kind::Date { order: *order, unit: *unit, origin, parts, indicator: *indicator, range }
+        }
         other => other.clone(),
     }
 }

@@ -14,6 +14,7 @@ mod names;
 mod profile;
 mod roles;
 mod sketch;
+mod spelling;
 #[cfg(test)]
 mod tests;
 mod toml_text;
@@ -22,14 +23,21 @@ mod write;
 use std::path::{Path, PathBuf};
 
 pub use advice::{Advice, Shape};
+pub use columns::ColumnNote;
 pub use error::ProposeError;
 
-use self::{columns::Lines, judge::Counts, profile::Profile, roles::Roles};
+use self::{
+    columns::Lines,
+    judge::Counts,
+    profile::{ColumnProfile, Profile},
+    roles::Roles,
+    spelling::Spread,
+};
 use crate::{
     config::{Config, ConfigError, Overrides},
     learn::Range,
     order::Grid,
-    schema::{Label, Schema},
+    schema::{Exceptions, IdForm, Label, MissingSubject, NumberFormat, Schema},
     source::Source,
     train::{Keep, Recipe},
 };
@@ -47,6 +55,12 @@ pub struct Proposal {
     pub notes: Vec<String>,
     /// What is trained, and why.
     pub advice: Advice,
+    /// Whether a column says whom or what a record is; where none does, those that could.
+    pub has_ids: bool,
+    /// See [`Proposal::has_ids`].
+    pub candidates: Vec<String>,
+    /// What became of every column that is not the label or an id, in the order of the file.
+    pub columns: Vec<ColumnNote>,
 }
 
 /// What is to be proposed from.
@@ -111,7 +125,30 @@ pub fn propose(sources: &mut [Box<dyn Source>], request: &Request<'_>) -> Result
     if overrides.learner.is_none() {
         notes.push(format!("The learner: {}", advice.sentence()));
     }
-    Ok(Proposal { text, rows, subjects, notes, advice })
+    if declared.id_form() == IdForm::Integer {
+        notes.push("Ids look like whole numbers with a point (as `1004.0`), so they are compared by their value (`id_form = \"integer\"`).".into());
+    }
+    let has_ids = roles.subject.is_some() || !roles.record.is_empty();
+    let candidates = if has_ids { Vec::new() } else { roles::could_be_ids(&profile, roles.label) };
+    if !has_ids {
+        let which =
+            if candidates.is_empty() { String::new() } else { format!(" (it could be one of: {})", candidates.join(", ")) };
+        notes.push(format!("Nothing can be deleted by an id later, as no column says whom or what a record is{which} (see `subject` and `record` under [data])."));
+    }
+    Ok(Proposal { text, rows, subjects, notes, advice, has_ids, candidates, columns: declared.lines.table() })
+}
+
+impl Proposal {
+    /// What became of the columns, a line each: of those that are not used, or not all of whose cells can be, why.
+    pub fn told(&self) -> Vec<String> {
+        let width = self.columns.iter().map(|c| c.column.chars().count()).max().unwrap_or_default().min(32);
+        let line = |c: &ColumnNote| {
+            let place = c.place.as_ref().map(|place| format!(" (first at {place})")).unwrap_or_default();
+            let why = if c.notable { format!(": {}{place}", c.remark) } else { String::new() };
+            format!("  {:width$}  {}{why}", c.column, c.kind)
+        };
+        std::iter::once("The columns:".to_owned()).chain(self.columns.iter().map(line)).collect()
+    }
 }
 
 impl<'a> Declared<'a> {
@@ -120,16 +157,33 @@ impl<'a> Declared<'a> {
         // The label, the subject and a column that names the record alone need no line.
         let is_input = |index: usize| index != roles.label && Some(index) != roles.subject && roles.record != [index];
         let inputs = profile.columns.iter().enumerate().filter(|(i, _)| is_input(*i)).map(|(_, c)| c).collect::<Vec<_>>();
-        let lines = Lines::of(&inputs, &profile.columns, counts);
+        let mut lines = Lines::of(&inputs, &profile.columns, counts);
+        let label = profile.columns.get(roles.label);
+        lines.missing.extend(label.map(|label| label.missing_labels().1).unwrap_or_default());
         if lines.used() == 0 {
             return Err(ProposeError::NoInputs);
         }
         Ok(Declared { profile, roles, counts, lines })
     }
 
+    /// The form in which ids are to be compared: whole numbers that look like floats are to be found as they are typed.
+    fn id_form(&self) -> IdForm {
+        let ids = self.roles.subject.iter().chain(&self.roles.record).filter_map(|id| self.profile.columns.get(*id));
+        if ids.into_iter().any(ColumnProfile::looks_like_floats) { IdForm::Integer } else { IdForm::AsIs }
+    }
+
+    /// How a label that is a number is spelt, and its numbers.
+    fn label_numbers(&self) -> Option<(NumberFormat, Spread)> {
+        let label = self.profile.columns.get(self.roles.label)?;
+        match label.is_number() {
+            true => Some((NumberFormat::default(), label.numbers())),
+            false => label.formats().pop().map(|(format, spread, _)| (format, spread)),
+        }
+    }
+
     /// The ends of a label that is a number.
     fn label_range(&self) -> Option<Range> {
-        columns::rounded(self.profile.columns.get(self.roles.label)?, self.roles.candidate)
+        columns::rounded(&self.label_numbers()?.1, self.roles.candidate)
     }
 
     /// What the columns mean, as they are written.
@@ -141,15 +195,21 @@ impl<'a> Declared<'a> {
             None => {
                 let of_label = self.profile.columns.get(self.roles.label);
                 let log1p = of_label.is_some_and(|label| judge::is_skewed(label, self.counts));
-                Label::Number { column, log1p, range: self.label_range() }
+                let format = self.label_numbers().map(|n| n.0).unwrap_or_default();
+                Label::Number { column, log1p, range: self.label_range(), format }
             }
         };
         Schema {
             subject: self.roles.subject.as_ref().map(name),
             record: self.roles.record.iter().map(name).collect(),
             label,
-            missing: self.lines.missing.iter().map(ToString::to_string).collect(),
+            missing: self.lines.missing.iter().cloned().collect(),
             columns: self.lines.columns(),
+            exceptions: Exceptions {
+                missing_subject: self.roles.subject.map(|_| MissingSubject::Error),
+                id_form: self.id_form(),
+                ..Exceptions::default()
+            },
         }
     }
 }

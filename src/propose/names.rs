@@ -1,7 +1,33 @@
 //! What the name of a column says about it.
 
 /// Words for people.
-const PEOPLE: [&str; 26] = [
+const PEOPLE: [&str; 52] = [
+    "kunde",
+    "kunden",
+    "patienten",
+    "mitglied",
+    "nutzer",
+    "versicherten",
+    "mitarbeiter",
+    "teilnehmer",
+    "cliente",
+    "clientes",
+    "paciente",
+    "usuario",
+    "socio",
+    "empleado",
+    "persona",
+    "personne",
+    "adherent",
+    "utilisateur",
+    "employe",
+    "klant",
+    "gebruiker",
+    "utente",
+    "paziente",
+    "usager",
+    "kund",
+    "pasient",
     "person",
     "patient",
     "customer",
@@ -31,10 +57,10 @@ const PEOPLE: [&str; 26] = [
 ];
 
 /// Words that turn a name into that of an id.
-const IDS: [&str; 6] = ["id", "nbr", "uuid", "guid", "uid", "identifier"];
+const IDS: [&str; 8] = ["id", "nbr", "uuid", "guid", "uid", "identifier", "idcode", "idnr"];
 
 /// Words that may stand beside one for people.
-const BESIDE: [&str; 8] = ["no", "nr", "num", "number", "key", "code", "hash", "ref"];
+const BESIDE: [&str; 12] = ["no", "nr", "num", "number", "key", "code", "hash", "ref", "nummer", "numero", "codigo", "kennung"];
 
 /// Words for the place of a row, which is no person's.
 const ROWS: [&str; 6] = ["row", "rowid", "rownum", "index", "unnamed", "record"];
@@ -102,7 +128,8 @@ fn words(name: &str) -> Vec<String> {
 }
 
 fn is_people(word: &str) -> bool {
-    PEOPLE.contains(&word) || word.strip_suffix("id").is_some_and(|people| PEOPLE.contains(&people))
+    let of = |suffix: &str| word.strip_suffix(suffix).is_some_and(|people| PEOPLE.contains(&people));
+    PEOPLE.contains(&word) || ["id"].iter().chain(&BESIDE).any(|suffix| of(suffix))
 }
 
 /// Whether the name is that of an id, and of what.
@@ -163,6 +190,10 @@ mod tests {
             ("subject", Some(IdName::Person)),
             ("UserId", Some(IdName::Person)),
             ("patientid", Some(IdName::Person)),
+            ("Kundennr", Some(IdName::Person)),
+            ("Patientennummer", Some(IdName::Person)),
+            ("num_cliente", Some(IdName::Person)),
+            ("idcode", Some(IdName::Plain)),
             ("ID", Some(IdName::Plain)),
             ("encounter_id", Some(IdName::Named)),
             ("id_code", Some(IdName::Named)),

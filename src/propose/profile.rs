@@ -5,18 +5,16 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{
     ProposeError,
-    sketch::{Distinct, Few, Magnitudes, Reached, Unique, hash},
+    sketch::{Distinct, Few, Magnitudes, Unique, hash},
+    spelling::{self, ORDERS, SENTINELS, Spelling, Spread},
 };
 use crate::{
-    schema::Places,
-    source::{Batch, Cell, Source},
+    schema::{DateOrder, NumberFormat, Places},
+    source::{Batch, Cell, Place, Source},
 };
 
-/// Spellings of a missing value that are looked for. The last is a value in columns of text.
-pub(super) const MISSING: [&str; 8] = ["", "?", "NA", "N/A", "null", "nan", "NaN", NONE];
-const NONE: &str = "None";
-/// The spelling under which a NaN of a binary format is looked up.
-const NAN: usize = 6;
+/// The spelling under which a NaN of a binary format is counted.
+const NAN: usize = 11;
 
 /// Values of a column that are told apart exactly; more, and only their count is estimated.
 pub(super) const VALUES_MAX: usize = 32;
@@ -58,24 +56,24 @@ pub(super) struct Profile {
 #[derive(Debug)]
 pub(super) struct ColumnProfile {
     pub(super) name: String,
-    /// Rows by spelling of a missing value.
-    pub(super) missing: [u64; MISSING.len()],
+    /// Rows by spelling of a missing value, as it is spelt, and those of a form that holds nothing.
+    missing: BTreeMap<(usize, Vec<u8>), u64>,
     pub(super) floats: bool,
     /// Whether every cell is an unsigned byte of a binary format.
     pub(super) all_bytes: bool,
-    /// Whether a cell is neither a number nor missing.
-    pub(super) text: bool,
-    /// Whether a number of a binary format is infinite.
-    pub(super) infinite: bool,
-    /// Whether every number is whole.
-    pub(super) whole: bool,
+    /// Cells that are neither a number nor missing, among them infinite ones and those too large, and the first of them.
+    pub(super) odd: u64,
+    pub(super) odd_place: Option<Place>,
     /// Whether every cell of text is made of digits alone.
     pub(super) digits: bool,
-    pub(super) least: f64,
-    pub(super) most: f64,
     pub(super) magnitudes: Magnitudes,
-    /// By candidate for the subject, each record its own subject first: what enough subjects reach, and the same of negated numbers.
-    reached: Vec<[Reached; 2]>,
+    /// Numbers without a point, and those with one, which are other numbers where the point is a mark of thousands.
+    unpointed: Spread,
+    pointed: Spread,
+    /// Rows by number that may stand for what is missing, and the ends of all other numbers.
+    sentinels: [u64; SENTINELS.len()],
+    others: (f64, f64),
+    pub(super) spelling: Spelling,
     /// The values, while they are few.
     pub(super) values: Option<BTreeMap<Vec<u8>, Value>>,
     values_max: usize,
@@ -110,17 +108,18 @@ impl Profile {
         let per_column = |all: usize, most: usize, least: usize| (all / columns.len().max(1)).clamp(least, most);
         let new = |(index, name): (usize, &String)| ColumnProfile {
             name: name.clone(),
-            missing: [0; MISSING.len()],
+            missing: BTreeMap::new(),
             floats: false,
             all_bytes: true,
-            text: false,
-            infinite: false,
-            whole: true,
+            odd: 0,
+            odd_place: None,
             digits: true,
-            least: f64::INFINITY,
-            most: f64::NEG_INFINITY,
             magnitudes: Magnitudes::default(),
-            reached: vec![Default::default(); candidates],
+            unpointed: Spread::new(candidates),
+            pointed: Spread::new(candidates),
+            sentinels: [0; SENTINELS.len()],
+            others: (f64::INFINITY, f64::NEG_INFINITY),
+            spelling: Spelling::new(candidates),
             values: Some(BTreeMap::new()),
             values_max: if plan.labels.contains(&index) { CLASSES_MAX } else { per_column(ALL_VALUES, VALUES_MAX, 2) },
             distinct: Distinct::new(per_column(ALL_HASHES, COLUMN_HASHES, 64)),
@@ -166,7 +165,11 @@ impl Profile {
             unique.insert(self.rows, key);
         }
         for (column, &place) in self.columns.iter_mut().zip(places) {
+            let odd = column.odd;
             column.see(batch.cell(row, place), subjects);
+            if column.odd > odd && column.odd_place.is_none() {
+                column.odd_place = Some(batch.place(row));
+            }
         }
         self.rows += 1;
     }
@@ -176,31 +179,36 @@ impl ColumnProfile {
     fn see(&mut self, cell: Cell<'_>, subjects: &[u64]) {
         let bits = match cell {
             Cell::Text(text) => return self.text_cell(text.trim_ascii(), subjects),
-            Cell::Missing => return self.text_cell(b"", subjects),
+            Cell::Missing => {
+                self.all_bytes = false;
+                self.is_missing(0, b"");
+                return;
+            }
             Cell::Byte(b) => {
                 self.byte_set[usize::from(b)] = true;
                 if !self.may_be_label() {
                     // Pixels are many, and their range is all that is asked for.
-                    self.bound(f64::from(b));
+                    self.unpointed.bound(f64::from(b));
                     return;
                 }
-                self.number(f64::from(b), subjects);
+                self.number(f64::from(b), false, subjects);
                 u64::from(b)
             }
             Cell::Int(i) => {
                 self.all_bytes = false;
-                self.number(i as f64, subjects);
+                self.number(i as f64, false, subjects);
                 i as u64
             }
             Cell::Float(f) => {
                 (self.all_bytes, self.floats) = (false, true);
                 if f.is_nan() {
-                    self.missing[NAN] += 1;
+                    self.is_missing(NAN, b"NaN");
                     return;
                 }
-                self.infinite |= f.is_infinite();
                 if f.is_finite() {
-                    self.number(f64::from(f), subjects);
+                    self.number(f64::from(f), false, subjects);
+                } else {
+                    self.odd += 1;
                 }
                 u64::from(f.to_bits())
             }
@@ -213,19 +221,28 @@ impl ColumnProfile {
         }
     }
 
+    fn is_missing(&mut self, spelling: usize, text: &[u8]) {
+        *self.missing.entry((spelling, text.to_owned())).or_default() += 1;
+    }
+
     fn text_cell(&mut self, text: &[u8], subjects: &[u64]) {
         self.all_bytes = false;
         self.digits &= text.iter().all(u8::is_ascii_digit);
-        if let Some(spelling) = MISSING.iter().position(|m| m.as_bytes() == text) {
-            self.missing[spelling] += 1;
-            if MISSING[spelling] != NONE {
+        if let Some(spelling) = spelling::missing(text) {
+            self.is_missing(spelling, text);
+            if !spelling::is_word(spelling) {
                 return;
             }
-        } else if !self.text {
-            match fast_float2::parse::<f64, _>(text) {
-                // What is too large for the f32 that is stored would be refused.
-                Ok(number) if (number as f32).is_finite() => self.number(number, subjects),
-                _ => self.text = true,
+        } else {
+            // What is too large for the f32 that is stored would be refused.
+            let number = fast_float2::parse::<f64, _>(text).ok();
+            let stored = number.filter(|number| (*number as f32).is_finite());
+            match stored {
+                Some(number) => self.number(number, text.contains(&b'.'), subjects),
+                None => self.odd += 1,
+            }
+            if number.is_none() || text.contains(&b'.') || text.len() <= 5 {
+                self.spelling.see(text, number, subjects);
             }
         }
         self.value(text, subjects);
@@ -235,23 +252,17 @@ impl ColumnProfile {
         self.values_max == CLASSES_MAX
     }
 
-    fn bound(&mut self, number: f64) {
-        self.least = self.least.min(number);
-        self.most = self.most.max(number);
-    }
-
     #[inline]
-    fn number(&mut self, number: f64, subjects: &[u64]) {
+    fn number(&mut self, number: f64, pointed: bool, subjects: &[u64]) {
         let number = number + 0.0;
-        self.bound(number);
-        self.whole &= number.fract() == 0.0;
         if number >= 0.0 {
             self.magnitudes.insert(number);
         }
-        for ([high, low], &subject) in self.reached.iter_mut().zip(subjects) {
-            high.insert(number, subject);
-            low.insert(-number, subject);
+        match SENTINELS.iter().position(|s| *s == number) {
+            Some(at) => self.sentinels[at] += 1,
+            None => self.others = (self.others.0.min(number), self.others.1.max(number)),
         }
+        if pointed { &mut self.pointed } else { &mut self.unpointed }.insert(number, subjects);
     }
 
     fn value(&mut self, text: &[u8], subjects: &[u64]) {
@@ -281,21 +292,106 @@ impl ColumnProfile {
         }
     }
 
-    /// Whether all that is not missing is a number.
+    /// The numbers that cells spell without any declaration.
+    pub(super) fn numbers(&self) -> Spread {
+        self.unpointed.and(&self.pointed)
+    }
+
+    /// Whether what is not missing is a number, but for a few cells: at most 20 or a fiftieth of them, and never more than a tenth.
     pub(super) fn is_number(&self) -> bool {
-        !self.text && self.least <= self.most
+        let numbers = self.unpointed.cells + self.pointed.cells;
+        let bounded = self.unpointed.least <= self.unpointed.most || numbers > 0;
+        bounded && self.few_are_odd(self.odd, numbers + self.odd)
     }
 
-    /// Rows without a value, `None` counted where the others are numbers.
+    /// Whether so few of the cells are odd that they are mistakes.
+    pub(super) fn few_are_odd(&self, odd: u64, all: u64) -> bool {
+        odd == 0 || odd <= (all / 50).max(20) && odd.saturating_mul(10) <= all
+    }
+
+    /// Whether every number is whole.
+    pub(super) fn whole(&self) -> bool {
+        self.unpointed.whole && self.pointed.whole
+    }
+
+    /// Whether whole numbers are spelt with a point, as in `1004.0`.
+    pub(super) fn looks_like_floats(&self) -> bool {
+        self.is_number() && self.whole() && self.pointed.cells > 0
+    }
+
+    /// The ends of all numbers.
+    pub(super) fn least(&self) -> f64 {
+        self.unpointed.least.min(self.pointed.least)
+    }
+
+    /// As [`ColumnProfile::least`].
+    pub(super) fn most(&self) -> f64 {
+        self.unpointed.most.max(self.pointed.most)
+    }
+
+    /// Spellings of numbers with marks under which only few cells are odd: each with all numbers as they are under it, and those cells.
+    pub(super) fn formats(&self) -> Vec<(NumberFormat, Spread, u64)> {
+        // Under another decimal mark a number with a point is another one, and is among those with marks.
+        let with = |(format, marked, own): (NumberFormat, &Spread, u64)| {
+            (format, self.unpointed.and(marked), self.odd.saturating_sub(own))
+        };
+        let few = |(_, all, odd): &(NumberFormat, Spread, u64)| self.few_are_odd(*odd, all.cells + odd);
+        self.spelling.formats().into_iter().map(with).filter(few).collect()
+    }
+
+    /// Orders under which all texts but few are dates: each with days since 2000-01-01, and the other cells.
+    pub(super) fn dates(&self) -> Vec<(DateOrder, &Spread, u64)> {
+        let all = self.odd + self.unpointed.cells + self.pointed.cells;
+        let with = |(order, dates): (DateOrder, _)| {
+            let dates: &Spread = dates;
+            (order, dates, all.saturating_sub(dates.cells))
+        };
+        let few = |(_, dates, odd): &(DateOrder, &Spread, u64)| dates.cells > 0 && self.few_are_odd(*odd, all);
+        ORDERS.into_iter().zip(&self.spelling.dates).map(with).filter(few).collect()
+    }
+
+    /// Whether every cell says yes or no, in more than one spelling.
+    pub(super) fn is_boolean(&self) -> bool {
+        let present = self.odd + self.unpointed.cells + self.pointed.cells;
+        !self.floats && self.odd > 0 && self.spelling.booleans == present && self.distinct() > 2
+    }
+
+    /// Rows whose label is missing, and how that is spelt: of words those that name no class.
+    pub(super) fn missing_labels(&self) -> (u64, Vec<String>) {
+        let counted = self.missing.iter().filter(|((s, _), _)| self.is_number() || !spelling::names_class(*s));
+        let text = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
+        counted.fold((0, Vec::new()), |(rows, mut spellings), ((_, spelt), more)| {
+            spellings.push(text(spelt));
+            (rows + more, spellings)
+        })
+    }
+
+    /// A number that stands far outside of all others in so many rows.
+    pub(super) fn sentinel(&self) -> Option<(f64, u64)> {
+        let (low, high) = self.others;
+        let far = |number: f64| high > low && (number < low - (high - low) || number > high + (high - low));
+        SENTINELS.into_iter().zip(self.sentinels).find(|(number, rows)| *rows > 0 && far(*number))
+    }
+
+    /// Whether a spelling of a missing value is one in this column; words are values among texts.
+    fn counts_as_missing(&self, spelling: usize, as_text: bool) -> bool {
+        !as_text || !spelling::is_word(spelling)
+    }
+
+    /// Rows without a value, where the column is text or is not.
+    pub(super) fn missing_rows_as(&self, as_text: bool) -> u64 {
+        self.missing.iter().filter(|((s, _), _)| self.counts_as_missing(*s, as_text)).map(|(_, rows)| *rows).sum()
+    }
+
+    /// Rows without a value.
     pub(super) fn missing_rows(&self) -> u64 {
-        let used = if self.is_number() { MISSING.len() } else { MISSING.len() - 1 };
-        self.missing.iter().take(used).sum()
+        self.missing_rows_as(!self.is_number())
     }
 
-    /// The spellings of a missing value that occur.
-    pub(super) fn spellings(&self) -> impl Iterator<Item = &'static str> {
-        let used = if self.is_number() { MISSING.len() } else { MISSING.len() - 1 };
-        MISSING.iter().zip(self.missing).take(used).filter(|(_, rows)| *rows > 0).map(|(spelling, _)| *spelling)
+    /// The spellings of a missing value that occur, where the column is text or is not.
+    pub(super) fn spellings(&self, as_text: bool) -> impl Iterator<Item = String> {
+        let counted = self.missing.keys().filter(move |(s, _)| self.counts_as_missing(*s, as_text));
+        counted.map(|(_, text)| String::from_utf8_lossy(text).into_owned())
     }
 
     /// Distinct values: exact while they are few, then an estimate.
@@ -304,19 +400,19 @@ impl ColumnProfile {
             return self.byte_set.iter().filter(|occurs| **occurs).count() as u64;
         }
         let all = self.values.as_ref().map_or_else(|| self.distinct.count(), |values| values.len() as u64);
-        all - u64::from(self.is_number() && self.missing.last().is_some_and(|rows| *rows > 0)).min(all)
+        let words = self.missing.keys().filter(|(s, _)| spelling::is_word(*s) && self.is_number()).count() as u64;
+        all - words.min(all)
     }
 
     /// The values that are not missing, where they are few.
     pub(super) fn values(&self) -> Option<impl Iterator<Item = (&[u8], &Value)>> {
-        let skip_none = self.is_number();
+        let number = self.is_number();
         let values = self.values.as_ref()?.iter().map(|(text, value)| (text.as_slice(), value));
-        Some(values.filter(move |(text, _)| !(skip_none && *text == NONE.as_bytes())))
+        Some(values.filter(move |(text, _)| !(number && spelling::missing(text).is_some())))
     }
 
     /// The range that at least ten subjects lie beyond on either side, under the candidate for the subject.
     pub(super) fn range(&self, candidate: usize) -> Option<(f64, f64)> {
-        let [high, low] = self.reached.get(candidate)?;
-        Some((-low.get()?, high.get()?))
+        self.numbers().range(candidate)
     }
 }

@@ -5,6 +5,7 @@ use super::{
     names::{self, IdName},
     profile::{CLASSES_MAX, ColumnProfile, Plan, Profile, VALUES_MAX},
     sketch::{SHARED_MIN, UNIQUE_ROWS_MAX},
+    spelling,
 };
 
 use crate::{config::Overrides, schema::some_of};
@@ -110,6 +111,12 @@ impl Roles {
 }
 
 impl Roles {
+    /// Whether the classes are whole numbers that may be meant as such.
+    pub(super) fn is_ordinal(&self) -> bool {
+        let whole = |class: &Class| class.value.parse::<i64>().is_ok();
+        self.classes.as_ref().is_some_and(|classes| classes.len() > 2 && classes.iter().all(whole))
+    }
+
     /// What was guessed, a sentence each.
     pub(super) fn notes(&self, profile: &Profile) -> Vec<String> {
         let name = |index: usize| profile.columns.get(index).map_or("", |c| c.name.as_str());
@@ -129,6 +136,16 @@ impl Roles {
                 false => format!("A record is named by `{}`", columns.join("`, `")),
             };
             notes.push(format!("{what}: {note}."));
+        }
+        if let Some((rows, _)) = profile.columns.get(self.label).map(ColumnProfile::missing_labels).filter(|(rows, _)| *rows > 0)
+        {
+            notes.push(format!("{rows} rows have no label and are left out (`missing = \"skip\"` under [label])."));
+        }
+        if self.is_ordinal() {
+            notes.push(format!(
+                "`{}` holds whole numbers, which are taken for classes; to learn a number, take `values` out of [label].",
+                name(self.label)
+            ));
         }
         let rare = self.classes.iter().flatten().filter(|class| !class.shared).count();
         if rare > 0 {
@@ -155,7 +172,7 @@ fn choose_label(profile: &Profile, plan: &Plan, wishes: &Overrides) -> Result<(u
         return Ok((last, Some("guessed by its name".into())));
     }
     // Some tables have the class in front, as the only text.
-    let text = |c: &&ColumnProfile| c.text && names::id_name(&c.name).is_none() && !names::is_split(&c.name);
+    let text = |c: &&ColumnProfile| !c.is_number() && names::id_name(&c.name).is_none() && !names::is_split(&c.name);
     if let Some(&first) = plan.labels.get(1)
         && profile.columns.iter().filter(text).count() == 1
         && let Some(values) = profile.columns.get(first).filter(text).and_then(|c| c.values.as_ref())
@@ -173,12 +190,13 @@ fn classes(column: &ColumnProfile, candidate: usize, guessed: bool) -> Result<Op
     if distinct < 2 {
         return Err(ProposeError::LabelConstant { column: name(), distinct });
     }
-    if column.is_number() && !(column.whole && !column.infinite && distinct <= VALUES_MAX as u64) {
+    if column.is_number() && !(column.whole() && column.odd == 0 && distinct <= VALUES_MAX as u64) {
         return Ok(None);
     }
     let too_many = || ProposeError::LabelValues { column: name(), limit: CLASSES_MAX };
     let mut classes = Vec::new();
-    for (bytes, value) in column.values().ok_or_else(too_many)? {
+    let unnamed = |text: &[u8]| spelling::missing(text).is_some_and(|s| !spelling::names_class(s));
+    for (bytes, value) in column.values().ok_or_else(too_many)?.filter(|(text, _)| !unnamed(text)) {
         let written = std::str::from_utf8(bytes).ok().filter(|text| text.trim() == *text);
         let value_text = written.ok_or_else(|| ProposeError::LabelText { column: name() })?.to_owned();
         let shared = value.shared.get(candidate).is_some_and(|few| few.is_shared());
@@ -200,7 +218,7 @@ fn classes(column: &ColumnProfile, candidate: usize, guessed: bool) -> Result<Op
 
 /// Whether every row has a value that can be an id.
 fn fills(column: &ColumnProfile) -> bool {
-    column.missing.iter().all(|rows| *rows == 0) && !column.floats
+    column.missing_rows_as(true) == 0 && !column.floats
 }
 
 fn choose_subject(profile: &Profile, plan: &Plan, wishes: &Overrides) -> (Option<usize>, Option<String>) {
@@ -219,7 +237,7 @@ fn choose_subject(profile: &Profile, plan: &Plan, wishes: &Overrides) -> (Option
             IdName::Named | IdName::Row => 20,
         };
         let plausible = fills(column) && count >= 2 && count.saturating_mul(rows_each_max) >= rows;
-        let is_fraction = column.is_number() && !column.whole;
+        let is_fraction = column.is_number() && !column.whole();
         if plausible && !is_fraction {
             // Of two names as likely, the one whose values repeat says more of who is who.
             let unique = is_unique(profile, plan, &[index]) || count >= rows;
@@ -268,4 +286,15 @@ fn choose_record(
         Some(set) => (set.clone(), Some("guessed, as no two rows have the same".into())),
         None => (Vec::new(), Some("no column names each record, so its content does".into())),
     }
+}
+
+/// Columns without the name of an id whose values repeat as ids of people do.
+pub(super) fn could_be_ids(profile: &Profile, label: usize) -> Vec<String> {
+    let could = |column: &&ColumnProfile| {
+        let (distinct, rows) = (column.distinct(), profile.rows);
+        let is_id = !column.is_number() || column.whole() && column.odd == 0;
+        is_id && fills(column) && distinct >= 10 && distinct < rows && distinct.saturating_mul(100) >= rows
+    };
+    let others = profile.columns.iter().enumerate().filter(|(at, _)| *at != label).map(|(_, column)| column);
+    others.filter(could).map(|column| column.name.clone()).collect()
 }

@@ -90,6 +90,11 @@ impl Reached {
         self.top.truncate(SHARED_MIN);
     }
 
+    /// Takes in what another one saw.
+    pub(super) fn take_in(&mut self, other: &Reached) {
+        other.top.iter().for_each(|(number, subject)| self.insert(*number, *subject));
+    }
+
     #[inline]
     pub(super) fn get(&self) -> Option<f64> {
         if self.top.len() < SHARED_MIN { None } else { self.top.last().map(|entry| entry.0) }

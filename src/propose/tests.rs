@@ -11,7 +11,7 @@ use super::{Proposal, ProposeError, Request, propose};
 use crate::{
     config::{Config, Overrides},
     digest::HandleKey,
-    schema::{Encoder, Ids, Kind, Schema},
+    schema::{Encoder, Fate, Ids, Kind, Schema},
     source::{Batch, Input, Source, TextForm, open},
 };
 
@@ -69,7 +69,7 @@ fn check(proposal: &Proposal, mut source: Box<dyn Source>) {
     let mut batch = Batch::new();
     while source.next(&mut batch).unwrap() > 0 {
         for row in 0..batch.rows() {
-            encoder.encode(&batch, row, &mut Vec::new()).unwrap();
+            assert_eq!(encoder.encode(&batch, row, &mut Vec::new()).unwrap(), Fate::Kept);
             ids.subject(&batch, row).unwrap();
             ids.record(&batch, row).unwrap();
         }
@@ -247,7 +247,7 @@ fn rare_classes_are_listed_with_a_warning() {
     let proposal = table.propose();
     has(&proposal, "values = [\"a\", \"b\", \"odd\"]");
     assert!(proposal.text.contains("# Warning: fewer than 10 subjects have \"odd\""), "{}", proposal.text);
-    assert_eq!(proposal.notes.len(), 5);
+    assert_eq!(proposal.notes.len(), 6);
 }
 
 #[test]
@@ -314,7 +314,8 @@ fn missing_labels_are_said_and_not_made_a_class() {
     let path = folder.path().join("t.csv");
     std::fs::write(&path, table.csv()).unwrap();
     let proposal = propose_from(&mut [open(&path).unwrap()], &["t.csv".into()], &Overrides::default()).unwrap();
-    has(&proposal, "# 5 % of the rows have no label; import stops at such a row, so fill or drop them.");
+    has(&proposal, "missing = \"skip\"");
+    assert!(proposal.notes.iter().any(|note| note.starts_with("10 rows have no label and are left out")), "{:?}", proposal.notes);
     has(&proposal, "values = [\"a\", \"b\"]");
 }
 
@@ -477,4 +478,78 @@ fn sources_must_have_the_same_columns() {
     let error =
         propose_from(&mut Input::from(vec![a, b]).open(&TextForm::default()).unwrap(), &[], &Overrides::default()).unwrap_err();
     assert!(matches!(&error, ProposeError::Columns { number: 2, of: 2, column } if column == "y"), "{error}");
+}
+
+/// A column `x` of 300 rows beside others; what the proposal declares it to be.
+fn declared_as(cell: impl Fn(usize) -> String) -> (String, Proposal) {
+    let table = Table::new(&["person", "x", "z", "y"], 300, |row, column| match column {
+        "person" => format!("p{row}"),
+        "x" => cell(row),
+        "z" => format!("{}.5", mix(row, 8) % 50),
+        _ => (mix(row, 9) % 2).to_string(),
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.csv");
+    std::fs::write(&path, table.csv()).unwrap();
+    let proposal = propose_from(&mut [open(&path).unwrap()], &["t.csv".into()], &Overrides::default()).unwrap();
+    resolve(&proposal, &["person", "x", "z", "y"].map(String::from));
+    let line = proposal.text.lines().find_map(|line| line.strip_prefix("x = ")).unwrap();
+    (without_range(line.split("  # ").next().unwrap_or_default()), proposal)
+}
+
+#[test]
+fn numbers_are_numbers_in_every_common_spelling() {
+    let amount = |row: usize| (mix(row, 1) % 90_000) as f64 / 7.0;
+    let grouped = |row: usize, mark: &str, decimal: &str| {
+        let (whole, cents) = (1000 + amount(row) as u64, mix(row, 2) % 100);
+        format!("{}{mark}{:03}{decimal}{cents:02}", whole / 1000, whole % 1000)
+    };
+    for (cell, expected) in [
+        (Box::new(|row| grouped(row, ",", ".")) as Box<dyn Fn(usize) -> String>, "{ kind = \"number\", thousands = \",\" }"),
+        (Box::new(|row| grouped(row, ".", ",")), "{ kind = \"number\", decimal = \",\", thousands = \".\" }"),
+        (Box::new(|row| grouped(row, " ", ",")), "{ kind = \"number\", decimal = \",\", thousands = \" \" }"),
+        (Box::new(|row| format!("${:.2}", amount(row))), "{ kind = \"number\", symbols = [\"$\"] }"),
+        (Box::new(|row| format!("{:.1} %", amount(row))), "{ kind = \"number\", symbols = [\"%\"] }"),
+        (Box::new(|row| format!(" +{:.1} ", amount(row))), "\"number\""),
+    ] {
+        let (declared, proposal) = declared_as(&cell);
+        assert_eq!(declared, expected, "{}", proposal.text);
+    }
+    // 1,234 may be either, so it is asked about.
+    let (declared, proposal) = declared_as(|row| format!("{},{:03}", 1 + mix(row, 1) % 90, mix(row, 2) % 1000));
+    assert_eq!(declared, "\"ignore\"");
+    assert!(
+        proposal.columns.iter().any(|c| c.column == "x" && c.notable && c.remark.contains("marks")),
+        "{:?}",
+        proposal.columns
+    );
+}
+
+#[test]
+fn dates_are_dates_and_an_unclear_order_is_asked_about() {
+    let day = |row: usize, most: usize| 1 + mix(row, 1) % most;
+    let (declared, proposal) = declared_as(|row| format!("{}-{:02}-{:02}", 2020 + row % 3, 1 + row % 12, day(row, 28)));
+    assert!(declared.starts_with("{ kind = \"date\", order = \"year-month-day\", origin = \"2000-01-01\""), "{}", proposal.text);
+    let (declared, _) = declared_as(|row| format!("{:02}.{:02}.{}", day(row, 28), 1 + row % 12, 2020 + row % 3));
+    assert!(declared.contains("day-month-year"), "{declared}");
+    let (declared, _) = declared_as(|row| format!("{:02}/{:02}/{}", 1 + row % 12, day(row, 28), 2020 + row % 3));
+    assert!(declared.contains("month-day-year"), "{declared}");
+    let (declared, proposal) = declared_as(|row| format!("{:02}/{:02}/{}", 1 + row % 12, day(row, 12), 2020 + row % 3));
+    assert_eq!(declared, "\"ignore\"", "{}", proposal.text);
+}
+
+#[test]
+fn a_few_odd_cells_do_not_make_a_column_text_and_are_told() {
+    for (odd, number) in [(0, true), (2, true), (20, true), (29, false)] {
+        let cell = |row: usize| if row < odd { "see note".into() } else { format!("{}.5", mix(row, 1) % 80) };
+        let (declared, proposal) = declared_as(cell);
+        assert_eq!(declared == "\"number\"", number, "{odd} odd cells: {declared}");
+        let told = proposal.columns.iter().find(|c| c.column == "x").unwrap();
+        if number {
+            assert_eq!((told.odd_cells, told.notable), (odd as u64, odd > 0));
+            assert_eq!(told.place.is_some(), odd > 0);
+        }
+    }
+    let (declared, proposal) = declared_as(|row| ["TRUE", "true", "False", "0", "yes", "no"][mix(row, 1) % 6].into());
+    assert_eq!(declared, "\"boolean\"", "{}", proposal.text);
 }

@@ -15,7 +15,7 @@ use crate::{
     learn::Range,
     order::Grid,
     predict::Aggregate,
-    schema::Kind,
+    schema::{DateOrder, IdForm, Kind, NumberFormat},
     train::{Keep, Recipe},
 };
 
@@ -35,17 +35,43 @@ fn range(range: Range) -> String {
     format!("range = [{low}, {high}]")
 }
 
+/// How numbers are spelt, as options.
+fn marks(format: &NumberFormat) -> String {
+    let mut out = String::new();
+    if format.decimal != '.' {
+        out += &format!(", decimal = {}", quoted(&format.decimal.to_string()));
+    }
+    if let Some(thousands) = format.thousands {
+        out += &format!(", thousands = {}", quoted(&thousands.to_string()));
+    }
+    if !format.symbols.is_empty() {
+        out += &format!(", symbols = {}", list(format.symbols.iter().map(String::as_str)));
+    }
+    out
+}
+
 fn kind_text(kind: &Kind) -> String {
     match kind {
-        Kind::Number { log1p, indicator, range: ends } => {
+        Kind::Number { log1p, indicator, range: ends, format } => {
             let range = ends.map(range).map_or(String::new(), |range| format!(", {range}"));
             let log1p = if *log1p { ", log1p = true" } else { "" };
             let indicator = if *indicator { ", indicator = true" } else { "" };
-            match format!("{range}{log1p}{indicator}") {
+            match format!("{}{range}{log1p}{indicator}", marks(format)) {
                 options if options.is_empty() => "\"number\"".into(),
                 options => format!("{{ kind = \"number\"{options} }}"),
             }
         }
+        Kind::Date { order, origin, indicator, range: ends, .. } => {
+            let range = ends.map(range).map_or(String::new(), |range| format!(", {range}"));
+            let indicator = if *indicator { ", indicator = true" } else { "" };
+            let order = match order {
+                DateOrder::YearMonthDay => "year-month-day",
+                DateOrder::DayMonthYear => "day-month-year",
+                DateOrder::MonthDayYear => "month-day-year",
+            };
+            format!("{{ kind = \"date\", order = \"{order}\", origin = {}{range}{indicator} }}", quoted(origin))
+        }
+        Kind::Boolean => "\"boolean\"".into(),
         Kind::Byte { scale } => format!("{{ kind = \"byte\", scale = {scale:?} }}"),
         Kind::Values { values } => format!("{{ kind = \"category\", values = {} }}", list(values.iter().map(String::as_str))),
         Kind::Buckets { buckets } => format!("{{ kind = \"category\", buckets = {buckets} }}"),
@@ -78,6 +104,14 @@ pub(super) fn declared(declared: &Declared<'_>, names: &[PathBuf], overrides: &O
     if let Some(subject) = roles.subject {
         line(format!("subject = {}", quoted(name(subject))));
     }
+    if roles.subject.is_some() {
+        line("# Rows without a subject's id: \"error\", \"skip\" (left out) or \"own\" (each is its own subject).".into());
+        line("missing_subject = \"error\"".into());
+    }
+    if declared.id_form() == IdForm::Integer {
+        line("# Ids look like whole numbers with a point; `1004.0` and `1004` are one id.".into());
+        line("id_form = \"integer\"".into());
+    }
     line("# The columns that name a record among all.".into());
     if let Some(note) = &roles.record_note {
         line(remark(note));
@@ -88,10 +122,12 @@ pub(super) fn declared(declared: &Declared<'_>, names: &[PathBuf], overrides: &O
     line("# The share of the subjects that is never trained on, to measure with; 0 for none.".into());
     line(format!("holdout = {}", overrides.holdout.unwrap_or(HOLDOUT)));
     line("# Spellings of a missing value.".into());
-    line(format!("missing = {}", list(lines.missing.iter().copied())));
+    line(format!("missing = {}", list(lines.missing.iter().map(String::as_str))));
+    line("# A cell that its column can't take: \"error\", \"missing\" or \"skip-row\".".into());
+    line("on_bad = \"error\"".into());
     line("\n[label]".into());
     label_text(declared, &mut line)?;
-    line("\n# What each column is: \"number\", \"byte\", \"category\" or \"ignore\". The order is that of the inputs.".into());
+    line("\n# What each column is: \"number\", \"date\", \"boolean\", \"byte\", \"category\" or \"ignore\". The order is that of the inputs.".into());
     line("[columns]".into());
     for column in &lines.lines {
         match column.comment.is_empty() {
@@ -109,12 +145,13 @@ fn label_text(declared: &Declared<'_>, line: &mut impl FnMut(String)) -> Result<
         line(remark(&format!("{note}; if it is another, name it and have this file proposed again")));
     }
     line(format!("column = {}", quoted(&label.name)));
-    let missing = label.missing_rows();
+    let (missing, _) = label.missing_labels();
     if missing > 0 {
         line(format!(
-            "# {} of the rows have no label; import stops at such a row, so fill or drop them.",
+            "# {} of the rows have no label. \"error\" would stop the import at the first of them.",
             share(missing, counts.rows)
         ));
+        line("missing = \"skip\"".into());
     }
     match &roles.classes {
         Some(classes) => {
@@ -125,9 +162,15 @@ fn label_text(declared: &Declared<'_>, line: &mut impl FnMut(String)) -> Result<
                     rare.join(", ")
                 ));
             }
+            if roles.is_ordinal() {
+                line("# Whole numbers, taken for classes; without `values` the label is a number.".into());
+            }
             line(format!("values = {}", list(classes.iter().map(|c| c.value.as_str()))));
         }
         None => {
+            if let Some((format, _)) = declared.label_numbers().filter(|(format, _)| !format.is_plain()) {
+                line(marks(&format).trim_start_matches(", ").replace(", ", "\n"));
+            }
             line("# A number. Beyond its range, `ridge` and `forest` take it for the end.".into());
             if let Some(ends) = declared.label_range() {
                 line(range(ends));

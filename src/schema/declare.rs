@@ -4,7 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::{Column, Kind, Label, Places, Schema, SchemaError, some_of};
+use super::format::days_of_text;
+use super::{
+    Column, DateOrder, DatePart, DateUnit, Exceptions, Kind, Label, MissingLabel, NumberFormat, Places, Schema, SchemaError,
+    some_of,
+};
 use crate::learn::Range;
 
 /// The parts of `sisa.toml` that declare what the columns mean.
@@ -18,6 +22,10 @@ pub struct Declaration {
     pub label: LabelDeclaration,
     /// Spellings of a missing value.
     pub missing: Vec<String>,
+    /// What becomes of rows and cells that are not as they should be.
+    pub exceptions: Exceptions,
+    /// How numbers are spelt where their column does not say otherwise.
+    pub format: NumberFormat,
     /// Names, ranges (`p0..p783`) and patterns (`lab_*`) with what they are, in the order written.
     pub columns: Vec<(String, ColumnDeclaration)>,
 }
@@ -35,6 +43,15 @@ pub struct LabelDeclaration {
     pub log1p: bool,
     /// The ends of a number.
     pub range: Option<[f64; 2]>,
+    /// What becomes of rows without a label.
+    #[serde(default)]
+    pub missing: MissingLabel,
+    /// How a number is spelt, where it is not as under `[data]`.
+    pub decimal: Option<char>,
+    /// Likewise.
+    pub thousands: Option<char>,
+    /// Likewise.
+    pub symbols: Option<Vec<String>>,
 }
 
 /// One line under `[columns]`.
@@ -58,13 +75,20 @@ pub struct ColumnOptions {
     scale: Option<f64>,
     values: Option<Vec<String>>,
     buckets: Option<u32>,
+    decimal: Option<char>,
+    thousands: Option<char>,
+    symbols: Option<Vec<String>>,
+    order: Option<DateOrder>,
+    unit: Option<DateUnit>,
+    origin: Option<String>,
+    parts: Option<Vec<DatePart>>,
 }
 
 /// More buckets than this make a first layer that no shard can fill.
 const BUCKETS_MAX: u32 = 1 << 20;
 
 impl ColumnDeclaration {
-    fn kind(&self, name: &str) -> Result<Kind, SchemaError> {
+    fn kind(&self, name: &str, numbers: &NumberFormat) -> Result<Kind, SchemaError> {
         let short;
         let options = match self {
             ColumnDeclaration::Short(kind) => {
@@ -74,7 +98,7 @@ impl ColumnDeclaration {
             ColumnDeclaration::Long(options) => options,
         };
         let wrong = |problem: String| SchemaError::Declaration { at: format!("[columns] {name}"), problem };
-        let ColumnOptions { kind, log1p, range, indicator, scale, values, buckets } = options;
+        let ColumnOptions { kind, log1p, range, indicator, scale, values, buckets, .. } = options;
         let allow = |allowed: &[&str]| {
             let given = [
                 ("log1p", log1p.is_some()),
@@ -83,6 +107,13 @@ impl ColumnDeclaration {
                 ("scale", scale.is_some()),
                 ("values", values.is_some()),
                 ("buckets", buckets.is_some()),
+                ("decimal", options.decimal.is_some()),
+                ("thousands", options.thousands.is_some()),
+                ("symbols", options.symbols.is_some()),
+                ("order", options.order.is_some()),
+                ("unit", options.unit.is_some()),
+                ("origin", options.origin.is_some()),
+                ("parts", options.parts.is_some()),
             ];
             match given.iter().find(|(option, given)| *given && !allowed.contains(option)) {
                 Some((option, _)) => Err(wrong(format!("`{option}` has no meaning for kind `{kind}`"))),
@@ -91,10 +122,34 @@ impl ColumnDeclaration {
         };
         match kind.as_str() {
             "number" => {
-                allow(&["log1p", "range", "indicator"])?;
+                allow(&["log1p", "range", "indicator", "decimal", "thousands", "symbols"])?;
                 let log1p = log1p.unwrap_or(false);
                 let range = declared_range(*range, log1p).map_err(wrong)?;
-                Ok(Kind::Number { log1p, indicator: indicator.unwrap_or(false), range })
+                let format = numbers.with(options.decimal, options.thousands, options.symbols.as_ref()).map_err(wrong)?;
+                Ok(Kind::Number { log1p, indicator: indicator.unwrap_or(false), range, format })
+            }
+            "date" => {
+                allow(&["range", "indicator", "order", "unit", "origin", "parts"])?;
+                let Some(order) = options.order else {
+                    let orders = "\"year-month-day\", \"day-month-year\" or \"month-day-year\"";
+                    return Err(wrong(format!("a date needs its order: `order = {orders}`")));
+                };
+                let origin = options.origin.clone().unwrap_or_else(|| "2000-01-01".into());
+                if days_of_text(&origin).is_none() {
+                    return Err(wrong(format!("`origin` is `{origin}`; write a date such as \"2000-01-01\"")));
+                }
+                Ok(Kind::Date {
+                    order,
+                    unit: options.unit.unwrap_or_default(),
+                    origin,
+                    parts: options.parts.clone().unwrap_or_default(),
+                    indicator: indicator.unwrap_or(false),
+                    range: declared_range(*range, false).map_err(wrong)?,
+                })
+            }
+            "boolean" => {
+                allow(&[])?;
+                Ok(Kind::Boolean)
             }
             "byte" => {
                 allow(&["scale"])?;
@@ -120,7 +175,7 @@ impl ColumnDeclaration {
                 allow(&[])?;
                 Ok(Kind::Ignore)
             }
-            other => Err(wrong(format!("kind `{other}` is unknown; it is one of number, byte, category, ignore"))),
+            other => Err(wrong(format!("kind `{other}` is unknown; it is one of number, date, boolean, byte, category, ignore"))),
         }
     }
 }
@@ -136,6 +191,33 @@ fn declared_range(range: Option<[f64; 2]>, log1p: bool) -> Result<Option<Range>,
         return Err(format!("`range` begins at {low}; log1p needs numbers above -1"));
     }
     Ok(Some(range))
+}
+
+impl NumberFormat {
+    /// This one, with what a column says otherwise.
+    fn with(
+        &self,
+        decimal: Option<char>,
+        thousands: Option<char>,
+        symbols: Option<&Vec<String>>,
+    ) -> Result<NumberFormat, String> {
+        let format = NumberFormat {
+            decimal: decimal.unwrap_or(self.decimal),
+            thousands: thousands.or(self.thousands),
+            symbols: symbols.unwrap_or(&self.symbols).clone(),
+        };
+        let mark = |c: char| !c.is_alphanumeric() && !matches!(c, '+' | '-' | '"');
+        if !mark(format.decimal) || !format.thousands.is_none_or(|t| mark(t) && t != format.decimal) {
+            return Err("`decimal` and `thousands` are two different marks such as \",\" and \".\"".into());
+        }
+        let odd = |s: &&String| s.trim().is_empty() || s.contains(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-'));
+        match format.symbols.iter().find(odd) {
+            Some(odd) => {
+                Err(format!("`symbols` has `{odd}`; a symbol stands beside a number, as \"%\" or \"EUR\", and has no digits"))
+            }
+            None => Ok(format),
+        }
+    }
 }
 
 fn distinct(values: &[String]) -> Result<(), String> {
@@ -220,6 +302,7 @@ impl Declaration {
     /// A declared column is missing, a column is undeclared or declared twice, or an option is wrong.
     pub fn resolve(&self, source_name: &str, found: &[String]) -> Result<Schema, SchemaError> {
         let wrong = |at: &str, problem: String| SchemaError::Declaration { at: at.into(), problem };
+        self.format.with(None, None, None).map_err(|p| wrong("[data]", p))?;
         let label = match &self.label {
             LabelDeclaration { values: Some(_), range: Some(_), .. } => {
                 return Err(wrong("[label]", "`range` is for numbers; a label with `values` is a class".into()));
@@ -234,10 +317,14 @@ impl Declaration {
                 }
                 Label::Class { column: column.clone(), values: values.iter().map(|v| v.trim_ascii().to_owned()).collect() }
             }
-            LabelDeclaration { column, values: None, log1p, range } => Label::Number {
+            LabelDeclaration { column, values: None, log1p, range, .. } => Label::Number {
                 column: column.clone(),
                 log1p: *log1p,
                 range: declared_range(*range, *log1p).map_err(|p| wrong("[label]", p))?,
+                format: {
+                    let own = &self.label;
+                    self.format.with(own.decimal, own.thousands, own.symbols.as_ref()).map_err(|p| wrong("[label]", p))?
+                },
             },
         };
 
@@ -246,7 +333,7 @@ impl Declaration {
         // Where a name stands in `declared`: a table may have a hundred thousand of them.
         let mut at = BTreeMap::new();
         for (text, declaration) in &self.columns {
-            let kind = declaration.kind(text)?;
+            let kind = declaration.kind(text, &self.format)?;
             let pattern = Pattern::parse(text, &places)?;
             for name in pattern.names(found) {
                 match at.get(&name).and_then(|at: &usize| declared.get_mut(*at)) {
@@ -289,6 +376,7 @@ impl Declaration {
             label,
             missing: self.missing.iter().map(|m| m.trim_ascii().to_owned()).collect(),
             columns,
+            exceptions: Exceptions { missing_label: self.label.missing, ..self.exceptions },
         };
         schema.check_source(source_name, found, true)?;
         Ok(schema)
@@ -296,7 +384,15 @@ impl Declaration {
 }
 
 impl Schema {
-    /// Checks that a source has every declared column (the ids and the label only where they are needed) and no other.
+    /// The columns of a source that nothing declares.
+    pub fn undeclared<'a>(&self, found: &'a [String]) -> Vec<&'a str> {
+        let known = self.columns.iter().map(|c| c.name.as_str()).chain([self.label.column()]);
+        let known: BTreeSet<&str> = known.chain(self.subject.as_deref()).chain(self.record.iter().map(String::as_str)).collect();
+        found.iter().map(String::as_str).filter(|column| !known.contains(column)).collect()
+    }
+
+    /// Checks that a source has every declared column, the ids and the label only for training; and for training no other: a
+    /// column that is added to a table has to be decided upon, and one that is only beside what is to be predicted has not.
     ///
     /// # Errors
     /// Names the first column that is missing or undeclared.
@@ -319,11 +415,11 @@ impl Schema {
         for column in self.columns.iter().filter(|c| c.kind != Kind::Ignore) {
             need(&column.name, "an input")?;
         }
-        let known = self.columns.iter().map(|c| c.name.as_str()).chain([self.label.column()]);
-        let known: BTreeSet<&str> = known.chain(self.subject.as_deref()).chain(self.record.iter().map(String::as_str)).collect();
-        match found.iter().find(|c| !known.contains(c.as_str())) {
-            Some(column) => Err(SchemaError::UndeclaredColumn { source_name: source_name.into(), column: column.clone() }),
-            None => Ok(()),
+        match self.undeclared(found).first() {
+            Some(column) if training => {
+                Err(SchemaError::UndeclaredColumn { source_name: source_name.into(), column: (*column).to_owned() })
+            }
+            _ => Ok(()),
         }
     }
 }

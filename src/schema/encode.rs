@@ -1,15 +1,38 @@
 //! Cells to bytes. A pure function of the schema and the row.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use super::format::{Moment, days_of_text};
 use super::number::{parse_number, quick_number};
 use super::text::{Text, wrong};
-use super::{CellError, Kind, Label, Places, Schema, SchemaError};
+use super::{
+    CellError, DateOrder, DatePart, DateUnit, Exceptions, Kind, Label, MissingLabel, NumberFormat, OnBad, Places, Schema,
+    SchemaError,
+};
 use crate::{
     digest::Buckets,
     num::poly,
     source::{Batch, Cell},
 };
 
-const NO_LABEL: &str = "the label is missing; a record without a label can't be trained on";
+const NO_LABEL: &str = "the label is missing; a record without a label can't be trained on. Fill the cell, drop the row, or declare \
+     `missing = \"skip\"` under [label], which leaves such rows out";
+/// The canonical NaN, as which a missing number is stored.
+const MISSING: f32 = f32::from_bits(0x7fc0_0000);
+
+/// What became of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is encoded.
+    Kept,
+    /// It has no label, and is to be left out.
+    NoLabel,
+    /// It has a cell that can't be read, and is to be left out.
+    Unreadable,
+}
 
 /// Encodes the rows of one source.
 #[derive(Clone, Debug)]
@@ -20,12 +43,16 @@ pub struct Encoder {
     bytes: Vec<(usize, String)>,
     buckets: Buckets,
     missing: Missing,
+    exceptions: Exceptions,
+    training: bool,
+    /// Cells that could not be read and were taken for missing.
+    unreadable: Arc<AtomicU64>,
 }
 
 #[derive(Clone, Debug)]
 enum LabelRule {
     Class(String, Lookup),
-    Number(String, bool),
+    Number(NumberRule),
 }
 
 #[derive(Clone, Debug)]
@@ -33,18 +60,39 @@ struct NumberRule {
     at: usize,
     name: String,
     log1p: bool,
+    spelling: Spelling,
     /// A text that spells a number stands for it, without a second look.
     quick: bool,
+}
+
+/// How a number is spelt.
+#[derive(Clone, Debug)]
+enum Spelling {
+    Plain,
+    Declared(NumberFormat),
+    Date { order: DateOrder, unit: DateUnit, origin: i64 },
 }
 
 #[derive(Clone, Debug)]
 struct CategoryRule {
     at: usize,
-    values: Option<Lookup>,
+    name: String,
+    what: Categories,
     /// The index of a missing value: the last.
     missing: u32,
-    buckets: u32,
 }
+
+#[derive(Clone, Debug)]
+enum Categories {
+    /// Declared values; any other has the index after them.
+    Values(Lookup, u32),
+    Buckets(u32),
+    Boolean,
+    Part(DateOrder, DatePart),
+}
+
+/// The usual spellings of no and yes, in lower case.
+pub const BOOLEANS: [&[&str]; 2] = [&["false", "f", "no", "n", "off", "0", "0.0"], &["true", "t", "yes", "y", "on", "1", "1.0"]];
 
 /// Declared values to their indices.
 #[derive(Clone, Debug)]
@@ -61,6 +109,15 @@ impl Lookup {
         let at = self.0.binary_search_by(|(v, _)| v.as_slice().cmp(value)).ok()?;
         self.0.get(at).map(|v| v.1)
     }
+
+    /// As [`Lookup::find`]; a number that is not listed as it is spelt is the listed one of its value, so `1.0` is `1`.
+    fn find_number(&self, value: &[u8]) -> Option<u32> {
+        self.find(value).or_else(|| {
+            let number = parse_number(value).filter(|n| n.is_finite())?;
+            let mut same = self.0.iter().filter(|(v, _)| parse_number(v) == Some(number)).map(|(_, index)| *index);
+            same.next().filter(|_| same.next().is_none())
+        })
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -73,6 +130,19 @@ struct Missing {
 impl Missing {
     fn is(&self, text: &[u8]) -> bool {
         self.spellings.iter().any(|s| s == text)
+    }
+}
+
+/// What to do about a cell that can't be read.
+const OR_MISSING: &str = "; mend the cell, list this spelling under `missing`, declare `on_bad` under [data]";
+
+fn cell_error(column: &str, problem: String) -> CellError {
+    CellError { column: column.into(), problem }
+}
+
+impl Spelling {
+    fn of(format: &NumberFormat) -> Spelling {
+        if format.is_plain() { Spelling::Plain } else { Spelling::Declared(format.clone()) }
     }
 }
 
@@ -89,7 +159,13 @@ impl Encoder {
             label: position(schema.label.column()).map(|at| {
                 let rule = match &schema.label {
                     Label::Class { column, values } => LabelRule::Class(column.clone(), Lookup::new(values)),
-                    Label::Number { column, log1p, .. } => LabelRule::Number(column.clone(), *log1p),
+                    Label::Number { column, log1p, format, .. } => LabelRule::Number(NumberRule {
+                        at,
+                        name: column.clone(),
+                        log1p: *log1p,
+                        spelling: Spelling::of(format),
+                        quick: false,
+                    }),
                 };
                 (at, rule)
             }),
@@ -101,25 +177,36 @@ impl Encoder {
                 spellings: schema.missing.iter().map(|m| m.as_bytes().to_vec()).collect(),
                 numeric: schema.missing.iter().any(|m| parse_number(m.as_bytes()).is_some_and(f32::is_finite)),
             },
+            exceptions: schema.exceptions,
+            training,
+            unreadable: Arc::default(),
         };
         for column in &schema.columns {
             let Some(at) = position(&column.name) else { continue };
             let name = column.name.clone();
             match &column.kind {
-                Kind::Number { log1p, .. } => {
-                    let quick = !log1p && !encoder.missing.numeric;
-                    encoder.numbers.push(NumberRule { at, name, log1p: *log1p, quick });
+                Kind::Number { log1p, format, .. } => {
+                    let quick = !log1p && !encoder.missing.numeric && format.is_plain();
+                    encoder.numbers.push(NumberRule { at, name, log1p: *log1p, spelling: Spelling::of(format), quick });
+                }
+                Kind::Date { order, unit, origin, parts, .. } => {
+                    let spelling =
+                        Spelling::Date { order: *order, unit: *unit, origin: days_of_text(origin).unwrap_or_default() };
+                    for part in parts {
+                        let what = Categories::Part(*order, *part);
+                        encoder.categories.push(CategoryRule { at, name: name.clone(), what, missing: part.count() });
+                    }
+                    encoder.numbers.push(NumberRule { at, name, log1p: false, spelling, quick: false });
                 }
                 Kind::Byte { .. } => encoder.bytes.push((at, name)),
-                Kind::Values { values } => encoder.categories.push(CategoryRule {
-                    at,
-                    values: Some(Lookup::new(values)),
-                    missing: values.len() as u32 + 1,
-                    buckets: values.len() as u32,
-                }),
-                Kind::Buckets { buckets } => {
-                    encoder.categories.push(CategoryRule { at, values: None, missing: *buckets, buckets: *buckets });
+                Kind::Values { values } => {
+                    let what = Categories::Values(Lookup::new(values), values.len() as u32);
+                    encoder.categories.push(CategoryRule { at, name, what, missing: values.len() as u32 + 1 });
                 }
+                Kind::Buckets { buckets } => {
+                    encoder.categories.push(CategoryRule { at, name, what: Categories::Buckets(*buckets), missing: *buckets });
+                }
+                Kind::Boolean => encoder.categories.push(CategoryRule { at, name, what: Categories::Boolean, missing: 2 }),
                 Kind::Ignore => {}
             }
         }
@@ -136,37 +223,36 @@ impl Encoder {
         Encoder { label: None, ..self }
     }
 
+    /// How many cells could not be read and were taken for missing, as declared, by this encoder and its clones.
+    pub fn unreadable(&self) -> u64 {
+        self.unreadable.load(Ordering::Relaxed)
+    }
+
     /// Appends row `row` of the batch: label (zero without one), numbers, categories, bytes.
+    ///
+    /// Of a row that is not kept `out` may hold a part.
     ///
     /// # Errors
     /// Names the column, the value and what is allowed; `out` may then end in part of a row.
-    pub fn encode(&self, batch: &Batch, row: usize, out: &mut Vec<u8>) -> Result<(), CellError> {
+    pub fn encode(&self, batch: &Batch, row: usize, out: &mut Vec<u8>) -> Result<Fate, CellError> {
         let row = batch.row(row);
         let label = match &self.label {
-            None => 0_u32,
-            Some((at, LabelRule::Class(name, _))) if row.cell(*at) == Cell::Missing => return wrong(name, NO_LABEL.into()),
-            Some((at, LabelRule::Class(name, classes))) => {
-                let text = Text::of(row.cell(*at));
-                match classes.find(text.get()) {
-                    Some(index) => index,
-                    None => {
-                        return wrong(
-                            name,
-                            format!(
-                                "label `{}` is not one of the declared values; add it under [label], or drop the row",
-                                text.shown()
-                            ),
-                        );
-                    }
-                }
+            None => Some(0_u32),
+            Some((at, LabelRule::Class(name, classes))) => self.class(name, classes, row.cell(*at))?,
+            Some((at, LabelRule::Number(rule))) => {
+                let Some(number) = self.or_missing(self.number(rule, row.cell(*at)), MISSING)? else {
+                    return Ok(Fate::Unreadable);
+                };
+                (!number.is_nan()).then_some(number.to_bits())
             }
-            Some((at, LabelRule::Number(name, log1p))) => {
-                let number = self.number(name, row.cell(*at), *log1p)?;
-                if number.is_nan() {
-                    return wrong(name, NO_LABEL.into());
+        };
+        let Some(label) = label else {
+            return match (self.exceptions.missing_label, &self.label) {
+                (MissingLabel::Error, Some((_, LabelRule::Class(name, _) | LabelRule::Number(NumberRule { name, .. })))) => {
+                    wrong(name, NO_LABEL.into())
                 }
-                number.to_bits()
-            }
+                _ => Ok(Fate::NoLabel),
+            };
         };
         out.extend_from_slice(&label.to_le_bytes());
         let start = out.len();
@@ -178,59 +264,111 @@ impl Encoder {
             let quick = if let (true, Cell::Text(text)) = (rule.quick, cell) { quick_number(text) } else { None };
             let number = match quick {
                 Some(number) => number + 0.0,
-                None => self.number(&rule.name, cell, rule.log1p)?,
+                None => match self.or_missing(self.number(rule, cell), MISSING)? {
+                    Some(number) => number,
+                    None => return Ok(Fate::Unreadable),
+                },
             };
             *to = number.to_bits().to_le_bytes();
         }
         for rule in &self.categories {
-            out.extend_from_slice(&self.category(rule, row.cell(rule.at)).to_le_bytes());
+            let Some(index) = self.or_missing(self.category(rule, row.cell(rule.at)), rule.missing)? else {
+                return Ok(Fate::Unreadable);
+            };
+            out.extend_from_slice(&index.to_le_bytes());
         }
         for (at, name) in &self.bytes {
-            out.push(self.byte(name, row.cell(*at))?);
+            match self.byte(name, row.cell(*at)) {
+                Ok(byte) => out.push(byte),
+                Err(_) if self.exceptions.on_bad == OnBad::SkipRow && self.training => return Ok(Fate::Unreadable),
+                // A byte has no form for what is missing.
+                Err(error) => return Err(error),
+            }
         }
-        Ok(())
+        Ok(Fate::Kept)
+    }
+
+    /// What was read; of a cell that can't be read what is declared: what is missing, or nothing where its row is left out.
+    #[inline]
+    fn or_missing<T>(&self, read: Result<T, CellError>, missing: T) -> Result<Option<T>, CellError> {
+        match (read, self.exceptions.on_bad) {
+            (Ok(value), _) => Ok(Some(value)),
+            (Err(error), OnBad::Error) => Err(error),
+            // A row that somebody wants an answer for is not left out.
+            (Err(error), OnBad::SkipRow) => {
+                if self.training {
+                    Ok(None)
+                } else {
+                    Err(error)
+                }
+            }
+            (Err(_), OnBad::Missing) => {
+                self.unreadable.fetch_add(1, Ordering::Relaxed);
+                Ok(Some(missing))
+            }
+        }
+    }
+
+    /// The class of a label; nothing where it is missing.
+    fn class(&self, name: &str, classes: &Lookup, cell: Cell<'_>) -> Result<Option<u32>, CellError> {
+        let text = Text::of(cell);
+        match classes.find_number(text.get()) {
+            _ if cell == Cell::Missing => Ok(None),
+            Some(index) => Ok(Some(index)),
+            None if text.get().is_empty() || self.missing.is(text.get()) => Ok(None),
+            None => wrong(
+                name,
+                format!("label `{}` is not one of the declared values; add it under [label], or drop the row", text.shown()),
+            ),
+        }
     }
 
     /// The number, the canonical NaN where it is missing; -0 becomes 0 so that equal values are equal bytes.
-    fn number(&self, name: &str, cell: Cell<'_>, log1p: bool) -> Result<f32, CellError> {
-        let parsed = match cell {
-            Cell::Missing => return Ok(f32::from_bits(0x7fc0_0000)),
+    fn number(&self, rule: &NumberRule, cell: Cell<'_>) -> Result<f32, CellError> {
+        let name = rule.name.as_str();
+        let parsed = match (cell, &rule.spelling) {
+            (Cell::Missing, _) => return Ok(MISSING),
             // A number may be a spelling of what is missing, so it has to be looked at as text.
             _ if self.missing.numeric => None,
-            Cell::Byte(b) => Some(f32::from(b)),
-            Cell::Int(i) => Some(i as f32),
-            Cell::Float(f) => Some(f),
-            Cell::Text(text) => parse_number(text.trim_ascii()),
+            (Cell::Byte(b), Spelling::Plain | Spelling::Declared(_)) => Some(f32::from(b)),
+            (Cell::Int(i), Spelling::Plain | Spelling::Declared(_)) => Some(i as f32),
+            (Cell::Float(f), Spelling::Plain | Spelling::Declared(_)) => Some(f),
+            (Cell::Text(text), Spelling::Plain) => parse_number(text.trim_ascii()),
+            _ => None,
         };
         let number = match parsed {
             Some(number) if number.is_finite() => number,
             _ => {
                 let text = Text::of(cell);
                 if self.missing.is(text.get()) {
-                    return Ok(f32::from_bits(0x7fc0_0000));
+                    return Ok(MISSING);
                 }
-                match parse_number(text.get()) {
+                let binary = !matches!(cell, Cell::Text(_));
+                let read = match &rule.spelling {
+                    Spelling::Declared(format) if !binary => format.parse(text.get()),
+                    Spelling::Plain | Spelling::Declared(_) => parse_number(text.get()),
+                    Spelling::Date { order, unit, origin } => {
+                        let moment = Moment::parse(*order, text.get());
+                        let why = || format!("`{}` is no date in the declared order ({order:?}){OR_MISSING}", text.shown());
+                        return moment.map(|m| m.number(*unit, *origin) + 0.0).ok_or_else(|| cell_error(name, why()));
+                    }
+                };
+                match read {
                     Some(number) if number.is_finite() => number,
                     Some(number) => {
                         let why = if number.is_nan() { "not a number" } else { "infinite, or too large for 32 bits" };
-                        return wrong(
-                            name,
-                            format!("`{}` is {why}; mend the cell, or list this spelling under `missing`", text.shown()),
-                        );
+                        return wrong(name, format!("`{}` is {why}{OR_MISSING}", text.shown()));
                     }
                     None => {
                         return wrong(
                             name,
-                            format!(
-                                "`{}` is not a number; mend the cell, list this spelling under `missing`, or declare the column a category",
-                                text.shown()
-                            ),
+                            format!("`{}` is not a number{OR_MISSING}, or declare the column a category", text.shown()),
                         );
                     }
                 }
             }
         };
-        if !log1p {
+        if !rule.log1p {
             return Ok(number + 0.0);
         }
         if number <= -1.0 {
@@ -239,21 +377,30 @@ impl Encoder {
         Ok(poly::log1p(number) + 0.0)
     }
 
-    fn category(&self, rule: &CategoryRule, cell: Cell<'_>) -> u32 {
+    fn category(&self, rule: &CategoryRule, cell: Cell<'_>) -> Result<u32, CellError> {
         if cell == Cell::Missing {
-            return rule.missing;
+            return Ok(rule.missing);
         }
         let text = Text::of(cell);
         let text = text.get();
-        match &rule.values {
+        match &rule.what {
             // A declared value wins over a missing spelling, so that "NA" can be a category.
-            Some(values) => match values.find(text) {
+            Categories::Values(values, other) => Ok(match values.find(text) {
                 Some(index) => index,
                 None if self.missing.is(text) => rule.missing,
-                None => rule.buckets,
-            },
-            None if self.missing.is(text) => rule.missing,
-            None => self.buckets.of(text, rule.buckets),
+                None => *other,
+            }),
+            _ if self.missing.is(text) => Ok(rule.missing),
+            Categories::Buckets(buckets) => Ok(self.buckets.of(text, *buckets)),
+            Categories::Boolean => {
+                let lower = text.to_ascii_lowercase();
+                let found = (0..).zip(BOOLEANS).find(|(_, spellings)| spellings.iter().any(|s| s.as_bytes() == lower));
+                found.map(|(index, _)| index).ok_or_else(|| {
+                    cell_error(&rule.name, format!("`{}` is neither yes nor no{OR_MISSING}", Text::of(cell).shown()))
+                })
+            }
+            // Where it is no date, the number of the same column has said so.
+            Categories::Part(order, part) => Ok(Moment::parse(*order, text).map_or(rule.missing, |m| m.part(*part))),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Id cells to handles.
 
 use super::text::{Text, wrong};
-use super::{CellError, Schema};
+use super::{CellError, IdForm, MissingSubject, Schema};
 use crate::{
     digest::HandleMaker,
     ids::Handle,
@@ -14,6 +14,20 @@ pub struct Ids {
     subject: Option<(usize, String)>,
     record: Vec<(usize, String)>,
     handles: HandleMaker,
+    form: IdForm,
+    /// What becomes of a row without a subject, and what spells that there is none.
+    missing: Option<(MissingSubject, Vec<Vec<u8>>)>,
+}
+
+/// Whom a row is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Somebody with an id.
+    Named(Handle),
+    /// Nobody else is it about: there is no subject column, or the id is missing and that is allowed.
+    Own,
+    /// It has no id, and is to be left out.
+    Skip,
 }
 
 impl Ids {
@@ -21,16 +35,44 @@ impl Ids {
     pub fn new(schema: &Schema, columns: &[String], handles: HandleMaker) -> Ids {
         let find = |name: &String| Some((columns.iter().position(|c| c == name)?, name.clone()));
         let record = schema.record.iter().filter_map(find).collect();
-        Ids { subject: schema.subject.as_ref().and_then(find), record, handles }
+        let spellings = || schema.missing.iter().map(|m| m.as_bytes().to_vec()).collect();
+        let missing = schema.exceptions.missing_subject.map(|rule| (rule, spellings()));
+        Ids { subject: schema.subject.as_ref().and_then(find), record, handles, form: schema.exceptions.id_form, missing }
     }
 
-    /// The subject's handle, where there is a subject column.
+    /// Whom a row is about.
     ///
     /// # Errors
-    /// The cell is empty, a float or not UTF-8.
-    pub fn subject(&self, batch: &Batch, row: usize) -> Result<Option<Handle>, CellError> {
-        let handle = |(at, name): &(usize, String)| Ok(self.handles.subject(id(name, batch.cell(row, *at))?.get()));
-        self.subject.as_ref().map(handle).transpose()
+    /// The cell is empty and has to be filled, a float or not UTF-8.
+    pub fn subject(&self, batch: &Batch, row: usize) -> Result<Subject, CellError> {
+        let Some((at, name)) = &self.subject else { return Ok(Subject::Own) };
+        let cell = batch.cell(row, *at);
+        if let Some((rule, spellings)) = &self.missing {
+            let text = Text::of(cell);
+            let none = matches!(cell, Cell::Missing) || text.get().is_empty() || spellings.iter().any(|s| s == text.get());
+            match rule {
+                MissingSubject::Skip if none => return Ok(Subject::Skip),
+                MissingSubject::Own if none => return Ok(Subject::Own),
+                MissingSubject::Error if none => {
+                    return wrong(
+                        name,
+                        "the subject's id is missing, or spelt as what is missing is; fill the cell, drop the row, or declare under [data] \
+                         `missing_subject = \"skip\"` (such rows are left out) or `\"own\"` (each is its own subject)"
+                            .into(),
+                    );
+                }
+                _ => {}
+            }
+        }
+        Ok(Subject::Named(self.handle(&id(name, cell)?, |bytes| self.handles.subject(bytes))))
+    }
+
+    /// Hashes an id in its declared form.
+    fn handle(&self, id: &Text<'_>, hash: impl FnOnce(&[u8]) -> Handle) -> Handle {
+        match (self.form, std::str::from_utf8(id.get())) {
+            (IdForm::AsIs, _) | (_, Err(_)) => hash(id.get()),
+            (form, Ok(text)) => hash(form.of(text).as_bytes()),
+        }
     }
 
     /// The record's handle. Without record columns it means nothing.
@@ -40,7 +82,11 @@ impl Ids {
     pub fn record(&self, batch: &Batch, row: usize) -> Result<Handle, CellError> {
         let mut record = self.handles.record_of_columns();
         for (at, name) in &self.record {
-            record.push(id(name, batch.cell(row, *at))?.get());
+            let id = id(name, batch.cell(row, *at))?;
+            match (self.form, std::str::from_utf8(id.get())) {
+                (IdForm::AsIs, _) | (_, Err(_)) => record.push(id.get()),
+                (form, Ok(text)) => record.push(form.of(text).as_bytes()),
+            }
         }
         Ok(record.finish())
     }

@@ -3,6 +3,8 @@
 mod declare;
 mod encode;
 mod error;
+mod exceptions;
+mod format;
 mod ids;
 mod number;
 mod places;
@@ -15,9 +17,13 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 pub use declare::{ColumnDeclaration, Declaration, LabelDeclaration};
-pub use encode::Encoder;
+pub(crate) use encode::BOOLEANS;
+pub use encode::{Encoder, Fate};
 pub use error::{CellError, SchemaError};
-pub use ids::Ids;
+pub use exceptions::{Exceptions, IdForm, MissingLabel, MissingSubject, OnBad};
+pub(crate) use format::Moment;
+pub use format::{DateOrder, DatePart, DateUnit, NumberFormat};
+pub use ids::{Ids, Subject};
 pub use places::{Places, some_of};
 pub use row::{RowLayout, RowRef};
 pub use rows::EncodedRows;
@@ -26,7 +32,9 @@ use crate::learn::{Layout, Range, Task};
 use crate::num::poly;
 
 /// The version of the rules that turn cells into bytes and subjects into places; part of every lineage.
-pub const ENCODER_VERSION: u32 = 2;
+pub const ENCODER_VERSION: u32 = 3;
+/// The version of schemas that declare nothing that came with [`ENCODER_VERSION`]; their bytes are the same ever since.
+const ENCODER_BEFORE: u32 = 2;
 
 /// What the columns of a generation mean: resolved, frozen, in the order in which they are encoded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +50,9 @@ pub struct Schema {
     pub missing: Vec<String>,
     /// Every declared column.
     pub columns: Vec<Column>,
+    /// What becomes of rows and cells that are not as they should be.
+    #[serde(default, skip_serializing_if = "Exceptions::is_default")]
+    pub exceptions: Exceptions,
 }
 
 /// The label column.
@@ -64,6 +75,9 @@ pub enum Label {
         /// The declared ends, in the units of the source.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         range: Option<Range>,
+        /// How it is spelt.
+        #[serde(default, skip_serializing_if = "NumberFormat::is_plain")]
+        format: NumberFormat,
     },
 }
 
@@ -90,7 +104,28 @@ pub enum Kind {
         /// The declared ends, in the units of the source.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         range: Option<Range>,
+        /// How it is spelt.
+        #[serde(default, skip_serializing_if = "NumberFormat::is_plain")]
+        format: NumberFormat,
     },
+    /// A moment: a number of days or seconds since its origin, scaled by each constituent, and parts of it as categories.
+    Date {
+        /// In which order it is written.
+        order: DateOrder,
+        /// What is counted.
+        unit: DateUnit,
+        /// Since when: `2000-01-01`.
+        origin: String,
+        /// Its parts, in the order of their indices.
+        parts: Vec<DatePart>,
+        /// Whether a missing value is an input of its own.
+        indicator: bool,
+        /// The declared ends of the number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        range: Option<Range>,
+    },
+    /// Yes or no in any common spelling: a category of two values; missing is a value too.
+    Boolean,
     /// An integer from 0 to 255, stored as it is, multiplied by `scale` when used.
     Byte {
         /// The factor.
@@ -116,7 +151,8 @@ impl Kind {
         match self {
             Kind::Values { values } => Some(values.len() as u32 + 2),
             Kind::Buckets { buckets } => Some(buckets + 1),
-            Kind::Number { .. } | Kind::Byte { .. } | Kind::Ignore => None,
+            Kind::Boolean => Some(3),
+            Kind::Number { .. } | Kind::Date { .. } | Kind::Byte { .. } | Kind::Ignore => None,
         }
     }
 }
@@ -131,6 +167,18 @@ impl Label {
 }
 
 impl Schema {
+    /// The version of the encoder that this schema needs: an older one where it declares nothing that is new.
+    pub fn encoder_version(&self) -> u32 {
+        let is_new = |kind: &Kind| match kind {
+            Kind::Number { format, .. } => !format.is_plain(),
+            Kind::Date { .. } | Kind::Boolean => true,
+            Kind::Byte { .. } | Kind::Values { .. } | Kind::Buckets { .. } | Kind::Ignore => false,
+        };
+        let new_label = matches!(&self.label, Label::Number { format, .. } if !format.is_plain());
+        let any = !self.exceptions.is_default() || new_label || self.columns.iter().any(|column| is_new(&column.kind));
+        if any { ENCODER_VERSION } else { ENCODER_BEFORE }
+    }
+
     /// The shape of a row as learners see it.
     pub fn layout(&self) -> Layout {
         let mut layout = Layout {
@@ -150,7 +198,15 @@ impl Schema {
         };
         for column in &self.columns {
             match &column.kind {
-                Kind::Number { log1p, indicator, range } => {
+                Kind::Date { parts, indicator, range, .. } => {
+                    layout.ranges.push(*range);
+                    if *indicator {
+                        layout.indicators.push(layout.numbers as u32);
+                    }
+                    layout.numbers += 1;
+                    layout.categories.extend(parts.iter().map(|part| part.count() + 1));
+                }
+                Kind::Number { log1p, indicator, range, .. } => {
                     layout.ranges.push(range.map(|r| encoded(r, *log1p)));
                     if *indicator {
                         layout.indicators.push(layout.numbers as u32);
@@ -158,7 +214,9 @@ impl Schema {
                     layout.numbers += 1;
                 }
                 Kind::Byte { scale } => layout.byte_scales.push(*scale),
-                Kind::Values { .. } | Kind::Buckets { .. } => layout.categories.extend(column.kind.category_size()),
+                Kind::Values { .. } | Kind::Buckets { .. } | Kind::Boolean => {
+                    layout.categories.extend(column.kind.category_size())
+                }
                 Kind::Ignore => {}
             }
         }

@@ -2,7 +2,7 @@
 
 use ndarray::ArrayView2;
 
-use super::{CellError, Encoder, RowLayout, RowRef};
+use super::{CellError, Encoder, Fate, RowLayout, RowRef};
 use crate::{
     learn::{Features, Labels, Rows},
     source::{Batch, Place},
@@ -80,8 +80,8 @@ impl EncodedRows {
         for at in 0..batch.rows().min(most.saturating_sub(self.rows)) {
             let mut encoded = std::mem::take(&mut self.encoded);
             encoded.clear();
-            encoder.encode(batch, at, &mut encoded).map_err(|error| (batch.place(at), error))?;
-            if let Some(parts) = self.row.split(&encoded) {
+            let fate = encoder.encode(batch, at, &mut encoded).map_err(|error| (batch.place(at), error))?;
+            if let (Fate::Kept, Some(parts)) = (fate, self.row.split(&encoded)) {
                 self.push(parts);
             }
             self.encoded = encoded;

@@ -1,6 +1,7 @@
 //! A batch of rows: the memory that sources fill and encoders read, used again for every call.
 #![expect(clippy::indexing_slicing, reason = "cells are addressed by row and column; outside is the caller's bug")]
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::limits::{BATCH_BYTES, BATCH_ROWS_MAX};
@@ -20,6 +21,18 @@ pub enum Cell<'a> {
     Float(f32),
     /// Nothing: a null of a table in memory or of a columnar file. It is missing whatever is declared to spell that.
     Missing,
+}
+
+impl fmt::Display for Cell<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cell::Text(text) => f.write_str(&String::from_utf8_lossy(text)),
+            Cell::Byte(byte) => byte.fmt(f),
+            Cell::Int(int) => int.fmt(f),
+            Cell::Float(float) => float.fmt(f),
+            Cell::Missing => Ok(()),
+        }
+    }
 }
 
 /// The float that stands for a double: rounded to nearest, ties to even. The sign and payload that a conversion gives to

@@ -9,6 +9,9 @@ use serde::Serialize;
 pub struct Prediction<'a> {
     /// The row's number, from 1, over all sources.
     pub row: u64,
+    /// What the row is about: the cells of the columns that are repeated, by their names.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub ids: BTreeMap<&'a str, &'a str>,
     /// The class, or the number.
     pub prediction: Option<Answer<'a>>,
     /// By class, where they are asked for.
@@ -47,7 +50,13 @@ impl<'a> Prediction<'a> {
             None => values.first().map(|number| Answer::Number(f64::from(*number))),
         };
         let scores = || classes.iter().map(String::as_str).zip(values.iter().copied().map(f64::from)).collect();
-        Prediction { row, prediction, probabilities: (shares && class.is_some()).then(scores) }
+        Prediction { row, ids: BTreeMap::new(), prediction, probabilities: (shares && class.is_some()).then(scores) }
+    }
+
+    /// The same, with what the row is about.
+    #[must_use]
+    pub fn about(self, columns: &'a [String], cells: &'a [String]) -> Prediction<'a> {
+        Prediction { ids: columns.iter().map(String::as_str).zip(cells.iter().map(String::as_str)).collect(), ..self }
     }
 }
 

@@ -12,7 +12,6 @@ use crate::{
     ids::{GenerationId, RecipeId},
     ledger::{Durable, GenerationRecord, History, Ledger},
     order::Placement,
-    schema::ENCODER_VERSION,
     shard::{SLICE_FORMAT, ShardStore},
     train::{Ground, Model, NUMERICS_VERSION, Recipe, lineages_of},
 };
@@ -211,7 +210,7 @@ impl Workspace {
         let path = self.generation_dir(generation).join("partition.json");
         let partition: Partition = self.frozen(&path, record.imported.partition)?;
         same_version(&path, "slice format", partition.slice_format, SLICE_FORMAT)?;
-        same_version(&path, "encoder", partition.encoder, ENCODER_VERSION)?;
+        same_version(&path, "encoder", partition.encoder, partition.schema.encoder_version())?;
         Ok(partition)
     }
 

@@ -2,13 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    digest::Digest,
-    order::Grid,
-    schema::{ENCODER_VERSION, Schema},
-    shard::SLICE_FORMAT,
-    source::TextForm,
-};
+use crate::{digest::Digest, order::Grid, schema::Schema, shard::SLICE_FORMAT, source::TextForm};
 
 /// The content of `partition.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,7 +29,7 @@ impl Partition {
     /// A partition of this program's formats.
     pub fn new(grid: Grid, schema: Schema, form: TextForm) -> Partition {
         let Grid { shards, slices, holdout } = grid;
-        Partition { slice_format: SLICE_FORMAT, encoder: ENCODER_VERSION, shards, slices, holdout, schema, form }
+        Partition { slice_format: SLICE_FORMAT, encoder: schema.encoder_version(), shards, slices, holdout, schema, form }
     }
 
     /// S, R and the holdout.

@@ -104,6 +104,8 @@ impl BenchArgs {
                 epochs: self.epochs,
                 schedule,
                 checkpoints: self.checkpoints,
+                // A copy to measure on.
+                no_ids: true,
                 ..Overrides::default()
             },
             requests: or(&self.requests, &[1, 8], &[1, 8, 64]),

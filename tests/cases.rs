@@ -1,0 +1,227 @@
+//! Tables as people have them: each folder of `tests/data/cases` is one that was once read as something else in silence, or answered with
+//! advice that did not work. The real command is asked.
+#![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests make and look at files by hand")]
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+/// A copy of a case's folder.
+struct Case(tempfile::TempDir);
+
+/// What a command answered.
+struct Answer {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Case {
+    fn new(name: &str) -> Case {
+        let folder = tempfile::tempdir().unwrap();
+        let from = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/cases").join(name);
+        for entry in fs::read_dir(&from).unwrap() {
+            let path = entry.unwrap().path();
+            fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+        }
+        Case(folder)
+    }
+
+    /// Runs `sisa`, words apart by blanks.
+    fn run(&self, line: &str) -> Answer {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sisa"));
+        command.current_dir(self.0.path()).args(line.split(' ')).args(["--threads", "2"]).stdin(Stdio::null());
+        let output = command.output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Answer { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    /// Runs what must be done without an error.
+    fn done(&self, line: &str) -> Answer {
+        let answer = self.run(line);
+        assert_eq!(answer.code, 0, "{line}\n{}\n{}", answer.out, answer.err);
+        answer
+    }
+
+    fn toml(&self) -> String {
+        fs::read_to_string(self.0.path().join("w/sisa.toml")).unwrap()
+    }
+}
+
+fn has(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is not in\n{text}");
+    }
+}
+
+#[test]
+fn thousands_are_numbers() {
+    let case = Case::new("03-thousands-separator");
+    has(&case.done("schema t.csv --label churned").out, &["spend = { kind = \"number\", thousands = \",\""]);
+    has(&case.done("-w w train t.csv --label churned --seed 1").out, &["imported"]);
+}
+
+#[test]
+fn rows_without_a_label_are_left_out_and_counted() {
+    let case = Case::new("04-label-missing-some-rows");
+    has(&case.done("-w w train t.csv --label churned --seed 1").out, &["left out", "without a label"]);
+    // Without that declaration the error says how many there are, and how to go on.
+    let config = case.toml().replace("missing = \"skip\"\n", "");
+    fs::write(case.0.path().join("e.toml"), config).unwrap();
+    let error = case.run("-w v train t.csv --config e.toml --seed 1");
+    assert_eq!(error.code, 3);
+    has(&error.err, &["missing = \"skip\"", "rows in all have such a cell", "line "]);
+}
+
+#[test]
+fn ids_that_look_like_floats_are_found_as_they_are_typed() {
+    let case = Case::new("07-float-ids");
+    case.done("-w w train t.csv --label churned --seed 1");
+    has(&case.toml(), &["id_form = \"integer\""]);
+    has(&case.done("-w w delete --from ids.txt").out, &["erased: 2 ids, 4 records"]);
+}
+
+#[test]
+fn predictions_ask_for_the_inputs_and_for_nothing_else() {
+    let case = Case::new("09-predict-columns-order-extra-missing");
+    case.done("-w w train t.csv --label churned --seed 1");
+    let answer = case.done("-w w predict order_extra.csv");
+    assert_eq!(answer.out.lines().count(), 3, "{}", answer.out);
+    assert_eq!(answer.err.matches("passed over").count(), 1, "{}", answer.err);
+    has(&answer.err, &["note"]);
+    let missing = case.run("-w w predict missing.csv");
+    assert_eq!(missing.code, 3);
+    has(&missing.err, &["`spend`"]);
+    fs::write(case.0.path().join("empty.csv"), "age,spend,city\n").unwrap();
+    assert_eq!(case.done("-w w predict empty.csv").out, "row,prediction\n");
+}
+
+#[test]
+fn na_stays_a_value_where_it_is_one() {
+    let text = Case::new("10-na-is-a-value").done("schema t.csv --label deal").out;
+    let line = text.lines().find(|line| line.starts_with("continent")).unwrap();
+    has(line, &["\"NA\"", "counts as a value"]);
+}
+
+#[test]
+fn infinities_and_odd_cells_are_errors_that_say_where_and_how_many() {
+    let infinite = Case::new("14-inf-nan-huge").run("-w w train t.csv --label churned --seed 1");
+    assert_eq!(infinite.code, 3);
+    has(&infinite.err, &["line ", "column `", "mend the cell"]);
+    let case = Case::new("34-one-bad-cell-in-a-number-column");
+    let odd = case.run("-w w train t.csv --label responded --seed 1");
+    assert_eq!(odd.code, 3);
+    has(&odd.err, &["line ", "`dose`", "see note", "2 rows in all", "on_bad"]);
+    for (rule, said) in [("missing", "took 2 cells"), ("skip-row", "left out 2 rows")] {
+        let config = case.toml().replace("on_bad = \"error\"", &format!("on_bad = \"{rule}\""));
+        fs::write(case.0.path().join("e.toml"), config).unwrap();
+        has(&case.done(&format!("-w {rule} train t.csv --config e.toml --seed 1")).out, &[said]);
+        case.done(&format!("-w {rule} verify --retrain"));
+    }
+}
+
+#[test]
+fn names_with_any_characters_are_taken_literally() {
+    let case = Case::new("22-special-characters-in-names");
+    case.done("-w w train t.csv --label churned --seed 1");
+    case.done("-w w predict t.csv");
+    has(&case.toml(), &["\"p0..p9\" = ", "\"x*\" = "]);
+}
+
+#[test]
+fn numbers_with_a_spelling_of_missing_stay_numbers() {
+    let text = Case::new("33-missing-spellings-in-numbers").done("schema t.csv --label churned").out;
+    for line in text.lines().filter(|line| line.get(1..2) == Some("_")) {
+        has(line, &["kind = \"number\""]);
+    }
+    has(&text, &["\"null\"", "\"-\"", "\"\\\\N\"", "\"n/a\"", "\"None\"", "\"unknown\"", "\".\"", "-999 stands far outside"]);
+}
+
+#[test]
+fn rows_without_a_subject_are_never_one_person() {
+    let case = Case::new("39-rows-without-subject-id");
+    let error = case.run("-w w train t.csv --label churned --subject member_id --seed 1");
+    assert_eq!(error.code, 3);
+    has(&error.err, &["missing_subject", "rows in all"]);
+    for (rule, said) in [("skip", "without a subject"), ("own", "imported")] {
+        let config = case.toml().replace("missing_subject = \"error\"", &format!("missing_subject = \"{rule}\""));
+        fs::write(case.0.path().join("e.toml"), config).unwrap();
+        has(&case.done(&format!("-w {rule} train t.csv --config e.toml --seed 1")).out, &[said]);
+    }
+}
+
+#[test]
+fn a_class_that_is_spelt_as_a_float_is_the_class() {
+    let case = Case::new("41-numeric-labels-as-floats-in-eval");
+    case.done("-w w train t.csv --label churned --seed 1");
+    has(&case.done("-w w eval test.csv").out, &["accuracy"]);
+}
+
+#[test]
+fn answers_carry_the_ids() {
+    let case = Case::new("45-predict-with-ids");
+    case.done("-w w train t.csv --label churned --seed 1");
+    let answer = case.done("-w w predict new.csv").out;
+    has(&answer, &["row,member_id,prediction\n1,m9005,", "\n2,m9001,"]);
+    has(&case.done("-w w predict new.csv --id city").out, &["row,city,prediction\n1,Lille,"]);
+    has(&case.done("-w w predict new.csv --json").out, &["\"ids\":{\"member_id\":\"m9005\"}"]);
+    assert_eq!(case.run("-w w predict new.csv --id nobody").code, 3);
+}
+
+#[test]
+fn ordinal_labels_say_how_to_be_numbers() {
+    has(&Case::new("49-ordinal-quality-scores").done("schema t.csv").out, &["without `values` the label is a number"]);
+}
+
+#[test]
+fn text_among_numbers_at_prediction_is_an_error_with_its_place() {
+    let case = Case::new("56-text-in-a-number-column-at-predict");
+    case.done("-w w train t.csv --label churned --seed 1");
+    let error = case.run("-w w predict bad.csv");
+    assert_eq!(error.code, 3);
+    has(&error.err, &["line 3", "`age`", "`unknown`", "under `missing`"]);
+}
+
+#[test]
+fn subjects_have_names_in_other_languages() {
+    let case = Case::new("58-subject-names-of-other-languages");
+    case.done("-w w train t.csv --label outcome --seed 1");
+    has(&case.toml(), &["subject = \"Kundennr\""]);
+}
+
+#[test]
+fn a_table_without_ids_is_asked_about_before_it_is_imported() {
+    let case = Case::new("59-table-without-ids");
+    let asked = case.run("-w w train t.csv --label churned --seed 1");
+    assert_eq!(asked.code, 3);
+    has(&asked.err, &["nothing could be deleted", "--subject", "--no-ids"]);
+    assert!(!case.0.path().join("w/sisa.toml").exists() && !case.0.path().join("w/shards/g0001").exists());
+    let trained = case.done("-w w train t.csv --label churned --seed 1 --no-ids").out;
+    assert!(!trained.contains("sisa delete"), "{trained}");
+}
+
+#[test]
+fn a_column_more_changes_no_answer() {
+    let case = Case::new("62-adding-a-column-for-predict");
+    case.done("-w w train t.csv --label churned --seed 1");
+    assert_eq!(case.done("-w w predict new.csv").out.lines().count(), 2);
+}
+
+#[test]
+fn what_is_recommended_is_what_is_trained() {
+    let case = Case::new("64-recommended-learner-is-not-the-default");
+    let train = case.done("-w w train t.csv --label churned --seed 1");
+    has(&train.err, &["`forest` is recommended"]);
+    has(&case.toml(), &["kind = \"forest\"", "slices = 1\n"]);
+}
+
+#[test]
+fn a_clean_regression_does_not_diverge_on_defaults() {
+    let case = Case::new("66-regression-clean-table-mlp-diverges");
+    let out = case.done("-w w train t.csv.gz --label price --learner mlp --seed 1 --holdout 0.2 --no-ids").out;
+    let r2 = out.lines().find_map(|line| line.split("R2").nth(1)).unwrap_or_else(|| panic!("no R2 in\n{out}"));
+    let r2: f64 = r2.split_whitespace().find_map(|word| word.trim_matches([':', ',', '(', ')']).parse().ok()).unwrap();
+    assert!(r2 > 0.9, "{out}");
+}
