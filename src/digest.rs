@@ -186,6 +186,36 @@ impl HandleKey {
     pub fn fingerprint(&self) -> Digest {
         Digest::derive("sisa 1 handle key fingerprint", &[&self.0])
     }
+
+    /// What ledger entries are sealed with.
+    pub fn seal(&self) -> SealKey {
+        SealKey { key: Digest::derive("sisa 2 ledger seal", &[&self.0]), of: self.fingerprint() }
+    }
+}
+
+/// Seals ledger entries: who does not hold the handle key can't make one.
+#[derive(Clone, Copy)]
+pub struct SealKey {
+    key: Digest,
+    of: Digest,
+}
+
+impl SealKey {
+    /// The seal of these bytes.
+    pub fn seal(&self, bytes: &[u8]) -> Digest {
+        Digest(self.key.keyed(bytes))
+    }
+
+    /// Names the handle key that it was made from.
+    pub fn fingerprint(&self) -> Digest {
+        self.of
+    }
+}
+
+impl fmt::Debug for SealKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealKey(..)")
+    }
 }
 
 impl ModelKey {

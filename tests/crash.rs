@@ -12,7 +12,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use sim::{Claims, Coin, Fault, Reference, SimDisk, World, check_finished, check_image};
+use sim::{Claims, Coin, Fault, Reference, SimDisk, World, check_finished, check_image, workspace};
 use sisa::{
     engine::{Engine, Error, Input, Quiet},
     ids::GenerationId,
@@ -39,7 +39,7 @@ struct Story {
     after: Reference,
     /// Every file that may be there once the deletion is in effect.
     clean: Reference,
-    accepted: fn(&History) -> bool,
+    accepted: fn(&SimDisk, &History) -> bool,
     /// Whether an ensemble that is whole answers at any moment.
     serves: bool,
 }
@@ -65,7 +65,7 @@ const DELETE_AGAIN_THEN_TRAIN: Finish = Finish {
 const REKEY_AGAIN: Finish = Finish {
     name: "rekey again",
     repeats: true,
-    run: |engine| match engine.workspace().current()? {
+    run: |engine| match engine.workspace().snapshot()?.current {
         // It was done but for tidying up; to ask once more would be another rekeying.
         Some(current) if current.generation == GenerationId(2) => World::train(engine),
         _ => World::rekey(engine),
@@ -83,7 +83,7 @@ fn train() -> Story {
         before: after.clone(),
         clean: after.clone(),
         after,
-        accepted: |_| true,
+        accepted: |_, _| true,
         serves: false,
     })
 }
@@ -107,6 +107,16 @@ fn delete_from_forest() -> Story {
     delete_in(World::of(common::FOREST), "delete from a forest", false, World::trained)
 }
 
+/// A folder of the ledger ends in the deletion, so that a summary is written in it, at one of its entries and then at another.
+fn delete_across_a_summary(entries: u64) -> Story {
+    let start = match entries {
+        98 => |world: &World| world.trained_long_ago(98),
+        99 => |world: &World| world.trained_long_ago(99),
+        _ => |world: &World| world.trained_long_ago(100),
+    };
+    delete_from("delete across a summary of the ledger", false, start)
+}
+
 fn delete_from(name: &'static str, defer: bool, start: fn(&World) -> SimDisk) -> Story {
     delete_in(World::new(), name, defer, start)
 }
@@ -128,7 +138,7 @@ fn delete_in(world: World, name: &'static str, defer: bool, start: fn(&World) ->
         finishes: &[TRAIN, REPAIR, DELETE_AGAIN],
         clean: after.clone(),
         after,
-        accepted: |history| history.requests.contains_key("r1"),
+        accepted: |disk, history| workspace(disk).ledger().request_ids(history, "r1").unwrap().is_some(),
         serves: false,
     })
 }
@@ -146,7 +156,7 @@ fn rekey() -> Story {
         finishes: &[TRAIN, REKEY_AGAIN],
         clean: Reference::of(&rekeyed),
         after: Reference::of(&rekeyed),
-        accepted: |history| history.generations.contains_key(&GenerationId(2)),
+        accepted: |_, history| history.generations.contains_key(&GenerationId(2)),
         serves: true,
     })
 }
@@ -172,7 +182,7 @@ fn delete_during_rekeying() -> Story {
         before,
         after,
         clean,
-        accepted: |history| history.requests.contains_key("r1"),
+        accepted: |disk, history| workspace(disk).ledger().request_ids(history, "r1").unwrap().is_some(),
         serves: false,
     })
 }
@@ -222,7 +232,7 @@ impl Story {
                 Err(e) => tally.failures.push(format!("{place}: nothing answers: {e}")),
             }
         }
-        let accepted = (self.accepted)(&history);
+        let accepted = (self.accepted)(image, &history);
         for finish in self.finishes {
             let expected = if accepted || finish.repeats { &self.after } else { &self.before };
             if let Err(what) = self.finish(finish, image, expected, cut) {
@@ -261,7 +271,7 @@ impl Story {
         let again = disk.crashed(if seed % 2 == 0 { Coin::Lost } else { Coin::Seed(seed) });
         let named = |e| format!("power cut before operation {at} ({}; after `{}`): {e}", meter.last, meter.point);
         let history = check_image(&again, Claims::default(), &self.clean).map_err(named)?;
-        let accepted = finish.repeats || (self.accepted)(&history);
+        let accepted = finish.repeats || (self.accepted)(&again, &history);
         go_on(&again).and_then(|()| check_finished(&again, if accepted { &self.after } else { &self.before })).map_err(named)
     }
 }
@@ -358,6 +368,11 @@ held! {
     a_kill_of_a_deletion_then_a_power_cut_forgets_no_accepted_request: kill_at_every_operation_then_power_cut(delete(false));
     a_kill_of_a_deferred_deletion_then_a_power_cut_forgets_no_accepted_request: kill_at_every_operation_then_power_cut(delete(true));
     a_kill_of_a_rekeying_then_a_power_cut_leaves_one_whole_ensemble: kill_at_every_operation_then_power_cut(rekey());
+    a_power_cut_in_a_summary_before_a_deletion_forgets_no_accepted_request: power_cut_at_every_operation(delete_across_a_summary(100));
+    a_power_cut_in_a_summary_within_a_deletion_forgets_no_accepted_request: power_cut_at_every_operation(delete_across_a_summary(99));
+    a_kill_in_a_summary_after_a_deletion_forgets_no_accepted_request: kill_at_every_operation_then_power_cut(delete_across_a_summary(98));
+    a_write_of_a_summary_that_fails_breaks_nothing: every_write_fails(delete_across_a_summary(99));
+    after_a_failed_sync_of_a_summary_nothing_is_written: every_sync_fails(delete_across_a_summary(99));
     a_power_cut_in_a_deletion_after_a_killed_training_forgets_no_accepted_request: power_cut_at_every_operation(delete_after_killed_training());
     a_kill_of_a_deletion_after_a_killed_training_forgets_no_accepted_request: kill_at_every_operation_then_power_cut(delete_after_killed_training());
     a_power_cut_in_a_deletion_after_a_killed_verify_leaves_no_scratch: power_cut_at_every_operation(delete_after_killed_verify());

@@ -147,8 +147,8 @@ impl World {
     fn take_in(&mut self, seed: Option<u64>) {
         let engine = Engine::open(self.root()).unwrap();
         let history = engine.workspace().ledger().read().unwrap();
-        let mut requests: Vec<_> = history.requests.values().filter(|r| !self.taken_in.contains(&r.accepted.request)).collect();
-        requests.sort_by_key(|r| r.sequence);
+        let (mut requests, _) = engine.workspace().ledger().requests().unwrap();
+        requests.retain(|r| !self.taken_in.contains(&r.accepted.request));
         // A command imports at most once, and before anybody else can ask for a deletion of it.
         if !self.generations.contains_key(&history.last_generation) && history.last_generation > 0 {
             let record = history.generations.values().find(|g| g.imported.generation.0 == history.last_generation).unwrap();

@@ -103,6 +103,14 @@ impl CheckpointStore {
         }
     }
 
+    /// How long the file is, if it is there; nothing of it is read.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn len(&self, shard: ShardId, step: SliceId, lineage: Digest) -> Result<Option<u64>, FsError> {
+        Ok(self.files.stat(&self.path(shard, step, lineage))?.map(|stat| stat.len))
+    }
+
     /// Publishes a state. The caller holds the shard's commit lock and has checked that it is still wanted.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{DeleteError, Targets, repair::predicted};
+use super::{DeleteError, Pending, Targets, repair::predicted, target::Gone};
 use crate::{
     checkpoint::CheckpointStore,
     digest::HandleKey,
@@ -21,15 +21,11 @@ pub struct Draft {
     pub(super) files: BTreeMap<(GenerationId, Cell), SliceFile>,
 }
 
-/// Where a request's records are, in one generation.
-struct Hits {
-    /// Records to take away, by cell.
-    cells: BTreeMap<Cell, (Slice, BTreeSet<Handle>)>,
-    /// Records of each target: in slices, held out.
-    counts: BTreeMap<Handle, (u64, u64)>,
-}
+/// Bytes of slice files that a draft keeps until they are put in place; what is more is built again then.
+const KEPT_BYTES: usize = 16 << 20;
 
-/// Works a request out against all generations. Changes nothing.
+/// Works a request out against all generations. Changes nothing. `pending` are requests that are in the ledger and not yet in effect:
+/// what they take away is on the disk, and no longer there.
 ///
 /// # Errors
 /// A slice is damaged or the disk refuses.
@@ -40,7 +36,9 @@ pub fn draft(
     request: &str,
     targets: &Targets,
     suppress: bool,
+    pending: &[Pending],
 ) -> Result<Draft, DeleteError> {
+    let pending = &Gone::of(pending.iter().flat_map(Pending::outcomes));
     let history = &snapshot.history;
     let serving = snapshot.current.as_ref().map(|c| c.generation).or(history.newest().map(|(id, _)| id));
     let mut draft = Draft {
@@ -49,39 +47,56 @@ pub fn draft(
             ids: targets.digest(key),
             suppress,
             outcomes: Vec::new(),
+            list: None,
             cells: Vec::new(),
             purge: Vec::new(),
             predicted: Default::default(),
         },
         files: BTreeMap::new(),
     };
+    let handles = workspace.ledger().handles(history)?;
+    let mut kept = 0;
     let mut found: BTreeMap<Handle, (u64, u64)> = BTreeMap::new();
     let mut known: BTreeSet<Handle> = BTreeSet::new();
     for (generation, record) in &history.generations {
         let store = workspace.shard_store(*generation, record)?;
         let placement = workspace.placement(*generation, record, key)?;
         let by_record = workspace.partition(*generation, record)?.schema.subject.is_some();
-        let hits = hits(&store, targets, |handle| placement.cell(handle), by_record)?;
-        known.extend(hits.counts.keys());
-        if Some(*generation) == serving {
-            found.clone_from(&hits.counts);
+        let all_records: Vec<Handle> = targets.iter().filter(|t| !t.subject && by_record).map(|t| t.handle).collect();
+        let mut counts: BTreeMap<Handle, (u64, u64)> = BTreeMap::new();
+        for (cell, mut named) in cells_of(targets, &store, |handle| placement.cell(handle), by_record) {
+            named.sort_unstable();
+            let slice = store.open(cell)?;
+            let gone = records_in(&slice, cell, &named, &all_records, pending, &mut counts);
+            if gone.is_empty() {
+                continue;
+            }
+            let absurd = || {
+                let what = "the row count is absurd".into();
+                DeleteError::Slice(crate::shard::SliceError::Damaged { path: store.path(cell), offset: 24, what })
+            };
+            // What requests before this one take away is gone from it, though not yet from the disk.
+            let mut earlier = pending.records_of(&slice);
+            let before = match earlier.is_empty() {
+                true => (slice.header().content, slice.header().rows),
+                false => {
+                    let file = SliceFile::without(&slice, &earlier, store.key()).ok_or_else(absurd)?;
+                    (file.content, file.rows)
+                }
+            };
+            earlier.extend(gone);
+            let file = SliceFile::without(&slice, &earlier, store.key()).ok_or_else(absurd)?;
+            let (before, rows) = before;
+            let (generation, records) = (*generation, rows.saturating_sub(file.rows));
+            draft.accepted.cells.push(CellChange { generation, cell, before, after: file.content, records });
+            kept += file.bytes().len();
+            if kept <= KEPT_BYTES {
+                draft.files.insert((generation, cell), file);
+            }
         }
-        for (cell, (slice, gone)) in hits.cells {
-            let file = SliceFile::without(&slice, &gone, store.key()).ok_or_else(|| {
-                DeleteError::Slice(crate::shard::SliceError::Damaged {
-                    path: store.path(cell),
-                    offset: 24,
-                    what: "the row count is absurd".into(),
-                })
-            })?;
-            draft.accepted.cells.push(CellChange {
-                generation: *generation,
-                cell,
-                before: slice.header().content,
-                after: file.content,
-                records: slice.header().rows - file.rows,
-            });
-            draft.files.insert((*generation, cell), file);
+        known.extend(counts.keys());
+        if Some(*generation) == serving {
+            found.clone_from(&counts);
         }
         purge_list(workspace, history, *generation, &mut draft.accepted)?;
     }
@@ -89,7 +104,7 @@ pub fn draft(
         let (in_slices, held_out) = found.get(&target.handle).copied().unwrap_or_default();
         let outcome = if known.contains(&target.handle) {
             OutcomeKind::Erased
-        } else if history.erased.contains(&target.handle) {
+        } else if handles.is_erased(target.handle)? {
             OutcomeKind::AlreadyErased
         } else {
             OutcomeKind::NotFound
@@ -100,56 +115,71 @@ pub fn draft(
     Ok(draft)
 }
 
-/// Finds the targets' records. A subject is in one cell; a record of a subject that isn't named may be in any.
-fn hits(store: &ShardStore, targets: &Targets, cell_of: impl Fn(Handle) -> Cell, by_record: bool) -> Result<Hits, DeleteError> {
-    let mut hits = Hits { cells: BTreeMap::new(), counts: BTreeMap::new() };
-    let take = |hits: &mut Hits, cell: Cell, slice: &Slice, target: Handle, records: Vec<Handle>| {
-        if records.is_empty() {
-            return;
+/// The cells that a request has to look into, in order, with the subjects that would be there. A subject is in one cell; a record of a
+/// subject that isn't named may be in any.
+fn cells_of(
+    targets: &Targets,
+    store: &ShardStore,
+    cell_of: impl Fn(Handle) -> Cell,
+    by_record: bool,
+) -> BTreeMap<Cell, Vec<Handle>> {
+    let mut cells: BTreeMap<Cell, Vec<Handle>> = BTreeMap::new();
+    let mut any = false;
+    for target in targets.iter() {
+        if target.subject || !by_record {
+            cells.entry(cell_of(target.handle)).or_default().push(target.handle);
+        } else {
+            any = true;
         }
-        let count = hits.counts.entry(target).or_default();
-        match cell.part {
-            Part::Slice(_) => count.0 += records.len() as u64,
-            Part::Holdout => count.1 += records.len() as u64,
-        }
-        hits.cells.entry(cell).or_insert_with(|| (slice.clone(), BTreeSet::new())).1.extend(records);
-    };
-    let mut opened: BTreeMap<Cell, Slice> = BTreeMap::new();
-    for target in targets.iter().filter(|t| t.subject || !by_record) {
-        let cell = cell_of(target.handle);
-        let slice = match opened.get(&cell) {
-            Some(slice) => slice.clone(),
-            None => {
-                let slice = store.open(cell)?;
-                opened.insert(cell, slice.clone());
-                slice
-            }
-        };
-        let records = slice.records_of(target.handle).collect();
-        take(&mut hits, cell, &slice, target.handle, records);
     }
-    let records: Vec<Handle> = targets.iter().filter(|t| !t.subject && by_record).map(|t| t.handle).collect();
-    if !records.is_empty() {
+    if any {
         for cell in store.grid().cells() {
-            let slice = match opened.get(&cell) {
-                Some(slice) => slice.clone(),
-                None => store.open(cell)?,
-            };
-            for record in &records {
-                if slice.records().binary_search(record).is_ok() {
-                    take(&mut hits, cell, &slice, *record, vec![*record]);
-                }
-            }
+            cells.entry(cell).or_default();
         }
     }
-    Ok(hits)
+    cells
+}
+
+/// The records of a slice that a request takes away: those of the subjects `named`, which ascend, and of `records` those that are here. Counts them by
+/// target, in slices and held out.
+fn records_in(
+    slice: &Slice,
+    cell: Cell,
+    named: &[Handle],
+    records: &[Handle],
+    pending: &Gone,
+    counts: &mut BTreeMap<Handle, (u64, u64)>,
+) -> BTreeSet<Handle> {
+    let mut gone = BTreeSet::new();
+    let mut take = |target: Handle, record: Handle| {
+        gone.insert(record);
+        let count = counts.entry(target).or_default();
+        match cell.part {
+            Part::Slice(_) => count.0 += 1,
+            Part::Holdout => count.1 += 1,
+        }
+    };
+    for (record, subject) in slice.records().iter().zip(slice.subjects()) {
+        let goes = named.binary_search(subject).is_ok();
+        if goes && !pending.subjects.contains(subject) && !pending.records.contains(record) {
+            take(*subject, *record);
+        }
+    }
+    for record in records.iter().filter(|r| !pending.records.contains(r)) {
+        if let Ok(at) = slice.records().binary_search(record)
+            && slice.subjects().get(at).is_some_and(|subject| !pending.subjects.contains(subject))
+        {
+            take(*record, *record);
+        }
+    }
+    gone
 }
 
 /// The first slice of each shard of a generation that a request changes; holdouts taint no state.
-pub(super) fn first_hits<'a>(cells: impl Iterator<Item = &'a CellChange>) -> BTreeMap<ShardId, u32> {
+pub(super) fn first_hits(cells: impl Iterator<Item = Cell>) -> BTreeMap<ShardId, u32> {
     let mut first = BTreeMap::new();
-    for change in cells {
-        if let Cell { shard, part: Part::Slice(slice) } = change.cell {
+    for cell in cells {
+        if let Cell { shard, part: Part::Slice(slice) } = cell {
             let earliest = first.entry(shard).or_insert(slice.0);
             *earliest = slice.0.min(*earliest);
         }
@@ -165,7 +195,7 @@ fn purge_list(
     accepted: &mut Accepted,
 ) -> Result<(), DeleteError> {
     let Some(record) = history.generations.get(&generation) else { return Ok(()) };
-    let first = first_hits(accepted.cells.iter().filter(|c| c.generation == generation));
+    let first = first_hits(accepted.cells.iter().filter(|c| c.generation == generation).map(|c| c.cell));
     for recipe in &record.recipes {
         let store = CheckpointStore::new(workspace.files().clone(), workspace.recipe_dir(generation, &recipe.recipe));
         for (shard, slice) in &first {

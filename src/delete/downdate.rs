@@ -15,21 +15,25 @@ use crate::{
     workspace::Workspace,
 };
 
-/// Publishes, under every recipe whose learner takes rows out, the states without the records, durably, beside those with them. The slices
-/// are still as they were. What can't be made so (a state is missing or damaged) is left to be trained.
+/// Publishes for a shard, under every recipe whose learner takes rows out, the states without the records from step `first` on, durably,
+/// beside those with them. The slices are still as they were, and the caller holds the shard's commit lock. What can't be made so (a state is missing or damaged) is left to be trained.
 ///
 /// # Errors
 /// The disk refuses.
-pub(super) fn downdate(workspace: &Workspace, change: &Change<'_>, gone: &Gone) -> Result<(), DeleteError> {
+pub(super) fn downdate(
+    workspace: &Workspace,
+    change: &Change<'_>,
+    gone: &Gone,
+    shard: ShardId,
+    first: u32,
+) -> Result<(), DeleteError> {
     for recipe in &change.record.recipes {
         let rules = workspace.recipe(change.id, change.record, &recipe.recipe)?;
         if !rules.learner.check().map_err(crate::train::TrainError::from)?.abilities().downdate {
             continue;
         }
         let model = workspace.model(change.id, change.record, &recipe.recipe)?;
-        for (shard, first) in &change.first_hits() {
-            downdate_shard(&model, change, gone, *shard, *first)?;
-        }
+        downdate_shard(&model, change, gone, shard, first)?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Brings accepted requests into effect. Every step can be done again.
+//! Brings accepted requests into effect, together. Every step can be done again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,26 +7,54 @@ use crate::{
     digest::Digest,
     fs::{Durability, LockGuard, Stopwatch},
     ids::{Cell, GenerationId, ShardId},
-    ledger::{Accepted, CellChange, Effective, Event, GenerationRecord, History},
+    ledger::{Accepted, CellChange, Effective, Event, GenerationRecord, History, Outcome},
     shard::{ShardStore, SliceFile},
     workspace::{Workspace, WriterLock},
 };
 
-/// Accepts a worked-out request and brings it into effect. The caller holds the writer lock, and `history` is as the draft saw it.
+/// A request that is in the ledger and not yet in effect.
+#[derive(Debug)]
+pub struct Pending {
+    /// What was accepted, with all outcomes.
+    accepted: Accepted,
+    clock: Stopwatch,
+    files: BTreeMap<(GenerationId, Cell), SliceFile>,
+}
+
+impl Pending {
+    /// What becomes of each id.
+    pub(super) fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
+        self.accepted.outcomes.iter()
+    }
+}
+
+/// Accepts a worked-out request. The caller holds the writer lock, and `history` is as the draft saw it.
 ///
 /// # Errors
 /// The disk refuses. Once the request is in the ledger it is not forgotten: the next open for writing goes on with it.
+pub fn accept(workspace: &Workspace, _lock: &WriterLock, history: &mut History, draft: Draft) -> Result<Pending, DeleteError> {
+    let clock = Stopwatch::start();
+    let Draft { accepted, files } = draft;
+    workspace.ledger().append(history, Event::Accepted(accepted.clone()))?;
+    workspace.files().reached("accepted");
+    Ok(Pending { accepted, clock, files })
+}
+
+/// Accepts a worked-out request and brings it into effect. The caller holds the writer lock, and `history` is as the draft saw it.
+///
+/// # Errors
+/// As for [`accept`].
 pub fn bring_into_effect(
     workspace: &Workspace,
     lock: &WriterLock,
     history: &mut History,
     draft: Draft,
-) -> Result<Effective, DeleteError> {
-    let clock = Stopwatch::start();
-    let Draft { accepted, files } = draft;
-    workspace.ledger().append(history, Event::Accepted(accepted.clone()))?;
-    workspace.files().reached("accepted");
-    effect(workspace, lock, history, &accepted, files, clock)
+) -> Result<(Accepted, Effective), DeleteError> {
+    let pending = accept(workspace, lock, history, draft)?;
+    let accepted = pending.accepted.clone();
+    let came = effect(workspace, lock, history, vec![pending])?;
+    // One request, one effect.
+    came.into_iter().next().map(|came| (accepted, came)).ok_or(DeleteError::NoIds)
 }
 
 /// Brings requests that a crash left accepted into effect. Returns how many.
@@ -34,11 +62,16 @@ pub fn bring_into_effect(
 /// # Errors
 /// The disk refuses, or a slice is neither as before nor as after.
 pub fn recover(workspace: &Workspace, lock: &WriterLock, history: &mut History) -> Result<usize, DeleteError> {
-    let pending: Vec<Accepted> = history.unfinished().iter().map(|r| r.accepted.clone()).collect();
-    for accepted in &pending {
-        effect(workspace, lock, history, accepted, BTreeMap::new(), Stopwatch::start())?;
+    let unfinished = history.unfinished();
+    if unfinished.is_empty() {
+        return Ok(0);
     }
-    Ok(pending.len())
+    let mut pending = Vec::with_capacity(unfinished.len());
+    for request in unfinished {
+        let accepted = workspace.ledger().whole(request.sequence, &request.accepted)?;
+        pending.push(Pending { accepted, clock: Stopwatch::start(), files: BTreeMap::new() });
+    }
+    Ok(effect(workspace, lock, history, pending)?.len())
 }
 
 /// The changes of one generation.
@@ -46,88 +79,137 @@ pub(super) struct Change<'a> {
     pub(super) id: GenerationId,
     pub(super) record: &'a GenerationRecord,
     store: ShardStore,
-    pub(super) cells: BTreeMap<Cell, &'a CellChange>,
+    pub(super) cells: BTreeMap<Cell, Steps>,
+}
+
+/// What a cell holds before, between and after the requests that change it.
+pub(super) struct Steps {
+    pub(super) before: Digest,
+    after: Vec<Digest>,
+    /// The last request that changes it.
+    request: String,
 }
 
 impl Change<'_> {
     /// The first slice of each shard that changes.
     pub(super) fn first_hits(&self) -> BTreeMap<ShardId, u32> {
-        first_hits(self.cells.values().copied())
+        first_hits(self.cells.keys().copied())
+    }
+
+    fn shards(&self) -> BTreeSet<ShardId> {
+        self.cells.keys().map(|cell| cell.shard).collect()
+    }
+
+    fn of<'a>(
+        workspace: &Workspace,
+        id: GenerationId,
+        record: &'a GenerationRecord,
+        pending: &[Pending],
+    ) -> Result<Option<Change<'a>>, DeleteError> {
+        let mut cells: BTreeMap<Cell, Steps> = BTreeMap::new();
+        for Pending { accepted, .. } in pending {
+            for CellChange { cell, before, after, .. } in accepted.cells.iter().filter(|c| c.generation == id) {
+                let steps = Steps { before: *before, after: Vec::new(), request: String::new() };
+                let steps = cells.entry(*cell).or_insert(steps);
+                steps.after.push(*after);
+                steps.request.clone_from(&accepted.request);
+            }
+        }
+        if cells.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Change { id, record, store: workspace.shard_store(id, record)?, cells }))
     }
 }
 
-fn effect(
+/// Handles of unlinked files that are kept at most: freeing their blocks takes time that an effect need not wait for, and a process
+/// may not have many more.
+const HELD_MOST: usize = 64;
+
+/// Brings requests into effect that are in the ledger, all at once: every slice is written again once, and each of them gets its entry.
+///
+/// # Errors
+/// The disk refuses, or a slice is neither as before nor as after. It can be done again.
+pub fn effect(
     workspace: &Workspace,
     _lock: &WriterLock,
     history: &mut History,
-    accepted: &Accepted,
-    mut files: BTreeMap<(GenerationId, Cell), SliceFile>,
-    clock: Stopwatch,
-) -> Result<Effective, DeleteError> {
+    mut pending: Vec<Pending>,
+) -> Result<Vec<Effective>, DeleteError> {
     let mut changes = Vec::new();
     for (id, record) in &history.generations {
-        let cells = accepted.cells.iter().filter(|c| c.generation == *id);
-        let cells: BTreeMap<Cell, &CellChange> = cells.map(|c| (c.cell, c)).collect();
-        if !cells.is_empty() {
-            changes.push(Change { id: *id, record, store: workspace.shard_store(*id, record)?, cells });
-        }
+        changes.extend(Change::of(workspace, *id, record, &pending)?);
     }
-    // From here on no builder of these shards can publish what it made of the old slices.
-    let mut locks: Vec<Box<dyn LockGuard>> = Vec::new();
-    for change in &changes {
-        let shards: BTreeSet<ShardId> = change.cells.keys().map(|c| c.shard).collect();
-        for shard in shards {
-            locks.push(change.store.lock(shard)?);
-        }
-    }
-    let gone = Gone::of(&accepted.outcomes);
-    // States that rows can be taken out of: without them first, then those with them go. A crash in between costs nothing.
-    for change in &changes {
-        downdate(workspace, change, &gone)?;
-    }
-    workspace.files().reached("downdated");
-    // Otherwise taint goes before anything large is written, so that a full disk does not delay the effect.
-    let mut held = Vec::new();
+    let gone = Gone::of(pending.iter().flat_map(|p| &p.accepted.outcomes));
+    // States that rows can be taken out of: without them first, then those with them go. A crash in between costs nothing. Taint goes
+    // before anything large is written. Locks are taken shard by shard: a process may not have many at once.
+    let mut held: Vec<Box<dyn LockGuard>> = Vec::new();
     for change in &changes {
         let hits = change.first_hits();
-        held.extend(purge_stale(workspace, change.id, change.record, change.store.key(), hits.keys().copied())?);
+        for shard in change.shards() {
+            let _commit = change.store.lock(shard)?;
+            if let Some(first) = hits.get(&shard) {
+                downdate(workspace, change, &gone, shard, *first)?;
+                let room = HELD_MOST.saturating_sub(held.len());
+                held.extend(purge_stale(workspace, change.id, change.record, change.store.key(), shard, room, false)?);
+            }
+        }
     }
+    workspace.files().reached("downdated");
     workspace.take_scratch_away()?;
     // Also if it was gone already: whoever removed it may not have made that durable.
     workspace.files().sync_dir(workspace.root())?;
     workspace.files().reached("purged");
+    // Files that are built already are those of a request alone; one of several builds them again.
+    let mut files = match pending.as_mut_slice() {
+        [only] => std::mem::take(&mut only.files),
+        _ => BTreeMap::new(),
+    };
     for change in &changes {
-        for (cell, expected) in &change.cells {
-            rewrite(change, *cell, expected, files.remove(&(change.id, *cell)), &gone, &accepted.request)?;
-            workspace.files().reached("rewritten");
+        let hits = change.first_hits();
+        for shard in change.shards() {
+            let _commit = change.store.lock(shard)?;
+            if hits.contains_key(&shard) {
+                // A builder may have published a state of the old slices meanwhile; from here on it finds that they changed.
+                purge_stale(workspace, change.id, change.record, change.store.key(), shard, 0, true)?;
+            }
+            for (cell, steps) in change.cells.iter().filter(|(cell, _)| cell.shard == shard) {
+                rewrite(change, *cell, steps, files.remove(&(change.id, *cell)), &gone)?;
+                workspace.files().reached("rewritten");
+            }
         }
     }
-    let roots = changes.iter().map(|c| (c.id, c.record.root())).collect();
-    let effective = Effective { request: accepted.request.clone(), roots, seconds: clock.seconds() };
-    workspace.ledger().append(history, Event::Effective(effective.clone()))?;
-    workspace.files().reached("effective");
+    let roots: BTreeMap<GenerationId, Digest> = changes.iter().map(|c| (c.id, c.record.root())).collect();
+    drop(changes);
+    let mut came = Vec::with_capacity(pending.len());
+    for Pending { accepted, clock, .. } in pending {
+        let touched: BTreeSet<GenerationId> = accepted.cells.iter().map(|c| c.generation).collect();
+        let roots = roots.iter().filter(|(id, _)| touched.contains(id)).map(|(id, root)| (*id, *root)).collect();
+        let effective = Effective { request: accepted.request, roots, seconds: clock.seconds() };
+        workspace.ledger().append(history, Event::Effective(effective.clone()))?;
+        workspace.files().reached("effective");
+        came.push(effective);
+    }
     // The blocks of what was unlinked are freed only now.
     drop(held);
-    Ok(effective)
+    Ok(came)
 }
 
 /// Publishes a slice without the records, unless that is done already.
-fn rewrite(
-    change: &Change<'_>,
-    cell: Cell,
-    expected: &CellChange,
-    built: Option<SliceFile>,
-    gone: &Gone,
-    request: &str,
-) -> Result<(), DeleteError> {
+fn rewrite(change: &Change<'_>, cell: Cell, steps: &Steps, built: Option<SliceFile>, gone: &Gone) -> Result<(), DeleteError> {
     let store = &change.store;
     let now = store.header(cell)?.content;
-    // What the ledger says now: the request's digest, unless the slice was given up since.
-    if now == expected.after || change.record.cells.get(&cell) == Some(&now) {
+    // What the ledger says now: the last request's digest, unless the slice was given up since.
+    let Some(last) = steps.after.last().copied() else { return Ok(()) };
+    if now == last || change.record.cells.get(&cell) == Some(&now) {
         return Ok(());
     }
-    let neither = |got: Digest| DeleteError::Neither { path: store.path(cell), request: request.into(), got: got.to_string() };
-    if now != expected.before {
+    let neither = |got: Digest| {
+        let (path, request) = (store.path(cell), steps.request.clone());
+        DeleteError::Neither { path, request, got: got.to_string() }
+    };
+    // As before all of them, or as the effects of some left it that came one by one.
+    if now != steps.before && !steps.after.contains(&now) {
         return Err(neither(now));
     }
     let file = match built {
@@ -137,7 +219,7 @@ fn rewrite(
             SliceFile::without(&slice, &gone.records_of(&slice), store.key()).ok_or_else(|| neither(now))?
         }
     };
-    if file.content != expected.after {
+    if file.content != last {
         return Err(neither(file.content));
     }
     Ok(store.publish(&file, Durability::Now)?)

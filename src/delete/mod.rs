@@ -12,9 +12,9 @@ mod rows;
 mod target;
 
 pub use accept::{Draft, draft};
-pub use effect::{bring_into_effect, recover};
+pub use effect::{Pending, accept, bring_into_effect, effect, recover};
 pub use error::DeleteError;
 pub use purge::purge_stale;
-pub use repair::{Repair, close, predicted};
+pub use repair::{Repair, can_close, close, predicted};
 pub use rows::RowsAsked;
 pub use target::{Target, Targets, UnknownIds};

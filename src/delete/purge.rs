@@ -11,9 +11,9 @@ use crate::{
     workspace::Workspace,
 };
 
-/// Unlinks every checkpoint of `shards`, of every recipe, that does not follow from the slices as the ledger has them, and syncs. The
-/// caller holds the commit locks of the shards. Returns handles that keep the unlinked blocks: freeing them takes time, which
-/// an effect need not wait for.
+/// Unlinks every checkpoint of a shard, of every recipe, that does not follow from the slices as the ledger has them, and syncs. The
+/// caller holds the commit lock of the shard. Returns at most `room` handles that keep the unlinked blocks: freeing them takes time,
+/// which an effect need not wait for. With `again` this process has done so before.
 ///
 /// # Errors
 /// The disk refuses. It can be done again.
@@ -22,25 +22,28 @@ pub fn purge_stale(
     id: GenerationId,
     record: &GenerationRecord,
     key: &ModelKey,
-    shards: impl Iterator<Item = ShardId> + Clone,
+    shard: ShardId,
+    room: usize,
+    again: bool,
 ) -> Result<Vec<Box<dyn LockGuard>>, DeleteError> {
     let files = workspace.files();
     let mut held = Vec::new();
     for recipe in &record.recipes {
         let root = LineageRoot::new(recipe.digest, record.imported.partition, key);
         let store = CheckpointStore::new(files.clone(), workspace.recipe_dir(id, &recipe.recipe));
-        for shard in shards.clone() {
-            let dir = store.shard_dir(shard);
-            let mut any = files.sweep(&dir)?;
-            for found in stale(&store, &root, shard, &record.cells)? {
-                let path = store.path(shard, found.step, found.lineage);
-                held.extend(files.hold(&path)?);
-                any |= files.unlink(&path)?;
+        let dir = store.shard_dir(shard);
+        let mut any = files.sweep(&dir)?;
+        for found in stale(&store, &root, shard, &record.cells)? {
+            let path = store.path(shard, found.step, found.lineage);
+            if held.len() < room {
+                // It saves time, and a process that may open no more files does without.
+                held.extend(files.hold(&path).ok().flatten());
             }
-            // Also on a second try: the first may have unlinked and died before it synced.
-            if any || files.stat(&dir)?.is_some() {
-                files.sync_dir(&dir)?;
-            }
+            any |= files.unlink(&path)?;
+        }
+        // Also on a second try: the first may have unlinked and died before it synced.
+        if any || (!again && files.stat(&dir)?.is_some()) {
+            files.sync_dir(&dir)?;
         }
     }
     Ok(held)

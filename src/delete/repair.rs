@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::DeleteError;
 use crate::{
     digest::Digest,
-    ids::{Cell, Part, ShardId},
-    ledger::{CellChange, Cost, Event, History, Repaired, ShardRepair},
-    train::{Model, Report, ShardPlan, lineages_of},
-    workspace::{Snapshot, Workspace, WriterLock},
+    ids::{Cell, GenerationId, Part, ShardId},
+    ledger::{CellChange, Cost, Event, GenerationRecord, History, Repaired, RequestRecord, ShardRepair},
+    train::{Model, Report, lineages},
+    workspace::{Current, Snapshot, Workspace, WriterLock},
 };
 
 /// What a repair did, once it is in the ledger.
@@ -28,11 +28,11 @@ pub fn predicted(workspace: &Workspace, snapshot: &Snapshot, cells: &[CellChange
     }
     let mut cost = Cost::default();
     for shard in model.shards.grid().shards() {
-        let mut plan = model.plan(shard)?;
+        let mut plan = model.outlook(shard, false)?;
         let mut hit = false;
         for (step, (rows, present)) in model.shards.grid().slices().zip(plan.rows.iter_mut().zip(&mut plan.present)) {
             if let Some(records) = gone.get(&Cell { shard, part: Part::Slice(step) }) {
-                *rows -= records;
+                *rows = rows.saturating_sub(*records);
                 hit = true;
             }
             // A state that rows can be taken out of is not trained again.
@@ -46,8 +46,9 @@ pub fn predicted(workspace: &Workspace, snapshot: &Snapshot, cells: &[CellChange
     Ok(cost)
 }
 
-/// Records that all requests in effect are repaired. The caller holds the writer lock; `plans` are those of all shards, whole and durable.
-/// Returns `None` when there was nothing to record.
+/// Records that the requests in effect are repaired whose shards are whole. The caller holds the writer lock; `whole` are shards that are
+/// whole and durable now and that the ledger does not call so yet, with the lineage keys of their last steps. Returns `None` when
+/// there was nothing to record.
 ///
 /// # Errors
 /// The disk refuses.
@@ -56,52 +57,73 @@ pub fn close(
     _lock: &WriterLock,
     history: &mut History,
     model: &Model,
-    plans: &[ShardPlan],
-    current: &crate::workspace::Current,
+    whole: &BTreeMap<ShardId, Digest>,
+    current: &Current,
     report: &Report,
 ) -> Result<Option<Repair>, DeleteError> {
-    let requests: Vec<String> = history.unrepaired().iter().map(|r| r.accepted.request.clone()).collect();
-    if requests.is_empty() {
+    let Some(record) = history.generations.get(&current.generation) else { return Ok(None) };
+    let closing: Vec<&RequestRecord> =
+        history.unrepaired().into_iter().filter(|request| is_whole(request, record, current, whole)).collect();
+    if closing.is_empty() {
         return Ok(None);
     }
-    let Some(record) = history.generations.get(&current.generation) else { return Ok(None) };
-    // How the slices were before the first of these requests.
-    let mut before: BTreeMap<Cell, Digest> = record.cells.clone();
-    let mut touched: BTreeSet<ShardId> = report.shards.iter().map(|s| s.shard).collect();
-    for request in history.unrepaired().iter().rev() {
-        for change in request.accepted.cells.iter().filter(|c| c.generation == current.generation) {
-            before.insert(change.cell, change.before);
-            if change.cell.part != Part::Holdout {
-                touched.insert(change.cell.shard);
-            }
-        }
-    }
-    let last = |shard: ShardId, cells: &BTreeMap<Cell, Digest>| {
-        lineages_of(&model.root, shard, cells).last().copied().unwrap_or(Digest([0; 32]))
-    };
+    let mut touched: BTreeSet<ShardId> = whole.keys().copied().collect();
+    touched.extend(closing.iter().flat_map(|request| shards_of(request, current.generation)));
+    let did = |shard: ShardId| report.shards.iter().find(|s| s.shard == shard);
     let mut shards = Vec::new();
     for shard in touched {
-        let did = report.shards.iter().find(|s| s.shard == shard);
+        let now = record.cells.slices_of(shard);
+        // How the slices were before the first of these requests.
+        let mut before = now.to_vec();
+        for change in closing.iter().rev().flat_map(|r| &r.accepted.cells) {
+            if let Part::Slice(slice) = change.cell.part
+                && (change.generation, change.cell.shard) == (current.generation, shard)
+                && let Some(digest) = before.get_mut(slice.0 as usize - 1)
+            {
+                *digest = change.before;
+            }
+        }
+        let last = |slices: &[Digest]| lineages(&model.root, shard, slices.iter().copied()).last().copied();
+        let (Some(before), Some(after)) = (last(&before), last(now)) else { continue };
+        let did = did(shard);
         shards.push(ShardRepair {
             shard,
             from_step: did.map_or(model.shards.grid().slices, |d| d.from_step),
-            before: last(shard, &before),
-            after: last(shard, &record.cells),
+            before,
+            after,
             steps: did.map_or(0, |d| d.steps),
             row_passes: did.map_or(0, |d| d.row_passes),
         });
     }
-    let full = plans.iter().map(|p| p.row_passes(&model.recipe)).sum();
+    let root = history.lineages_root(current.generation, &current.recipe, shards.iter().map(|s| (s.shard, s.after)));
     let repaired = Repaired {
-        requests,
+        requests: closing.iter().map(|r| r.accepted.request.clone()).collect(),
         generation: current.generation,
         recipe: current.recipe.clone(),
         shards,
-        lineages: plans.iter().filter_map(|p| p.lineages.last().copied()).collect(),
-        actual: Cost { row_passes: report.row_passes(), full_row_passes: full },
+        root,
+        lineages: Vec::new(),
+        actual: Cost { row_passes: report.row_passes(), full_row_passes: model.row_passes()? },
         seconds: report.seconds,
     };
     workspace.ledger().append(history, Event::Repaired(repaired.clone()))?;
     workspace.files().reached("repaired");
     Ok(Some(repaired))
+}
+
+/// Whether requests wait that can be closed now; arguments as of [`close`].
+pub fn can_close(history: &History, whole: &BTreeMap<ShardId, Digest>, current: &Current) -> bool {
+    let Some(record) = history.generations.get(&current.generation) else { return false };
+    history.unrepaired().into_iter().any(|request| is_whole(request, record, current, whole))
+}
+
+/// The shards of a generation whose states a request touches.
+fn shards_of(request: &RequestRecord, generation: GenerationId) -> impl Iterator<Item = ShardId> {
+    let changes = request.accepted.cells.iter().filter(move |c| c.generation == generation);
+    changes.filter(|c| c.cell.part != Part::Holdout).map(|c| c.cell.shard)
+}
+
+/// Whether all shards of a request are whole.
+fn is_whole(request: &RequestRecord, record: &GenerationRecord, current: &Current, whole: &BTreeMap<ShardId, Digest>) -> bool {
+    shards_of(request, current.generation).all(|shard| whole.contains_key(&shard) || record.is_whole(&current.recipe, shard))
 }

@@ -108,8 +108,11 @@ impl RowsAsked {
             let cell_of = Box::new(move |handle| placement.cell(handle));
             generations.push((*id, Looked { store, cell_of, slices: BTreeMap::new() }));
         }
-        let was_there =
-            |handle: &Handle| snapshot.history.erased.contains(handle) || snapshot.history.suppressed.contains(handle);
+        let ledger = workspace.ledger();
+        let known = ledger.handles(&snapshot.history)?;
+        // All of it is checked, so that no look-up fails later.
+        known.check()?;
+        let was_there = |handle: &Handle| known.is_gone(*handle).unwrap_or(true);
         let (mut targets, mut missing) = (BTreeSet::new(), BTreeMap::new());
         for (content, places) in &self.0 {
             // Where records have ids there is one of each.

@@ -155,9 +155,9 @@ impl Gone {
         self.rows_of(slice).into_iter().filter_map(|row| slice.records().get(row as usize).copied()).collect()
     }
 
-    pub(super) fn of(outcomes: &[Outcome]) -> Gone {
+    pub(super) fn of<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>) -> Gone {
         let mut gone = Gone::default();
-        for outcome in outcomes.iter().filter(|o| o.outcome == OutcomeKind::Erased) {
+        for outcome in outcomes.into_iter().filter(|o| o.outcome == OutcomeKind::Erased) {
             let set = if outcome.subject { &mut gone.subjects } else { &mut gone.records };
             set.insert(outcome.handle);
         }

@@ -1,11 +1,14 @@
 //! Brings a model to whole: builds what is missing, puts it into service, closes the requests that waited for it.
 
+use std::collections::BTreeMap;
+
 use super::{Engine, Error, ErrorKind, Observer, observe::TrainingWatch};
 use crate::{
-    delete::{Repair, close},
-    ids::ShardId,
-    ledger::{Event, History, Purged, Rekeyed, Trained},
-    train::{Model, Report, ShardPlan, ThreadShare, TrainError, train},
+    delete::{Repair, can_close, close},
+    digest::Digest,
+    ids::{Cell, Part, ShardId},
+    ledger::{Event, History, Purged, Rekeyed, Trained, WholeShard},
+    train::{Model, Report, ShardPlan, ThreadShare, TrainError, lineages_of, train},
     workspace::{Current, Snapshot, WorkspaceError, WriterLock},
 };
 
@@ -21,15 +24,82 @@ pub(super) struct Built {
     pub(super) rebuilt: usize,
 }
 
+/// How things are after a turn.
+#[derive(Debug, Default)]
+struct Settled {
+    /// Nothing is missing of any shard.
+    complete: bool,
+    /// A shard is no longer what it was when it was built.
+    moved: bool,
+    /// All that was built was synced.
+    durable: bool,
+    repaired: Option<Repair>,
+}
+
+/// The shards of complete plans that the ledger does not call whole, with the lineage keys of their last steps; `None` if the recipe is
+/// gone. Says if slices `moved` since the plans were made.
+fn fresh(
+    history: &History,
+    model: &Model,
+    target: &Current,
+    plans: &[ShardPlan],
+    moved: &mut bool,
+) -> Option<BTreeMap<ShardId, Digest>> {
+    let record = history.generations.get(&target.generation)?;
+    record.recipes.iter().find(|r| r.recipe == target.recipe)?;
+    let mut fresh = BTreeMap::new();
+    for plan in plans {
+        let wanted = lineages_of(&model.root, plan.shard, &record.cells);
+        if wanted != plan.lineages {
+            *moved = true;
+        } else if !record.is_whole(&target.recipe, plan.shard) {
+            fresh.extend(wanted.last().map(|last| (plan.shard, *last)));
+        }
+    }
+    Some(fresh)
+}
+
+/// Whether all shards are whole, with these.
+fn is_whole(history: &History, target: &Current, fresh: &BTreeMap<ShardId, Digest>) -> bool {
+    let record = history.generations.get(&target.generation);
+    record.is_some_and(|r| r.not_whole(&target.recipe).iter().all(|shard| fresh.contains_key(shard)))
+}
+
+fn serves(history: &History, current: &Option<Current>, target: &Current) -> bool {
+    let is = |generation, recipe| generation == target.generation && recipe == &target.recipe;
+    match &history.serving {
+        Some(now) => is(now.generation, &now.recipe),
+        None => current.as_ref().is_some_and(|now| is(now.generation, &now.recipe)),
+    }
+}
+
 impl Engine {
-    /// What these shards have and lack. Checkpoints that are there and damaged are removed, so that they count as missing: a power cut can
-    /// leave a file with its header and its length and other bytes in between, and a plan looks no further than those two. What was
-    /// once known to be durable is not read again, unless `all` is. Also returns how many were damaged.
+    /// What these shards have and lack. Their slices are checked against the ledger. Checkpoints that are there and damaged are
+    /// removed, so that they count as missing: a power cut can leave a file with its header and its length and other bytes in between,
+    /// and a plan looks no further than those two. What was once known to be durable is not read again, unless `all` is. Those
+    /// that do not follow from the slices are removed too: a copy or another machine brought them late. Also returns how many were
+    /// damaged.
     pub(super) fn plans(&self, model: &Model, shards: &[ShardId], all: bool) -> Result<(Vec<ShardPlan>, usize), Error> {
         let mut damaged = 0;
         let mut plans = Vec::with_capacity(shards.len());
         for shard in shards {
             let mut plan = model.plan(*shard)?;
+            if let Some(known) = &model.known {
+                let holdout = Cell { shard: *shard, part: Part::Holdout };
+                let holdout_is =
+                    model.shards.header(holdout).is_ok_and(|header| known.cells().get(&holdout) == Some(&header.content));
+                // A deletion that came meanwhile explains every difference; whoever goes on plans again.
+                if (!holdout_is || plan.lineages != known.lineages(&model.root, *shard)) && !model.moved()? {
+                    self.workspace.check_shard(&model.shards, known.cells(), *shard)?;
+                }
+            }
+            if model.has_stale(*shard)? {
+                let _commit = model.shards.lock(*shard)?;
+                // What a deletion that was accepted since has put in place is not stale.
+                if !model.moved()? {
+                    model.discard_stale(*shard)?;
+                }
+            }
             if all || !model.is_all_durable(&plan) {
                 let _commit = model.shards.lock(*shard)?;
                 let found = model.discard_damaged(*shard, all)?;
@@ -52,7 +122,8 @@ impl Engine {
     }
 
     /// Brings shards of a model to whole, `target` naming the model: builds what they lack and settles, again as long as deletions come in
-    /// between. With `all`, every checkpoint is read and checked first, also those that are known to be durable.
+    /// between: these shards, and then those of `only`, or all that the ledger does not call whole. With `all`, every checkpoint is read and
+    /// checked first, also those that are known to be durable.
     ///
     /// # Errors
     /// [`WorkspaceError::MovedOn`] when another model took its place meanwhile: the files are gone then, whatever it was that failed.
@@ -61,10 +132,11 @@ impl Engine {
         model: &Model,
         shards: &[ShardId],
         all: bool,
+        only: Option<&[ShardId]>,
         target: &Current,
         observer: &dyn Observer,
     ) -> Result<Built, Error> {
-        let built = self.build_and_settle(model, shards, all, target, observer);
+        let built = self.build_and_settle(model, shards, all, only, target, observer);
         match built {
             Err(e) if e.kind() != ErrorKind::Interrupted && !is_known(&self.workspace.snapshot()?.history, target) => {
                 Err(WorkspaceError::MovedOn.into())
@@ -78,81 +150,131 @@ impl Engine {
         model: &Model,
         shards: &[ShardId],
         all: bool,
+        only: Option<&[ShardId]>,
         target: &Current,
         observer: &dyn Observer,
     ) -> Result<Built, Error> {
-        let every = shards.len() as u32 == model.shards.grid().shards;
         let (mut plans, rebuilt) = self.plans(model, shards, all)?;
-        let report = self.build(model, &plans, observer)?;
-        let mut built = Built { report, complete: false, repaired: None, rebuilt };
+        let done = |report, complete, repaired| Ok(Built { report, complete, repaired, rebuilt });
+        let mut again: Option<Model> = None;
+        let mut whole: Option<Report> = None;
         loop {
-            if built.report.interrupted() {
-                return Ok(built);
+            let model = again.as_ref().unwrap_or(model);
+            // What is built is not durable before it is settled, and a crash may bring its temporary files back until then. The mark
+            // makes the next writer sweep them.
+            let session = match plans.iter().all(ShardPlan::is_complete) {
+                true => None,
+                false => Some(self.workspace.begin_session()?),
+            };
+            let built = self.build(model, &plans, observer)?;
+            let (interrupted, diverged) = (built.interrupted(), built.diverged().next().is_some());
+            if !built.shards.is_empty() {
+                plans = plans.iter().map(|plan| model.plan(plan.shard)).collect::<Result<_, _>>()?;
             }
-            if !every || !built.report.shards.is_empty() {
-                plans = model.plans()?;
+            let report = match whole.take() {
+                None => built,
+                Some(mut before) => {
+                    before.merge(built);
+                    before
+                }
+            };
+            if interrupted {
+                return done(report, false, None);
             }
-            (built.complete, built.repaired) = self.settle(model, target, &built.report, &plans)?;
-            if built.complete || !every || built.report.diverged().next().is_some() {
-                return Ok(built);
+            let Settled { complete, moved, durable, repaired } = self.settle(model, target, &report, &plans)?;
+            if let Some(session) = session.filter(|_| durable) {
+                session.done()?;
             }
-            (plans, _) = self.plans(model, shards, false)?;
-            built.report.merge(self.build(model, &plans, observer)?);
+            if complete || diverged {
+                return done(report, complete, repaired);
+            }
+            let snapshot = self.workspace.snapshot()?;
+            let replaced = || TrainError::Replaced { recipe: target.recipe.to_string() };
+            let record = snapshot.history.generations.get(&target.generation).ok_or_else(replaced)?;
+            let mut shards = record.not_whole(&target.recipe);
+            if let Some(only) = only {
+                shards.retain(|shard| only.contains(shard));
+            }
+            // What is missing elsewhere is not for this call to build.
+            if shards.is_empty() || (!moved && plans.iter().map(|plan| plan.shard).eq(shards.iter().copied())) {
+                return done(report, complete, repaired);
+            }
+            let next = self.workspace.model(target.generation, record, &target.recipe)?;
+            (plans, _) = self.plans(&next, &shards, false)?;
+            again = Some(next);
+            whole = Some(report);
         }
     }
 
-    /// Once nothing is missing: makes it durable, puts it into service, purges what it replaces, closes repairs. `plans` are those of all shards.
-    pub(super) fn settle(
-        &self,
-        model: &Model,
-        target: &Current,
-        report: &Report,
-        plans: &[ShardPlan],
-    ) -> Result<(bool, Option<Repair>), Error> {
-        if !plans.iter().all(ShardPlan::is_complete) {
-            return Ok((false, None));
-        }
-        let serves = |snapshot: &Snapshot| {
-            snapshot.current.as_ref().is_some_and(|c| c.generation == target.generation && c.recipe == target.recipe)
-        };
+    /// Makes durable what is whole of `plans`, and says so in the ledger; closes the requests whose shards are whole. Once all shards are,
+    /// puts the model into service and purges what it replaces.
+    fn settle(&self, model: &Model, target: &Current, report: &Report, plans: &[ShardPlan]) -> Result<Settled, Error> {
+        let complete: Vec<ShardPlan> = plans.iter().filter(|plan| plan.is_complete()).cloned().collect();
         let snapshot = self.workspace.snapshot()?;
         check_wanted(&snapshot, target)?;
-        let durable = plans.iter().all(|plan| model.is_all_durable(plan));
-        if serves(&snapshot)
-            && durable
-            && snapshot.history.unrepaired().is_empty()
-            && snapshot.history.unfinished().is_empty()
-            && !self.leftovers(&snapshot.history, target)
-        {
-            return Ok((true, None));
+        let replaced = || TrainError::Replaced { recipe: target.recipe.to_string() };
+        let mut settled = Settled::default();
+        let mut fresh = fresh(&snapshot.history, model, target, &complete, &mut settled.moved).ok_or_else(replaced)?;
+        if fresh.is_empty() && !self.is_behind(&snapshot, &fresh, target) {
+            settled.complete = is_whole(&snapshot.history, target, &fresh) && !settled.moved;
+            return Ok(settled);
         }
         // The long part, while others may still write.
-        match model.make_durable(plans) {
+        match model.make_durable(&complete) {
             // A deletion took a checkpoint away.
-            Err(TrainError::Fs(e)) if e.is_not_found() => return Ok((false, None)),
+            Err(TrainError::Fs(e)) if e.is_not_found() => return Ok(Settled { moved: true, ..settled }),
             done => done?,
         }
+        settled.durable = complete.len() == plans.len();
         self.workspace.files().reached("synced");
         let (lock, mut snapshot) = self.open_for_writing()?;
         check_wanted(&snapshot, target)?;
-        // A deletion may have come in between; then there is something to train again, and the caller's next run does it.
-        if model.plans()? != plans {
-            lock.done()?;
-            return Ok((false, None));
+        // A deletion may have come in between; then there is something to train again, and the caller's next turn does it.
+        let mut still = Vec::with_capacity(complete.len());
+        for plan in complete {
+            if model.plan(plan.shard)? == plan {
+                still.push(plan);
+            } else {
+                settled.moved = true;
+            }
         }
-        if !serves(&snapshot) {
-            let aggregate = target.aggregate;
-            self.workspace.switch(&lock, &Current { aggregate, ..target.clone() })?;
+        fresh = match self::fresh(&snapshot.history, model, target, &still, &mut settled.moved) {
+            Some(fresh) => fresh,
+            None => {
+                lock.done()?;
+                return Err(replaced().into());
+            }
+        };
+        settled.complete = is_whole(&snapshot.history, target, &fresh);
+        if settled.complete {
+            if !serves(&snapshot.history, &snapshot.current, target) {
+                self.workspace.switch(&lock, &mut snapshot.history, target)?;
+                snapshot.current = Some(target.clone());
+            }
+            self.purge_replaced(&lock, &mut snapshot.history, target)?;
         }
-        self.purge_replaced(&lock, &mut snapshot.history, target)?;
-        let repaired = close(&self.workspace, &lock, &mut snapshot.history, model, plans, target, report)?;
-        if repaired.is_none() && !durable {
-            let lineages = plans.iter().filter_map(|p| p.lineages.last().copied()).collect();
-            let trained = Trained { generation: target.generation, recipe: target.recipe.clone(), lineages };
-            self.workspace.ledger().append(&mut snapshot.history, Event::Trained(trained))?;
+        if serves(&snapshot.history, &snapshot.current, target) {
+            settled.repaired = close(&self.workspace, &lock, &mut snapshot.history, model, &fresh, target, report)?;
+        }
+        if settled.repaired.is_none() && !fresh.is_empty() {
+            let history = &mut snapshot.history;
+            let root = history.lineages_root(target.generation, &target.recipe, fresh.iter().map(|(s, l)| (*s, *l)));
+            let shards = fresh.into_iter().map(|(shard, lineage)| WholeShard { shard, lineage }).collect();
+            let (generation, recipe) = (target.generation, target.recipe.clone());
+            let trained = Trained { generation, recipe, shards, root, lineages: Vec::new() };
+            self.workspace.ledger().append(history, Event::Trained(trained))?;
         }
         lock.done()?;
-        Ok((true, repaired))
+        settled.complete &= !settled.moved;
+        Ok(settled)
+    }
+
+    /// Whether something is left to say or to do although no shard became whole.
+    fn is_behind(&self, snapshot: &Snapshot, fresh: &BTreeMap<ShardId, Digest>, target: &Current) -> bool {
+        let history = &snapshot.history;
+        let serves = serves(history, &snapshot.current, target);
+        let takes_over = is_whole(history, target, fresh) && (!serves || self.leftovers(history, target));
+        takes_over || !history.unfinished().is_empty() || (serves && can_close(history, fresh, target))
     }
 
     /// Whether generations or recipes are on disk that `target` replaces.

@@ -100,16 +100,14 @@ impl Engine {
         let (accepted, came) = match asked {
             Asked::Before(accepted, effective) => (accepted, effective),
             Asked::New(draft) => {
-                let accepted = draft.accepted.clone();
                 // States that rows are taken out of use all threads.
-                let came = self.pool.install(|| bring_into_effect(&self.workspace, &lock, &mut snapshot.history, *draft))?;
-                (accepted, came)
+                self.pool.install(|| bring_into_effect(&self.workspace, &lock, &mut snapshot.history, *draft))?
             }
         };
         effective(&accepted, &came, repeated);
         lock.done()?;
         // A repeated request may have been stopped before it was repaired.
-        let done = snapshot.history.requests.get(&accepted.request).is_some_and(|r| r.repaired.is_some());
+        let done = !snapshot.history.unrepaired().iter().any(|r| r.accepted.request == accepted.request);
         let repair = if request.defer || done { None } else { self.repair_serving(false, observer)? };
         let unknown = targets.unknown(&accepted.outcomes);
         Ok(DeleteReport { accepted, effective: came, repeated, done, repair, unknown })
@@ -123,16 +121,19 @@ impl Engine {
             Some(name) => checked_name(name)?,
             None => format!("r{:08}-{}", snapshot.history.head.sequence + 1, crate::fs::utc_now().replace([':', '.'], "-")),
         };
-        match snapshot.history.requests.get(&name) {
-            Some(first) if first.accepted.ids != targets.digest(&key) => Err(DeleteError::OtherIds { request: name }.into()),
-            Some(RequestRecord { accepted, effective: Some((_, effective)), .. }) => {
-                Ok((targets, Asked::Before(accepted.clone(), effective.clone())))
-            }
-            // Opening for writing has brought every accepted request into effect.
-            Some(_) => Err(WorkspaceError::NotEffective { request: name }.into()),
+        let ledger = self.workspace.ledger();
+        match ledger.request_ids(&snapshot.history, &name)? {
+            Some(ids) if ids != targets.digest(&key) => Err(DeleteError::OtherIds { request: name }.into()),
+            Some(_) => match ledger.requests()?.0.into_iter().find(|r| r.accepted.request == name) {
+                Some(RequestRecord { accepted, effective: Some((_, effective)), .. }) => {
+                    Ok((targets, Asked::Before(accepted, effective)))
+                }
+                // Opening for writing has brought every accepted request into effect.
+                _ => Err(WorkspaceError::NotEffective { request: name }.into()),
+            },
             None => {
                 let targets = targets.resolved(&self.workspace, snapshot, &key)?;
-                let draft = draft(&self.workspace, snapshot, &key, &name, &targets, !request.no_suppress)?;
+                let draft = draft(&self.workspace, snapshot, &key, &name, &targets, !request.no_suppress, &[])?;
                 if request.refuse_mostly_unknown {
                     refuse_mostly_unknown(&targets, &draft.accepted)?;
                 }
@@ -152,7 +153,7 @@ impl Engine {
     fn forecast_of(&self, snapshot: &Snapshot, request: &DeleteRequest) -> Result<Forecast, Error> {
         let key = self.workspace.handle_key()?;
         let targets = self.targets(snapshot, request)?.resolved(&self.workspace, snapshot, &key)?;
-        let draft = draft(&self.workspace, snapshot, &key, "dry-run", &targets, !request.no_suppress)?;
+        let draft = draft(&self.workspace, snapshot, &key, "dry-run", &targets, !request.no_suppress, &[])?;
         let speed = match &snapshot.current {
             Some(_) => crate::train::pilot(&self.workspace.serving_model(snapshot)?, self.threads())?,
             None => None,
@@ -183,7 +184,14 @@ impl Engine {
         let (lock, mut snapshot) = self.open_for_writing()?;
         let ids = DeleteRequest { subjects: subjects.to_vec(), records: records.to_vec(), ..DeleteRequest::default() };
         let targets = self.targets(&snapshot, &ids)?;
-        let handles: Vec<_> = targets.iter().map(|t| t.handle).filter(|h| snapshot.history.suppressed.contains(h)).collect();
+        let known = self.workspace.ledger().handles(&snapshot.history)?;
+        let mut handles = Vec::new();
+        for target in targets.iter() {
+            if known.is_suppressed(target.handle)? {
+                handles.push(target.handle);
+            }
+        }
+        drop(known);
         let count = handles.len();
         if count > 0 {
             self.workspace.ledger().append(&mut snapshot.history, Event::Unsuppressed(Unsuppressed { handles }))?;

@@ -347,7 +347,7 @@ fn workspace(error: &WorkspaceError) -> ErrorKind {
 
 fn ledger(error: &LedgerError) -> ErrorKind {
     match error {
-        LedgerError::Damaged { .. } => ErrorKind::Damage,
+        LedgerError::Damaged { .. } | LedgerError::OtherKey | LedgerError::NoKey => ErrorKind::Damage,
         LedgerError::Raced { .. } => ErrorKind::Retry,
         LedgerError::Fs(_) => ErrorKind::Disk,
     }

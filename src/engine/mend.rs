@@ -27,9 +27,9 @@ impl Engine {
             let record = history.generations.get(&generation).ok_or(WorkspaceError::MovedOn)?;
             let store = self.workspace.shard_store(generation, record)?;
             let mut damaged = Vec::new();
-            for (cell, digest) in &record.cells {
-                if self.is_damaged(&store, &history, generation, *cell, *digest)? {
-                    damaged.push((*cell, *digest));
+            for (cell, digest) in record.cells.iter() {
+                if self.is_damaged(&store, &history, generation, cell, *digest)? {
+                    damaged.push((cell, *digest));
                 }
             }
             if damaged.is_empty() {
@@ -90,7 +90,7 @@ impl Engine {
         let mended = Mended { generation, cell, before, after: empty.content, dropped: true };
         self.workspace.ledger().append(history, Event::Mended(mended))?;
         if let (Some(record), Part::Slice(_)) = (history.generations.get(&generation), cell.part) {
-            purge_stale(&self.workspace, generation, record, store.key(), std::iter::once(cell.shard))?;
+            purge_stale(&self.workspace, generation, record, store.key(), cell.shard, 0, false)?;
         }
         store.publish(&empty, Durability::Now)?;
         observer.note(&format!("{} was damaged; its records are given up, and the ledger says so", store.path(cell).display()));
@@ -149,6 +149,7 @@ impl Engine {
 fn left_out(ledger: &Ledger, generation: GenerationId) -> Result<BTreeSet<Handle>, Error> {
     let mut suppressed: BTreeSet<Handle> = BTreeSet::new();
     let mut left_out: BTreeMap<GenerationId, BTreeSet<Handle>> = BTreeMap::new();
+    let mut unread = None;
     ledger.read_entries(|entry, _| match &entry.event {
         Event::Imported(imported) => {
             let refused = match imported.rekeys.and_then(|from| left_out.get(&from)) {
@@ -158,6 +159,14 @@ fn left_out(ledger: &Ledger, generation: GenerationId) -> Result<BTreeSet<Handle
             left_out.insert(imported.generation, refused);
         }
         Event::Accepted(accepted) => {
+            // The outcomes of many ids are in a file of their own.
+            let accepted = match ledger.whole(entry.sequence, accepted) {
+                Ok(whole) => whole,
+                Err(e) => {
+                    unread = Some(e);
+                    return;
+                }
+            };
             let erased = accepted.outcomes.iter().filter(|o| o.outcome == OutcomeKind::Erased).map(|o| o.handle);
             left_out.values_mut().for_each(|of| of.extend(erased.clone()));
             if accepted.suppress {
@@ -169,5 +178,8 @@ fn left_out(ledger: &Ledger, generation: GenerationId) -> Result<BTreeSet<Handle
         }),
         _ => {}
     })?;
-    Ok(left_out.remove(&generation).unwrap_or_default())
+    match unread {
+        Some(e) => Err(e.into()),
+        None => Ok(left_out.remove(&generation).unwrap_or_default()),
+    }
 }

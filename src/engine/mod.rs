@@ -207,7 +207,7 @@ impl Engine {
     fn check_generations(&self, history: &History) -> Result<(), Error> {
         for (generation, record) in &history.generations {
             let store = self.workspace.shard_store(*generation, record)?;
-            self.workspace.check_cells(&store, record)?;
+            self.workspace.check_cells(&store, &record.cells)?;
         }
         Ok(())
     }

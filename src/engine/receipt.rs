@@ -16,9 +16,7 @@ impl Engine {
     /// # Errors
     /// The ledger is damaged.
     pub fn log(&self) -> Result<Vec<RequestRecord>, Error> {
-        let mut requests: Vec<_> = self.workspace.ledger().read()?.requests.into_values().collect();
-        requests.sort_by_key(|r| r.sequence);
-        Ok(requests)
+        Ok(self.workspace.ledger().requests()?.0)
     }
 
     /// The receipt of a request; of the last one without a name.
@@ -26,13 +24,13 @@ impl Engine {
     /// # Errors
     /// There is no such request.
     pub fn receipt(&self, request: Option<&str>) -> Result<Receipt, Error> {
-        let history = self.workspace.ledger().read()?;
+        let (requests, head) = self.workspace.ledger().requests()?;
         let record = match request {
-            Some(name) => history.requests.get(name),
-            None => history.requests.values().max_by_key(|r| r.sequence),
+            Some(name) => requests.iter().find(|r| r.accepted.request == name),
+            None => requests.last(),
         };
         let record = record.ok_or_else(|| Error::NoSuchRequest { request: request.unwrap_or("(the last one)").into() })?;
-        Ok(Receipt::new(record, history.head))
+        Ok(Receipt::new(record, head))
     }
 
     /// Signs the receipt of a request.

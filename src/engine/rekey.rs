@@ -51,7 +51,7 @@ impl Engine {
         let model = self.workspace.model(generation, record, &target.recipe)?;
         lock.done()?;
         let shards: Vec<_> = model.shards.grid().shards().collect();
-        let report = self.bring_to_whole(&model, &shards, false, &target, observer)?.report;
+        let report = self.bring_to_whole(&model, &shards, false, None, &target, observer)?.report;
         if report.interrupted() {
             return Err(Error::Interrupted);
         }

@@ -158,7 +158,7 @@ fn ledger(error: &LedgerError) -> Vec<Remedy> {
     match error {
         LedgerError::Raced { .. } => vec![Remedy::RunAgain],
         LedgerError::Fs(e) => disk(e),
-        LedgerError::Damaged { .. } => Vec::new(),
+        LedgerError::Damaged { .. } | LedgerError::OtherKey | LedgerError::NoKey => Vec::new(),
     }
 }
 

@@ -24,9 +24,11 @@ impl Engine {
         loop {
             let snapshot = self.workspace.snapshot()?;
             let Some(current) = &snapshot.current else { return Ok(None) };
-            let repaired = self.workspace.serving_model(&snapshot).map_err(Error::from).and_then(|model| {
-                let shards: Vec<_> = model.shards.grid().shards().collect();
-                self.bring_to_whole(&model, &shards, all, current, observer)
+            let repaired = self.workspace.serving(&snapshot).map_err(Error::from).and_then(|(_, record)| {
+                let model = self.workspace.serving_model(&snapshot)?;
+                // Where the ledger calls a shard whole there is nothing to look for.
+                let shards = if all { model.shards.grid().shards().collect() } else { record.not_whole(&current.recipe) };
+                self.bring_to_whole(&model, &shards, all, None, current, observer)
             });
             match repaired {
                 Err(_) if self.workspace.snapshot()?.current != snapshot.current => {}

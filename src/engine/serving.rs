@@ -71,9 +71,8 @@ impl Loaded {
         let read = || -> Result<_, Error> {
             let (current, record) = workspace.serving(&snapshot)?;
             let model = workspace.model(current.generation, record, &current.recipe)?;
-            workspace.check_cells(&model.shards, record)?;
             let Partition { schema, form, .. } = workspace.partition(current.generation, record)?;
-            let plans = model.shards.grid().shards().map(|s| model.plan(s)).collect::<Result<Vec<ShardPlan>, _>>()?;
+            let plans = model.shards.grid().shards().map(|s| model.outlook(s, false)).collect::<Result<Vec<ShardPlan>, _>>()?;
             let ensemble = Ensemble::load_after(&model, &plans, current.aggregate, before.map(|b| &b.ensemble))?;
             let epoch =
                 Epoch { generation: current.generation, recipe: current.recipe.clone(), entry: snapshot.history.head.sequence };

@@ -74,22 +74,25 @@ impl Engine {
     fn status_of(&self, snapshot: &Snapshot) -> Result<Status, Error> {
         let (current, record) = self.workspace.serving(snapshot)?;
         let model = self.workspace.model(current.generation, record, &current.recipe)?;
-        self.workspace.check_cells(&model.shards, record)?;
         let mut status = Status {
             serving: current.clone(),
             shards: Vec::new(),
             beside: Vec::new(),
             unrepaired: snapshot.history.unrepaired().iter().map(|r| r.accepted.request.clone()).collect(),
-            suppressed: snapshot.history.suppressed.len(),
+            suppressed: self.workspace.ledger().handles(&snapshot.history)?.count_suppressed()?,
             ledger_entries: snapshot.history.head.sequence,
             missing_row_passes: 0,
             full_row_passes: 0,
         };
         for shard in model.shards.grid().shards() {
-            let plan = model.plan(shard)?;
+            let plan = model.outlook(shard, true)?;
             status.missing_row_passes += plan.missing_row_passes(&model.recipe);
             status.full_row_passes += plan.row_passes(&model.recipe);
-            let held_out = model.shards.header(Cell { shard, part: Part::Holdout })?.rows;
+            let holdout = Cell { shard, part: Part::Holdout };
+            let held_out = match record.cells.rows(&holdout) {
+                Some(rows) => rows,
+                None => model.shards.header(holdout)?.rows,
+            };
             status.shards.push(shard_status(&plan, held_out));
         }
         for (generation, record) in &snapshot.history.generations {

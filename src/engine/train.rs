@@ -85,7 +85,6 @@ impl Engine {
                 imported = Some(self.import(request, &effective, &lock, &mut snapshot.history, observer)?);
             }
         }
-        self.check_generations(&snapshot.history)?;
         let Some((generation, _)) = snapshot.history.newest() else {
             return Err(crate::workspace::WorkspaceError::Empty { root: self.workspace.root().to_owned() }.into());
         };
@@ -98,10 +97,10 @@ impl Engine {
         let target = Current { generation, recipe: recipe.clone(), aggregate };
         match &snapshot.current {
             // The first model serves as it grows; later ones take over when they are whole.
-            None => self.workspace.switch(&lock, &target)?,
+            None => self.workspace.switch(&lock, &mut snapshot.history, &target)?,
             Some(now) if now.generation == generation && now.recipe == recipe && now.aggregate != aggregate => {
                 observer.note(&format!("aggregate: {:?} -> {:?}", now.aggregate, aggregate).to_lowercase());
-                self.workspace.switch(&lock, &target)?;
+                self.workspace.switch(&lock, &mut snapshot.history, &target)?;
             }
             Some(_) => {}
         }
@@ -111,7 +110,8 @@ impl Engine {
         lock.done()?;
 
         let shards = self.shards(&model, request.only_shards.as_deref())?;
-        let Built { report, complete, repaired, .. } = self.bring_to_whole(&model, &shards, false, &target, observer)?;
+        let Built { report, complete, repaired, .. } =
+            self.bring_to_whole(&model, &shards, false, request.only_shards.as_deref(), &target, observer)?;
         let bytes = report.shards.iter().map(|s| s.bytes).sum();
         if report.interrupted() {
             return Err(Error::Interrupted);

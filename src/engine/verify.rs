@@ -100,27 +100,24 @@ impl Engine {
             }
         };
         let mut at = None;
-        let history = self.workspace.ledger().read_entries(|entry, digest| {
+        let read = self.workspace.ledger().read_entries(|entry, digest| {
             if entry.sequence == receipt.ledger_sequence {
                 at = Some(digest);
             }
         });
-        let history = match history {
-            Ok(history) => history,
-            // The quick check has reported the ledger already.
-            Err(_) => return Ok(()),
-        };
+        // The quick check has reported a damaged ledger already.
+        let Ok((requests, _)) = read.and_then(|_| self.workspace.ledger().requests()) else { return Ok(()) };
         if at != Some(receipt.ledger_digest) {
             find(format!(
                 "the receipt was made when the ledger had {} entries, the last with digest {}; the ledger does not have that entry now",
                 receipt.ledger_sequence, receipt.ledger_digest
             ));
         }
-        match history.requests.get(&receipt.request) {
+        match requests.iter().find(|r| r.accepted.request == receipt.request) {
             None => find(format!("the ledger does not know request `{}`", receipt.request)),
             Some(record) => {
                 let head = crate::ledger::Head { sequence: receipt.ledger_sequence, digest: receipt.ledger_digest };
-                let expected = Receipt::new(record, head);
+                let expected = Receipt { format: receipt.format, ..Receipt::new(record, head) };
                 // A receipt made before the repair says less than the ledger does now.
                 let same = if receipt.repaired_at.is_some() { expected == receipt } else { before_repair(expected) == receipt };
                 if !same {
@@ -140,6 +137,7 @@ fn before_repair(receipt: Receipt) -> Receipt {
         repaired_together: Vec::new(),
         shards: Vec::new(),
         lineages: Vec::new(),
+        lineages_root: None,
         actual: None,
         full_retrain_seconds: None,
         ..receipt

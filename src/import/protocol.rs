@@ -18,10 +18,10 @@ use crate::{
     digest::{Digest, HandleKey, ModelKey},
     fs::{Ahead, Durability, Stopwatch},
     ids::{Cell, GenerationId, Handle, Part, ShardId},
-    ledger::{Event, History, Imported},
+    ledger::{History, Imported},
     order::Placement,
     schema::{Encoder, Fate, Ids, RowLayout, Schema, Subject},
-    shard::{ShardStore, SliceFile, SortKey, StagedRow, sort_key, store_digest},
+    shard::{Cells, ShardStore, SliceFile, SortKey, StagedRow, sort_key},
     source::{Batch, Source},
     workspace::{Partition, Workspace, WriterLock},
 };
@@ -74,9 +74,10 @@ pub fn import(
     sources: &mut [Box<dyn Source>],
     progress: &(dyn Fn(u64, u64, u64) -> bool + Sync),
 ) -> Result<ImportReport, ImportError> {
-    let suppressed = &history.suppressed;
+    let handles = workspace.ledger().handles(history)?;
+    handles.check()?;
     let clock = Stopwatch::start();
-    let stage = stage_sources(workspace, plan, sources, |h| suppressed.contains(&h), progress)?;
+    let stage = stage_sources(workspace, plan, sources, |h| handles.is_suppressed(h).unwrap_or(true), progress)?;
     if stage.counts().in_slices == 0 {
         return Err(ImportError::NoRows);
     }
@@ -317,7 +318,7 @@ fn publish(
         let written = shards.par_iter().with_max_len(1).map(|shard| write_shard(&store, stage, *shard, &ahead));
         written.collect::<Vec<_>>()
     });
-    let mut cells: BTreeMap<Cell, Digest> = BTreeMap::new();
+    let mut cells: BTreeMap<Cell, (Digest, u64)> = BTreeMap::new();
     let mut subjects = 0;
     for shard in written {
         let (digests, shard_subjects) = shard?;
@@ -327,6 +328,8 @@ fn publish(
     make_durable(workspace, &store)?;
     workspace.files().reached("sliced");
     let counts = stage.counts();
+    let (digests, rows) = cells.into_values().unzip();
+    let cells = Cells::new(grid.shards, grid.slices, digests, Some(rows)).ok_or(ImportError::NoRows)?;
     let imported = Imported {
         generation: plan.generation,
         rekeys: plan.rekeys,
@@ -336,10 +339,11 @@ fn publish(
         records: counts.in_slices,
         held_out: counts.held_out,
         refused: counts.refused,
-        root: store_digest(cells.iter()),
-        cells,
+        root: cells.root(),
+        list: None,
+        cells: BTreeMap::new(),
     };
-    workspace.ledger().append(history, Event::Imported(imported))?;
+    workspace.ledger().append_import(history, imported, cells)?;
     workspace.files().reached("imported");
     Ok(ImportReport {
         records: counts.in_slices,
@@ -358,7 +362,7 @@ fn write_shard(
     stage: &Stage,
     shard: ShardId,
     ahead: &Ahead<'_>,
-) -> Result<(Vec<(Cell, Digest)>, u64), ImportError> {
+) -> Result<(Vec<(Cell, (Digest, u64))>, u64), ImportError> {
     let too_large = || ImportError::TooLarge { shard: shard.0 };
     let staged = stage.take(shard.0)?;
     let rows = StagedRow::all(store.row(), &staged);
@@ -378,7 +382,7 @@ fn write_shard(
         let file = SliceFile::of_staged(cell, store.row(), &staged, keys, store.key()).ok_or_else(too_large)?;
         store.publish(&file, Durability::Later)?;
         ahead.published(store.path(cell));
-        digests.push((cell, file.content));
+        digests.push((cell, (file.content, file.rows)));
     }
     Ok((digests, subjects.len() as u64))
 }

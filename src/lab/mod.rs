@@ -222,7 +222,7 @@ pub fn bench(
     observer: &dyn Observer,
 ) -> Result<BenchReport, Error> {
     learners::check_kinds(&request.learners)?;
-    let before = engine.workspace().ledger().head()?;
+    let before = engine.workspace().ledger().read()?;
     let done = copies::Copies::new(engine).and_then(|copies| {
         let done = bench_in(engine, &copies, request, process, observer);
         // What is in there saw every record; it must not outlive the measurement.
@@ -231,7 +231,7 @@ pub fn bench(
     });
     match done {
         // A deletion that came in between took the scratch folder away, and is the better explanation.
-        Err(_) if engine.workspace().ledger().head()? != before => Err(WorkspaceError::MovedOn.into()),
+        Err(_) if engine.workspace().ledger().is_behind(&before)? => Err(WorkspaceError::MovedOn.into()),
         done => done,
     }
 }

@@ -227,11 +227,11 @@ impl Base {
         };
         let lock = engine.workspace().lock(true)?;
         let mut history = History::default();
-        engine.pool().install(|| rekey_rows(engine.workspace(), &lock, &mut history, &plan, &self.model.shards))?;
         engine.workspace().keep_handle_key(&plan.handle_key)?;
+        engine.pool().install(|| rekey_rows(engine.workspace(), &lock, &mut history, &plan, &self.model.shards))?;
         let id = engine.publish_recipe_as(&mut history, plan.generation, recipe, recipe.digest())?;
         let current = Current { generation: plan.generation, recipe: id, aggregate: self.current.aggregate };
-        engine.workspace().switch(&lock, &current)?;
+        engine.workspace().switch(&lock, &mut history, &current)?;
         lock.done()?;
         let record = history.generations.get(&plan.generation).ok_or(crate::workspace::WorkspaceError::MovedOn)?;
         let model = engine.workspace().model(plan.generation, record, &current.recipe)?;

@@ -10,7 +10,10 @@ use crate::{
 };
 
 /// The version of ledger entries.
-pub const LEDGER_FORMAT: u32 = 1;
+pub const LEDGER_FORMAT: u32 = 2;
+
+/// The version before: sealed without a key, and with all lists in the entries themselves.
+pub const LEDGER_FORMAT_1: u32 = 1;
 
 /// One file of the ledger.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,11 +25,14 @@ pub struct Entry {
     pub sequence: u64,
     /// The digest of the entry before it; of nothing for the first.
     pub previous: Digest,
+    /// Names the summary of all entries before this one, in the first entry of a folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<Digest>,
     /// When it was written (UTC, RFC 3339).
     pub time: String,
     /// What happened.
     pub event: Event,
-    /// BLAKE3 of this entry as it is written with 64 zeros here: shows a changed byte in the last entry too.
+    /// The seal of this entry as it is written with 64 zeros here, by a key derived from the handle key; in format 1 its BLAKE3.
     pub digest: Digest,
 }
 
@@ -54,6 +60,8 @@ pub enum Event {
     Mended(Mended),
     /// Generations or recipes are no longer in service and their files are gone.
     Purged(Purged),
+    /// Something else is in service, or serves in another way.
+    Switched(Switched),
 }
 
 /// A generation exists.
@@ -78,8 +86,11 @@ pub struct Imported {
     pub refused: u64,
     /// Root digest of all cells.
     pub root: Digest,
-    /// The content digest of every cell.
-    #[serde(with = "by_name")]
+    /// Digest of the file that lists what every cell holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<Digest>,
+    /// The content digest of every cell, in format 1.
+    #[serde(with = "by_name", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub cells: BTreeMap<Cell, Digest>,
 }
 
@@ -162,8 +173,12 @@ pub struct Accepted {
     pub ids: Digest,
     /// Whether its handles are refused by later imports.
     pub suppress: bool,
-    /// What becomes of each id.
+    /// What becomes of each id; none where they are in a file of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<Outcome>,
+    /// Names that file: of a request of many ids.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<Digest>,
     /// Which cells change.
     pub cells: Vec<CellChange>,
     /// Tainted files to be unlinked, relative to the workspace.
@@ -213,9 +228,13 @@ pub struct Repaired {
     pub generation: GenerationId,
     /// The recipe in service.
     pub recipe: RecipeId,
-    /// What was done.
+    /// What was done, to every shard that was not whole before.
     pub shards: Vec<ShardRepair>,
-    /// The lineage key of every shard's last step, in order.
+    /// One digest over the lineage keys of the last steps of all shards that are whole now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<Digest>,
+    /// The lineage key of every shard's last step, in order, in format 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lineages: Vec<Digest>,
     /// Row-passes trained, and what everything would have taken.
     pub actual: Cost,
@@ -223,7 +242,7 @@ pub struct Repaired {
     pub seconds: f64,
 }
 
-/// Every step of a recipe is trained and durable, so that a later run need not read it to trust it.
+/// Every step of these shards is trained and durable under a recipe, so that a later run need not read it to trust it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trained {
@@ -231,8 +250,25 @@ pub struct Trained {
     pub generation: GenerationId,
     /// Its recipe.
     pub recipe: RecipeId,
-    /// The lineage key of every shard's last step, in order.
+    /// The shards that are whole and were not before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shards: Vec<WholeShard>,
+    /// One digest over the lineage keys of the last steps of all shards that are whole now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<Digest>,
+    /// The lineage key of every shard's last step, in order, in format 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lineages: Vec<Digest>,
+}
+
+/// A shard of which every step is trained and durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WholeShard {
+    /// Which.
+    pub shard: ShardId,
+    /// The lineage key of its last step.
+    pub lineage: Digest,
 }
 
 /// A generation took another's place.
@@ -277,4 +313,27 @@ pub struct Purged {
     pub generations: Vec<GenerationId>,
     /// Single recipes of the generation that stays.
     pub recipes: Vec<RecipeId>,
+}
+
+/// What is in service from here on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Switched {
+    /// The generation.
+    pub generation: GenerationId,
+    /// The recipe.
+    pub recipe: RecipeId,
+    /// How constituents are brought together.
+    pub aggregate: Aggregate,
+}
+
+/// How scores of constituents become one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Aggregate {
+    /// The mean of class probabilities, or of predicted numbers.
+    #[default]
+    Mean,
+    /// The majority vote; a tie goes to the class with the higher mean probability, then to the lower index. Numbers are averaged.
+    Vote,
 }

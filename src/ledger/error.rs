@@ -25,6 +25,12 @@ pub enum LedgerError {
         /// The entry's file.
         path: PathBuf,
     },
+    /// The handle key is another one.
+    #[error("the ledger is not sealed with this workspace's handle key; restore the key that the records were made with")]
+    OtherKey,
+    /// There is no handle key.
+    #[error("the handle key can't be read, and without it nothing can be written to the ledger")]
+    NoKey,
     /// The disk refused.
     #[error(transparent)]
     Fs(#[from] FsError),

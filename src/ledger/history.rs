@@ -1,45 +1,104 @@
 //! What the entries add up to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::{Accepted, Effective, Entry, Event, Head, Imported, OutcomeKind, RecipeFrozen, Repaired};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Accepted, Effective, Entry, Event, Head, Imported, LEDGER_FORMAT_1, Mended, RecipeFrozen, Repaired, Switched,
+    handles::Touched,
+};
 use crate::{
     digest::Digest,
-    ids::{Cell, GenerationId, Handle, RecipeId},
-    shard::store_digest,
+    ids::{Cell, GenerationId, Part, RecipeId, ShardId},
+    shard::Cells,
 };
 
 /// A generation that is not purged.
 #[derive(Clone, Debug)]
 pub struct GenerationRecord {
-    /// How it came to be.
+    /// How it came to be; without the list of its cells.
     pub imported: Imported,
-    /// The content digest that every cell must have now, once all accepted requests are in effect.
-    pub cells: BTreeMap<Cell, Digest>,
+    /// The last entry that is counted in.
+    pub as_of: u64,
+    /// What every cell must hold now, once all accepted requests are in effect.
+    pub cells: Cells,
     /// Its recipes, oldest first.
     pub recipes: Vec<RecipeFrozen>,
-    /// For each recipe that was once whole and durable, how things were then.
+    /// For each recipe of which shards were once whole and durable, what is left of that.
     pub durable: BTreeMap<RecipeId, Durable>,
 }
 
 impl GenerationRecord {
     /// Root digest of all cells.
     pub fn root(&self) -> Digest {
-        store_digest(self.cells.iter())
+        self.cells.root()
+    }
+
+    /// How many steps of a shard, from the first, are trained and durable under a recipe, for all that the ledger knows.
+    pub fn durable_steps(&self, recipe: &RecipeId, shard: ShardId) -> u32 {
+        self.durable.get(recipe).and_then(|d| d.steps.get(shard.0 as usize)).copied().unwrap_or(0)
+    }
+
+    /// Whether every step of a shard is trained and durable under a recipe.
+    pub fn is_whole(&self, recipe: &RecipeId, shard: ShardId) -> bool {
+        self.durable_steps(recipe, shard) == self.cells.slices()
+    }
+
+    /// The shards of which that can't be said.
+    pub fn not_whole(&self, recipe: &RecipeId) -> Vec<ShardId> {
+        (0..self.cells.shards()).map(ShardId).filter(|shard| !self.is_whole(recipe, *shard)).collect()
+    }
+
+    /// A cell holds something else now: steps from its slice on are not what they were.
+    fn touch(&mut self, cell: Cell) {
+        let Part::Slice(slice) = cell.part else { return };
+        for durable in self.durable.values_mut() {
+            if let Some(steps) = durable.steps.get_mut(cell.shard.0 as usize) {
+                *steps = (*steps).min(slice.0.saturating_sub(1));
+            }
+        }
     }
 }
 
-/// A moment at which every step of a recipe was trained and durable.
-#[derive(Clone, Debug)]
+/// What of a recipe's steps is known to be trained and durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Durable {
-    /// The content digest of every cell.
-    pub cells: BTreeMap<Cell, Digest>,
-    /// The lineage key of every shard's last step.
+    /// For each shard, how many steps from the first.
+    pub steps: Vec<u32>,
+    /// For each shard, the lineage key of its last step when it was last whole.
     pub lineages: Vec<Digest>,
 }
 
+impl Durable {
+    fn none(shards: u32) -> Durable {
+        Durable { steps: vec![0; shards as usize], lineages: vec![Digest([0; 32]); shards as usize] }
+    }
+
+    /// One digest over the lineage keys of the last steps of all shards that are whole; 32 zeros stand for one that is not.
+    fn root(&self, slices: u32) -> Digest {
+        let mut material = Vec::with_capacity(self.lineages.len() * 32);
+        for (steps, lineage) in self.steps.iter().zip(&self.lineages) {
+            material.extend_from_slice(if *steps == slices { &lineage.0 } else { &[0; 32] });
+        }
+        Digest::derive("sisa 2 lineages root", &[&material])
+    }
+
+    fn set(&mut self, whole: impl IntoIterator<Item = (ShardId, Digest)>, slices: u32) -> Result<(), String> {
+        for (shard, lineage) in whole {
+            let at = shard.0 as usize;
+            let (Some(steps), Some(last)) = (self.steps.get_mut(at), self.lineages.get_mut(at)) else {
+                return Err(format!("shard {shard} is outside the grid"));
+            };
+            (*steps, *last) = (slices, lineage);
+        }
+        Ok(())
+    }
+}
+
 /// A deletion request and how far it has come.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RequestRecord {
     /// The number of its `accepted` entry.
     pub sequence: u64,
@@ -53,6 +112,14 @@ pub struct RequestRecord {
     pub repaired: Option<(String, Repaired)>,
 }
 
+/// The names of all requests, with the digests of their ids.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Requests {
+    /// The folder of the last summary, and the name of its table.
+    pub(super) base: Option<(u64, Digest)>,
+    pub(super) since: BTreeMap<String, Digest>,
+}
+
 /// What the entries add up to.
 #[derive(Clone, Debug, Default)]
 pub struct History {
@@ -62,51 +129,117 @@ pub struct History {
     pub generations: BTreeMap<GenerationId, GenerationRecord>,
     /// The highest generation that ever was.
     pub last_generation: u32,
-    /// Requests by name.
-    pub requests: BTreeMap<String, RequestRecord>,
-    /// Handles that imports refuse.
-    pub suppressed: BTreeSet<Handle>,
-    /// Handles that were erased and not imported since.
-    pub erased: BTreeSet<Handle>,
+    /// What is in service; `None` where no entry says it (format 1: `CURRENT` alone did).
+    pub serving: Option<Switched>,
+    /// Requests that are not repaired, by name.
+    pub(super) open: BTreeMap<String, RequestRecord>,
+    pub(super) requests: Requests,
+    pub(super) handles: Touched,
+    /// The folder of the last entry.
+    pub(super) folder: Option<u64>,
+    /// Whether an entry was sealed with a key; all later ones are.
+    pub(super) sealed: bool,
 }
 
 impl History {
-    /// Takes in the next entry. An entry that contradicts those before it is refused with the reason.
-    pub(super) fn take(&mut self, entry: &Entry, digest: Digest) -> Result<(), String> {
+    /// Refuses an entry that contradicts those before it, with the reason. `cells` are those of a new generation. With `roots`, root
+    /// digests are computed again.
+    pub(super) fn check(&self, entry: &Entry, cells: Option<&Cells>, roots: bool) -> Result<(), String> {
         match &entry.event {
-            Event::Imported(imported) => self.imported(imported)?,
-            Event::Recipe(recipe) => {
-                let generation =
-                    self.generations.get_mut(&recipe.generation).ok_or("a recipe for a generation that does not exist")?;
-                generation.recipes.retain(|r| r.recipe != recipe.recipe);
-                generation.recipes.push(recipe.clone());
+            Event::Imported(imported) => {
+                let cells = cells.ok_or("the cells are not those of a whole grid")?;
+                if roots && cells.root() != imported.root {
+                    return Err("the root digest is not that of the cells".into());
+                }
             }
-            Event::Accepted(accepted) => self.accepted(entry, accepted)?,
+            Event::Recipe(recipe) => {
+                self.generations.get(&recipe.generation).ok_or("a recipe for a generation that does not exist")?;
+            }
+            Event::Accepted(accepted) => self.check_accepted(accepted)?,
             Event::Effective(effective) => {
-                let request = self.requests.get_mut(&effective.request).ok_or("an effect without a request")?;
-                request.effective = Some((entry.time.clone(), effective.clone()));
-                for (generation, root) in &effective.roots {
-                    if self.generations.get(generation).is_none_or(|g| g.root() != *root) {
-                        return Err(format!("the root digest of {generation} does not follow from the entries before"));
+                if !self.open.contains_key(&effective.request) {
+                    return Err("an effect without a request".into());
+                }
+                for (id, root) in effective.roots.iter().filter(|_| roots) {
+                    if self.generations.get(id).is_none_or(|g| g.root() != *root) {
+                        return Err(format!("the root digest of {id} does not follow from the entries before"));
                     }
                 }
             }
             Event::Repaired(repaired) => {
-                for name in &repaired.requests {
-                    let request = self.requests.get_mut(name).ok_or("a repair without a request")?;
-                    request.repaired = Some((entry.time.clone(), repaired.clone()));
+                if repaired.requests.iter().any(|name| !self.open.contains_key(name)) {
+                    return Err("a repair without a request".into());
                 }
-                self.durable(repaired.generation, &repaired.recipe, &repaired.lineages);
+                self.durable_after(&entry.event, entry.format)?;
             }
-            Event::Trained(trained) => self.durable(trained.generation, &trained.recipe, &trained.lineages),
-            Event::Rekeyed(_) => {}
-            Event::Unsuppressed(event) => event.handles.iter().for_each(|h| {
-                self.suppressed.remove(h);
-            }),
+            Event::Trained(_) => {
+                self.durable_after(&entry.event, entry.format)?;
+            }
+            Event::Mended(Mended { generation, cell, .. }) => {
+                let generation = self.generations.get(generation).ok_or("a mended slice of no generation")?;
+                generation.cells.get(cell).ok_or("a mended slice outside the grid")?;
+            }
+            Event::Purged(purged) => {
+                let gone = |s: &Switched| purged.generations.contains(&s.generation) || purged.recipes.contains(&s.recipe);
+                if self.serving.as_ref().is_some_and(gone) {
+                    return Err("what is in service can't be purged".into());
+                }
+            }
+            Event::Switched(switched) => {
+                let generation = self.generations.get(&switched.generation);
+                if generation.is_none_or(|g| g.recipes.iter().all(|r| r.recipe != switched.recipe)) {
+                    return Err("a generation or recipe that does not exist can't be in service".into());
+                }
+            }
+            Event::Rekeyed(_) | Event::Unsuppressed(_) => {}
+        }
+        Ok(())
+    }
+
+    fn check_accepted(&self, accepted: &Accepted) -> Result<(), String> {
+        if self.open.contains_key(&accepted.request) || self.requests.since.contains_key(&accepted.request) {
+            return Err("a request was accepted twice".into());
+        }
+        for change in &accepted.cells {
+            // A generation may be purged by now; its cells are then nobody's.
+            let Some(generation) = self.generations.get(&change.generation) else { continue };
+            let digest = generation.cells.get(&change.cell).ok_or_else(|| format!("{} is outside the grid", change.cell))?;
+            if *digest != change.before {
+                return Err(format!("{} was not as the entry says it was before", change.cell));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in the next entry, which was [checked](History::check).
+    pub(super) fn apply(&mut self, entry: &Entry, digest: Digest, cells: Option<Cells>) {
+        match &entry.event {
+            Event::Imported(imported) => self.imported(imported, cells),
+            Event::Recipe(recipe) => {
+                if let Some(generation) = self.generations.get_mut(&recipe.generation) {
+                    generation.recipes.retain(|r| r.recipe != recipe.recipe);
+                    generation.recipes.push(recipe.clone());
+                }
+            }
+            Event::Accepted(accepted) => self.accepted(entry, accepted),
+            Event::Effective(effective) => {
+                if let Some(request) = self.open.get_mut(&effective.request) {
+                    request.effective = Some((entry.time.clone(), effective.clone()));
+                }
+            }
+            Event::Repaired(repaired) => {
+                self.durable(repaired.generation, &repaired.recipe, entry);
+                for name in &repaired.requests {
+                    self.open.remove(name);
+                }
+            }
+            Event::Trained(trained) => self.durable(trained.generation, &trained.recipe, entry),
+            Event::Unsuppressed(event) => self.handles.unsuppressed(&event.handles),
             Event::Mended(mended) => {
-                let generation = self.generations.get_mut(&mended.generation).ok_or("a mended slice of no generation")?;
-                let digest = generation.cells.get_mut(&mended.cell).ok_or("a mended slice outside the grid")?;
-                *digest = mended.after;
+                if let Some(generation) = self.generations.get_mut(&mended.generation).filter(|_| mended.after != mended.before) {
+                    generation.cells.change(mended.cell, mended.after, None);
+                    generation.touch(mended.cell);
+                }
             }
             Event::Purged(purged) => {
                 self.generations.retain(|id, _| !purged.generations.contains(id));
@@ -115,57 +248,39 @@ impl History {
                     generation.durable.retain(|recipe, _| !purged.recipes.contains(recipe));
                 }
             }
+            Event::Switched(switched) => self.serving = Some(switched.clone()),
+            Event::Rekeyed(_) => {}
         }
         self.head = Head { sequence: entry.sequence, digest };
-        Ok(())
+        self.generations.values_mut().for_each(|g| g.as_of = entry.sequence);
+        self.sealed |= entry.format > LEDGER_FORMAT_1;
     }
 
-    fn durable(&mut self, generation: GenerationId, recipe: &RecipeId, lineages: &[Digest]) {
-        // A generation may be purged by now.
-        if let Some(generation) = self.generations.get_mut(&generation) {
-            let durable = Durable { cells: generation.cells.clone(), lineages: lineages.to_vec() };
-            generation.durable.insert(recipe.clone(), durable);
-        }
-    }
-
-    fn imported(&mut self, imported: &Imported) -> Result<(), String> {
-        let cells = imported.cells.clone();
-        let record = GenerationRecord { imported: imported.clone(), cells, recipes: Vec::new(), durable: BTreeMap::new() };
-        if record.root() != imported.root {
-            return Err("the root digest is not that of the cells".into());
-        }
+    fn imported(&mut self, imported: &Imported, cells: Option<Cells>) {
+        let Some(cells) = cells else { return };
+        let record = GenerationRecord {
+            imported: Imported { cells: BTreeMap::new(), ..imported.clone() },
+            as_of: 0,
+            cells,
+            recipes: Vec::new(),
+            durable: BTreeMap::new(),
+        };
         self.last_generation = self.last_generation.max(imported.generation.0);
         self.generations.insert(imported.generation, record);
         if imported.rekeys.is_none() {
-            // A new source may hold people again who were erased without being suppressed.
-            let suppressed = &self.suppressed;
-            self.erased.retain(|h| suppressed.contains(h));
+            self.handles.imported();
         }
-        Ok(())
     }
 
-    fn accepted(&mut self, entry: &Entry, accepted: &Accepted) -> Result<(), String> {
-        if self.requests.contains_key(&accepted.request) {
-            return Err("a request was accepted twice".into());
-        }
+    fn accepted(&mut self, entry: &Entry, accepted: &Accepted) {
         for change in &accepted.cells {
-            // A generation may be purged by now; its cells are then nobody's.
-            let Some(generation) = self.generations.get_mut(&change.generation) else { continue };
-            let cell = change.cell;
-            let digest = generation.cells.get_mut(&cell).ok_or_else(|| format!("{cell} is outside the grid"))?;
-            if *digest != change.before {
-                return Err(format!("{cell} was not as the entry says it was before"));
-            }
-            *digest = change.after;
-        }
-        for outcome in &accepted.outcomes {
-            if accepted.suppress {
-                self.suppressed.insert(outcome.handle);
-            }
-            if outcome.outcome != OutcomeKind::NotFound {
-                self.erased.insert(outcome.handle);
+            if let Some(generation) = self.generations.get_mut(&change.generation) {
+                generation.cells.change(change.cell, change.after, Some(change.records));
+                generation.touch(change.cell);
             }
         }
+        self.handles.accepted(entry.sequence, accepted);
+        self.requests.since.insert(accepted.request.clone(), accepted.ids);
         let record = RequestRecord {
             sequence: entry.sequence,
             accepted_at: entry.time.clone(),
@@ -173,8 +288,57 @@ impl History {
             effective: None,
             repaired: None,
         };
-        self.requests.insert(accepted.request.clone(), record);
-        Ok(())
+        self.open.insert(accepted.request.clone(), record);
+    }
+
+    fn durable(&mut self, generation: GenerationId, recipe: &RecipeId, entry: &Entry) {
+        if let Ok(Some(durable)) = self.durable_after(&entry.event, entry.format)
+            && let Some(generation) = self.generations.get_mut(&generation)
+        {
+            generation.durable.insert(recipe.clone(), durable);
+        }
+    }
+
+    /// What is durable once such an entry is there; `None` if the generation is purged.
+    fn durable_after(&self, event: &Event, format: u32) -> Result<Option<Durable>, String> {
+        let (generation, recipe, all, whole, root): (_, _, _, Vec<_>, _) = match event {
+            Event::Repaired(r) => {
+                (r.generation, &r.recipe, &r.lineages, r.shards.iter().map(|s| (s.shard, s.after)).collect(), r.root)
+            }
+            Event::Trained(t) => {
+                (t.generation, &t.recipe, &t.lineages, t.shards.iter().map(|s| (s.shard, s.lineage)).collect(), t.root)
+            }
+            _ => return Ok(None),
+        };
+        let Some(generation) = self.generations.get(&generation) else { return Ok(None) };
+        let (shards, slices) = (generation.cells.shards(), generation.cells.slices());
+        let mut durable = generation.durable.get(recipe).cloned().unwrap_or_else(|| Durable::none(shards));
+        if format == LEDGER_FORMAT_1 {
+            if all.len() != shards as usize {
+                return Err(format!("{} lineages are named for {shards} shards", all.len()));
+            }
+            durable.set((0..).map(ShardId).zip(all.iter().copied()), slices)?;
+        } else {
+            durable.set(whole, slices)?;
+            if root != Some(durable.root(slices)) {
+                return Err("the root digest of the lineages does not follow from the entries before".into());
+            }
+        }
+        Ok(Some(durable))
+    }
+
+    /// The root of the lineages of all shards that are whole under a recipe, once these are too.
+    pub fn lineages_root(
+        &self,
+        generation: GenerationId,
+        recipe: &RecipeId,
+        whole: impl IntoIterator<Item = (ShardId, Digest)>,
+    ) -> Option<Digest> {
+        let generation = self.generations.get(&generation)?;
+        let (shards, slices) = (generation.cells.shards(), generation.cells.slices());
+        let mut durable = generation.durable.get(recipe).cloned().unwrap_or_else(|| Durable::none(shards));
+        durable.set(whole, slices).ok()?;
+        Some(durable.root(slices))
     }
 
     /// Requests that are accepted and not yet in effect, in order.
@@ -184,11 +348,11 @@ impl History {
 
     /// Requests that are in effect and not yet repaired, in order.
     pub fn unrepaired(&self) -> Vec<&RequestRecord> {
-        self.in_order(|r| r.effective.is_some() && r.repaired.is_none())
+        self.in_order(|r| r.effective.is_some())
     }
 
     fn in_order(&self, which: impl Fn(&RequestRecord) -> bool) -> Vec<&RequestRecord> {
-        let mut found: Vec<_> = self.requests.values().filter(|r| which(r)).collect();
+        let mut found: Vec<_> = self.open.values().filter(|r| which(r)).collect();
         found.sort_by_key(|r| r.sequence);
         found
     }

@@ -4,13 +4,17 @@
 
 mod entry;
 mod error;
+mod handles;
 mod history;
 mod store;
+mod summary;
+mod table;
 
 pub use entry::{
-    Accepted, CellChange, Cost, Effective, Entry, Event, Imported, LEDGER_FORMAT, Mended, Outcome, OutcomeKind, Purged,
-    RecipeFrozen, Rekeyed, Repaired, ShardRepair, Trained, Unsuppressed,
+    Accepted, Aggregate, CellChange, Cost, Effective, Entry, Event, Imported, LEDGER_FORMAT, LEDGER_FORMAT_1, Mended, Outcome,
+    OutcomeKind, Purged, RecipeFrozen, Rekeyed, Repaired, ShardRepair, Switched, Trained, Unsuppressed, WholeShard,
 };
 pub use error::LedgerError;
+pub use handles::HandleSet;
 pub use history::{Durable, GenerationRecord, History, RequestRecord};
-pub use store::{Head, Ledger};
+pub use store::{ENTRIES_IN_FOLDER, Head, Ledger};

@@ -4,27 +4,16 @@
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     checkpoint::CheckpointError,
     digest::Digest,
     ids::{ShardId, SliceId},
     learn::{Features, Scorer, State, Task},
+    ledger::Aggregate,
     num::{Team, sum},
     train::{Model, ShardPlan, TrainError},
 };
-
-/// How scores of constituents become one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Aggregate {
-    /// The mean of class probabilities, or of predicted numbers.
-    #[default]
-    Mean,
-    /// The majority vote; a tie goes to the class with the higher mean probability, then to the lower index. Numbers are averaged.
-    Vote,
-}
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]

@@ -5,5 +5,6 @@
 mod ensemble;
 mod metrics;
 
-pub use ensemble::{Aggregate, Ensemble, Member, PredictError, Scores};
+pub use crate::ledger::Aggregate;
+pub use ensemble::{Ensemble, Member, PredictError, Scores};
 pub use metrics::{ClassMetrics, ClassReport, Majority, NumberMetrics, NumberReport};

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The version of receipts.
-pub const RECEIPT_FORMAT: u32 = 1;
+pub const RECEIPT_FORMAT: u32 = 2;
 
 /// What is claimed, in every receipt.
 pub const CLAIM: &str = "Once repaired, every slice file and every checkpoint of the generation and recipe in service is bit-identical to importing \
@@ -59,7 +59,11 @@ pub struct Receipt {
     pub purged: Vec<String>,
     /// What was trained again.
     pub shards: Vec<ShardRepair>,
-    /// The lineage key of every shard's last step after the repair.
+    /// One digest over the lineage keys of the last steps of all shards that were whole after the repair.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lineages_root: Option<Digest>,
+    /// The lineage key of every shard's last step after the repair, in format 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lineages: Vec<Digest>,
     /// Root digests of all slice files, by generation, when it came into effect.
     #[serde(with = "crate::ids::by_name")]
@@ -102,6 +106,7 @@ impl Receipt {
             cells: accepted.cells.clone(),
             purged: accepted.purge.clone(),
             shards: repaired.map(|r| r.1.shards.clone()).unwrap_or_default(),
+            lineages_root: repaired.and_then(|r| r.1.root),
             lineages: repaired.map(|r| r.1.lineages.clone()).unwrap_or_default(),
             roots: effective.map(|e| e.1.roots.clone()).unwrap_or_default(),
             predicted: accepted.predicted,

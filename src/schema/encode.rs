@@ -92,7 +92,8 @@ enum Categories {
 }
 
 /// The usual spellings of no and yes, in lower case.
-pub const BOOLEANS: [&[&str]; 2] = [&["false", "f", "no", "n", "off", "0", "0.0"], &["true", "t", "yes", "y", "on", "1", "1.0"]];
+pub(crate) const BOOLEANS: [&[&str]; 2] =
+    [&["false", "f", "no", "n", "off", "0", "0.0"], &["true", "t", "yes", "y", "on", "1", "1.0"]];
 
 /// Declared values to their indices.
 #[derive(Clone, Debug)]

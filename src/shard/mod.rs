@@ -3,6 +3,7 @@
 //! Does not know learners, checkpoints, or why records go away.
 
 mod build;
+mod cells;
 mod error;
 mod format;
 mod slice;
@@ -10,8 +11,9 @@ mod staged;
 mod store;
 
 pub use build::{SliceFile, SortKey, sort_key};
+pub use cells::Cells;
 pub use error::SliceError;
 pub use format::{Header, SLICE_FORMAT, SliceLayout};
 pub use slice::Slice;
 pub use staged::StagedRow;
-pub use store::{ShardStore, store_digest};
+pub use store::ShardStore;

@@ -7,7 +7,7 @@ use super::{
     format::{HEADER_BYTES, file_name, part_of},
 };
 use crate::{
-    digest::{Digest, ModelKey},
+    digest::ModelKey,
     fs::{Durability, EntryKind, Files, FsError, LockGuard, SyncAhead},
     ids::{Cell, ShardId},
     learn::Layout,
@@ -142,15 +142,4 @@ fn missing(path: &Path, error: FsError) -> SliceError {
         return SliceError::damaged(path, 0, "the file is missing");
     }
     error.into()
-}
-
-/// One digest over the content digests of all cells, in order: the state of a whole generation's records.
-pub fn store_digest<'a>(cells: impl Iterator<Item = (&'a Cell, &'a Digest)>) -> Digest {
-    let mut material = Vec::new();
-    for (cell, digest) in cells {
-        material.extend_from_slice(&cell.shard.0.to_le_bytes());
-        material.extend_from_slice(&cell.part.number().to_le_bytes());
-        material.extend_from_slice(&digest.0);
-    }
-    Digest::derive("sisa 1 records root", &[&material])
 }

@@ -2,7 +2,8 @@
 
 use super::TrainError;
 use crate::{
-    ids::{GenerationId, RecipeId},
+    digest::Digest,
+    ids::{GenerationId, RecipeId, ShardId},
     ledger::Ledger,
 };
 
@@ -20,21 +21,20 @@ impl Ground {
         Ground { ledger, generation, recipe }
     }
 
-    /// Looks whether anything was done since the entry `seen`; returns the number of the last entry if so.
+    /// Looks whether anything was done since the entry `seen`; if so, returns the number of the last entry, and what the slices of the
+    /// shard hold, or are to hold in a moment: a deletion says so before it touches them.
     ///
     /// # Errors
     /// [`TrainError::Replaced`] if the recipe or its generation is gone; the ledger is damaged, or the disk refuses.
-    pub fn moved(&self, seen: Option<u64>) -> Result<Option<u64>, TrainError> {
+    pub fn moved(&self, seen: Option<u64>, shard: ShardId) -> Result<Option<(u64, Vec<Digest>)>, TrainError> {
         if let Some(seen) = seen
             && !self.ledger.goes_on_after(seen)?
         {
             return Ok(None);
         }
         let history = self.ledger.read()?;
-        let recipes = history.generations.get(&self.generation).map(|g| g.recipes.as_slice()).unwrap_or_default();
-        if !recipes.iter().any(|r| r.recipe == self.recipe) {
-            return Err(TrainError::Replaced { recipe: self.recipe.to_string() });
-        }
-        Ok(Some(history.head.sequence))
+        let record = history.generations.get(&self.generation).filter(|g| g.recipes.iter().any(|r| r.recipe == self.recipe));
+        let record = record.ok_or_else(|| TrainError::Replaced { recipe: self.recipe.to_string() })?;
+        Ok(Some((history.head.sequence, record.cells.slices_of(shard).to_vec())))
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rayon::prelude::*;
 
-use super::{Ground, LineageRoot, Recipe, TrainError, lineages};
+use super::{Ground, Known, LineageRoot, Recipe, TrainError, lineages, stale};
 use crate::{
     checkpoint::{CheckpointError, CheckpointStore, Found},
     digest::Digest,
@@ -28,8 +28,8 @@ pub struct Model {
     pub root: LineageRoot,
     /// For each step whether it leaves a checkpoint.
     pub kept: Vec<bool>,
-    /// By shard, the lineage keys of all steps (the initial state first) when all were last known to be durable; empty if they never were.
-    pub durable: Vec<Vec<Digest>>,
+    /// What the ledger says of the shards; nothing of a model outside it.
+    pub known: Option<Known>,
     /// The ledger that says whether anything has changed; without one, slices are looked at before every step is published.
     pub ground: Option<Ground>,
 }
@@ -63,7 +63,7 @@ impl Model {
         let learner = recipe.learner.check()?;
         let root = LineageRoot::new(recipe.digest(), partition, shards.key());
         let kept = recipe.keep.steps(recipe.schedule, shards.grid().slices);
-        Ok(Model { shards, checkpoints, recipe, learner, root, kept, durable: Vec::new(), ground: None })
+        Ok(Model { shards, checkpoints, recipe, learner, root, kept, known: None, ground: None })
     }
 
     /// The same rules with the checkpoints elsewhere, where nothing is known to be durable.
@@ -74,7 +74,7 @@ impl Model {
         let learner = self.recipe.learner.check()?;
         let (shards, recipe, kept) = (self.shards.clone(), self.recipe.clone(), self.kept.clone());
         let ground = self.ground.clone();
-        Ok(Model { shards, checkpoints, recipe, learner, root: self.root, kept, durable: Vec::new(), ground })
+        Ok(Model { shards, checkpoints, recipe, learner, root: self.root, kept, known: None, ground })
     }
 
     /// The rows and content digests of slices 1..=upto, from their headers.
@@ -114,9 +114,99 @@ impl Model {
 }
 
 impl Model {
+    /// What the shard has and what it lacks, for all that the ledger says: its slices are not looked at, and steps that it calls
+    /// durable are there. With `look`, their files are looked for, and their lengths are told. Where the ledger says nothing, as
+    /// [`Model::plan`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn outlook(&self, shard: ShardId, look: bool) -> Result<ShardPlan, TrainError> {
+        let Some(known) = &self.known else { return self.plan(shard) };
+        let keys = known.lineages(&self.root, shard);
+        let durable = known.durable_steps(shard);
+        let mut present = Vec::with_capacity(self.kept.len());
+        for ((step, lineage), kept) in (1..).zip(keys.iter().skip(1)).zip(&self.kept) {
+            let id = SliceId(step);
+            present.push(match (*kept, step <= durable) {
+                (false, _) => None,
+                (true, true) if !look => Some(0),
+                (true, true) => self.checkpoints.len(shard, id, *lineage)?,
+                (true, false) => self.checkpoints.glance(shard, id, *lineage)?,
+            });
+        }
+        Ok(ShardPlan { shard, rows: self.rows(shard)?, lineages: keys.to_vec(), present, kept: self.kept.clone() })
+    }
+
+    /// The rows of a shard's slices, from the ledger if it has them, from their headers otherwise.
+    ///
+    /// # Errors
+    /// A header has to be read and is missing or damaged.
+    pub fn rows(&self, shard: ShardId) -> Result<Vec<u64>, TrainError> {
+        match self.known.as_ref().and_then(|known| known.cells.rows_of(shard)) {
+            Some(rows) => Ok(rows.to_vec()),
+            None => Ok(self.headers(shard, self.shards.grid().slices)?.into_iter().map(|(rows, _)| rows).collect()),
+        }
+    }
+
+    /// Row-passes that it takes to train everything.
+    ///
+    /// # Errors
+    /// As for [`Model::rows`].
+    pub fn row_passes(&self) -> Result<u64, TrainError> {
+        let mut passes = 0;
+        for shard in self.shards.grid().shards() {
+            let rows = self.rows(shard)?;
+            let steps = (1..=rows.len())
+                .map(|step| self.recipe.schedule.row_passes(rows.get(..step).unwrap_or_default(), rows.len() as u32));
+            passes += steps.sum::<u64>();
+        }
+        Ok(passes)
+    }
+
+    /// Whether an entry of the ledger came after what is known of the shards.
+    ///
+    /// # Errors
+    /// The ledger is damaged, the recipe is gone, or the disk refuses.
+    pub fn moved(&self) -> Result<bool, TrainError> {
+        match (&self.ground, &self.known) {
+            (Some(ground), Some(known)) => Ok(ground.moved(Some(known.sequence), ShardId(0))?.is_some()),
+            _ => Ok(false),
+        }
+    }
+
+    /// Removes the checkpoints of a shard that do not follow from its slices, durably; they came late, by a copy or from another
+    /// machine. The caller holds the shard's commit lock, and no entry of the ledger came after what is known.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn discard_stale(&self, shard: ShardId) -> Result<usize, TrainError> {
+        let Some(known) = &self.known else { return Ok(0) };
+        let stale = stale(&self.checkpoints, &self.root, shard, &known.cells)?;
+        for found in &stale {
+            self.checkpoints.discard(shard, found.step, found.lineage)?;
+        }
+        if !stale.is_empty() {
+            self.checkpoints.sync_names(shard)?;
+        }
+        Ok(stale.len())
+    }
+
+    /// Whether checkpoints are there that do not follow from the shard's slices.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn has_stale(&self, shard: ShardId) -> Result<bool, TrainError> {
+        match &self.known {
+            Some(known) => Ok(!stale(&self.checkpoints, &self.root, shard, &known.cells)?.is_empty()),
+            None => Ok(false),
+        }
+    }
+
     /// Whether a step's checkpoint was once known to be durable.
     pub fn is_durable(&self, shard: ShardId, step: u32, lineage: Digest) -> bool {
-        self.durable.get(shard.0 as usize).and_then(|keys| keys.get(step as usize)) == Some(&lineage)
+        self.known.as_ref().is_some_and(|known| {
+            step <= known.durable_steps(shard) && known.lineages(&self.root, shard).get(step as usize) == Some(&lineage)
+        })
     }
 
     /// Whether all that a shard is to have was once known to be durable: the last lineage key covers all before it.

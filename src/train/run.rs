@@ -161,8 +161,9 @@ fn segments(
     report: &mut ShardReport,
 ) -> Result<End, TrainError> {
     let mut constituent: Option<Constituent> = None;
-    // The ledger's entry up to which nothing has changed since the plan was made.
-    let mut seen = None;
+    // The ledger's entry up to which nothing has changed since the plan was made; a thousand shards need not read the ledger once each.
+    let known = model.known.as_ref().filter(|known| known.lineages(&model.root, plan.shard) == plan.lineages);
+    let mut seen = known.map(|known| known.sequence);
     for step in plan.to_train() {
         // A run goes on from the step just trained; a new run starts from the checkpoint below.
         let mut current = match constituent.take().filter(|c| c.step() + 1 == step) {
@@ -226,16 +227,21 @@ fn commit(
     let step = constituent.step();
     let Some(lineage) = plan.lineage(step).filter(|planned| *planned == constituent.lineage()) else { return Ok(None) };
     let _lock = model.shards.lock(plan.shard)?;
-    let moved = model.ground.as_ref().map(|ground| ground.moved(*seen)).transpose()?;
-    if moved != Some(None) {
-        // A slice may have been written again, so all headers are looked at; otherwise only once for a plan, or this would take
-        // time with the square of the slices.
-        let headers = model.headers(plan.shard, plan.rows.len() as u32)?;
-        let now = lineages(&model.root, plan.shard, headers.iter().map(|h| h.1));
+    // What the slices are, or are to be once a deletion is done that is in the ledger: all of them are looked at, but only once for an
+    // entry, or this would take time with the square of the slices.
+    let now = match &model.ground {
+        Some(ground) => ground.moved(*seen, plan.shard)?.map(|(last, slices)| (Some(last), slices)),
+        None => {
+            let headers = model.headers(plan.shard, plan.rows.len() as u32)?;
+            Some((None, headers.into_iter().map(|(_, content)| content).collect()))
+        }
+    };
+    if let Some((last, slices)) = now {
+        let now = lineages(&model.root, plan.shard, slices);
         if now.get(step as usize) != Some(&lineage) {
             return Ok(None);
         }
-        *seen = moved.flatten().filter(|_| now == plan.lineages);
+        *seen = last.filter(|_| now == plan.lineages);
     }
     if model.checkpoints.glance(plan.shard, SliceId(step), lineage)?.is_some() {
         // Somebody else was faster, and may have made it durable; nothing is put over it.

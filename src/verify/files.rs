@@ -20,10 +20,19 @@ const STRANGER: &str = "nothing accounts for this file";
 /// The disk refuses.
 pub fn quick(workspace: &Workspace) -> Result<(Verdict, Option<Snapshot>), WorkspaceError> {
     let mut verdict = Verdict::default();
-    let snapshot = match workspace.snapshot() {
+    let read = || -> Result<Snapshot, WorkspaceError> {
+        let current = workspace.current()?;
+        // All of it: every summary is made again from the entries before it.
+        Ok(Snapshot::of(workspace.ledger().read_entries(|_, _| {})?, current))
+    };
+    let snapshot = match read() {
         Ok(snapshot) => snapshot,
         Err(WorkspaceError::Ledger(LedgerError::Damaged { path, offset, what })) => {
             verdict.find(path, Some(offset), what);
+            return Ok((verdict, None));
+        }
+        Err(WorkspaceError::Ledger(e @ LedgerError::OtherKey)) => {
+            verdict.find(workspace.shards_dir().join("handle.key"), Some(0), e.to_string());
             return Ok((verdict, None));
         }
         Err(WorkspaceError::Frozen { path, offset, what }) => {
@@ -69,9 +78,12 @@ pub fn quick(workspace: &Workspace) -> Result<(Verdict, Option<Snapshot>), Works
                 "it names a generation or recipe that the ledger does not know",
             );
         }
-        let bytes = workspace.files().read(&workspace.shards_dir().join("CURRENT"))?;
-        if *bytes != *current.encode() {
-            verdict.find(workspace.shards_dir().join("CURRENT"), Some(0), "its bytes are not as they were written");
+        let path = workspace.shards_dir().join("CURRENT");
+        match workspace.files().read(&path) {
+            Ok(bytes) if *bytes == *current.encode() => {}
+            Ok(_) => verdict.find(path, Some(0), "its bytes are not as they were written"),
+            Err(e) if e.is_not_found() => verdict.find(path, None, "the file is missing, and the ledger says what is in service"),
+            Err(e) => return Err(e.into()),
         }
     }
     strangers(workspace, history, &mut verdict)?;
@@ -115,11 +127,13 @@ fn generation(
         Err(e) => return note_error(verdict, &workspace.generation_dir(id), e),
     };
     verdict.checked(0);
-    let gone = |handle: &Handle| history.suppressed.contains(handle) || history.erased.contains(handle);
+    let handles = workspace.ledger().handles(history)?;
+    handles.check()?;
+    let gone = |handle: &Handle| handles.is_gone(*handle).unwrap_or(true);
     let mut rows_of: std::collections::BTreeMap<ShardId, Vec<u64>> = std::collections::BTreeMap::new();
-    for (cell, digest) in &record.cells {
-        let path = store.path(*cell);
-        let slice = match store.open(*cell) {
+    for (cell, digest) in record.cells.iter() {
+        let path = store.path(cell);
+        let slice = match store.open(cell) {
             Ok(slice) => slice,
             Err(SliceError::Damaged { path, offset, what }) => {
                 verdict.find(path, Some(offset), what);
@@ -194,7 +208,7 @@ fn strangers(workspace: &Workspace, history: &History, verdict: &mut Verdict) ->
     let files = workspace.files();
     let known = |name: &str| history.generations.keys().any(|g| g.to_string() == name);
     for (dir, fine) in [
-        (workspace.shards_dir(), &["README.md", "handle.key", "CURRENT", "ledger"][..]),
+        (workspace.shards_dir(), &["README.md", "handle.key", "CURRENT", "ledger", "session"][..]),
         (workspace.checkpoints_dir(), &["README.md"][..]),
         (workspace.scratch_dir(), &[][..]),
     ] {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{GenerationId, RecipeId},
-    predict::Aggregate,
+    ledger::{Aggregate, Switched},
 };
 
 /// What is in service.
@@ -17,6 +17,13 @@ pub struct Current {
     pub recipe: RecipeId,
     /// How constituents are brought together. Changes no state, so it is not part of the recipe.
     pub aggregate: Aggregate,
+}
+
+impl From<&Switched> for Current {
+    fn from(switched: &Switched) -> Current {
+        let Switched { generation, recipe, aggregate } = switched.clone();
+        Current { generation, recipe, aggregate }
+    }
 }
 
 impl Current {

@@ -1,27 +1,52 @@
 //! Names and files of a workspace.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
 
 use serde::de::DeserializeOwned;
 
 use super::{Current, KeySource, Partition, WorkspaceError, keys};
 use crate::{
     checkpoint::{CHECKPOINT_FORMAT, CheckpointStore},
-    digest::{Digest, HandleKey, ModelKey},
+    digest::{Digest, HandleKey, ModelKey, SealKey},
     fs::{Durability, Files, FsError, LockGuard, Pending},
-    ids::{GenerationId, RecipeId},
-    ledger::{Durable, GenerationRecord, History, Ledger},
+    ids::{Cell, GenerationId, RecipeId, ShardId},
+    ledger::{Event, GenerationRecord, History, Ledger, LedgerError, Switched},
     order::Placement,
-    shard::{SLICE_FORMAT, ShardStore},
-    train::{Ground, Model, NUMERICS_VERSION, Recipe, lineages_of},
+    shard::{Cells, SLICE_FORMAT, ShardStore},
+    train::{Ground, Known, Model, NUMERICS_VERSION, Recipe},
 };
+
+/// A mark of a process at work: a temporary file that stays behind unless the work came to its end with every name made durable. The
+/// next writer that finds one without a living owner sweeps and syncs all folders.
+#[derive(Debug)]
+pub struct Session(Option<Pending>);
+
+impl Session {
+    /// Takes the mark away: nothing of ours is left to sweep or to sync.
+    ///
+    /// # Errors
+    /// The disk refuses; all that was done stands.
+    pub fn done(mut self) -> Result<(), FsError> {
+        self.0.take().map_or(Ok(()), Pending::discard)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(mark) = self.0.take() {
+            mark.abandon();
+        }
+    }
+}
 
 /// The right to change what is in service. Held for protocols, never for the length of a training run.
 #[derive(Debug)]
 pub struct WriterLock {
-    /// A temporary file of ours that stays behind when the protocol does not come to its end.
-    session: Option<Pending>,
-    /// Whether the last writer left its own.
+    session: Session,
+    /// Whether the last writer or a builder left its mark.
     pub(super) unfinished: bool,
     #[expect(dead_code, reason = "held, not read")]
     guard: Box<dyn LockGuard>,
@@ -33,16 +58,8 @@ impl WriterLock {
     ///
     /// # Errors
     /// The disk refuses; all that the protocol did stands.
-    pub fn done(mut self) -> Result<(), FsError> {
-        self.session.take().map_or(Ok(()), Pending::discard)
-    }
-}
-
-impl Drop for WriterLock {
-    fn drop(&mut self) {
-        if let Some(session) = self.session.take() {
-            session.abandon();
-        }
+    pub fn done(self) -> Result<(), FsError> {
+        self.session.done()
     }
 }
 
@@ -51,12 +68,14 @@ impl Drop for WriterLock {
 pub struct Workspace {
     files: Files,
     root: PathBuf,
+    /// Read once.
+    seal: Arc<OnceLock<SealKey>>,
 }
 
 impl Workspace {
     /// The workspace in `root`, which may be empty.
     pub fn new(files: Files, root: PathBuf) -> Workspace {
-        Workspace { files, root }
+        Workspace { files, root, seal: Arc::default() }
     }
 
     /// The disk.
@@ -96,7 +115,36 @@ impl Workspace {
 
     /// The ledger.
     pub fn ledger(&self) -> Ledger {
-        Ledger::new(self.files.clone(), self.shards_dir().join("ledger"))
+        Ledger::new(self.files.clone(), self.shards_dir().join("ledger"), self.seal())
+    }
+
+    /// What ledger entries are sealed with, if the handle key can be read: who has none may still read what is open to them.
+    fn seal(&self) -> Option<SealKey> {
+        if self.seal.get().is_none()
+            && let Ok(key) = self.handle_key()
+        {
+            return Some(*self.seal.get_or_init(|| key.seal()));
+        }
+        self.seal.get().copied()
+    }
+
+    /// The folder of the marks that writers and builders leave while they are at work.
+    pub(super) fn sessions_dir(&self) -> PathBuf {
+        self.shards_dir().join("session")
+    }
+
+    /// A mark for the time in which files are published. Whoever does so without the writer lock holds one until they are durable.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn begin_session(&self) -> Result<Session, FsError> {
+        let dir = self.sessions_dir();
+        self.files.make_dirs(&dir)?;
+        let session = self.files.begin(&dir.join("session"))?;
+        // Temporary files of ours may outlive a power cut, so the mark has to.
+        let session = Session(Some(session));
+        self.files.sync_dir(&dir)?;
+        Ok(session)
     }
 
     /// Takes the writer lock; makes the folders it needs.
@@ -108,9 +156,12 @@ impl Workspace {
         self.files.make_dirs(&dir)?;
         let Some(guard) = self.files.lock(&dir, wait)? else { return Err(WorkspaceError::Busy { root: self.root.clone() }) };
         self.files.check_locks(&dir)?;
-        let unfinished = self.files.sweep(&dir)?;
-        let session = self.files.begin(&dir.join("session"))?;
-        Ok(WriterLock { session: Some(session), unfinished, guard })
+        // The version before had its marks elsewhere.
+        let first = self.files.stat(&self.sessions_dir())?.is_none();
+        // Ours first, so that there is one at every moment.
+        let session = self.begin_session()?;
+        let unfinished = self.files.sweep(&self.sessions_dir())? || first;
+        Ok(WriterLock { session, unfinished, guard })
     }
 
     /// Whether somebody holds the writer lock now; with `wait`, waits until nobody does first.
@@ -138,11 +189,31 @@ impl Workspace {
         }
     }
 
-    /// Puts a generation and recipe into service. The caller holds the writer lock.
+    /// Puts a generation and recipe into service: the ledger says so first, then `CURRENT`. The caller holds the writer lock.
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn switch(&self, _lock: &WriterLock, current: &Current) -> Result<(), FsError> {
+    pub fn switch(&self, _lock: &WriterLock, history: &mut History, current: &Current) -> Result<(), LedgerError> {
+        let Current { generation, recipe, aggregate } = current.clone();
+        self.ledger().append(history, Event::Switched(Switched { generation, recipe, aggregate }))?;
+        self.files.reached("switching");
+        self.write_current(current)?;
+        Ok(())
+    }
+
+    /// Makes `CURRENT` say what the ledger does; a crash may have come between the two.
+    pub(super) fn follow_ledger(&self, history: &History) -> Result<(), WorkspaceError> {
+        let Some(switched) = &history.serving else { return Ok(()) };
+        let current = Current::from(switched);
+        match self.files.read(&self.shards_dir().join("CURRENT")) {
+            Ok(bytes) if *bytes == *current.encode() => Ok(()),
+            Ok(_) => Ok(self.write_current(&current)?),
+            Err(e) if e.is_not_found() => Ok(self.write_current(&current)?),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn write_current(&self, current: &Current) -> Result<(), FsError> {
         let _ = self.files.publish(&self.shards_dir().join("CURRENT"), &[&current.encode()], Durability::Now)?;
         self.files.reached("switched");
         Ok(())
@@ -317,39 +388,37 @@ impl Workspace {
         same_version(&path, "checkpoint format", recipe.checkpoint_format, CHECKPOINT_FORMAT)?;
         same_version(&path, "numerics", recipe.numerics, NUMERICS_VERSION)?;
         let model = Model::new(shards, checkpoints, recipe, record.imported.partition)?;
-        let durable = record.durable.get(id).map(|then| durable(&model, then)).unwrap_or_default();
+        let durable = record.durable.get(id).map(|durable| durable.steps.clone()).unwrap_or_default();
+        let known = Known::new(record.as_of, record.cells.clone(), durable);
         let ground = Ground::new(self.ledger(), generation, id.clone());
-        Ok(Model { durable, ground: Some(ground), ..model })
+        Ok(Model { known: Some(known), ground: Some(ground), ..model })
     }
 
-    /// Checks the header of every slice against the ledger, so that a swapped, stale or lost slice is seen on every open.
+    /// Checks the header of every slice of a generation against the ledger.
     ///
     /// # Errors
     /// Names the first file that is not what the ledger says.
-    pub fn check_cells(&self, store: &ShardStore, record: &GenerationRecord) -> Result<(), WorkspaceError> {
-        for (cell, digest) in &record.cells {
-            let header = store.header(*cell)?;
-            if header.content != *digest {
-                return Err(crate::shard::SliceError::Damaged {
-                    path: store.path(*cell),
-                    offset: 48,
-                    what: format!("the content digest is {}, the ledger says {digest}", header.content),
-                }
-                .into());
-            }
-        }
-        Ok(())
+    pub fn check_cells(&self, store: &ShardStore, cells: &Cells) -> Result<(), WorkspaceError> {
+        cells.iter().try_for_each(|(cell, digest)| check_cell(store, cell, *digest))
+    }
+
+    /// Checks the header of every slice of a shard against the ledger, so that a swapped, stale or lost slice is seen before it is used.
+    ///
+    /// # Errors
+    /// Names the first file that is not what the ledger says.
+    pub fn check_shard(&self, store: &ShardStore, cells: &Cells, shard: ShardId) -> Result<(), WorkspaceError> {
+        let known = store.grid().cells_of(shard).filter_map(|cell| Some((cell, *cells.get(&cell)?)));
+        known.into_iter().try_for_each(|(cell, digest)| check_cell(store, cell, digest))
     }
 }
 
-/// The lineage keys of all steps of every shard as they were when all were durable; of a shard that can't have been so, none.
-fn durable(model: &Model, then: &Durable) -> Vec<Vec<Digest>> {
-    let shards = model.shards.grid().shards().zip(&then.lineages);
-    let keys = shards.map(|(shard, last)| {
-        let keys = lineages_of(&model.root, shard, &then.cells);
-        if keys.last() == Some(last) { keys } else { Vec::new() }
-    });
-    keys.collect()
+fn check_cell(store: &ShardStore, cell: Cell, digest: Digest) -> Result<(), WorkspaceError> {
+    let header = store.header(cell)?;
+    if header.content == digest {
+        return Ok(());
+    }
+    let what = format!("the content digest is {}, the ledger says {digest}", header.content);
+    Err(crate::shard::SliceError::Damaged { path: store.path(cell), offset: 48, what }.into())
 }
 
 /// Other versions write other bits, so nothing of theirs may be gone on with.

@@ -11,7 +11,7 @@ mod snapshot;
 
 pub use current::Current;
 pub use error::WorkspaceError;
-pub use folder::{Workspace, WriterLock};
+pub use folder::{Session, Workspace, WriterLock};
 pub use keys::{KeySource, read as read_key};
 pub use partition::Partition;
 pub use scratch::{Purpose, ScratchDir};

@@ -16,6 +16,14 @@ pub struct Snapshot {
     pub current: Option<Current>,
 }
 
+impl Snapshot {
+    /// What the ledger adds up to; `file` is what `CURRENT` says, which counts where no entry does.
+    pub fn of(history: History, file: Option<Current>) -> Snapshot {
+        let current = history.serving.as_ref().map(Current::from).or(file);
+        Snapshot { history, current }
+    }
+}
+
 impl Workspace {
     /// Reads the ledger and `CURRENT`.
     ///
@@ -26,10 +34,22 @@ impl Workspace {
         loop {
             let current = self.current()?;
             let history = self.ledger().read()?;
-            if self.current()? == current {
-                return Ok(Snapshot { history, current });
+            if history.serving.is_some() || self.current()? == current {
+                return Ok(Snapshot::of(history, current));
             }
         }
+    }
+
+    /// Takes into a snapshot what came into the ledger since; returns whether anything did.
+    ///
+    /// # Errors
+    /// Either is damaged, or the disk refuses.
+    pub fn follow(&self, snapshot: &mut Snapshot) -> Result<bool, WorkspaceError> {
+        if self.ledger().extend(&mut snapshot.history)? == 0 {
+            return Ok(false);
+        }
+        snapshot.current = snapshot.history.serving.as_ref().map(Current::from).or(self.current()?);
+        Ok(true)
     }
 
     /// As [`Workspace::snapshot`], for a command that answers: refuses while an accepted request is not in effect.
@@ -49,11 +69,9 @@ impl Workspace {
     /// # Errors
     /// [`WorkspaceError::MovedOn`], or the disk refuses.
     pub fn still(&self, snapshot: &Snapshot) -> Result<(), WorkspaceError> {
-        if self.ledger().head()? == snapshot.history.head && self.current()? == snapshot.current {
-            Ok(())
-        } else {
-            Err(WorkspaceError::MovedOn)
-        }
+        // What is in service changes by an entry, in a ledger that knows such entries.
+        let same = snapshot.history.serving.is_some() || self.current()? == snapshot.current;
+        if same && !self.ledger().is_behind(&snapshot.history)? { Ok(()) } else { Err(WorkspaceError::MovedOn) }
     }
 
     /// The model in service.

@@ -15,7 +15,9 @@ impl Workspace {
     /// # Errors
     /// The disk refuses.
     pub fn tidy(&self, lock: &WriterLock, history: &History) -> Result<(), WorkspaceError> {
-        self.sweep(lock, history, lock.unfinished)
+        self.follow_ledger(history)?;
+        // Whoever came to an end left nothing but perhaps scratch, which has owners of its own.
+        if lock.unfinished { self.sweep(lock, history, true) } else { Ok(self.sweep_scratch()?) }
     }
 
     /// Removes what a crash left behind: temporaries and scratch without a living owner, generations that were never
@@ -28,7 +30,11 @@ impl Workspace {
     /// The disk refuses.
     pub fn sweep(&self, _lock: &WriterLock, history: &History, names: bool) -> Result<(), WorkspaceError> {
         let (shards, checkpoints) = (self.shards_dir(), self.checkpoints_dir());
-        self.sweep_folder(&shards.join("ledger"), names, false)?;
+        for folder in self.ledger().folders()? {
+            self.sweep_folder(&folder, names, false)?;
+        }
+        self.sweep_folder(self.ledger().dir(), names, false)?;
+        self.sweep_folder(&self.sessions_dir(), names, false)?;
         for (top, is_shards) in [(&shards, true), (&checkpoints, false)] {
             let mut removed = false;
             for (name, kind) in self.files().list(top)? {

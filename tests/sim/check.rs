@@ -26,7 +26,8 @@ pub fn check_image(disk: &SimDisk, claims: Claims, clean: &Reference) -> Result<
         Ok(history) => history,
         Err(e) => return Err(format!("the ledger can't be read: {e}")),
     };
-    let request = history.requests.get("r1");
+    let (requests, _) = workspace(disk).ledger().requests().map_err(|e| format!("the requests can't be read: {e}"))?;
+    let request = requests.iter().find(|r| r.accepted.request == "r1");
     let effective = request.is_some_and(|r| r.effective.is_some());
     if claims.effective && !effective {
         return Err("the caller was told that the deletion is in effect, and the ledger does not know".to_owned());
@@ -36,7 +37,7 @@ pub fn check_image(disk: &SimDisk, claims: Claims, clean: &Reference) -> Result<
         nothing_saw_the_deleted(&here, clean)?;
     }
     if request.is_some_and(|r| r.repaired.is_some()) {
-        let current = workspace(disk).current().map_err(|e| e.to_string())?.ok_or("nothing serves")?;
+        let current = workspace(disk).snapshot().map_err(|e| e.to_string())?.current.ok_or("nothing serves")?;
         let serving = |reference: &Reference| {
             let mut files = artefacts(&reference.files);
             files.retain(|path, _| path.iter().any(|part| part == current.generation.to_string().as_str()));
@@ -50,7 +51,8 @@ pub fn check_image(disk: &SimDisk, claims: Claims, clean: &Reference) -> Result<
 /// No file holds a deleted person's handle, and no checkpoint is there that a workspace without them has not.
 fn nothing_saw_the_deleted(here: &Reference, clean: &Reference) -> Result<(), String> {
     let gone = World::gone();
-    for (path, bytes) in &here.files {
+    // The ledger holds handles of those who were deleted, and so do its temporary files.
+    for (path, bytes) in here.files.iter().filter(|(path, _)| !path.iter().any(|part| part == "ledger")) {
         if gone.iter().any(|handle| bytes.windows(16).any(|window| window == handle.0)) {
             return Err(format!("the deletion is in effect, and {} holds a deleted person", path.display()));
         }
@@ -64,10 +66,8 @@ fn nothing_saw_the_deleted(here: &Reference, clean: &Reference) -> Result<(), St
 /// Checks a workspace in which nothing is left to do: to the byte as `expected`, no file or folder more, nothing waiting.
 pub fn check_finished(disk: &SimDisk, expected: &Reference) -> Result<(), String> {
     let history = check_image(disk, Claims::default(), expected)?;
-    for (name, request) in &history.requests {
-        if request.effective.is_none() || request.repaired.is_none() {
-            return Err(format!("request {name} is not repaired"));
-        }
+    if let Some(open) = history.unfinished().into_iter().chain(history.unrepaired()).next() {
+        return Err(format!("request {} is not repaired", open.accepted.request));
     }
     let here = Reference::of(disk);
     same(&here.files, &expected.files)?;

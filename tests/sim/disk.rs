@@ -223,8 +223,9 @@ impl Disk for SimDisk {
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<(String, EntryKind)>> {
-        let state = self.state();
+        let mut state = self.state();
         state.meter.running()?;
+        state.meter.lists += 1;
         let names = state.image.names(state.image.node(path)?)?;
         Ok(names.iter().map(|(name, ino)| (name.clone(), kind(&state.image.nodes[*ino]))).collect())
     }
@@ -235,8 +236,9 @@ impl Disk for SimDisk {
     }
 
     fn head(&self, path: &Path, len: usize) -> io::Result<(Vec<u8>, u64)> {
-        let state = self.state();
+        let mut state = self.state();
         state.meter.running()?;
+        state.meter.reads += 1;
         match &state.image.nodes[state.image.node(path)?] {
             Node::File { live, .. } => Ok((live[..len.min(live.len())].to_vec(), live.len() as u64)),
             Node::Dir { .. } => Err(io::ErrorKind::IsADirectory.into()),
@@ -244,8 +246,9 @@ impl Disk for SimDisk {
     }
 
     fn stat(&self, path: &Path) -> io::Result<FileStat> {
-        let state = self.state();
+        let mut state = self.state();
         state.meter.running()?;
+        state.meter.looks += 1;
         Ok(match &state.image.nodes[state.image.node(path)?] {
             Node::File { live, mode, .. } => FileStat { kind: EntryKind::File, len: live.len() as u64, mode: *mode },
             Node::Dir { .. } => FileStat { kind: EntryKind::Dir, len: 0, mode: 0o755 },
@@ -271,8 +274,9 @@ impl Disk for SimDisk {
 
     fn lock(&self, path: &Path, wait: bool) -> io::Result<Option<Box<dyn LockGuard>>> {
         let ino = {
-            let state = self.state();
+            let mut state = self.state();
             state.meter.running()?;
+            state.meter.lists += 1;
             state.image.node(path)?
         };
         Ok(self.lock_node(ino, wait, path))

@@ -37,6 +37,12 @@ pub struct Meter {
     pub operations: u64,
     pub writes: u64,
     pub syncs: u64,
+    /// Files opened to be read, whole or their heads.
+    pub reads: u64,
+    /// Folders listed, and files or folders locked.
+    pub lists: u64,
+    /// Names looked at.
+    pub looks: u64,
     /// The operation that failed first, or the last one done.
     pub last: String,
     /// The last named point of a protocol that was reached.

@@ -4,6 +4,8 @@
 //! them; content since a file's last sync is whole, torn at some byte, empty, or of the right length with zeros at its end. What it does not do: lose what
 //! a sync returned for, tear a rename, or pretend that a sync which failed once succeeded when it is tried again without writing.
 #![allow(
+    dead_code,
+    unused_imports,
     unreachable_pub,
     clippy::allow_attributes,
     clippy::unwrap_used,
@@ -21,5 +23,5 @@ mod world;
 pub use check::{Claims, check_finished, check_image};
 pub use disk::SimDisk;
 pub use fault::Fault;
-pub use image::Coin;
-pub use world::{GONE, Reference, World};
+pub use image::{Coin, Image};
+pub use world::{GONE, Reference, World, workspace};

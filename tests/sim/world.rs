@@ -10,8 +10,8 @@ use std::{
 use sisa::{
     engine::{DeleteRequest, Engine, Error, Input, KeySource, Overrides, Quiet, TrainRequest, VerifyRequest},
     fs::Files,
-    ids::{GenerationId, Handle},
-    ledger::History,
+    ids::{GenerationId, Handle, ShardId},
+    ledger::{Event, History, Unsuppressed},
     workspace::Workspace,
 };
 
@@ -51,6 +51,25 @@ impl World {
         let world = World { sources: tempfile::tempdir().unwrap(), setup, rows: rows(40) };
         fs::write(world.source(), csv(&world.rows)).unwrap();
         world
+    }
+
+    /// With another grid, of these many persons.
+    pub fn cut(shards: u32, slices: u32, persons: u32) -> World {
+        let setup = Setup { shards, slices, learner: LINEAR, epochs: 1, ..Setup::default() };
+        let world = World { sources: tempfile::tempdir().unwrap(), setup, rows: rows(persons) };
+        fs::write(world.source(), csv(&world.rows)).unwrap();
+        world
+    }
+
+    /// A workspace that was trained just now, with so many more entries in its ledger that say nothing.
+    pub fn trained_long_ago(&self, entries: u64) -> SimDisk {
+        let disk = self.trained();
+        let ledger = workspace(&disk).ledger();
+        let mut history = ledger.read().unwrap();
+        while history.head.sequence < entries {
+            ledger.append(&mut history, Event::Unsuppressed(Unsuppressed { handles: Vec::new() })).unwrap();
+        }
+        disk
     }
 
     pub fn root() -> PathBuf {
@@ -99,16 +118,23 @@ impl World {
         engine.forecast(&request).unwrap().accepted.cells.into_iter().map(|change| change.cell.to_string()).collect()
     }
 
-    pub fn train(engine: &Engine) -> Result<(), Error> {
-        let request = TrainRequest {
+    fn request() -> TrainRequest {
+        TrainRequest {
             sources: Input::new(),
             config: World::root().join("sisa.toml"),
             overrides: Overrides::default(),
             keys: KeySource::Seed(SEED),
             only_shards: None,
             fresh: false,
-        };
-        let report = engine.train(&request, &Quiet)?;
+        }
+    }
+
+    pub fn train_only(engine: &Engine, shards: &[ShardId]) -> Result<(), Error> {
+        engine.train(&TrainRequest { only_shards: Some(shards.to_vec()), ..World::request() }, &Quiet).map(|_| ())
+    }
+
+    pub fn train(engine: &Engine) -> Result<(), Error> {
+        let report = engine.train(&World::request(), &Quiet)?;
         assert!(report.complete, "train returned and something is missing");
         Ok(())
     }
@@ -177,6 +203,7 @@ impl World {
             model_key: KeySource::Seed(NEW_SEED).model_key(new.files(), Some(generation)).unwrap(),
         };
         let lock = new.lock(false).unwrap();
+        new.keep_handle_key(&plan.handle_key).unwrap();
         let mut sources = vec![sisa::source::open(&self.source()).unwrap()];
         let mut history = History::default();
         sisa::import::import(&new, &lock, &mut history, &plan, &mut sources, &|_, _, _| true).unwrap();
@@ -199,10 +226,12 @@ impl Reference {
         let (mut files, mut dirs) = disk.image().tree();
         let ledger = World::root().join("shards/ledger");
         let inside = |path: &Path| Path::new("/").join(path).starts_with(&ledger);
-        // Entries hold times; reading the ledger checks them.
-        files.retain(|path, _| !inside(path) || !is_entry(path));
+        // Entries hold times; reading the ledger checks them, and all that belongs to them.
+        files.retain(|path, _| !inside(path) || path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')));
         // The source's path differs between references, and is the person's.
         files.remove(Path::new("w/sisa.toml"));
+        // How many folders of entries there are says how long the ledger is.
+        dirs.retain(|path| !inside(path) || Path::new("/").join(path) == ledger);
         // An empty one may stay.
         dirs.remove(Path::new("w/.scratch"));
         Reference { files, dirs }
@@ -217,11 +246,6 @@ pub fn workspace(disk: &SimDisk) -> Workspace {
 pub fn artefacts(files: &BTreeMap<PathBuf, Vec<u8>>) -> BTreeMap<PathBuf, Vec<u8>> {
     let is = |path: &Path| path.extension().is_some_and(|e| e == "slice" || e == "ckpt");
     files.iter().filter(|(path, _)| is(path)).map(|(path, bytes)| (path.clone(), bytes.clone())).collect()
-}
-
-fn is_entry(path: &Path) -> bool {
-    let name = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_suffix(".json"));
-    name.is_some_and(|number| number.len() == 8 && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
 #[derive(Debug)]
