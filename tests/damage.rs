@@ -54,12 +54,10 @@ fn every_byte_of_every_file_matters() {
         assert!(seen(&engine), "{} longer by a byte unseen", path.display());
         fs::remove_file(&full).unwrap();
         let checkpoint = path.extension().is_some_and(|e| e == "ckpt");
-        let current = path.ends_with("CURRENT");
         let last_entry = bench.files().keys().filter(|p| p.starts_with("shards/ledger")).all(|p| *p < path)
             && path.starts_with("shards/ledger");
-        // A missing checkpoint is work to do and no breach; without CURRENT nothing serves; a dropped tail of the
-        // ledger shows only against a receipt.
-        assert!(seen(&engine) != (checkpoint || current || last_entry), "{} removed", path.display());
+        // A missing checkpoint is work to do and no breach; a dropped tail of the ledger shows only against a receipt.
+        assert!(seen(&engine) != (checkpoint || last_entry), "{} removed", path.display());
         fs::write(&full, &bytes).unwrap();
         if key {
             use std::os::unix::fs::PermissionsExt;

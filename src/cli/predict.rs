@@ -35,7 +35,7 @@ impl Session {
         };
         let rows = match &args.output {
             Some(path) => {
-                self.may_write(path, &[b"row,prediction", b"\"type\":\"prediction\""])?;
+                self.may_write(path, is_answers)?;
                 let mut file = self.engine.files().begin(path).map_err(Error::from)?;
                 let rows = self.engine.predict_named(
                     &args.sources.clone().into(),
@@ -81,6 +81,14 @@ impl Session {
 /// A CSV field, quoted where it has to be.
 fn field(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.into() }
+}
+
+/// Whether a file begins as answers do: with a header as [`header`] writes it, or with a line of JSON.
+fn is_answers(beginning: &[u8]) -> bool {
+    let json = b"\"type\":\"prediction\"";
+    let line = beginning.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let csv = line.starts_with(b"row,") && line.split(|byte| *byte == b',').any(|name| name == b"prediction");
+    csv || line.windows(json.len()).any(|part| part == json)
 }
 
 fn header(ids: &[String], classes: &[String], proba: bool) -> String {

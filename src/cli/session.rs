@@ -116,7 +116,7 @@ impl Session {
 
     /// Refuses to write where something else would be lost: into the workspace's own folders, and over any file that does not show,
     /// by `ours` in its beginning, that it is an older one of the same kind. A table that is being read is never one.
-    pub(super) fn may_write(&self, path: &Path, ours: &[&[u8]]) -> anyhow::Result<()> {
+    pub(super) fn may_write(&self, path: &Path, ours: impl Fn(&[u8]) -> bool) -> anyhow::Result<()> {
         const BEGINNING: usize = 64 * 1024;
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if let Ok(folder) = folder.canonicalize() {
@@ -131,8 +131,7 @@ impl Session {
             EntryKind::File => files.head(path, BEGINNING).map_err(Error::from)?,
             EntryKind::Dir | EntryKind::Other => return Err(Error::Exists { path: path.to_owned() }.into()),
         };
-        let is_ours = ours.iter().any(|mark| beginning.windows(mark.len()).any(|part| part == *mark));
-        if is_ours || stat.len == 0 { Ok(()) } else { Err(Error::Exists { path: path.to_owned() }.into()) }
+        if ours(&beginning) || stat.len == 0 { Ok(()) } else { Err(Error::Exists { path: path.to_owned() }.into()) }
     }
 
     /// Writes a small file of the person's, over an older one if there is one.

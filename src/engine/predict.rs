@@ -204,7 +204,8 @@ impl Engine {
     pub fn evaluate_holdout(&self, observer: &dyn Observer) -> Result<Evaluation, Error> {
         self.pool.install(|| {
             let serving = self.loaded(observer)?;
-            let evaluated = serving.of_holdout(observer);
+            // Every slice is counted here, so every slice is checked first.
+            let evaluated = serving.check_cells(&self.workspace).and_then(|()| serving.of_holdout(observer));
             self.if_still(&serving.snapshot, evaluated)
         })
     }

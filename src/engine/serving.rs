@@ -99,6 +99,15 @@ impl Loaded {
         Ok(workspace.still(&self.snapshot)?)
     }
 
+    /// Checks all slices against the ledger.
+    ///
+    /// # Errors
+    /// Names the first that is not what the ledger says.
+    pub(super) fn check_cells(&self, workspace: &Workspace) -> Result<(), Error> {
+        let (_, record) = workspace.serving(&self.snapshot)?;
+        Ok(workspace.check_cells(&self.model.shards, &record.cells)?)
+    }
+
     /// Tells of checkpoints that were passed over.
     pub(super) fn tell(&self, observer: &dyn Observer) {
         self.ensemble.damaged.iter().for_each(|d| observer.note(&format!("passed over: {d}")));

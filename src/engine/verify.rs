@@ -74,11 +74,10 @@ impl Engine {
     fn quick(&self) -> Result<(Verdict, Option<Snapshot>), Error> {
         for _ in 0..LOOKS {
             let before = self.workspace.is_written(self.wait)?;
+            // Of a ledger that can't be read nothing can be said to have moved.
+            let seen = self.workspace.snapshot().ok();
             let looked = quick(&self.workspace);
-            let moved = match &looked {
-                Ok((_, Some(snapshot))) => self.workspace.still(snapshot).is_err(),
-                Ok((_, None)) | Err(_) => false,
-            };
+            let moved = seen.is_some_and(|snapshot| self.workspace.still(&snapshot).is_err());
             let sound = looked.as_ref().is_ok_and(|(verdict, _)| verdict.findings.is_empty());
             let busy = before || self.workspace.is_written(false)?;
             if !moved && (sound || !busy) {
