@@ -6,6 +6,7 @@
 //! ```text
 //! cargo run --release --no-default-features --example serve_while_deleting
 //! ```
+#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "an example prints, and removes the folder that it made")]
 
 use std::{error::Error, path::PathBuf, process::Command};
 

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release --no-default-features --example train_and_delete
 //! ```
+#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "an example prints, and removes the folder that it made")]
 
 use sisa::{DeleteRequest, Engine, Input, MemoryTable, Overrides, Quiet, TrainRequest, VerifyRequest};
 

@@ -79,7 +79,7 @@ fn request(ledger: &Ledger, history: &mut History, n: u64, ids: u64) {
     let accepted = Accepted {
         request: name.clone(),
         ids: Digest::of(&n.to_le_bytes()),
-        suppress: n % 2 == 0,
+        suppress: n.is_multiple_of(2),
         outcomes: (0..ids).map(outcome).collect(),
         list: None,
         cells: vec![CellChange { generation: GENERATION, cell, before, after, records: 1 }],
@@ -101,7 +101,7 @@ fn request(ledger: &Ledger, history: &mut History, n: u64, ids: u64) {
         seconds: 0.5,
     };
     ledger.append(history, Event::Repaired(repaired)).unwrap();
-    if n % 50 == 0 {
+    if n.is_multiple_of(50) {
         ledger.append(history, Event::Unsuppressed(Unsuppressed { handles: vec![handle(n * 7)] })).unwrap();
     }
 }
@@ -172,7 +172,7 @@ fn a_look_whether_something_is_new_costs_the_same_in_a_long_ledger() {
         let here = self::ledger(&fresh);
         assert!(here.is_behind(&follower).unwrap());
         let new = here.extend(&mut follower).unwrap();
-        assert_eq!((new, reads(&fresh)), (if n % 50 == 0 { 4 } else { 3 }, new));
+        assert_eq!((new, reads(&fresh)), (if n.is_multiple_of(50) { 4 } else { 3 }, new));
         assert_eq!(follower.head, history.head);
     }
     assert!(costs.iter().all(|cost| *cost == (1, 0)), "{costs:?}");

@@ -63,7 +63,7 @@ pub struct Forecast {
 /// A request, looked up or worked out.
 enum Asked {
     /// It was accepted before, and is in effect.
-    Before(Accepted, Effective),
+    Before(Box<(Accepted, Effective)>),
     /// What it would do.
     New(Box<Draft>),
 }
@@ -98,7 +98,7 @@ impl Engine {
         };
         let repeated = matches!(asked, Asked::Before(..));
         let (accepted, came) = match asked {
-            Asked::Before(accepted, effective) => (accepted, effective),
+            Asked::Before(outcome) => *outcome,
             Asked::New(draft) => {
                 // States that rows are taken out of use all threads.
                 self.pool.install(|| bring_into_effect(&self.workspace, &lock, &mut snapshot.history, *draft))?
@@ -126,7 +126,7 @@ impl Engine {
             Some(ids) if ids != targets.digest(&key) => Err(DeleteError::OtherIds { request: name }.into()),
             Some(_) => match ledger.requests()?.0.into_iter().find(|r| r.accepted.request == name) {
                 Some(RequestRecord { accepted, effective: Some((_, effective)), .. }) => {
-                    Ok((targets, Asked::Before(accepted, effective)))
+                    Ok((targets, Asked::Before(Box::new((accepted, effective)))))
                 }
                 // Opening for writing has brought every accepted request into effect.
                 _ => Err(WorkspaceError::NotEffective { request: name }.into()),

@@ -356,13 +356,11 @@ fn publish(
     })
 }
 
+/// What each cell holds: its content digest and its rows.
+type Written = Vec<(Cell, (Digest, u64))>;
+
 /// Writes the files of one shard; returns their digests and the number of subjects trained on, or of shards if that is less.
-fn write_shard(
-    store: &ShardStore,
-    stage: &Stage,
-    shard: ShardId,
-    ahead: &Ahead<'_>,
-) -> Result<(Vec<(Cell, (Digest, u64))>, u64), ImportError> {
+fn write_shard(store: &ShardStore, stage: &Stage, shard: ShardId, ahead: &Ahead<'_>) -> Result<(Written, u64), ImportError> {
     let too_large = || ImportError::TooLarge { shard: shard.0 };
     let staged = stage.take(shard.0)?;
     let rows = StagedRow::all(store.row(), &staged);
