@@ -21,9 +21,10 @@ use sisa::{
 };
 
 /// Objects that another document describes, or whose fields are names from the data.
-const ELSEWHERE: [&str; 7] = [
+const ELSEWHERE: [&str; 8] = [
     "bench.recipe",
     "bench_learner.recipe",
+    "compare_method.settings",
     "plan.recommended_learner.settings",
     "prediction.ids",
     "prediction.probabilities",
@@ -187,6 +188,39 @@ fn measured(fields: &mut Fields) {
     };
     let report = lab::bench(&bench.engine(), &request, None, &Quiet).unwrap();
     wire::BenchLine::all(&report).iter().for_each(|line| fields.add(line));
+    compared(fields);
+}
+
+/// Every kind of comparison.
+fn compared(fields: &mut Fields) {
+    let bench = Bench::trained(&Setup { epochs: 1, ..Setup::default() }, &rows(260));
+    let request = lab::compare::CompareRequest {
+        sources: Input::new(),
+        config: bench.root().join("sisa.toml"),
+        overrides: Overrides::default(),
+        learner: Some("linear".into()),
+        forget: vec![lab::compare::Forget::Random],
+        share: 0.05,
+        methods: vec!["fine-tune".into(), "newton".into()],
+        settings: Vec::new(),
+        models: 4,
+        rows: 0,
+        groups: vec!["site".into()],
+        relearn: true,
+        exact: true,
+        requests: None,
+        seed: 1,
+    };
+    let report = lab::compare::compare(&bench.engine(), &request, &Quiet).unwrap();
+    wire::CompareLine::all(&report, true).iter().for_each(|line| fields.add(line));
+    let requests = lab::compare::RequestsRequest { shares: vec![0.1], trials: 2, rows: 0 };
+    let report =
+        lab::compare::compare(&bench.engine(), &lab::compare::CompareRequest { requests: Some(requests), ..request }, &Quiet);
+    wire::CompareLine::all(&report.unwrap(), false).iter().for_each(|line| fields.add(line));
+    let subjects = (0..200).map(|p| p.to_string()).collect();
+    bench.delete(&DeleteRequest { subjects, ..DeleteRequest::default() });
+    let due = bench.engine().rekey_due(&bench.root().join("sisa.toml")).unwrap().unwrap();
+    fields.add(&wire::RekeyDue::from(&due));
 }
 
 #[test]

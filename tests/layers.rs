@@ -103,6 +103,22 @@ fn each_layer_knows_only_those_above() {
     assert!(uses > 100, "the reader of imports found {uses} only");
 }
 
+/// Methods of approximate unlearning and what measures them are pure: they know no file, no store, and nothing of real deletions.
+#[test]
+fn approximate_methods_know_no_store() {
+    let lab = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lab");
+    for room in ["methods", "measures"] {
+        let mut found = Vec::new();
+        files(&lab.join(room), &mut found);
+        assert!(found.len() > 5, "{room} is not there");
+        for (file, text) in found {
+            for used in known(&text) {
+                assert!(["", "ids", "digest", "num", "learn", "lab"].contains(&used.as_str()), "{file} knows `{used}`");
+            }
+        }
+    }
+}
+
 #[test]
 fn only_the_command_line_prints_and_it_knows_the_engine_the_lab_and_the_wire_alone() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

@@ -46,6 +46,8 @@ pub(super) fn advice(remedy: &Remedy, flag: &str) -> String {
             format!("`sisa repair{flag} --from SOURCE` writes damaged slices again from the source they came from")
         }
         Remedy::DropSlice => format!("`sisa repair{flag} --drop-slice` gives the records of damaged slices up"),
+        Remedy::NameNetwork => "`--learner mlp` names one that is trained by descent".into(),
+        Remedy::NameLinear => "`--learner linear` has a convex loss".into(),
         Remedy::Keygen => "`sisa keygen FILE` makes a pair of keys".into(),
         Remedy::Retrain => format!("`sisa verify{flag} --retrain` trains everything again and compares"),
         Remedy::Wait => "with `--wait` a command waits for the other one".into(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
-use super::{bench::BenchArgs, plan::PlanArgs};
+use super::{bench::BenchArgs, compare::CompareArgs, plan::PlanArgs};
 
 /// Trains models from which any person's data can be deleted exactly.
 ///
@@ -75,6 +75,8 @@ pub(crate) enum Command {
     Verify(VerifyArgs),
     /// Measure on scratch copies what deletions cost, against training anew
     Bench(BenchArgs),
+    /// Measure in memory what approximate unlearning would leave behind, beside exact deletion
+    Compare(CompareArgs),
     /// Print completions for a shell
     Completions(CompletionArgs),
 }

@@ -3,6 +3,7 @@
 mod advice;
 mod args;
 mod bench;
+mod compare;
 mod delete;
 mod exit;
 mod ids;

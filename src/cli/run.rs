@@ -1,20 +1,22 @@
 //! One function a command: arguments in, engine called, result shown.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use std::io::IsTerminal as _;
 
 use anyhow::Context;
 use clap::CommandFactory;
 use sisa::{
-    engine::{Error, KeySource, Overrides, ShardId, TrainRequest, VerifyRequest},
+    engine::{Error, IdColumns, KeySource, Overrides, ShardId, TrainRequest, VerifyRequest},
     wire,
 };
 
 use super::{
     args::{Args, Command, KeyArgs, ReceiptArgs, SchemaArgs, TrainArgs, VerifyArgs},
     bench::{self, BenchArgs},
+    compare::{self, CompareArgs},
     exit::Exit,
+    ids,
     plan::{self, PlanArgs},
     report,
     session::Session,
@@ -50,10 +52,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         }
         Command::Log => {
             let requests = session.engine.log()?;
+            let due = session.engine.rekey_due(&session.config(None))?;
             if session.json {
-                return session.lines(requests.iter().map(wire::Request::from));
+                session.lines(requests.iter().map(wire::Request::from))?;
+                return session.lines(due.iter().map(wire::RekeyDue::from));
             }
-            session.text(&show::log(&requests))
+            session.text(&(show::log(&requests) + &due.map_or_else(String::new, |due| show::rekey_due(&due))))
         }
         Command::Receipt(receipt) => session.receipt(receipt),
         Command::Keygen(keygen) => {
@@ -65,6 +69,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         }
         Command::Verify(verify) => session.verify(verify),
         Command::Bench(bench) => session.bench(bench),
+        Command::Compare(compare) => session.compare(compare),
         Command::Completions(completions) => {
             clap_complete::generate(completions.shell, &mut Args::command(), "sisa", &mut std::io::stdout());
             Ok(Exit::Done)
@@ -140,6 +145,26 @@ impl Session {
             self.text(&bench::text(&report))?;
         }
         // What was measured is told even if the page can't be written.
+        page.transpose()?;
+        Ok(if report.interrupted { Exit::Interrupted } else { Exit::Done })
+    }
+
+    fn compare(&self, args: &CompareArgs) -> anyhow::Result<Exit> {
+        let subjects = |path: &PathBuf| {
+            let columns = self.engine.id_columns().unwrap_or(IdColumns { subject: Some(String::new()), record: Vec::new() });
+            let mut listed = ids::Ids::typed(Vec::new(), Vec::new());
+            listed.read(path, &columns, None)?;
+            Ok(listed.subjects)
+        };
+        let request = args.request(self.config(args.config.as_ref()), subjects)?;
+        let report = sisa::lab::compare::compare(&self.engine, &request, &self.terminal)?;
+        self.terminal.done();
+        let page = args.report.as_ref().map(|path| self.write_over(path, report::compare::html(&report).as_bytes()));
+        if self.json {
+            self.lines(wire::CompareLine::all(&report, args.samples))?;
+        } else {
+            self.text(&compare::text(&report))?;
+        }
         page.transpose()?;
         Ok(if report.interrupted { Exit::Interrupted } else { Exit::Done })
     }

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use sisa::engine::{
-    Accepted, Evaluation, Forecast, IdColumns, OutcomeKind, Quality, RepairReport, RequestRecord, Status, TrainReport, Verdict,
+    Accepted, Evaluation, Forecast, IdColumns, OutcomeKind, Quality, RekeyDue, RepairReport, RequestRecord, Status, TrainReport,
+    Verdict,
 };
 
 fn percent(share: f64) -> String {
@@ -370,6 +371,16 @@ pub(crate) fn log(requests: &[RequestRecord]) -> String {
         }
     }
     out
+}
+
+pub(crate) fn rekey_due(due: &RekeyDue) -> String {
+    format!(
+        "\nwarning: {} records, {:.0} % of those imported under this model key, are deleted (the limit is {:.0} %, `rekey_after` in sisa.toml). \
+         Requests that were chosen by what the models say give something of the key away; `sisa rekey` draws a fresh one\n",
+        count(due.deleted),
+        100.0 * due.share,
+        100.0 * due.limit
+    )
 }
 
 pub(crate) fn verdict(verdict: &Verdict, retrain: bool, sample: bool) -> String {

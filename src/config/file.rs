@@ -28,6 +28,8 @@ pub struct Config {
     schedule: Option<Schedule>,
     #[serde(default)]
     checkpoints: Checkpoints,
+    #[serde(default)]
+    guard: Guard,
     #[serde(skip)]
     path: PathBuf,
     #[serde(skip)]
@@ -94,6 +96,25 @@ enum Escape {
     Backslash,
 }
 
+/// `[guard]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Guard {
+    /// The share of a generation's records from which on, once deleted, `sisa log` asks for a rekey.
+    #[serde(default = "half")]
+    rekey_after: f64,
+}
+
+impl Default for Guard {
+    fn default() -> Guard {
+        Guard { rekey_after: half() }
+    }
+}
+
+fn half() -> f64 {
+    0.5
+}
+
 fn empty_cell() -> Vec<String> {
     vec![String::new()]
 }
@@ -127,6 +148,11 @@ impl Config {
         let mut config: Config = toml::from_str(text).map_err(malformed)?;
         config.path = path.to_owned();
         config.declared_columns()?;
+        let rekey_after = config.guard.rekey_after;
+        if !(rekey_after > 0.0 && rekey_after <= 1.0) {
+            let (setting, value) = ("rekey_after", rekey_after.to_string());
+            return Err(ConfigError::Setting { setting, value, allowed: "a share above 0 and at most 1" });
+        }
         Ok(config)
     }
 
@@ -271,6 +297,11 @@ impl Config {
     /// How constituents are brought together.
     pub fn aggregate(&self) -> Aggregate {
         self.shards.aggregate
+    }
+
+    /// The share of a generation's records from which on, once deleted, a rekey is asked for.
+    pub fn rekey_after(&self) -> f64 {
+        self.guard.rekey_after
     }
 
     /// How constituents are trained.

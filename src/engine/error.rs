@@ -165,6 +165,24 @@ pub enum Error {
         /// What.
         what: String,
     },
+    /// A comparison can't be made as it was asked for.
+    #[error("{what}")]
+    Compare {
+        /// What stands in the way, and what to do.
+        what: String,
+    },
+    /// The learner deletes exactly without training.
+    #[error("`{kind}` deletes exactly without training, so there is nothing to approximate")]
+    NothingToApproximate {
+        /// The kind of learner.
+        kind: &'static str,
+    },
+    /// A step of Newton is asked of a learner whose loss is not convex.
+    #[error("the method `newton` is for convex losses, and that of `{kind}` is not")]
+    NotConvex {
+        /// The kind of learner.
+        kind: &'static str,
+    },
     /// A process of our own failed.
     #[error("a process of its own that should delete failed: {what}")]
     Process {
@@ -265,6 +283,9 @@ impl Error {
             | Error::NoSuchRequest { .. }
             | Error::NoSuchColumn { .. }
             | Error::NoSuchLearner { .. }
+            | Error::Compare { .. }
+            | Error::NothingToApproximate { .. }
+            | Error::NotConvex { .. }
             | Error::Exists { .. }
             | Error::OtherSource { .. }
             | Error::Propose(_)

@@ -31,6 +31,7 @@ pub use error::{Error, ErrorKind};
 pub use observe::{Observer, Progress, Quiet};
 pub use plan::{PlanReport, PlanRequest};
 pub use predict::{Answers, Evaluation, Named, Quality, Shares};
+pub use receipt::RekeyDue;
 pub use remedy::Remedy;
 pub use repair::RepairReport;
 pub use serving::{Epoch, Serving};

@@ -4,11 +4,27 @@ use std::path::{Path, PathBuf};
 
 use super::{Engine, Error};
 use crate::{
+    config::Config,
     fs::{Durability, FsError, random_key},
+    ids::Part,
     ledger::RequestRecord,
     receipt::{Envelope, PublicKey, Receipt, SealError, SigningKey, public_key_file, secret_key_file},
     workspace::read_key,
 };
+
+/// Where there is no configuration.
+const REKEY_AFTER: f64 = 0.5;
+
+/// So much was deleted under one model key that a fresh one is advised.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RekeyDue {
+    /// The share of the generation's records that was deleted.
+    pub share: f64,
+    /// The share from which on it is due.
+    pub limit: f64,
+    /// How many records.
+    pub deleted: u64,
+}
 
 impl Engine {
     /// The requests in the ledger, in order.
@@ -17,6 +33,32 @@ impl Engine {
     /// The ledger is damaged.
     pub fn log(&self) -> Result<Vec<RequestRecord>, Error> {
         Ok(self.workspace.ledger().requests()?.0)
+    }
+
+    /// How much of what is in service was deleted under its model key, against the share from which on the configuration asks for a rekey
+    /// (a half where there is none); `None` while it is less.
+    ///
+    /// Deletion is exact for requests that are made without a look at the models; whoever chooses what to delete by what was published
+    /// learns of the key a little more with every request, until a fresh one is drawn.
+    ///
+    /// # Errors
+    /// The ledger is damaged, or the configuration is there and wrong.
+    pub fn rekey_due(&self, config: &Path) -> Result<Option<RekeyDue>, Error> {
+        let snapshot = self.workspace.snapshot()?;
+        let Some(current) = &snapshot.current else { return Ok(None) };
+        let Some(record) = snapshot.history.generations.get(&current.generation) else { return Ok(None) };
+        let files = self.workspace.files();
+        let limit = match files.stat(config)? {
+            Some(_) => Config::read(files, config)?.rekey_after(),
+            None => REKEY_AFTER,
+        };
+        // Who asks for the log has all entries read anyway.
+        let (requests, _) = self.workspace.ledger().requests()?;
+        let cells = requests.iter().flat_map(|request| &request.accepted.cells);
+        let own = cells.filter(|change| change.generation == current.generation && change.cell.part != Part::Holdout);
+        let deleted: u64 = own.map(|change| change.records).sum();
+        let share = deleted as f64 / record.imported.records.max(1) as f64;
+        Ok((share > limit).then_some(RekeyDue { share, limit, deleted }))
     }
 
     /// The receipt of a request; of the last one without a name.

@@ -49,6 +49,10 @@ pub enum Remedy {
     RepairFrom,
     /// Repair, and give the records of damaged slices up.
     DropSlice,
+    /// Name a learner that descends.
+    NameNetwork,
+    /// Name the linear learner.
+    NameLinear,
     /// Make a pair of keys: [`Engine::keygen`](super::Engine::keygen).
     Keygen,
     /// Train everything again and compare: [`Engine::verify`](super::Engine::verify).
@@ -80,6 +84,8 @@ impl Error {
             Error::NoIds { .. } => vec![Remedy::NameIdColumns],
             Error::NoHoldout => vec![Remedy::EvaluateSource],
             Error::InMemory { .. } => vec![Remedy::Retrain, Remedy::Report],
+            Error::NothingToApproximate { .. } => vec![Remedy::NameNetwork],
+            Error::NotConvex { .. } => vec![Remedy::NameLinear],
             Error::NoSuchRequest { .. } => vec![Remedy::Log],
             Error::OtherSource { .. } => vec![Remedy::RepairFrom, Remedy::DropSlice],
             Error::Interrupted => vec![Remedy::RunAgain],

@@ -2,9 +2,12 @@
 //!
 //! Stands above the engine: nothing that trains, answers or deletes knows of it.
 
+pub mod compare;
 mod copies;
 mod learners;
+pub mod measures;
 mod memory;
+pub mod methods;
 mod pick;
 mod trial;
 

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     checkpoint::CheckpointStore,
+    digest::ModelKey,
     engine::{DeleteRequest, Engine, Error, Observer},
     ids::{Cell, GenerationId, Handle, Part},
     import::{NewGeneration, rekey_rows},
@@ -42,6 +43,11 @@ impl Base {
     /// The workspace.
     pub(super) fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// What its columns are.
+    pub(super) fn schema(&self) -> &Schema {
+        &self.schema
     }
 
     /// Its records, and how they are trained.
@@ -216,6 +222,19 @@ impl Base {
         slices: u32,
         recipe: &Recipe,
     ) -> Result<(Engine, Model), Error> {
+        let key = KeySource::Seed(1).model_key(copies.files(), None)?;
+        self.recut_under(copies, name, (shards, slices), recipe, key)
+    }
+
+    /// The same under a model key.
+    pub(super) fn recut_under(
+        &self,
+        copies: &Copies,
+        name: &str,
+        (shards, slices): (u32, u32),
+        recipe: &Recipe,
+        model_key: ModelKey,
+    ) -> Result<(Engine, Model), Error> {
         let engine = copies.engine(&self.engine, &copies.folder(name)?);
         let holdout = self.model.shards.grid().holdout;
         let plan = NewGeneration {
@@ -223,7 +242,7 @@ impl Base {
             rekeys: None,
             partition: Partition::new(Grid { shards, slices, holdout }, self.schema.clone(), TextForm::default()),
             handle_key: self.engine.workspace().handle_key()?,
-            model_key: KeySource::Seed(1).model_key(copies.files(), None)?,
+            model_key,
         };
         let lock = engine.workspace().lock(true)?;
         let mut history = History::default();

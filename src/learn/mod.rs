@@ -6,6 +6,7 @@
 
 mod batch;
 mod boost;
+mod differentiable;
 mod error;
 mod forest;
 mod net;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::num::Team;
 
 pub use boost::{BoostSettings, Growth};
+pub use differentiable::{Differentiable, Toward};
 pub use error::{SettingsError, StateError, StepError};
 pub use forest::{FOREST_SHARDS, ForestSettings};
 pub use net::{Activation, Decay, Descent, NetSettings, Optimizer};
@@ -244,6 +246,11 @@ pub trait State: Scorer + std::any::Any {
     /// The other is not a state of the same learner and layout.
     fn merge(&mut self, _other: &dyn State) -> Result<(), StateError> {
         Err(StateError("its learner does not merge states".into()))
+    }
+
+    /// The model in service as a function of its weights; `None` where its loss has no gradient.
+    fn differentiable(&self) -> Option<Box<dyn Differentiable>> {
+        None
     }
 
     /// Everything needed to continue, as bytes; the same state gives the same bytes.

@@ -136,6 +136,27 @@ impl EncodedRows {
         }
     }
 
+    /// Copies of some rows, in the order asked for.
+    ///
+    /// # Panics
+    /// When one is not there.
+    #[must_use]
+    pub fn take(&self, rows: &[u32]) -> EncodedRows {
+        let RowLayout { numbers, bytes, categories, .. } = self.row;
+        EncodedRows {
+            rows: rows.len(),
+            row: self.row,
+            numbers: pick(&self.numbers, numbers, rows),
+            bytes: pick(&self.bytes, bytes, rows),
+            categories: pick(&self.categories, categories, rows),
+            labels: match &self.labels {
+                OwnedLabels::Classes(classes) => OwnedLabels::Classes(pick(classes, 1, rows)),
+                OwnedLabels::Numbers(numbers) => OwnedLabels::Numbers(pick(numbers, 1, rows)),
+            },
+            encoded: Vec::new(),
+        }
+    }
+
     /// Takes rows out; `gone` is ascending, and each below [`EncodedRows::rows`].
     pub fn remove(&mut self, gone: &[u32]) {
         let rows = self.rows;
@@ -164,6 +185,15 @@ impl EncodedRows {
             }
         }
     }
+}
+
+/// The cells of some rows.
+fn pick<T: Copy>(cells: &[T], width: u32, rows: &[u32]) -> Vec<T> {
+    let of = |row: &u32| {
+        let start = *row as usize * width as usize;
+        cells.get(start..start + width as usize).unwrap_or_else(|| unreachable!("row {row} is not there"))
+    };
+    rows.iter().flat_map(of).copied().collect()
 }
 
 /// Moves what stays over what goes.
@@ -209,6 +239,11 @@ mod tests {
         let mut twice = held.clone();
         twice.append(&held);
         assert_eq!((twice.rows(), twice.view().features.bytes.shape()), (8, [8, 0].as_slice()));
+        let taken = held.take(&[3, 1]);
+        assert_eq!(taken.view().features.numbers, array![[3.0_f32, 13.0], [1.0, 11.0]]);
+        assert!(taken.rows() == 2 && matches!(taken.view().labels, Labels::Classes([3, 1])));
+        // Without rows there are still columns.
+        assert_eq!(held.take(&[]).view().features.numbers.shape(), [0, 2]);
         held.remove(&[1]);
         held.remove(&[0, 2]);
         let view = held.view();

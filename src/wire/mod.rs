@@ -11,6 +11,7 @@
 //! ```
 
 mod bench;
+mod compare;
 mod deletion;
 mod error;
 mod evaluated;
@@ -24,6 +25,10 @@ mod trained;
 mod verified;
 
 pub use bench::{Bench, BenchBatch, BenchDeletion, BenchFrontier, BenchLearner, BenchLine, BenchMemory, BenchTraining, Training};
+pub use compare::{
+    Auc, Between, Compare, CompareAdaptive, CompareExact, CompareLine, CompareMethod, CompareNewton, CompareReference,
+    CompareSample, Gap, Group, RekeyDue, Separation,
+};
 pub use deletion::{CellWritten, Deleted, Effective, Forecast, Outcome, Request, Unsuppressed};
 pub use error::Failed;
 pub use evaluated::{Class, Evaluated, Measures, Shares};

@@ -1,6 +1,7 @@
 //! `sisa bench --report`: one page with charts, which asks for nothing else from anywhere.
 
 mod cells;
+pub(crate) mod compare;
 mod cost;
 mod dots;
 mod figures;

@@ -105,12 +105,28 @@ pub(super) struct Workspace {
     deltas: Vec<Vec<f32>>,
     /// The gradient of every parameter.
     gradients: Vec<f32>,
+    /// Squares of a layer's inputs and of its gradients, for [`Products::Squared`].
+    squares: (Vec<f32>, Vec<f32>),
+}
+
+/// What becomes of a layer's inputs and the gradients of its sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Products {
+    /// The sum over rows of their products: the gradient.
+    Plain,
+    /// The sum over rows of their squared products: as a row's gradient is one product for each weight, that of its square.
+    Squared,
 }
 
 impl Workspace {
     /// The network's outputs: `rows x width` of the last layer.
     pub(super) fn outputs(&self) -> &[f32] {
         self.outputs.last().map_or(&[], Vec::as_slice)
+    }
+
+    /// The network's outputs, to be turned into their gradients.
+    pub(super) fn outputs_mut(&mut self) -> &mut [f32] {
+        self.outputs.last_mut().map_or(&mut [], Vec::as_mut_slice)
     }
 
     /// The gradient of every parameter.
@@ -156,27 +172,42 @@ pub(super) fn forward(shape: &Shape, parameters: &[f32], batch: &Batch, team: Te
 /// The gradient of the mean loss of the batch that [`forward`] was called on, into [`Workspace::gradients`]. The loss is the
 /// cross entropy for classes, half the squared error of the scaled target for a number. The outputs are used up.
 pub(super) fn backward(shape: &Shape, parameters: &[f32], batch: &Batch, team: Team, work: &mut Workspace) {
+    differences(shape.task, batch, 1.0 / batch.rows() as f32, work.outputs_mut());
+    backward_from(shape, parameters, batch, team, work, Products::Plain);
+}
+
+/// The same from outputs that were turned into their gradients.
+pub(super) fn backward_from(
+    shape: &Shape,
+    parameters: &[f32],
+    batch: &Batch,
+    team: Team,
+    work: &mut Workspace,
+    products: Products,
+) {
     let rows = batch.rows();
     work.gradients.resize(shape.parameters(), 0.0);
     work.deltas.resize_with(shape.layers.len().saturating_sub(1), Vec::new);
-    if let Some(outputs) = work.outputs.last_mut() {
-        differences(shape.task, batch, outputs);
-    }
     for (l, layer) in shape.layers.iter().enumerate().rev() {
         let (below, own) = work.deltas.split_at_mut(l);
         let d = own.first().map_or(&work.outputs[l][..], Vec::as_slice);
         let x = if l == 0 { batch.dense() } else { &work.outputs[l - 1] };
+        let (squared_x, squared_d) = &mut work.squares;
+        let (left, right) = match products {
+            Products::Plain => (x, d),
+            Products::Squared => (square(x, squared_x), square(d, squared_d)),
+        };
         let g = &mut work.gradients[layer.dense_weights()];
-        Gemm::of(team, Form::Tn, [layer.dense, layer.width, rows]).run(&mut work.packed, x, d, g);
+        Gemm::of(team, Form::Tn, [layer.dense, layer.width, rows]).run(&mut work.packed, left, right, g);
         if layer.table > 0 {
             let g = &mut work.gradients[layer.table_weights()];
             g.fill(0.0);
             let indices = batch.index().chunks_exact(shape.categories.max(1));
-            for (index, d) in indices.zip(d.chunks_exact(layer.width)) {
+            for (index, d) in indices.zip(right.chunks_exact(layer.width)) {
                 gather::scatter_rows(g, layer.width, index, d);
             }
         }
-        sum::columns(team, layer.width, d, &mut work.gradients[layer.biases()]);
+        sum::columns(team, layer.width, right, &mut work.gradients[layer.biases()]);
         if let Some(under) = below.last_mut() {
             under.resize(rows * layer.dense, 0.0);
             let weights = &parameters[layer.dense_weights()];
@@ -189,9 +220,15 @@ pub(super) fn backward(shape: &Shape, parameters: &[f32], batch: &Batch, team: T
     }
 }
 
-/// `(p - y) * (1 / n)`: y is 1 at the row's class and 0 elsewhere, or the scaled target.
-fn differences(task: Task, batch: &Batch, outputs: &mut [f32]) {
-    let share = 1.0 / batch.rows() as f32;
+/// The squares of numbers, in a buffer.
+fn square<'a>(xs: &[f32], out: &'a mut Vec<f32>) -> &'a [f32] {
+    out.clear();
+    out.extend(xs.iter().map(|x| x * x));
+    out
+}
+
+/// `(p - y) * share`, the share being 1 / n for a mean: y is 1 at the row's class and 0 elsewhere, or the scaled target.
+pub(super) fn differences(task: Task, batch: &Batch, share: f32, outputs: &mut [f32]) {
     match task {
         Task::Classes(classes) => {
             let rows = outputs.chunks_exact_mut((classes as usize).max(1));

@@ -1,6 +1,7 @@
 //! Networks of dense layers, trained by mini-batch gradient descent: `linear` (no hidden layer) and `mlp`.
 
 mod layers;
+mod model;
 mod optimiser;
 mod settings;
 mod state;
@@ -17,7 +18,7 @@ use optimiser::{Moment, Parameters};
 
 use super::batch::{Batch, Block, Columns};
 use super::scaler::Scaler;
-use super::{Features, Labels, Layout, Learner, Scorer, State, StateError, Step, StepError, Task, Visit};
+use super::{Differentiable, Features, Labels, Layout, Learner, Scorer, State, StateError, Step, StepError, Task, Visit};
 use crate::num::Team;
 
 pub use settings::{Activation, Decay, Descent, NetSettings, Optimizer};
@@ -149,6 +150,10 @@ impl Scorer for NetState {
 }
 
 impl State for NetState {
+    fn differentiable(&self) -> Option<Box<dyn Differentiable>> {
+        Some(Box::new(model::NetModel::of(self)))
+    }
+
     fn step(&mut self, step: &Step<'_, '_>) -> Result<(), StepError> {
         if let Some(new) = step.prefix.last() {
             self.scaler.take_in(new, step.crew.team());
