@@ -558,3 +558,47 @@ fn a_network_that_no_memory_holds_is_refused_before_the_import() {
     assert!(text(&output).contains("GB at once"), "{}", text(&output));
     assert!(!bench.root().join("shards/g0001").exists());
 }
+
+/// The commands between backticks.
+fn commands(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).filter(|code| code.starts_with("sisa ")).collect()
+}
+
+#[test]
+fn advice_works_when_it_is_pasted() {
+    let root = tempfile::tempdir().unwrap();
+    let workspace = root.path().join("it's a workspace");
+    std::fs::create_dir(&workspace).unwrap();
+    std::fs::write(workspace.join("my table.csv"), common::csv(&rows(40))).unwrap();
+    std::fs::write(workspace.join("sisa.toml"), Setup::default().config().replace("table.csv", "my table.csv")).unwrap();
+    let bin = std::path::Path::new(env!("CARGO_BIN_EXE_sisa")).parent().unwrap();
+    let shell = |line: &str| {
+        let path = format!("{}:/usr/bin:/bin", bin.display());
+        Command::new("sh").args(["-c", line]).env("PATH", path).stdin(Stdio::null()).output().unwrap()
+    };
+    let quoted = "'".to_owned() + &workspace.display().to_string().replace('\'', r"'\''") + "'";
+    let refused = |line: String| {
+        let output = shell(&line);
+        assert!(!output.status.success(), "{line}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    // Nothing is there: train, with a source of the person's.
+    let empty = refused(format!("sisa -w {quoted} status"));
+    let [train] = commands(&empty)[..] else { panic!("{empty}") };
+    assert!(shell(&train.replace(" SOURCE", &format!(" {quoted}/'my table.csv'"))).status.success(), "{train}");
+    // Something is there: go on, or start anew.
+    let full = refused(format!("sisa -w {quoted} train {quoted}/'my table.csv'"));
+    let advised = commands(&full);
+    assert_eq!(advised.len(), 2, "{full}");
+    for line in advised {
+        let output = shell(&format!("{line}{}", if line.contains("--fresh") { " --yes" } else { "" }));
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    // A request that is not there: the list of those that are. As values too.
+    let unknown = refused(format!("sisa -w {quoted} receipt nobody"));
+    let [log] = commands(&unknown)[..] else { panic!("{unknown}") };
+    assert!(shell(log).status.success(), "{log}");
+    let output = shell(&format!("sisa -w {quoted} --json receipt nobody"));
+    let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&line["kind"], &line["remedies"][0]["do"]), (&"input".into(), &"log".into()), "{line}");
+}
