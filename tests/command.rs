@@ -125,9 +125,10 @@ fn killed_at_every_point_of_a_deletion() {
         let bench = Bench::trained(&setup, &rows);
         let delete = ["delete", "--subject", "3", "9", "11", "--request-id", "k"];
         assert!(killed_at(&bench, point, &delete), "{point} is never reached");
-        if ["accepted", "purged", "rewritten"].contains(&point) {
-            // Nothing answers while an accepted request is not in effect.
-            assert_eq!(code(&bench, &["eval"]), 5, "{point}");
+        // Nothing answers while an accepted request is not in effect, and nothing is judged.
+        let expected = if ["accepted", "purged", "rewritten"].contains(&point) { 5 } else { 0 };
+        for reader in ["eval", "verify"] {
+            assert_eq!(code(&bench, &[reader]), expected, "{reader} after {point}");
         }
         assert_eq!(code(&bench, &["repair"]), 0, "{point}");
         assert_same(&bench.artefacts(), &fresh, point);
@@ -146,6 +147,8 @@ fn killed_at_every_point_of_an_import_and_a_switch() {
     for point in ["founded", "sliced", "imported", "recipe", "switched"] {
         let bench = Bench::new(&setup, &rows);
         assert!(killed_at(&bench, point, &["train", "--seed", "5"]), "{point} is never reached");
+        // What a killed process left behind is no damage.
+        assert_eq!(code(&bench, &["verify"]), 0, "{point}");
         assert_eq!(code(&bench, &["train", "--seed", "5"]), 0, "{point}");
         assert_same(&bench.artefacts(), &reference, point);
         assert_eq!(code(&bench, &["verify"]), 0, "{point}");
@@ -154,10 +157,25 @@ fn killed_at_every_point_of_an_import_and_a_switch() {
     for point in ["recipe", "switched", "purging"] {
         let bench = Bench::trained(&setup, &rows);
         assert!(killed_at(&bench, point, &["train", "--epochs", "5"]), "{point} is never reached");
+        assert_eq!(code(&bench, &["verify"]), 0, "{point}");
         assert_eq!(code(&bench, &["train", "--epochs", "5"]), 0, "{point}");
         assert_same(&bench.artefacts(), &other, point);
         assert_eq!(code(&bench, &["verify"]), 0, "{point}");
     }
+}
+
+/// A temporary file of a process that is gone, in a workspace whose last writer came to its end, is nobody's.
+#[test]
+fn a_temporary_file_without_a_killed_process_is_a_finding() {
+    let bench = Bench::trained(&Setup::default(), &rows(40));
+    let stray = bench.root().join("checkpoints/g0001/.sisa-tmp-1-1");
+    std::fs::write(&stray, "x").unwrap();
+    assert_eq!(code(&bench, &["verify"]), 1);
+    // With the mark of one that was killed it is left over, and the next writer takes it away.
+    std::fs::write(bench.root().join("shards/session/.sisa-tmp-1-0"), "").unwrap();
+    assert_eq!(code(&bench, &["verify"]), 0);
+    assert_eq!(code(&bench, &["repair"]), 0);
+    assert!(!stray.exists());
 }
 
 /// Starts a command and kills it, later and later, until it comes to its end; returns how often it was killed.

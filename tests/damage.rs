@@ -179,6 +179,30 @@ fn damage_is_mended() {
     assert_eq!(bench.engine().verify(&verify, &Quiet).unwrap().findings, vec![]);
 }
 
+/// A model that is built beside the one in service is not whole yet, and its damage is damage all the same.
+#[test]
+fn damage_of_a_model_that_does_not_serve_yet_is_mended_too() {
+    let bench = Bench::trained(&small(), &rows(30));
+    let mut request = bench.request();
+    request.overrides.epochs = Some(5);
+    request.only_shards = Some(vec![sisa::ids::ShardId(0)]);
+    bench.engine().train(&request, &Quiet).unwrap();
+    let serving = bench.engine().status().unwrap();
+    let recipe = serving.serving.recipe.to_string();
+    let files = bench.artefacts();
+    let (path, bytes) = files
+        .iter()
+        .find(|(p, _)| p.extension().is_some_and(|e| e == "ckpt") && !p.to_string_lossy().contains(&recipe))
+        .expect("a checkpoint of the new model");
+    fs::write(bench.root().join(path), &bytes[..bytes.len() - 1]).unwrap();
+    assert!(seen(&bench.engine()));
+    bench.engine().repair(&Input::new(), false, &Quiet).unwrap();
+    assert!(!seen(&bench.engine()), "what the advice says works");
+    request.only_shards = None;
+    bench.engine().train(&request, &Quiet).unwrap();
+    assert_same(&bench.artefacts(), &Bench::trained(&Setup { epochs: 5, ..small() }, &rows(30)).artefacts(), "the new model");
+}
+
 /// Another version would write other bytes under the names of this one.
 #[test]
 fn what_another_version_made_is_refused_by_name() {

@@ -294,6 +294,8 @@ fn a_step_that_diverges_leaves_nothing_and_neither_do_those_after_it() {
     let report = bench.train(&bench.request(true));
     assert!(!report.complete && report.report.shards.iter().all(|shard| (1..5).contains(&shard.steps)), "{report:?}");
     assert_eq!(bench.difference(&rows), None);
+    // Nor a mark of work that did not come to its end, for which the next writer would sync every name.
+    assert_eq!(bench.dir.path().join("workspace/shards/session").read_dir().unwrap().count(), 0);
 }
 
 /// One number column, two classes, one slice.

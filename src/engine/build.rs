@@ -9,7 +9,7 @@ use crate::{
     ids::{Cell, Part, ShardId},
     ledger::{Event, History, Purged, Rekeyed, Trained, WholeShard},
     train::{Model, Report, ShardPlan, ThreadShare, TrainError, lineages_of, train},
-    workspace::{Current, Snapshot, WorkspaceError, WriterLock},
+    workspace::{Current, Session, Snapshot, WorkspaceError, WriterLock},
 };
 
 /// What came of bringing a model to whole.
@@ -158,14 +158,14 @@ impl Engine {
         let done = |report, complete, repaired| Ok(Built { report, complete, repaired, rebuilt });
         let mut again: Option<Model> = None;
         let mut whole: Option<Report> = None;
+        // What is built is not durable before it is settled, and a crash may bring its temporary files back until then. The mark
+        // makes the next writer sweep them.
+        let mut session: Option<Session> = None;
         loop {
             let model = again.as_ref().unwrap_or(model);
-            // What is built is not durable before it is settled, and a crash may bring its temporary files back until then. The mark
-            // makes the next writer sweep them.
-            let session = match plans.iter().all(ShardPlan::is_complete) {
-                true => None,
-                false => Some(self.workspace.begin_session()?),
-            };
+            if session.is_none() && !plans.iter().all(ShardPlan::is_complete) {
+                session = Some(self.workspace.begin_session()?);
+            }
             let built = self.build(model, &plans, observer)?;
             let (interrupted, diverged) = (built.interrupted(), built.diverged().next().is_some());
             if !built.shards.is_empty() {
@@ -182,10 +182,12 @@ impl Engine {
                 return done(report, false, None);
             }
             let Settled { complete, moved, durable, repaired } = self.settle(model, target, &report, &plans)?;
-            if let Some(session) = session.filter(|_| durable) {
-                session.done()?;
+            if !durable {
+                // Shards that stopped early, or were overtaken by a deletion.
+                make_durable(model, &plans)?;
             }
             if complete || diverged {
+                session.take().map_or(Ok(()), Session::done)?;
                 return done(report, complete, repaired);
             }
             let snapshot = self.workspace.snapshot()?;
@@ -197,6 +199,7 @@ impl Engine {
             }
             // What is missing elsewhere is not for this call to build.
             if shards.is_empty() || (!moved && plans.iter().map(|plan| plan.shard).eq(shards.iter().copied())) {
+                session.take().map_or(Ok(()), Session::done)?;
                 return done(report, complete, repaired);
             }
             let next = self.workspace.model(target.generation, record, &target.recipe)?;
@@ -220,10 +223,8 @@ impl Engine {
             return Ok(settled);
         }
         // The long part, while others may still write.
-        match model.make_durable(&complete) {
-            // A deletion took a checkpoint away.
-            Err(TrainError::Fs(e)) if e.is_not_found() => return Ok(Settled { moved: true, ..settled }),
-            done => done?,
+        if !make_durable(model, &complete)? {
+            return Ok(Settled { moved: true, ..settled });
         }
         settled.durable = complete.len() == plans.len();
         self.workspace.files().reached("synced");
@@ -297,6 +298,14 @@ impl Engine {
         self.workspace.files().reached("purging");
         self.workspace.sweep(lock, history, true)?;
         Ok(())
+    }
+}
+
+/// Makes the checkpoints of these plans durable; `false` if a deletion took a folder of them away.
+fn make_durable(model: &Model, plans: &[ShardPlan]) -> Result<bool, TrainError> {
+    match model.make_durable(plans) {
+        Err(TrainError::Fs(e)) if e.is_not_found() => Ok(false),
+        done => done.map(|()| true),
     }
 }
 

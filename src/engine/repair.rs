@@ -1,7 +1,7 @@
 //! `sisa repair`: what is damaged or missing is made again, and waiting requests are closed.
 
-use super::{Engine, Error, Observer, build::Built};
-use crate::{delete::Repair, source::Input, train::Report, workspace::WorkspaceError};
+use super::{Engine, Error, ErrorKind, Observer, build::Built};
+use crate::{delete::Repair, ids::ShardId, ledger::RecipeFrozen, source::Input, train::Report, workspace::WorkspaceError};
 
 /// What a repair did.
 #[derive(Clone, Debug)]
@@ -40,7 +40,31 @@ impl Engine {
         }
     }
 
-    /// Checks every checkpoint in service, builds the damaged and the missing again, and closes waiting requests. Damaged slices
+    /// Removes the damaged checkpoints of models that are not in service, which training goes on with. Returns how many there were.
+    fn discard_damaged_elsewhere(&self) -> Result<usize, Error> {
+        let snapshot = self.workspace.snapshot()?;
+        let mut removed = 0;
+        for (generation, record) in &snapshot.history.generations {
+            for RecipeFrozen { recipe, .. } in &record.recipes {
+                if snapshot.current.as_ref().is_some_and(|now| now.generation == *generation && now.recipe == *recipe) {
+                    continue;
+                }
+                let looked = self.workspace.model(*generation, record, recipe).map_err(Error::from).and_then(|model| {
+                    let shards: Vec<ShardId> = model.shards.grid().shards().collect();
+                    self.plans(&model, &shards, true)
+                });
+                match self.if_still(&snapshot, looked) {
+                    Ok((_, damaged)) => removed += damaged,
+                    // Somebody else is at work, and looks for himself.
+                    Err(e) if e.kind() == ErrorKind::Retry => return Ok(removed),
+                    Err(e) => return Err(e),
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Checks every checkpoint in service, removes damaged ones of models that are not, builds the damaged and the missing again, and closes waiting requests. Damaged slices
     /// are first written again `from` their source, or emptied with `drop_slice`.
     ///
     /// # Errors
@@ -57,6 +81,12 @@ impl Engine {
         let report = report.ok_or_else(|| WorkspaceError::NoRecipe { root: self.workspace.root().to_owned() })?;
         if report.report.interrupted() {
             return Err(Error::Interrupted);
+        }
+        let removed = self.discard_damaged_elsewhere()?;
+        if removed > 0 {
+            observer.note(&format!(
+                "{removed} damaged checkpoints of a model that is not in service yet are removed; training builds them"
+            ));
         }
         Ok(report)
     }

@@ -45,9 +45,9 @@ pub fn quick(workspace: &Workspace) -> Result<(Verdict, Option<Snapshot>), Works
     for path in workspace.ledger().strangers()? {
         verdict.find(path, None, STRANGER);
     }
-    for request in history.unfinished() {
-        let what = format!("request `{}` was accepted and is not in effect", request.accepted.request);
-        verdict.find(workspace.ledger().dir(), None, what);
+    // Slices and checkpoints are on their way to what the ledger says, so there is nothing to judge.
+    if let Some(request) = history.unfinished().first() {
+        return Err(WorkspaceError::NotEffective { request: request.accepted.request.clone() });
     }
     for request in history.unrepaired() {
         verdict.notes.push(format!("request `{}` is in effect and not repaired yet", request.accepted.request));
@@ -87,17 +87,32 @@ pub fn quick(workspace: &Workspace) -> Result<(Verdict, Option<Snapshot>), Works
         }
     }
     strangers(workspace, history, &mut verdict)?;
-    // Others may be at work: what they are writing, and the folders they work in, are theirs.
+    sort_out_processes(workspace, &mut verdict)?;
+    Ok((verdict, Some(snapshot)))
+}
+
+/// Others may be at work: what they are writing, and the folders they work in, are theirs. What one that was killed left behind is taken
+/// away by the next that writes, which its mark makes sure of: worth a note, and no damage.
+fn sort_out_processes(workspace: &Workspace, verdict: &mut Verdict) -> Result<(), WorkspaceError> {
     let mut found = Vec::new();
     for finding in std::mem::take(&mut verdict.findings) {
         let of_a_process = finding.path.file_name().and_then(|name| name.to_str()).is_some_and(Files::is_temporary)
             || finding.path.parent() == Some(&workspace.scratch_dir());
-        if finding.what != STRANGER || !of_a_process || !workspace.files().is_in_use(&finding.path)? {
+        let stranger = finding.what == STRANGER;
+        if stranger && of_a_process && workspace.files().is_in_use(&finding.path)? {
+            continue;
+        }
+        if stranger && workspace.is_left_behind(&finding.path)? {
+            let path = finding.path.display();
+            verdict
+                .notes
+                .push(format!("{path} was left by a process that was killed ; the next command that writes takes it away"));
+        } else {
             found.push(finding);
         }
     }
     verdict.findings = found;
-    Ok((verdict, Some(snapshot)))
+    Ok(())
 }
 
 /// An error about a file becomes a finding; trouble with the disk stays an error.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Workspace, WorkspaceError, WriterLock, folder::is_recipe, scratch::is_scratch};
 use crate::{
-    fs::{EntryKind, FsError},
+    fs::{EntryKind, Files, FsError},
     ids::{GenerationId, ShardId},
     ledger::History,
 };
@@ -67,6 +67,40 @@ impl Workspace {
         }
         self.sweep_scratch()?;
         Ok(self.sweep_folder(self.root(), names, false)?)
+    }
+
+    /// Whether something is there that [`sweep`](Workspace::sweep) takes away, and the next writer will sweep because a process was killed.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn is_left_behind(&self, path: &Path) -> Result<bool, FsError> {
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(false) };
+        let (above, checkpoints) = (path.parent(), self.checkpoints_dir());
+        let of_generation =
+            name.parse::<GenerationId>().is_ok() && (above == Some(&checkpoints) || above == Some(&self.shards_dir()));
+        let of_recipe = is_recipe(name) && above.and_then(Path::parent) == Some(&checkpoints);
+        let sweeps = match self.files().stat(path)?.map(|s| s.kind) {
+            // Swept meanwhile.
+            None => return Ok(true),
+            Some(EntryKind::File) => Files::is_temporary(name),
+            Some(EntryKind::Dir) => of_generation || of_recipe,
+            Some(EntryKind::Other) => false,
+        };
+        Ok(sweeps && self.is_unfinished()?)
+    }
+
+    /// Whether a writer or builder was killed and nobody has swept since.
+    fn is_unfinished(&self) -> Result<bool, FsError> {
+        let marks = self.sessions_dir();
+        if self.files().stat(&marks)?.is_none() {
+            return Ok(true);
+        }
+        for (name, kind) in self.files().list(&marks)? {
+            if kind == EntryKind::File && Files::is_temporary(&name) && !self.files().is_in_use(&marks.join(name))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Removes scratch folders without a living owner. Their names need no syncs: what comes back is swept again.
