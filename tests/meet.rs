@@ -212,3 +212,29 @@ fn writers_that_meet_others_come_to_an_end() {
 fn readers_that_meet_writers_answer_or_look_again() {
     all_pairs(&READERS);
 }
+
+/// A list of a folder in which entries come meanwhile may have a later one and not the one before it. What is not there is damage all the
+/// same.
+#[test]
+fn an_entry_that_came_while_the_folder_was_listed_is_no_gap() {
+    let bench = Bench::trained(&setup(), &rows(40));
+    for person in [3, 4] {
+        delete(&bench.engine(), person, false).unwrap();
+    }
+    let entries = bench.engine().status().unwrap().ledger_entries;
+    let look = |names: &[String]| {
+        let engine = Engine::builder(bench.root()).disk(Arc::new(Tap::blind_to(names))).open().unwrap();
+        (engine.status().map(|status| status.ledger_entries), engine.verify(&VerifyRequest::default(), &Quiet))
+    };
+    let name = |sequence: u64| format!("{sequence:08}.json");
+    for missed in (1..entries).map(|n| vec![name(n)]).chain([vec![name(1), name(2)], vec![name(2), name(4)]]) {
+        let (status, verdict) = look(&missed);
+        assert_eq!(status.unwrap(), entries, "{missed:?}");
+        assert_eq!(verdict.unwrap().findings, vec![], "{missed:?}");
+    }
+    let gone = bench.files().into_keys().find(|path| path.ends_with(name(2))).unwrap();
+    std::fs::remove_file(bench.root().join(gone)).unwrap();
+    let (status, verdict) = look(&[]);
+    assert_eq!(status.unwrap_err().kind(), ErrorKind::Damage);
+    assert!(!verdict.unwrap().findings.is_empty());
+}

@@ -101,10 +101,8 @@ impl Ledger {
             }
         }
         listing.folders.sort_unstable();
-        match listing.flat.iter().zip(1..).find(|(found, expected)| *found != expected) {
-            Some((_, expected)) => Err(self.gap(self.flat_path(expected))),
-            None => Ok(listing),
-        }
+        listing.flat = self.gapless(listing.flat, 1, |sequence| self.flat_path(sequence))?;
+        Ok(listing)
     }
 
     /// The numbers of the entries in a folder, which follow each other.
@@ -113,11 +111,23 @@ impl Ledger {
         for (name, kind) in self.files.list(&self.folder(folder))? {
             numbers.extend(sequence_of(&name).filter(|n| kind == EntryKind::File && folder_of(*n) == folder));
         }
-        let first = numbers.first().copied().unwrap_or(0);
-        match numbers.iter().zip(first..).find(|(found, expected)| *found != expected) {
-            Some((_, expected)) => Err(self.gap(self.path(expected))),
-            None => Ok(numbers),
+        self.gapless(numbers, folder * ENTRIES_IN_FOLDER + 1, |sequence| self.path(sequence))
+    }
+
+    /// The numbers that were listed, and those between them. A list that is made while entries are added may have a later one and not the
+    /// one before it, so a file that is not in it is looked for. There may be none before the first, down to number `from`.
+    fn gapless(&self, listed: Vec<u64>, from: u64, path: impl Fn(u64) -> PathBuf) -> Result<Vec<u64>, LedgerError> {
+        let (Some(mut first), Some(last)) = (listed.first().copied(), listed.last().copied()) else { return Ok(listed) };
+        let mut listed = listed.into_iter().peekable();
+        for sequence in first..=last {
+            if listed.next_if_eq(&sequence).is_none() && self.files.stat(&path(sequence))?.is_none() {
+                return Err(self.gap(path(sequence)));
+            }
         }
+        while first > from && self.files.stat(&path(first - 1))?.is_some() {
+            first -= 1;
+        }
+        Ok((first..=last).collect())
     }
 
     fn gap(&self, path: PathBuf) -> LedgerError {
@@ -178,7 +188,9 @@ impl Ledger {
             let entry = self.take(&mut history, sequence, self.flat_path(sequence), true)?;
             show(&entry, history.head.digest);
         }
-        for folder in listing.folders {
+        // A list that is made while a folder is added may be without the one before it.
+        let ends = listing.folders.first().copied().zip(listing.folders.last().copied());
+        for folder in ends.into_iter().flat_map(|(first, last)| first..=last) {
             for sequence in self.numbers(folder)? {
                 if sequence != history.head.sequence + 1 {
                     return Err(self.gap(self.path(history.head.sequence + 1)));

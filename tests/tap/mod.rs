@@ -22,6 +22,7 @@ pub(crate) struct Tap {
     heads: AtomicU64,
     reads: AtomicU64,
     locks: Arc<AtomicU64>,
+    blind: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -59,7 +60,13 @@ impl Tap {
             heads: AtomicU64::new(0),
             reads: AtomicU64::new(0),
             locks: Arc::default(),
+            blind: Vec::new(),
         }
+    }
+
+    /// A disk whose lists are without these names, as if they had come while it listed.
+    pub(crate) fn blind_to(names: &[String]) -> Tap {
+        Tap { blind: names.to_vec(), ..Tap::default() }
     }
 
     fn tell(&self, what: &str, path: &Path) {
@@ -107,7 +114,9 @@ impl Disk for Tap {
 
     fn list(&self, path: &Path) -> io::Result<Vec<(String, EntryKind)>> {
         self.tell("list", path);
-        self.disk.list(path)
+        let mut listed = self.disk.list(path)?;
+        listed.retain(|(name, _)| !self.blind.contains(name));
+        Ok(listed)
     }
 
     fn read(&self, path: &Path) -> io::Result<Bytes> {
