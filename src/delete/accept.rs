@@ -21,6 +21,13 @@ pub struct Draft {
     pub(super) files: BTreeMap<(GenerationId, Cell), SliceFile>,
 }
 
+impl Draft {
+    /// The same without the slice files, for one of several that come into effect together: those are built from all of them.
+    pub fn one_of_several(self) -> Draft {
+        Draft { files: BTreeMap::new(), ..self }
+    }
+}
+
 /// Bytes of slice files that a draft keeps until they are put in place; what is more is built again then.
 const KEPT_BYTES: usize = 16 << 20;
 
@@ -36,9 +43,9 @@ pub fn draft(
     request: &str,
     targets: &Targets,
     suppress: bool,
-    pending: &[Pending],
+    pending: &[&Pending],
 ) -> Result<Draft, DeleteError> {
-    let pending = &Gone::of(pending.iter().flat_map(Pending::outcomes));
+    let pending = &Gone::of(pending.iter().flat_map(|pending| pending.outcomes()));
     let history = &snapshot.history;
     let serving = snapshot.current.as_ref().map(|c| c.generation).or(history.newest().map(|(id, _)| id));
     let mut draft = Draft {

@@ -7,9 +7,9 @@ use crate::{
     digest::Digest,
     fs::{Durability, LockGuard, Stopwatch},
     ids::{Cell, GenerationId, ShardId},
-    ledger::{Accepted, CellChange, Effective, Event, GenerationRecord, History, Outcome},
+    ledger::{Accepted, CellChange, Effective, Event, GenerationRecord, Outcome},
     shard::{ShardStore, SliceFile},
-    workspace::{Workspace, WriterLock},
+    workspace::{Workspace, Writing},
 };
 
 /// A request that is in the ledger and not yet in effect.
@@ -22,56 +22,44 @@ pub struct Pending {
 }
 
 impl Pending {
+    /// What was accepted, with all outcomes.
+    pub fn accepted(&self) -> &Accepted {
+        &self.accepted
+    }
+
     /// What becomes of each id.
     pub(super) fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
         self.accepted.outcomes.iter()
     }
 }
 
-/// Accepts a worked-out request. The caller holds the writer lock, and `history` is as the draft saw it.
+/// Accepts a worked-out request; the history is as the draft saw it.
 ///
 /// # Errors
 /// The disk refuses. Once the request is in the ledger it is not forgotten: the next open for writing goes on with it.
-pub fn accept(workspace: &Workspace, _lock: &WriterLock, history: &mut History, draft: Draft) -> Result<Pending, DeleteError> {
+pub fn accept(writing: &mut Writing, draft: Draft) -> Result<Pending, DeleteError> {
     let clock = Stopwatch::start();
     let Draft { accepted, files } = draft;
-    workspace.ledger().append(history, Event::Accepted(accepted.clone()))?;
-    workspace.files().reached("accepted");
+    writing.append(Event::Accepted(accepted.clone()))?;
+    writing.workspace().files().reached("accepted");
     Ok(Pending { accepted, clock, files })
-}
-
-/// Accepts a worked-out request and brings it into effect. The caller holds the writer lock, and `history` is as the draft saw it.
-///
-/// # Errors
-/// As for [`accept`].
-pub fn bring_into_effect(
-    workspace: &Workspace,
-    lock: &WriterLock,
-    history: &mut History,
-    draft: Draft,
-) -> Result<(Accepted, Effective), DeleteError> {
-    let pending = accept(workspace, lock, history, draft)?;
-    let accepted = pending.accepted.clone();
-    let came = effect(workspace, lock, history, vec![pending])?;
-    // One request, one effect.
-    came.into_iter().next().map(|came| (accepted, came)).ok_or(DeleteError::NoIds)
 }
 
 /// Brings requests that a crash left accepted into effect. Returns how many.
 ///
 /// # Errors
 /// The disk refuses, or a slice is neither as before nor as after.
-pub fn recover(workspace: &Workspace, lock: &WriterLock, history: &mut History) -> Result<usize, DeleteError> {
-    let unfinished = history.unfinished();
+pub fn recover(writing: &mut Writing) -> Result<usize, DeleteError> {
+    let unfinished = writing.history().unfinished();
     if unfinished.is_empty() {
         return Ok(0);
     }
     let mut pending = Vec::with_capacity(unfinished.len());
     for request in unfinished {
-        let accepted = workspace.ledger().whole(request.sequence, &request.accepted)?;
+        let accepted = writing.workspace().ledger().whole(request.sequence, &request.accepted)?;
         pending.push(Pending { accepted, clock: Stopwatch::start(), files: BTreeMap::new() });
     }
-    Ok(effect(workspace, lock, history, pending)?.len())
+    Ok(effect(writing, pending)?.len())
 }
 
 /// The changes of one generation.
@@ -130,14 +118,10 @@ const HELD_MOST: usize = 64;
 ///
 /// # Errors
 /// The disk refuses, or a slice is neither as before nor as after. It can be done again.
-pub fn effect(
-    workspace: &Workspace,
-    _lock: &WriterLock,
-    history: &mut History,
-    mut pending: Vec<Pending>,
-) -> Result<Vec<Effective>, DeleteError> {
+pub fn effect(writing: &mut Writing, mut pending: Vec<Pending>) -> Result<Vec<Effective>, DeleteError> {
+    let workspace = &writing.workspace().clone();
     let mut changes = Vec::new();
-    for (id, record) in &history.generations {
+    for (id, record) in &writing.history().generations {
         changes.extend(Change::of(workspace, *id, record, &pending)?);
     }
     let gone = Gone::of(pending.iter().flat_map(|p| &p.accepted.outcomes));
@@ -186,7 +170,7 @@ pub fn effect(
         let touched: BTreeSet<GenerationId> = accepted.cells.iter().map(|c| c.generation).collect();
         let roots = roots.iter().filter(|(id, _)| touched.contains(id)).map(|(id, root)| (*id, *root)).collect();
         let effective = Effective { request: accepted.request, roots, seconds: clock.seconds() };
-        workspace.ledger().append(history, Event::Effective(effective.clone()))?;
+        writing.append(Event::Effective(effective.clone()))?;
         workspace.files().reached("effective");
         came.push(effective);
     }

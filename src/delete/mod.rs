@@ -12,7 +12,7 @@ mod rows;
 mod target;
 
 pub use accept::{Draft, draft};
-pub use effect::{Pending, accept, bring_into_effect, effect, recover};
+pub use effect::{Pending, accept, effect, recover};
 pub use error::DeleteError;
 pub use purge::purge_stale;
 pub use repair::{Repair, can_close, close, predicted};

@@ -8,7 +8,7 @@ use crate::{
     ids::{Cell, GenerationId, Part, ShardId},
     ledger::{CellChange, Cost, Event, GenerationRecord, History, Repaired, RequestRecord, ShardRepair},
     train::{Model, Report, lineages},
-    workspace::{Current, Snapshot, Workspace, WriterLock},
+    workspace::{Current, Snapshot, Workspace, Writing},
 };
 
 /// What a repair did, once it is in the ledger.
@@ -46,21 +46,20 @@ pub fn predicted(workspace: &Workspace, snapshot: &Snapshot, cells: &[CellChange
     Ok(cost)
 }
 
-/// Records that the requests in effect are repaired whose shards are whole. The caller holds the writer lock; `whole` are shards that are
+/// Records that the requests in effect are repaired whose shards are whole. `whole` are shards that are
 /// whole and durable now and that the ledger does not call so yet, with the lineage keys of their last steps. Returns `None` when
 /// there was nothing to record.
 ///
 /// # Errors
 /// The disk refuses.
 pub fn close(
-    workspace: &Workspace,
-    _lock: &WriterLock,
-    history: &mut History,
+    writing: &mut Writing,
     model: &Model,
     whole: &BTreeMap<ShardId, Digest>,
     current: &Current,
     report: &Report,
 ) -> Result<Option<Repair>, DeleteError> {
+    let history = writing.history();
     let Some(record) = history.generations.get(&current.generation) else { return Ok(None) };
     let closing: Vec<&RequestRecord> =
         history.unrepaired().into_iter().filter(|request| is_whole(request, record, current, whole)).collect();
@@ -106,8 +105,8 @@ pub fn close(
         actual: Cost { row_passes: report.row_passes(), full_row_passes: model.row_passes()? },
         seconds: report.seconds,
     };
-    workspace.ledger().append(history, Event::Repaired(repaired.clone()))?;
-    workspace.files().reached("repaired");
+    writing.append(Event::Repaired(repaired.clone()))?;
+    writing.workspace().files().reached("repaired");
     Ok(Some(repaired))
 }
 

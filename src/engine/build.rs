@@ -9,7 +9,7 @@ use crate::{
     ids::{Cell, Part, ShardId},
     ledger::{Event, History, Purged, Rekeyed, Trained, WholeShard},
     train::{Model, Report, ShardPlan, ThreadShare, TrainError, lineages_of, train},
-    workspace::{Current, Session, Snapshot, WorkspaceError, WriterLock},
+    workspace::{Current, Session, Snapshot, WorkspaceError, Writing},
 };
 
 /// What came of bringing a model to whole.
@@ -65,11 +65,11 @@ fn is_whole(history: &History, target: &Current, fresh: &BTreeMap<ShardId, Diges
     record.is_some_and(|r| r.not_whole(&target.recipe).iter().all(|shard| fresh.contains_key(shard)))
 }
 
-fn serves(history: &History, current: &Option<Current>, target: &Current) -> bool {
+fn serves(snapshot: &Snapshot, target: &Current) -> bool {
     let is = |generation, recipe| generation == target.generation && recipe == &target.recipe;
-    match &history.serving {
+    match &snapshot.history.serving {
         Some(now) => is(now.generation, &now.recipe),
-        None => current.as_ref().is_some_and(|now| is(now.generation, &now.recipe)),
+        None => snapshot.current.as_ref().is_some_and(|now| is(now.generation, &now.recipe)),
     }
 }
 
@@ -228,8 +228,8 @@ impl Engine {
         }
         settled.durable = complete.len() == plans.len();
         self.workspace.files().reached("synced");
-        let (lock, mut snapshot) = self.open_for_writing()?;
-        check_wanted(&snapshot, target)?;
+        let mut writing = self.open_for_writing()?;
+        check_wanted(writing.snapshot(), target)?;
         // A deletion may have come in between; then there is something to train again, and the caller's next turn does it.
         let mut still = Vec::with_capacity(complete.len());
         for plan in complete {
@@ -239,33 +239,31 @@ impl Engine {
                 settled.moved = true;
             }
         }
-        fresh = match self::fresh(&snapshot.history, model, target, &still, &mut settled.moved) {
+        fresh = match self::fresh(writing.history(), model, target, &still, &mut settled.moved) {
             Some(fresh) => fresh,
             None => {
-                lock.done()?;
+                writing.done()?;
                 return Err(replaced().into());
             }
         };
-        settled.complete = is_whole(&snapshot.history, target, &fresh);
+        settled.complete = is_whole(writing.history(), target, &fresh);
         if settled.complete {
-            if !serves(&snapshot.history, &snapshot.current, target) {
-                self.workspace.switch(&lock, &mut snapshot.history, target)?;
-                snapshot.current = Some(target.clone());
+            if !serves(writing.snapshot(), target) {
+                writing.switch(target)?;
             }
-            self.purge_replaced(&lock, &mut snapshot.history, target)?;
+            self.purge_replaced(&mut writing, target)?;
         }
-        if serves(&snapshot.history, &snapshot.current, target) {
-            settled.repaired = close(&self.workspace, &lock, &mut snapshot.history, model, &fresh, target, report)?;
+        if serves(writing.snapshot(), target) {
+            settled.repaired = close(&mut writing, model, &fresh, target, report)?;
         }
         if settled.repaired.is_none() && !fresh.is_empty() {
-            let history = &mut snapshot.history;
-            let root = history.lineages_root(target.generation, &target.recipe, fresh.iter().map(|(s, l)| (*s, *l)));
+            let root = writing.history().lineages_root(target.generation, &target.recipe, fresh.iter().map(|(s, l)| (*s, *l)));
             let shards = fresh.into_iter().map(|(shard, lineage)| WholeShard { shard, lineage }).collect();
             let (generation, recipe) = (target.generation, target.recipe.clone());
             let trained = Trained { generation, recipe, shards, root, lineages: Vec::new() };
-            self.workspace.ledger().append(history, Event::Trained(trained))?;
+            writing.append(Event::Trained(trained))?;
         }
-        lock.done()?;
+        writing.done()?;
         settled.complete &= !settled.moved;
         Ok(settled)
     }
@@ -273,7 +271,7 @@ impl Engine {
     /// Whether something is left to say or to do although no shard became whole.
     fn is_behind(&self, snapshot: &Snapshot, fresh: &BTreeMap<ShardId, Digest>, target: &Current) -> bool {
         let history = &snapshot.history;
-        let serves = serves(history, &snapshot.current, target);
+        let serves = serves(snapshot, target);
         let takes_over = is_whole(history, target, fresh) && (!serves || self.leftovers(history, target));
         takes_over || !history.unfinished().is_empty() || (serves && can_close(history, fresh, target))
     }
@@ -285,19 +283,18 @@ impl Engine {
     }
 
     /// Takes everything that `target` replaces out of the ledger, then off the disk.
-    fn purge_replaced(&self, lock: &WriterLock, history: &mut History, target: &Current) -> Result<(), Error> {
-        if !self.leftovers(history, target) {
+    fn purge_replaced(&self, writing: &mut Writing, target: &Current) -> Result<(), Error> {
+        if !self.leftovers(writing.history(), target) {
             return Ok(());
         }
-        let purged = replaced(history, target);
-        let record = history.generations.get(&target.generation);
+        let purged = replaced(writing.history(), target);
+        let record = writing.history().generations.get(&target.generation);
         if let Some(from) = record.and_then(|r| r.imported.rekeys).filter(|from| purged.generations.contains(from)) {
-            self.workspace.ledger().append(history, Event::Rekeyed(Rekeyed { from, to: target.generation }))?;
+            writing.append(Event::Rekeyed(Rekeyed { from, to: target.generation }))?;
         }
-        self.workspace.ledger().append(history, Event::Purged(purged))?;
+        writing.append(Event::Purged(purged))?;
         self.workspace.files().reached("purging");
-        self.workspace.sweep(lock, history, true)?;
-        Ok(())
+        Ok(writing.sweep()?)
     }
 }
 

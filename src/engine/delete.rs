@@ -1,8 +1,8 @@
 //! `sisa delete` and `sisa unsuppress`.
 
-use super::{Engine, Error, Observer, RepairReport};
+use super::{Engine, Error, Observer, RepairReport, queue::InEffect};
 use crate::{
-    delete::{DeleteError, Draft, RowsAsked, Targets, UnknownIds, bring_into_effect, draft},
+    delete::{DeleteError, Draft, Pending, RowsAsked, Targets, UnknownIds, draft},
     ids::Handle,
     ledger::{Accepted, Effective, Event, OutcomeKind, RequestRecord, Unsuppressed},
     source::Input,
@@ -61,9 +61,11 @@ pub struct Forecast {
 }
 
 /// A request, looked up or worked out.
-enum Asked {
+pub(super) enum Asked {
     /// It was accepted before, and is in effect.
     Before(Box<(Accepted, Effective)>),
+    /// It is one of those that are accepted and come into effect in a moment.
+    Waiting,
     /// What it would do.
     New(Box<Draft>),
 }
@@ -76,7 +78,8 @@ impl DeleteReport {
 }
 
 impl Engine {
-    /// Deletes: in effect when `effective` is called back, repaired on return unless deferred.
+    /// Deletes: in effect when `effective` is called back, repaired on return unless deferred. Requests of other threads with the same engine
+    /// that come while one waits for the writer lock come into effect together with it.
     ///
     /// # Errors
     /// The ids or the request's name can't be used, another process writes, or the disk refuses. Once `accepted`, a request
@@ -87,34 +90,23 @@ impl Engine {
         observer: &dyn Observer,
         effective: impl FnOnce(&Accepted, &Effective, bool),
     ) -> Result<DeleteReport, Error> {
-        let (lock, mut snapshot) = self.open_for_writing()?;
-        let (targets, asked) = match self.work_out(&snapshot, request) {
-            Ok(worked_out) => worked_out,
-            Err(e) => {
-                // Nothing was changed, so the next writer has nothing to make sure of.
-                lock.done()?;
-                return Err(e);
-            }
+        let InEffect { accepted, effective, repeated, done, unknown } = self.in_effect(request, effective)?;
+        let repair = if request.defer || done {
+            None
+        } else {
+            let _turn = self.queue.repairs();
+            self.repair_serving(false, observer)?
         };
-        let repeated = matches!(asked, Asked::Before(..));
-        let (accepted, came) = match asked {
-            Asked::Before(outcome) => *outcome,
-            Asked::New(draft) => {
-                // States that rows are taken out of use all threads.
-                self.pool.install(|| bring_into_effect(&self.workspace, &lock, &mut snapshot.history, *draft))?
-            }
-        };
-        effective(&accepted, &came, repeated);
-        lock.done()?;
-        // A repeated request may have been stopped before it was repaired.
-        let done = !snapshot.history.unrepaired().iter().any(|r| r.accepted.request == accepted.request);
-        let repair = if request.defer || done { None } else { self.repair_serving(false, observer)? };
-        let unknown = targets.unknown(&accepted.outcomes);
-        Ok(DeleteReport { accepted, effective: came, repeated, done, repair, unknown })
+        Ok(DeleteReport { accepted, effective, repeated, done, repair, unknown })
     }
 
-    /// What a request comes to, before anything is changed.
-    fn work_out(&self, snapshot: &Snapshot, request: &DeleteRequest) -> Result<(Targets, Asked), Error> {
+    /// What a request comes to, before anything is changed. `pending` are requests that are accepted and not yet in effect.
+    pub(super) fn work_out(
+        &self,
+        snapshot: &Snapshot,
+        request: &DeleteRequest,
+        pending: &[&Pending],
+    ) -> Result<(Targets, Asked), Error> {
         let targets = self.targets(snapshot, request)?;
         let key = self.workspace.handle_key()?;
         let name = match &request.request_id {
@@ -124,6 +116,7 @@ impl Engine {
         let ledger = self.workspace.ledger();
         match ledger.request_ids(&snapshot.history, &name)? {
             Some(ids) if ids != targets.digest(&key) => Err(DeleteError::OtherIds { request: name }.into()),
+            Some(_) if pending.iter().any(|p| p.accepted().request == name) => Ok((targets, Asked::Waiting)),
             Some(_) => match ledger.requests()?.0.into_iter().find(|r| r.accepted.request == name) {
                 Some(RequestRecord { accepted, effective: Some((_, effective)), .. }) => {
                     Ok((targets, Asked::Before(Box::new((accepted, effective)))))
@@ -133,7 +126,7 @@ impl Engine {
             },
             None => {
                 let targets = targets.resolved(&self.workspace, snapshot, &key)?;
-                let draft = draft(&self.workspace, snapshot, &key, &name, &targets, !request.no_suppress, &[])?;
+                let draft = draft(&self.workspace, snapshot, &key, &name, &targets, !request.no_suppress, pending)?;
                 if request.refuse_mostly_unknown {
                     refuse_mostly_unknown(&targets, &draft.accepted)?;
                 }
@@ -181,10 +174,10 @@ impl Engine {
     /// # Errors
     /// The ids can't be used, another process writes, or the disk refuses.
     pub fn unsuppress(&self, subjects: &[String], records: &[Vec<String>]) -> Result<usize, Error> {
-        let (lock, mut snapshot) = self.open_for_writing()?;
+        let mut writing = self.open_for_writing()?;
         let ids = DeleteRequest { subjects: subjects.to_vec(), records: records.to_vec(), ..DeleteRequest::default() };
-        let targets = self.targets(&snapshot, &ids)?;
-        let known = self.workspace.ledger().handles(&snapshot.history)?;
+        let targets = self.targets(writing.snapshot(), &ids)?;
+        let known = self.workspace.ledger().handles(writing.history())?;
         let mut handles = Vec::new();
         for target in targets.iter() {
             if known.is_suppressed(target.handle)? {
@@ -194,9 +187,9 @@ impl Engine {
         drop(known);
         let count = handles.len();
         if count > 0 {
-            self.workspace.ledger().append(&mut snapshot.history, Event::Unsuppressed(Unsuppressed { handles }))?;
+            writing.append(Event::Unsuppressed(Unsuppressed { handles }))?;
         }
-        lock.done()?;
+        writing.done()?;
         Ok(count)
     }
 }

@@ -7,11 +7,10 @@ use crate::{
     ids::GenerationId,
     import::{ImportError, ImportReport, NewGeneration, import},
     learn::Layout,
-    ledger::History,
     schema::{Encoder, Ids},
     source::{Batch, Input},
     train::Recipe,
-    workspace::{Partition, WriterLock},
+    workspace::{Partition, Writing},
 };
 
 impl Engine {
@@ -53,8 +52,7 @@ impl Engine {
         &self,
         request: &TrainRequest,
         config: &Config,
-        lock: &WriterLock,
-        history: &mut History,
+        writing: &mut Writing,
         observer: &dyn Observer,
     ) -> Result<ImportReport, Error> {
         // What the recipe lacks should be said before hours of import.
@@ -66,9 +64,9 @@ impl Engine {
         let schema = config.declaration()?.resolve(first.name(), first.columns())?;
         let grid = config.grid()?;
         self.check_recipe(&config.recipe()?, &schema.layout(), grid.shards)?;
-        let handle_key = self.workspace.handle_key_or_new(&request.keys, history)?;
+        let handle_key = self.workspace.handle_key_or_new(&request.keys, writing.history())?;
         let plan = NewGeneration {
-            generation: GenerationId(history.last_generation).next(),
+            generation: GenerationId(writing.history().last_generation).next(),
             rekeys: None,
             partition: Partition::new(grid, schema, config.form()),
             handle_key,
@@ -78,7 +76,7 @@ impl Engine {
             observer.progress(Progress::Importing { bytes, total, rows });
             !observer.stopped()
         };
-        let report = self.pool.install(|| import(&self.workspace, lock, history, &plan, &mut sources, &progress));
+        let report = self.pool.install(|| import(writing, &plan, &mut sources, &progress));
         let report = match report {
             Err(ImportError::Cell { place, error }) => {
                 let (rows, others) = bad_rows(&plan, &config.input(&request.sources))?;

@@ -11,24 +11,23 @@ use crate::{
     ledger::{Event, History, Ledger, Mended, OutcomeKind},
     shard::{ShardStore, SliceError, SliceFile},
     source::Input,
-    workspace::{Snapshot, WorkspaceError},
+    workspace::{WorkspaceError, Writing},
 };
 
 impl Engine {
     /// Mends every damaged slice of every generation: from the source if one is named, by emptying it otherwise.
     pub(super) fn mend(&self, from: &Input, observer: &dyn Observer) -> Result<(), Error> {
         // Not opened as usual: bringing accepted requests into effect may be what the damage prevents.
-        let lock = self.workspace.lock(self.wait)?;
-        let Snapshot { mut history, .. } = self.workspace.snapshot()?;
-        self.workspace.tidy(&lock, &history)?;
-        let generations: Vec<GenerationId> = history.generations.keys().copied().collect();
+        let mut writing = self.workspace.write(self.wait)?;
+        let generations: Vec<GenerationId> = writing.history().generations.keys().copied().collect();
         let mut mended = 0;
         for generation in generations {
+            let history = writing.history();
             let record = history.generations.get(&generation).ok_or(WorkspaceError::MovedOn)?;
             let store = self.workspace.shard_store(generation, record)?;
             let mut damaged = Vec::new();
             for (cell, digest) in record.cells.iter() {
-                if self.is_damaged(&store, &history, generation, cell, *digest)? {
+                if self.is_damaged(&store, history, generation, cell, *digest)? {
                     damaged.push((cell, *digest));
                 }
             }
@@ -38,17 +37,17 @@ impl Engine {
             mended += damaged.len();
             if from.is_empty() {
                 for (cell, digest) in damaged {
-                    self.drop_cell(&store, &mut history, generation, cell, digest, observer)?;
+                    self.drop_cell(&store, &mut writing, generation, cell, digest, observer)?;
                 }
             } else {
-                self.refill(&store, &mut history, generation, &damaged, from, observer)?;
+                self.refill(&store, &mut writing, generation, &damaged, from, observer)?;
             }
         }
         if mended == 0 {
             observer.note("no slice is damaged");
         }
-        recover(&self.workspace, &lock, &mut history)?;
-        lock.done()?;
+        recover(&mut writing)?;
+        writing.done()?;
         Ok(())
     }
 
@@ -77,7 +76,7 @@ impl Engine {
     fn drop_cell(
         &self,
         store: &ShardStore,
-        history: &mut History,
+        writing: &mut Writing,
         generation: GenerationId,
         cell: Cell,
         before: crate::digest::Digest,
@@ -88,8 +87,8 @@ impl Engine {
         let _commit = store.lock(cell.shard)?;
         // First the word, then the deed: a crash in between leaves a damaged slice, which the next call drops.
         let mended = Mended { generation, cell, before, after: empty.content, dropped: true };
-        self.workspace.ledger().append(history, Event::Mended(mended))?;
-        if let (Some(record), Part::Slice(_)) = (history.generations.get(&generation), cell.part) {
+        writing.append(Event::Mended(mended))?;
+        if let (Some(record), Part::Slice(_)) = (writing.history().generations.get(&generation), cell.part) {
             purge_stale(&self.workspace, generation, record, store.key(), cell.shard, 0, false)?;
         }
         store.publish(&empty, Durability::Now)?;
@@ -101,13 +100,13 @@ impl Engine {
     fn refill(
         &self,
         store: &ShardStore,
-        history: &mut History,
+        writing: &mut Writing,
         generation: GenerationId,
         damaged: &[(Cell, crate::digest::Digest)],
         from: &Input,
         observer: &dyn Observer,
     ) -> Result<(), Error> {
-        let record = history.generations.get(&generation).ok_or(WorkspaceError::MovedOn)?;
+        let record = writing.history().generations.get(&generation).ok_or(WorkspaceError::MovedOn)?;
         let plan = NewGeneration {
             generation,
             rekeys: record.imported.rekeys,
@@ -137,7 +136,7 @@ impl Engine {
             let _commit = store.lock(cell.shard)?;
             store.publish(file, Durability::Now)?;
             let mended = Mended { generation, cell: *cell, before: *digest, after: *digest, dropped: false };
-            self.workspace.ledger().append(history, Event::Mended(mended))?;
+            writing.append(Event::Mended(mended))?;
             observer.note(&format!("{} was written again, to the byte", store.path(*cell).display()));
         }
         Ok(())

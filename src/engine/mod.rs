@@ -10,6 +10,7 @@ mod observe;
 mod plan;
 mod predict;
 mod propose;
+mod queue;
 mod receipt;
 mod rekey;
 mod remedy;
@@ -60,7 +61,7 @@ use crate::{
     fs::Disk,
     ledger::History,
     train::TrainError,
-    workspace::{Snapshot, Workspace, WorkspaceError, WriterLock},
+    workspace::{Workspace, WorkspaceError, Writing},
 };
 
 /// The columns of a source that hold ids.
@@ -79,6 +80,8 @@ pub struct Engine {
     /// One for all work of the engine, for as long as it lives.
     pool: Arc<ThreadPool>,
     wait: bool,
+    /// Deletions of this process.
+    queue: queue::Queue,
 }
 
 /// How an [`Engine`] is to work.
@@ -129,7 +132,12 @@ impl Builder {
         let pool = pool.map_err(|e| TrainError::Threads { threads, message: e.to_string() })?;
         let files = Files::new(self.disk.unwrap_or_else(|| Arc::new(RealDisk::new())));
         let files = if self.in_scratch { files.below(&self.root) } else { files };
-        Ok(Engine { workspace: Workspace::new(files, self.root), pool: Arc::new(pool), wait: self.wait })
+        Ok(Engine {
+            workspace: Workspace::new(files, self.root),
+            pool: Arc::new(pool),
+            wait: self.wait,
+            queue: queue::Queue::default(),
+        })
     }
 }
 
@@ -149,7 +157,7 @@ impl Engine {
 
     /// An engine that works with the same threads on a copy of a workspace, on the files that the copy's owner uses.
     pub(crate) fn on_copy(&self, files: Files, root: PathBuf) -> Engine {
-        Engine { workspace: Workspace::new(files, root), pool: self.pool.clone(), wait: true }
+        Engine { workspace: Workspace::new(files, root), pool: self.pool.clone(), wait: true, queue: queue::Queue::default() }
     }
 
     /// The workspace.
@@ -196,12 +204,10 @@ impl Engine {
     }
 
     /// Opens the workspace for writing: takes the lock, sweeps what a crash left, brings accepted requests into effect.
-    fn open_for_writing(&self) -> Result<(WriterLock, Snapshot), Error> {
-        let lock = self.workspace.lock(self.wait)?;
-        let mut snapshot = self.workspace.snapshot()?;
-        self.workspace.tidy(&lock, &snapshot.history)?;
-        recover(&self.workspace, &lock, &mut snapshot.history)?;
-        Ok((lock, snapshot))
+    fn open_for_writing(&self) -> Result<Writing, Error> {
+        let mut writing = self.workspace.write(self.wait)?;
+        recover(&mut writing)?;
+        Ok(writing)
     }
 
     /// Refuses a workspace whose slices are not what the ledger says.

@@ -73,10 +73,10 @@ impl Engine {
         if !from.is_empty() || drop_slice {
             self.mend(from, observer)?;
         }
-        let (lock, snapshot) = self.open_for_writing()?;
-        self.check_generations(&snapshot.history)?;
-        self.workspace.serving(&snapshot)?;
-        lock.done()?;
+        let writing = self.open_for_writing()?;
+        self.check_generations(writing.history())?;
+        self.workspace.serving(writing.snapshot())?;
+        writing.done()?;
         let report = self.repair_serving(true, observer)?;
         let report = report.ok_or_else(|| WorkspaceError::NoRecipe { root: self.workspace.root().to_owned() })?;
         if report.report.interrupted() {

@@ -12,7 +12,7 @@ use crate::{
     ledger::{Event, History, RecipeFrozen},
     source::Input,
     train::{Model, Recipe, Report},
-    workspace::{Current, KeySource, WriterLock},
+    workspace::{Current, KeySource, Writing},
 };
 
 /// What a training is asked to do. By default: go on with what the workspace holds.
@@ -61,11 +61,11 @@ impl Engine {
     /// Anything wrong with the input, the workspace or the disk. What was published stays, and the next call goes on from there.
     pub fn train(&self, request: &TrainRequest, observer: &dyn Observer) -> Result<TrainReport, Error> {
         let request = &TrainRequest { config: self.config_file(&request.config), ..request.clone() };
-        let (lock, mut snapshot) = self.open_for_writing()?;
+        let mut writing = self.open_for_writing()?;
         // The file, and what is in effect where the request's settings come before its: two values, made once each.
         let mut file = self.config(request)?;
         let mut imported = None;
-        match snapshot.history.newest() {
+        match writing.history().newest() {
             Some((_, record)) if !request.fresh => {
                 if let Some(source) = request.sources.names().next() {
                     return Err(Error::HasRecords {
@@ -74,7 +74,7 @@ impl Engine {
                         source_name: source,
                     });
                 }
-                self.check_unchanged(request, file.as_ref(), &snapshot.history, observer)?;
+                self.check_unchanged(request, file.as_ref(), writing.history(), observer)?;
             }
             _ => {
                 let file = match &mut file {
@@ -82,32 +82,32 @@ impl Engine {
                     None => file.insert(self.propose_config(request, observer)?),
                 };
                 let effective = file.with(&request.overrides)?;
-                imported = Some(self.import(request, &effective, &lock, &mut snapshot.history, observer)?);
+                imported = Some(self.import(request, &effective, &mut writing, observer)?);
             }
         }
-        let Some((generation, _)) = snapshot.history.newest() else {
+        let Some((generation, _)) = writing.history().newest() else {
             return Err(crate::workspace::WorkspaceError::Empty { root: self.workspace.root().to_owned() }.into());
         };
-        let recipe = self.freeze(request, file.as_ref(), &lock, &mut snapshot.history, generation, observer)?;
-        let aggregate = match (&file, &snapshot.current) {
+        let recipe = self.freeze(request, file.as_ref(), &mut writing, generation, observer)?;
+        let aggregate = match (&file, writing.current()) {
             (Some(file), _) => file.aggregate(),
             (None, Some(current)) => current.aggregate,
             (None, None) => Default::default(),
         };
         let target = Current { generation, recipe: recipe.clone(), aggregate };
-        match &snapshot.current {
+        match writing.current() {
             // The first model serves as it grows; later ones take over when they are whole.
-            None => self.workspace.switch(&lock, &mut snapshot.history, &target)?,
+            None => writing.switch(&target)?,
             Some(now) if now.generation == generation && now.recipe == recipe && now.aggregate != aggregate => {
                 observer.note(&format!("aggregate: {:?} -> {:?}", now.aggregate, aggregate).to_lowercase());
-                self.workspace.switch(&lock, &mut snapshot.history, &target)?;
+                writing.switch(&target)?;
             }
             Some(_) => {}
         }
-        let record = snapshot.history.generations.get(&generation);
+        let record = writing.history().generations.get(&generation);
         let record = record.ok_or(crate::workspace::WorkspaceError::MovedOn)?;
         let model = self.workspace.model(generation, record, &recipe)?;
-        lock.done()?;
+        writing.done()?;
 
         let shards = self.shards(&model, request.only_shards.as_deref())?;
         let Built { report, complete, repaired, .. } =
@@ -184,11 +184,11 @@ impl Engine {
         &self,
         request: &TrainRequest,
         file: Option<&Config>,
-        _lock: &WriterLock,
-        history: &mut History,
+        writing: &mut Writing,
         generation: GenerationId,
         observer: &dyn Observer,
     ) -> Result<RecipeId, Error> {
+        let history = writing.history();
         let frozen = history.generations.get(&generation).and_then(|g| g.recipes.last()).cloned();
         let Some(file) = file else {
             return frozen.map(|f| f.recipe).ok_or_else(|| Error::NoConfig { config: request.config.clone() });
@@ -216,19 +216,19 @@ impl Engine {
             let partition = self.workspace.partition(generation, record)?;
             self.check_recipe(&wanted, &partition.schema.layout(), partition.shards)?;
         }
-        self.publish_recipe_as(history, generation, &wanted, declared.digest())
+        self.publish_recipe_as(writing, generation, &wanted, declared.digest())
     }
 
     pub(crate) fn publish_recipe_as(
         &self,
-        history: &mut History,
+        writing: &mut Writing,
         generation: GenerationId,
         recipe: &Recipe,
         declared: Digest,
     ) -> Result<RecipeId, Error> {
         self.workspace.write_recipe(generation, recipe)?;
         let frozen = RecipeFrozen { generation, recipe: recipe.id(), digest: recipe.digest(), declared };
-        self.workspace.ledger().append(history, Event::Recipe(frozen))?;
+        writing.append(Event::Recipe(frozen))?;
         self.workspace.files().reached("recipe");
         Ok(recipe.id())
     }

@@ -18,12 +18,12 @@ use crate::{
     digest::{Digest, HandleKey, ModelKey},
     fs::{Ahead, Durability, Stopwatch},
     ids::{Cell, GenerationId, Handle, Part, ShardId},
-    ledger::{History, Imported},
+    ledger::Imported,
     order::Placement,
     schema::{Encoder, Fate, Ids, RowLayout, Schema, Subject},
     shard::{Cells, ShardStore, SliceFile, SortKey, StagedRow, sort_key},
     source::{Batch, Source},
-    workspace::{Partition, Workspace, WriterLock},
+    workspace::{Partition, Workspace, Writing},
 };
 
 /// What a new generation is to be.
@@ -62,19 +62,18 @@ pub struct ImportReport {
     pub publish_seconds: f64,
 }
 
-/// Imports sources as a new generation. The caller holds the writer lock. `progress` is told bytes read of bytes in all, and rows.
+/// Imports sources as a new generation. `progress` is told bytes read of bytes in all, and rows.
 ///
 /// # Errors
 /// Anything wrong with a row or the disk; the workspace is then as it was.
 pub fn import(
-    workspace: &Workspace,
-    lock: &WriterLock,
-    history: &mut History,
+    writing: &mut Writing,
     plan: &NewGeneration,
     sources: &mut [Box<dyn Source>],
     progress: &(dyn Fn(u64, u64, u64) -> bool + Sync),
 ) -> Result<ImportReport, ImportError> {
-    let handles = workspace.ledger().handles(history)?;
+    let workspace = &writing.workspace().clone();
+    let handles = workspace.ledger().handles(writing.history())?;
     handles.check()?;
     let clock = Stopwatch::start();
     let stage = stage_sources(workspace, plan, sources, |h| handles.is_suppressed(h).unwrap_or(true), progress)?;
@@ -82,7 +81,8 @@ pub fn import(
         return Err(ImportError::NoRows);
     }
     let read_seconds = clock.seconds();
-    let report = publish(workspace, lock, history, plan, &stage)?;
+    drop(handles);
+    let report = publish(writing, plan, &stage)?;
     Ok(ImportReport { read_seconds, publish_seconds: clock.seconds() - read_seconds, ..report })
 }
 
@@ -210,14 +210,8 @@ fn each_batch(
 ///
 /// # Errors
 /// A slice is damaged or the disk refuses; the workspace is then as it was.
-pub fn rekey_rows(
-    workspace: &Workspace,
-    lock: &WriterLock,
-    history: &mut History,
-    plan: &NewGeneration,
-    from: &ShardStore,
-) -> Result<ImportReport, ImportError> {
-    let stage = stage(workspace, plan, Naming::Given)?;
+pub fn rekey_rows(writing: &mut Writing, plan: &NewGeneration, from: &ShardStore) -> Result<ImportReport, ImportError> {
+    let stage = stage(writing.workspace(), plan, Naming::Given)?;
     for cell in from.grid().cells() {
         let slice = from.open(cell)?;
         let (mut encoded, mut gathered) = (Vec::new(), Gathered::default());
@@ -228,7 +222,7 @@ pub fn rekey_rows(
         }
         stage.gather(&mut gathered)?;
     }
-    publish(workspace, lock, history, plan, &stage)
+    publish(writing, plan, &stage)
 }
 
 fn stage(workspace: &Workspace, plan: &NewGeneration, naming: Naming) -> Result<Stage, ImportError> {
@@ -300,13 +294,8 @@ impl RowRules {
 }
 
 /// Publishes every slice, then `imported`.
-fn publish(
-    workspace: &Workspace,
-    _lock: &WriterLock,
-    history: &mut History,
-    plan: &NewGeneration,
-    stage: &Stage,
-) -> Result<ImportReport, ImportError> {
+fn publish(writing: &mut Writing, plan: &NewGeneration, stage: &Stage) -> Result<ImportReport, ImportError> {
+    let workspace = &writing.workspace().clone();
     let grid = plan.partition.grid();
     workspace.found(plan.generation, &plan.model_key, &plan.partition)?;
     workspace.files().reached("founded");
@@ -343,7 +332,7 @@ fn publish(
         list: None,
         cells: BTreeMap::new(),
     };
-    workspace.ledger().append_import(history, imported, cells)?;
+    writing.append_import(imported, cells)?;
     workspace.files().reached("imported");
     Ok(ImportReport {
         records: counts.in_slices,

@@ -12,7 +12,6 @@ use crate::{
     engine::{DeleteRequest, Engine, Error, Observer},
     ids::{Cell, GenerationId, Handle, Part},
     import::{NewGeneration, rekey_rows},
-    ledger::History,
     order::Grid,
     plan::CostModel,
     predict::PredictError,
@@ -244,15 +243,14 @@ impl Base {
             handle_key: self.engine.workspace().handle_key()?,
             model_key,
         };
-        let lock = engine.workspace().lock(true)?;
-        let mut history = History::default();
         engine.workspace().keep_handle_key(&plan.handle_key)?;
-        engine.pool().install(|| rekey_rows(engine.workspace(), &lock, &mut history, &plan, &self.model.shards))?;
-        let id = engine.publish_recipe_as(&mut history, plan.generation, recipe, recipe.digest())?;
+        let mut writing = engine.workspace().write(true)?;
+        engine.pool().install(|| rekey_rows(&mut writing, &plan, &self.model.shards))?;
+        let id = engine.publish_recipe_as(&mut writing, plan.generation, recipe, recipe.digest())?;
         let current = Current { generation: plan.generation, recipe: id, aggregate: self.current.aggregate };
-        engine.workspace().switch(&lock, &mut history, &current)?;
-        lock.done()?;
-        let record = history.generations.get(&plan.generation).ok_or(crate::workspace::WorkspaceError::MovedOn)?;
+        writing.switch(&current)?;
+        let snapshot = writing.done()?;
+        let record = snapshot.history.generations.get(&plan.generation).ok_or(crate::workspace::WorkspaceError::MovedOn)?;
         let model = engine.workspace().model(plan.generation, record, &current.recipe)?;
         Ok((engine, model))
     }

@@ -11,57 +11,13 @@ use super::{Current, KeySource, Partition, WorkspaceError, keys};
 use crate::{
     checkpoint::{CHECKPOINT_FORMAT, CheckpointStore},
     digest::{Digest, HandleKey, ModelKey, SealKey},
-    fs::{Durability, Files, FsError, LockGuard, Pending},
+    fs::{Durability, Files, FsError},
     ids::{Cell, GenerationId, RecipeId, ShardId},
-    ledger::{Event, GenerationRecord, History, Ledger, LedgerError, Switched},
+    ledger::{GenerationRecord, History, Ledger},
     order::Placement,
     shard::{Cells, SLICE_FORMAT, ShardStore},
     train::{Ground, Known, Model, NUMERICS_VERSION, Recipe},
 };
-
-/// A mark of a process at work: a temporary file that stays behind unless the work came to its end with every name made durable. The
-/// next writer that finds one without a living owner sweeps and syncs all folders.
-#[derive(Debug)]
-pub struct Session(Option<Pending>);
-
-impl Session {
-    /// Takes the mark away: nothing of ours is left to sweep or to sync.
-    ///
-    /// # Errors
-    /// The disk refuses; all that was done stands.
-    pub fn done(mut self) -> Result<(), FsError> {
-        self.0.take().map_or(Ok(()), Pending::discard)
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        if let Some(mark) = self.0.take() {
-            mark.abandon();
-        }
-    }
-}
-
-/// The right to change what is in service. Held for protocols, never for the length of a training run.
-#[derive(Debug)]
-pub struct WriterLock {
-    session: Session,
-    /// Whether the last writer or a builder left its mark.
-    pub(super) unfinished: bool,
-    #[expect(dead_code, reason = "held, not read")]
-    guard: Box<dyn LockGuard>,
-}
-
-impl WriterLock {
-    /// Lets go of the lock, with every name that was changed made durable. A lock that is dropped without this (by an error, a panic or
-    /// the end of the process) makes the next writer do so first.
-    ///
-    /// # Errors
-    /// The disk refuses; all that the protocol did stands.
-    pub fn done(self) -> Result<(), FsError> {
-        self.session.done()
-    }
-}
 
 /// One folder with everything in it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -133,49 +89,6 @@ impl Workspace {
         self.shards_dir().join("session")
     }
 
-    /// A mark for the time in which files are published. Whoever does so without the writer lock holds one until they are durable.
-    ///
-    /// # Errors
-    /// The disk refuses.
-    pub fn begin_session(&self) -> Result<Session, FsError> {
-        let dir = self.sessions_dir();
-        self.files.make_dirs(&dir)?;
-        let session = self.files.begin(&dir.join("session"))?;
-        // Temporary files of ours may outlive a power cut, so the mark has to.
-        let session = Session(Some(session));
-        self.files.sync_dir(&dir)?;
-        Ok(session)
-    }
-
-    /// Takes the writer lock; makes the folders it needs.
-    ///
-    /// # Errors
-    /// [`WorkspaceError::Busy`] without `wait`, or the disk refuses.
-    pub fn lock(&self, wait: bool) -> Result<WriterLock, WorkspaceError> {
-        let dir = self.ledger().dir().to_owned();
-        self.files.make_dirs(&dir)?;
-        let Some(guard) = self.files.lock(&dir, wait)? else { return Err(WorkspaceError::Busy { root: self.root.clone() }) };
-        self.files.check_locks(&dir)?;
-        // The version before had its marks elsewhere.
-        let first = self.files.stat(&self.sessions_dir())?.is_none();
-        // Ours first, so that there is one at every moment.
-        let session = self.begin_session()?;
-        let unfinished = self.files.sweep(&self.sessions_dir())? || first;
-        Ok(WriterLock { session, unfinished, guard })
-    }
-
-    /// Whether somebody holds the writer lock now; with `wait`, waits until nobody does first.
-    ///
-    /// # Errors
-    /// The disk refuses.
-    pub fn is_written(&self, wait: bool) -> Result<bool, WorkspaceError> {
-        match self.files.lock(self.ledger().dir(), wait) {
-            Ok(free) => Ok(free.is_none()),
-            Err(e) if e.is_not_found() => Ok(false),
-            Err(e) => Err(e.into()),
-        }
-    }
-
     /// What is in service, if anything.
     ///
     /// # Errors
@@ -187,18 +100,6 @@ impl Workspace {
             Err(e) if e.is_not_found() => Ok(None),
             Err(e) => Err(e.into()),
         }
-    }
-
-    /// Puts a generation and recipe into service: the ledger says so first, then `CURRENT`. The caller holds the writer lock.
-    ///
-    /// # Errors
-    /// The disk refuses.
-    pub fn switch(&self, _lock: &WriterLock, history: &mut History, current: &Current) -> Result<(), LedgerError> {
-        let Current { generation, recipe, aggregate } = current.clone();
-        self.ledger().append(history, Event::Switched(Switched { generation, recipe, aggregate }))?;
-        self.files.reached("switching");
-        self.write_current(current)?;
-        Ok(())
     }
 
     /// Makes `CURRENT` say what the ledger does; a crash may have come between the two.
@@ -213,7 +114,7 @@ impl Workspace {
         }
     }
 
-    fn write_current(&self, current: &Current) -> Result<(), FsError> {
+    pub(super) fn write_current(&self, current: &Current) -> Result<(), FsError> {
         let _ = self.files.publish(&self.shards_dir().join("CURRENT"), &[&current.encode()], Durability::Now)?;
         self.files.reached("switched");
         Ok(())

@@ -4,6 +4,7 @@ mod current;
 mod error;
 mod folder;
 mod sweep;
+mod writing;
 mod keys;
 mod partition;
 mod scratch;
@@ -11,8 +12,9 @@ mod snapshot;
 
 pub use current::Current;
 pub use error::WorkspaceError;
-pub use folder::{Session, Workspace, WriterLock};
+pub use folder::Workspace;
 pub use keys::{KeySource, read as read_key};
 pub use partition::Partition;
 pub use scratch::{Purpose, ScratchDir};
 pub use snapshot::Snapshot;
+pub use writing::{Session, Writing};

@@ -178,10 +178,9 @@ mod tests {
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let sweeper = scope.spawn(|| {
-                let lock = workspace.lock(true).unwrap();
                 let mut sweeps = 0;
                 while !done.load(Ordering::Relaxed) {
-                    workspace.sweep(&lock, &History::default(), false).unwrap();
+                    workspace.sweep(&History::default(), false).unwrap();
                     sweeps += 1;
                 }
                 sweeps

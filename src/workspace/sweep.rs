@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Workspace, WorkspaceError, WriterLock, folder::is_recipe, scratch::is_scratch};
+use super::{Workspace, WorkspaceError, folder::is_recipe, scratch::is_scratch};
 use crate::{
     fs::{EntryKind, Files, FsError},
     ids::{GenerationId, ShardId},
@@ -10,16 +10,6 @@ use crate::{
 };
 
 impl Workspace {
-    /// Does what every writer does first: sweeps, and makes all names durable if the last writer may not have.
-    ///
-    /// # Errors
-    /// The disk refuses.
-    pub fn tidy(&self, lock: &WriterLock, history: &History) -> Result<(), WorkspaceError> {
-        self.follow_ledger(history)?;
-        // Whoever came to an end left nothing but perhaps scratch, which has owners of its own.
-        if lock.unfinished { self.sweep(lock, history, true) } else { Ok(self.sweep_scratch()?) }
-    }
-
     /// Removes what a crash left behind: temporaries and scratch without a living owner, generations that were never
     /// published, recipes and generations that were purged; durably. The caller holds the writer lock.
     ///
@@ -28,7 +18,7 @@ impl Workspace {
     ///
     /// # Errors
     /// The disk refuses.
-    pub fn sweep(&self, _lock: &WriterLock, history: &History, names: bool) -> Result<(), WorkspaceError> {
+    pub(super) fn sweep(&self, history: &History, names: bool) -> Result<(), WorkspaceError> {
         let (shards, checkpoints) = (self.shards_dir(), self.checkpoints_dir());
         for folder in self.ledger().folders()? {
             self.sweep_folder(&folder, names, false)?;
@@ -104,7 +94,7 @@ impl Workspace {
     }
 
     /// Removes scratch folders without a living owner. Their names need no syncs: what comes back is swept again.
-    fn sweep_scratch(&self) -> Result<(), FsError> {
+    pub(super) fn sweep_scratch(&self) -> Result<(), FsError> {
         let top = self.scratch_dir();
         // A link is none of ours, and nothing of ours is behind it.
         if self.files().stat(&top)?.is_none_or(|s| s.kind != EntryKind::Dir) {

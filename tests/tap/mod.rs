@@ -3,9 +3,9 @@
 
 use std::{
     fmt, io,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -23,6 +23,7 @@ pub(crate) struct Tap {
     reads: AtomicU64,
     locks: Arc<AtomicU64>,
     blind: Vec<String>,
+    renamed: Mutex<Vec<PathBuf>>,
 }
 
 #[derive(Debug)]
@@ -61,6 +62,7 @@ impl Tap {
             reads: AtomicU64::new(0),
             locks: Arc::default(),
             blind: Vec::new(),
+            renamed: Mutex::default(),
         }
     }
 
@@ -80,6 +82,11 @@ impl Tap {
         self.heads.load(Ordering::Relaxed)
     }
 
+    /// Where files were put, in order.
+    pub(crate) fn renamed(&self) -> Vec<PathBuf> {
+        self.renamed.lock().unwrap().clone()
+    }
+
     /// How often a whole file was read.
     pub(crate) fn reads(&self) -> u64 {
         self.reads.load(Ordering::Relaxed)
@@ -94,6 +101,7 @@ impl Disk for Tap {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.tell("rename", to);
+        self.renamed.lock().unwrap().push(to.to_owned());
         self.disk.rename(from, to)
     }
 

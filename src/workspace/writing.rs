@@ -1,0 +1,185 @@
+//! Writing to a workspace: who may, and what there is to go on from.
+
+use super::{Current, Snapshot, Workspace, WorkspaceError};
+use crate::{
+    fs::{FsError, LockGuard, Pending},
+    ledger::{Event, Head, History, Imported, LedgerError, Switched},
+    shard::Cells,
+};
+
+/// A mark of a process at work: a temporary file that stays behind unless the work came to its end with every name made durable. The
+/// next writer that finds one without a living owner sweeps and syncs all folders.
+#[derive(Debug)]
+pub struct Session(Option<Pending>);
+
+impl Session {
+    /// Takes the mark away: nothing of ours is left to sweep or to sync.
+    ///
+    /// # Errors
+    /// The disk refuses; all that was done stands.
+    pub fn done(mut self) -> Result<(), FsError> {
+        self.0.take().map_or(Ok(()), Pending::discard)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(mark) = self.0.take() {
+            mark.abandon();
+        }
+    }
+}
+
+/// The right to change what is in service.
+#[derive(Debug)]
+struct WriterLock {
+    session: Session,
+    /// Whether the last writer or a builder left its mark.
+    unfinished: bool,
+    #[expect(dead_code, reason = "held, not read")]
+    guard: Box<dyn LockGuard>,
+}
+
+/// A workspace that is written to: the lock, and what ledger and `CURRENT` say, which only its holder changes. Held for protocols, never
+/// for the length of a training run.
+///
+/// Dropped before [`Writing::done`] (by an error, a panic or the end of the process) it makes the next writer sweep and sync first.
+#[derive(Debug)]
+pub struct Writing {
+    workspace: Workspace,
+    snapshot: Snapshot,
+    lock: WriterLock,
+}
+
+impl Writing {
+    /// The workspace.
+    pub fn workspace(&self) -> &Workspace {
+        &self.workspace
+    }
+
+    /// What the ledger and `CURRENT` say now.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// What the ledger adds up to now.
+    pub fn history(&self) -> &History {
+        &self.snapshot.history
+    }
+
+    /// What is in service now.
+    pub fn current(&self) -> Option<&Current> {
+        self.snapshot.current.as_ref()
+    }
+
+    /// Appends an entry, durably.
+    ///
+    /// # Errors
+    /// When the disk refuses, or somebody else wrote without the lock; nothing is appended then.
+    pub fn append(&mut self, event: Event) -> Result<Head, LedgerError> {
+        self.workspace.ledger().append(&mut self.snapshot.history, event)
+    }
+
+    /// Appends the entry of an import, whose cells are these.
+    ///
+    /// # Errors
+    /// As [`Writing::append`].
+    pub fn append_import(&mut self, imported: Imported, cells: Cells) -> Result<Head, LedgerError> {
+        self.workspace.ledger().append_import(&mut self.snapshot.history, imported, cells)
+    }
+
+    /// Puts a generation and recipe into service: the ledger says so first, then `CURRENT`.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn switch(&mut self, current: &Current) -> Result<(), LedgerError> {
+        let Current { generation, recipe, aggregate } = current.clone();
+        self.append(Event::Switched(Switched { generation, recipe, aggregate }))?;
+        self.workspace.files().reached("switching");
+        self.workspace.write_current(current)?;
+        self.snapshot.current = Some(current.clone());
+        Ok(())
+    }
+
+    /// Removes what the ledger does not know (any more), and makes every name durable.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn sweep(&self) -> Result<(), WorkspaceError> {
+        self.workspace.sweep(&self.snapshot.history, true)
+    }
+
+    /// Lets go of the lock, with every name that was changed made durable. Returns what ledger and `CURRENT` say.
+    ///
+    /// # Errors
+    /// The disk refuses; all that the protocol did stands.
+    pub fn done(self) -> Result<Snapshot, FsError> {
+        self.lock.session.done()?;
+        Ok(self.snapshot)
+    }
+}
+
+impl Workspace {
+    /// Takes the writer lock and does what every writer does first: sweeps what a crash left, and makes all names durable if the last
+    /// writer may not have.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::Busy`] without `wait`; the ledger is damaged, or the disk refuses.
+    pub fn write(&self, wait: bool) -> Result<Writing, WorkspaceError> {
+        let lock = self.lock(wait)?;
+        let snapshot = self.snapshot()?;
+        self.follow_ledger(&snapshot.history)?;
+        // Whoever came to an end left nothing but perhaps scratch, which has owners of its own.
+        if lock.unfinished {
+            self.sweep(&snapshot.history, true)?;
+        } else {
+            self.sweep_scratch()?;
+        }
+        Ok(Writing { workspace: self.clone(), snapshot, lock })
+    }
+
+    /// A mark for the time in which files are published. Whoever does so without the writer lock holds one until they are durable.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn begin_session(&self) -> Result<Session, FsError> {
+        let dir = self.sessions_dir();
+        self.files().make_dirs(&dir)?;
+        let session = self.files().begin(&dir.join("session"))?;
+        // Temporary files of ours may outlive a power cut, so the mark has to.
+        let session = Session(Some(session));
+        self.files().sync_dir(&dir)?;
+        Ok(session)
+    }
+
+    /// Takes the writer lock; makes the folders it needs.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::Busy`] without `wait`, or the disk refuses.
+    fn lock(&self, wait: bool) -> Result<WriterLock, WorkspaceError> {
+        let dir = self.ledger().dir().to_owned();
+        self.files().make_dirs(&dir)?;
+        let Some(guard) = self.files().lock(&dir, wait)? else {
+            return Err(WorkspaceError::Busy { root: self.root().to_owned() });
+        };
+        self.files().check_locks(&dir)?;
+        // The version before had its marks elsewhere.
+        let first = self.files().stat(&self.sessions_dir())?.is_none();
+        // Ours first, so that there is one at every moment.
+        let session = self.begin_session()?;
+        let unfinished = self.files().sweep(&self.sessions_dir())? || first;
+        Ok(WriterLock { session, unfinished, guard })
+    }
+
+    /// Whether somebody holds the writer lock now; with `wait`, waits until nobody does first.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn is_written(&self, wait: bool) -> Result<bool, WorkspaceError> {
+        match self.files().lock(self.ledger().dir(), wait) {
+            Ok(free) => Ok(free.is_none()),
+            Err(e) if e.is_not_found() => Ok(false),
+            Err(e) => Err(e.into()),
+        }
+    }
+}
