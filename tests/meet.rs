@@ -3,6 +3,7 @@
 //!
 //! The moments are spread evenly over all operations on the disk; `SISA_MEETINGS` says how many there are for each pair of commands.
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test stops at what it does not expect")]
+#![expect(clippy::disallowed_methods, reason = "a test removes an entry by hand")]
 
 mod common;
 mod tap;

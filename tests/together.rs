@@ -1,5 +1,6 @@
 //! Deletions that wait for the writer lock come into effect together.
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test stops at what it does not expect")]
+#![expect(clippy::disallowed_methods, reason = "a test writes a table by hand")]
+#![expect(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
 
 mod common;
 mod tap;

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{DeleteError, Pending, Targets, repair::predicted, target::Gone};
+use super::{DeleteError, Pending, Target, Targets, repair::predicted, target::Gone};
 use crate::{
     checkpoint::CheckpointStore,
     digest::HandleKey,
     ids::{Cell, GenerationId, Handle, Part, ShardId},
     ledger::{Accepted, CellChange, History, Outcome, OutcomeKind},
-    shard::{ShardStore, Slice, SliceFile},
+    schema::Subjects,
+    shard::{BuildError, ShardStore, Slice, SliceError, SliceFile},
     workspace::{Snapshot, Workspace},
 };
 
@@ -68,31 +69,29 @@ pub fn draft(
     for (generation, record) in &history.generations {
         let store = workspace.shard_store(*generation, record)?;
         let placement = workspace.placement(*generation, record, key)?;
-        let by_record = workspace.partition(*generation, record)?.schema.subject.is_some();
-        let all_records: Vec<Handle> = targets.iter().filter(|t| !t.subject && by_record).map(|t| t.handle).collect();
+        let subjects = workspace.partition(*generation, record)?.schema.subjects();
+        let of_others = |t: &Target| !t.subject && subjects == Subjects::Column;
+        let all_records: Vec<Handle> = targets.iter().filter(of_others).map(|t| t.handle).collect();
         let mut counts: BTreeMap<Handle, (u64, u64)> = BTreeMap::new();
-        for (cell, mut named) in cells_of(targets, &store, |handle| placement.cell(handle), by_record) {
+        for (cell, mut named) in cells_of(targets, &store, |handle| placement.cell(handle), subjects) {
             named.sort_unstable();
             let slice = store.open(cell)?;
             let gone = records_in(&slice, cell, &named, &all_records, pending, &mut counts);
             if gone.is_empty() {
                 continue;
             }
-            let absurd = || {
-                let what = "the row count is absurd".into();
-                DeleteError::Slice(crate::shard::SliceError::Damaged { path: store.path(cell), offset: 24, what })
-            };
+            let absurd = |e: BuildError| SliceError::Damaged { path: store.path(cell), offset: 24, what: e.to_string() };
             // What requests before this one take away is gone from it, though not yet from the disk.
             let mut earlier = pending.records_of(&slice);
             let before = match earlier.is_empty() {
                 true => (slice.header().content, slice.header().rows),
                 false => {
-                    let file = SliceFile::without(&slice, &earlier, store.key()).ok_or_else(absurd)?;
+                    let file = SliceFile::without(&slice, &earlier, store.key()).map_err(absurd)?;
                     (file.content, file.rows)
                 }
             };
             earlier.extend(gone);
-            let file = SliceFile::without(&slice, &earlier, store.key()).ok_or_else(absurd)?;
+            let file = SliceFile::without(&slice, &earlier, store.key()).map_err(absurd)?;
             let (before, rows) = before;
             let (generation, records) = (*generation, rows.saturating_sub(file.rows));
             draft.accepted.cells.push(CellChange { generation, cell, before, after: file.content, records });
@@ -128,12 +127,12 @@ fn cells_of(
     targets: &Targets,
     store: &ShardStore,
     cell_of: impl Fn(Handle) -> Cell,
-    by_record: bool,
+    subjects: Subjects,
 ) -> BTreeMap<Cell, Vec<Handle>> {
     let mut cells: BTreeMap<Cell, Vec<Handle>> = BTreeMap::new();
     let mut any = false;
     for target in targets.iter() {
-        if target.subject || !by_record {
+        if target.subject || subjects == Subjects::EachRecord {
             cells.entry(cell_of(target.handle)).or_default().push(target.handle);
         } else {
             any = true;

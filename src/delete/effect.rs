@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{DeleteError, Draft, accept::first_hits, downdate::downdate, purge_stale, target::Gone};
 use crate::{
     digest::Digest,
-    fs::{Durability, LockGuard, Stopwatch},
+    fs::{Durability, LockGuard, Stopwatch, open_files_limit},
     ids::{Cell, GenerationId, ShardId},
     ledger::{Accepted, CellChange, Effective, Event, GenerationRecord, Outcome},
     shard::{ShardStore, SliceFile},
@@ -110,9 +110,13 @@ impl Change<'_> {
     }
 }
 
-/// Handles of unlinked files that are kept at most: freeing their blocks takes time that an effect need not wait for, and a process
-/// may not have many more.
+/// Handles of unlinked files that are kept at most: freeing their blocks takes time that an effect need not wait for.
 const HELD_MOST: usize = 64;
+
+/// How many are kept here: the process needs most of the files that it may open for the work itself.
+fn held_most() -> usize {
+    open_files_limit().map_or(HELD_MOST, |files| HELD_MOST.min(files as usize / 8))
+}
 
 /// Brings requests into effect that are in the ledger, all at once: every slice is written again once, and each of them gets its entry.
 ///
@@ -127,14 +131,14 @@ pub fn effect(writing: &mut Writing, mut pending: Vec<Pending>) -> Result<Vec<Ef
     let gone = Gone::of(pending.iter().flat_map(|p| &p.accepted.outcomes));
     // States that rows can be taken out of: without them first, then those with them go. A crash in between costs nothing. Taint goes
     // before anything large is written. Locks are taken shard by shard: a process may not have many at once.
-    let mut held: Vec<Box<dyn LockGuard>> = Vec::new();
+    let (mut held, held_most) = (Vec::<Box<dyn LockGuard>>::new(), held_most());
     for change in &changes {
         let hits = change.first_hits();
         for shard in change.shards() {
             let _commit = change.store.lock(shard)?;
             if let Some(first) = hits.get(&shard) {
                 downdate(workspace, change, &gone, shard, *first)?;
-                let room = HELD_MOST.saturating_sub(held.len());
+                let room = held_most.saturating_sub(held.len());
                 held.extend(purge_stale(workspace, change.id, change.record, change.store.key(), shard, room, false)?);
             }
         }
@@ -200,7 +204,7 @@ fn rewrite(change: &Change<'_>, cell: Cell, steps: &Steps, built: Option<SliceFi
         Some(file) => file,
         None => {
             let slice = store.open(cell)?;
-            SliceFile::without(&slice, &gone.records_of(&slice), store.key()).ok_or_else(|| neither(now))?
+            SliceFile::without(&slice, &gone.records_of(&slice), store.key()).map_err(|_| neither(now))?
         }
     };
     if file.content != last {

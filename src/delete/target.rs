@@ -7,7 +7,7 @@ use crate::{
     digest::{Digest, HandleKey},
     ids::Handle,
     ledger::{Outcome, OutcomeKind},
-    schema::Schema,
+    schema::{Schema, Subjects},
     shard::Slice,
     source::Place,
     workspace::{Snapshot, Workspace},
@@ -61,10 +61,10 @@ impl Targets {
         rows: RowsAsked,
     ) -> Result<Targets, DeleteError> {
         let (maker, form) = (key.maker(), schema.exceptions.id_form);
-        if subjects.len() + records.len() > 0 && schema.subject.is_none() && schema.record.is_empty() {
+        if subjects.len() + records.len() > 0 && schema.subjects() == Subjects::EachRecord && schema.record.is_empty() {
             return Err(DeleteError::NoIdColumns);
         }
-        if !subjects.is_empty() && schema.subject.is_none() {
+        if !subjects.is_empty() && schema.subjects() == Subjects::EachRecord {
             return Err(DeleteError::NoSubjects);
         }
         if !records.is_empty() && schema.record.is_empty() {
@@ -87,7 +87,8 @@ impl Targets {
         let subjects: Vec<Target> = subjects.iter().map(subject).collect::<Result<_, DeleteError>>()?;
         let records: Vec<Target> = records.iter().map(record).collect::<Result<_, DeleteError>>()?;
         // Without a subject column each record is its own subject, and is named as one.
-        let handles = handles.iter().map(|handle| Target { subject: schema.subject.is_some(), handle: *handle });
+        let named = schema.subjects() == Subjects::Column;
+        let handles = handles.iter().map(|handle| Target { subject: named, handle: *handle });
         let ids: BTreeSet<Target> = subjects.iter().chain(&records).copied().chain(handles).collect();
         if ids.is_empty() && rows.is_empty() {
             return Err(DeleteError::NoIds);

@@ -9,7 +9,7 @@ use crate::{
     ids::{Cell, GenerationId, Handle, Part},
     import::{NewGeneration, restage},
     ledger::{Event, History, Ledger, Mended, OutcomeKind},
-    shard::{ShardStore, SliceError, SliceFile},
+    shard::{BuildError, ShardStore, SliceError, SliceFile},
     source::Input,
     workspace::{WorkspaceError, Writing},
 };
@@ -82,8 +82,8 @@ impl Engine {
         before: crate::digest::Digest,
         observer: &dyn Observer,
     ) -> Result<(), Error> {
-        let absurd = || SliceError::Damaged { path: store.path(cell), offset: 24, what: "the row count is absurd".into() };
-        let empty = SliceFile::build(cell, store.row(), &[], store.key()).ok_or_else(absurd)?;
+        let absurd = |e: BuildError| SliceError::Damaged { path: store.path(cell), offset: 24, what: e.to_string() };
+        let empty = SliceFile::build(cell, store.row(), &[], store.key()).map_err(absurd)?;
         let _commit = store.lock(cell.shard)?;
         // First the word, then the deed: a crash in between leaves a damaged slice, which the next call drops.
         let mended = Mended { generation, cell, before, after: empty.content, dropped: true };

@@ -108,6 +108,7 @@ pub struct Files {
     disk: Arc<dyn Disk>,
     poisoned: Arc<AtomicBool>,
     counter: Arc<AtomicU64>,
+    changes: Arc<AtomicU64>,
     /// Folders are made only below this one.
     floor: Option<Arc<Path>>,
 }
@@ -115,7 +116,16 @@ pub struct Files {
 impl Files {
     /// Files on `disk`.
     pub fn new(disk: Arc<dyn Disk>) -> Files {
-        Files { disk, poisoned: Arc::default(), counter: Arc::default(), floor: None }
+        Files { disk, poisoned: Arc::default(), counter: Arc::default(), changes: Arc::default(), floor: None }
+    }
+
+    /// How often something was changed, or tried to be, through this and its clones: whoever sees the same number twice has changed nothing.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
+    }
+
+    fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Puts a file at `path`, whole or not at all: temporary file in the same folder, write, sync, rename, sync folder.
@@ -161,7 +171,10 @@ impl Files {
             let n = self.counter.fetch_add(1, Ordering::Relaxed);
             let path = dir.join(format!("{TEMPORARY}{}-{n}", std::process::id()));
             match self.disk.create(&path, private) {
-                Ok(file) => return Ok((path, file)),
+                Ok(file) => {
+                    self.changed();
+                    return Ok((path, file));
+                }
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists && n < 1 << 20 => {}
                 Err(e) => return Err(FsError::at("create", &path)(e)),
             }
@@ -174,6 +187,7 @@ impl Files {
     /// When the disk refuses.
     pub fn unlink(&self, path: &Path) -> Result<bool, FsError> {
         self.trusted()?;
+        self.changed();
         match self.disk.unlink(path) {
             Ok(()) => Ok(true),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -210,6 +224,7 @@ impl Files {
         if above != path && !above.as_os_str().is_empty() {
             self.make_dirs(above)?;
         }
+        self.changed();
         self.disk.make_dir(path).map_err(FsError::at("make folder", path))?;
         self.sync_dir(above)
     }
@@ -220,6 +235,7 @@ impl Files {
     /// When the disk refuses for another reason.
     pub fn remove_dir(&self, path: &Path) -> Result<bool, FsError> {
         self.trusted()?;
+        self.changed();
         match self.disk.remove_dir(path) {
             Ok(()) => Ok(true),
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => Ok(false),
@@ -389,6 +405,7 @@ impl Files {
             for (name, kind) in self.list(path)?.into_iter().filter(|(name, _)| ours(name) || name.starts_with(TAKEN)) {
                 let n = self.counter.fetch_add(1, Ordering::Relaxed);
                 let (from, to) = (path.join(name), path.join(format!("{TAKEN}{}-{n}", std::process::id())));
+                self.changed();
                 match self.disk.rename(&from, &to) {
                     Ok(()) if kind == EntryKind::Dir => self.remove_tree(&to)?,
                     Ok(()) => {

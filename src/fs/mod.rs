@@ -9,7 +9,7 @@ mod clock;
 mod disk;
 mod error;
 mod files;
-mod memory;
+mod limits;
 mod real;
 mod spill;
 
@@ -19,6 +19,6 @@ pub use clock::{Stopwatch, utc_now};
 pub use disk::{Disk, EntryKind, FileStat, LockGuard, ScratchFile, Writable};
 pub use error::FsError;
 pub use files::{Durability, Files, Pending, Published};
-pub use memory::memory_limit;
+pub use limits::{memory_limit, open_files_limit};
 pub use real::{RealDisk, random_key};
 pub use spill::Spill;

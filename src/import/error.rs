@@ -1,7 +1,7 @@
 use crate::{
     fs::FsError,
     schema::{CellError, SchemaError},
-    shard::SliceError,
+    shard::{BuildError, SliceError},
     source::{Place, SourceError},
     workspace::WorkspaceError,
 };
@@ -38,10 +38,12 @@ pub enum ImportError {
     #[error("the sources hold no rows to train on")]
     NoRows,
     /// A shard does not fit in memory.
-    #[error("shard {shard} has more rows than an address space holds; use more shards")]
+    #[error("shard {shard}: {cause}; use more shards")]
     TooLarge {
         /// The shard.
         shard: u32,
+        /// What is too much.
+        cause: BuildError,
     },
     /// The person asked to stop.
     #[error("interrupted; nothing was imported")]

@@ -21,7 +21,7 @@ use crate::{
     ledger::Imported,
     order::Placement,
     schema::{Encoder, Fate, Ids, RowLayout, Schema, Subject},
-    shard::{Cells, ShardStore, SliceFile, SortKey, StagedRow, sort_key},
+    shard::{BuildError, Cells, ShardStore, SliceFile, SortKey, StagedRow, sort_key},
     source::{Batch, Source},
     workspace::{Partition, Workspace, Writing},
 };
@@ -110,7 +110,7 @@ pub fn restage(
         let of_part = StagedRow::all(row, staged).zip(0..).filter(|(staged, _)| staged.part() == cell.part);
         let keys = of_part.map(|(staged, at)| sort_key(staged.record, at)).collect();
         let file = SliceFile::of_staged(*cell, row, staged, keys, &plan.model_key);
-        files.push(file.ok_or(ImportError::TooLarge { shard: cell.shard.0 })?);
+        files.push(file.map_err(|cause| ImportError::TooLarge { shard: cell.shard.0, cause })?);
     }
     Ok(files)
 }
@@ -229,8 +229,7 @@ fn stage(workspace: &Workspace, plan: &NewGeneration, naming: Naming) -> Result<
     let grid = plan.partition.grid();
     let placement = Placement::new(grid, plan.handle_key.maker(), &plan.model_key);
     let schema: &Schema = &plan.partition.schema;
-    let rules =
-        Rules { placement, handles: plan.handle_key.maker(), row: schema.row(), naming, has_subject: schema.subject.is_some() };
+    let rules = Rules { placement, handles: plan.handle_key.maker(), row: schema.row(), naming, subjects: schema.subjects() };
     Ok(Stage::new(workspace.files(), &workspace.shards_dir(), grid, rules)?)
 }
 
@@ -350,10 +349,10 @@ type Written = Vec<(Cell, (Digest, u64))>;
 
 /// Writes the files of one shard; returns their digests and the number of subjects trained on, or of shards if that is less.
 fn write_shard(store: &ShardStore, stage: &Stage, shard: ShardId, ahead: &Ahead<'_>) -> Result<(Written, u64), ImportError> {
-    let too_large = || ImportError::TooLarge { shard: shard.0 };
+    let too_large = |cause| ImportError::TooLarge { shard: shard.0, cause };
     let staged = stage.take(shard.0)?;
     let rows = StagedRow::all(store.row(), &staged);
-    let count = u32::try_from(rows.len()).map_err(|_| too_large())?;
+    let count = u32::try_from(rows.len()).map_err(|_| too_large(BuildError::TooLarge { rows: rows.len() as u64 }))?;
     let mut parts: BTreeMap<Part, Vec<SortKey>> = BTreeMap::new();
     let mut subjects = std::collections::BTreeSet::new();
     for (row, at) in rows.zip(0..count) {
@@ -366,7 +365,7 @@ fn write_shard(store: &ShardStore, stage: &Stage, shard: ShardId, ahead: &Ahead<
     let mut digests = Vec::new();
     for cell in store.grid().cells_of(shard) {
         let keys = parts.remove(&cell.part).unwrap_or_default();
-        let file = SliceFile::of_staged(cell, store.row(), &staged, keys, store.key()).ok_or_else(too_large)?;
+        let file = SliceFile::of_staged(cell, store.row(), &staged, keys, store.key()).map_err(too_large)?;
         store.publish(&file, Durability::Later)?;
         ahead.published(store.path(cell));
         digests.push((cell, (file.content, file.rows)));

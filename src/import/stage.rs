@@ -9,7 +9,7 @@ use crate::{
     fs::{Files, FsError, Spill},
     ids::{Handle, Part},
     order::{Grid, Placement},
-    schema::RowLayout,
+    schema::{RowLayout, Subjects},
     shard::StagedRow,
     source::{Place, PlaceKind, Source},
 };
@@ -31,7 +31,7 @@ pub struct Stage {
     placement: Placement,
     handles: HandleMaker,
     row: RowLayout,
-    has_subject: bool,
+    subjects: Subjects,
     counts: Mutex<Counts>,
 }
 
@@ -89,8 +89,8 @@ pub struct Rules {
     pub row: RowLayout,
     /// What names a record.
     pub naming: Naming,
-    /// Whether records have a subject of their own.
-    pub has_subject: bool,
+    /// Whom records are about.
+    pub subjects: Subjects,
 }
 
 impl Stage {
@@ -99,7 +99,7 @@ impl Stage {
     /// # Errors
     /// The disk refuses.
     pub fn new(files: &Files, dir: &std::path::Path, grid: Grid, rules: Rules) -> Result<Stage, FsError> {
-        let Rules { placement, handles, row, naming, has_subject } = rules;
+        let Rules { placement, handles, row, naming, subjects } = rules;
         let meeting = |wanted| if wanted { Spill::new(files, dir, MEETING_BUCKETS).map(Some) } else { Ok(None) };
         Ok(Stage {
             rows: Spill::new(files, dir, grid.shards as usize)?,
@@ -108,7 +108,7 @@ impl Stage {
             placement,
             handles,
             row,
-            has_subject,
+            subjects,
             counts: Mutex::default(),
         })
     }
@@ -204,7 +204,7 @@ impl Stage {
             for StagedRow { subject, encoded, .. } in rows {
                 occurrence = if before == Some((subject, encoded)) { occurrence + 1 } else { 0 };
                 before = Some((subject, encoded));
-                let subject = (self.has_subject && subject != NOBODY).then_some(subject);
+                let subject = (self.subjects == Subjects::Column && subject != NOBODY).then_some(subject);
                 let record = self.handles.content(subject, occurrence, encoded);
                 if suppressed(record) {
                     gathered.refuse();

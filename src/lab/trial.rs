@@ -243,8 +243,8 @@ impl Base {
             handle_key: self.engine.workspace().handle_key()?,
             model_key,
         };
-        engine.workspace().keep_handle_key(&plan.handle_key)?;
         let mut writing = engine.workspace().write(true)?;
+        engine.workspace().keep_handle_key(&plan.handle_key)?;
         engine.pool().install(|| rekey_rows(&mut writing, &plan, &self.model.shards))?;
         let id = engine.publish_recipe_as(&mut writing, plan.generation, recipe, recipe.digest())?;
         let current = Current { generation: plan.generation, recipe: id, aggregate: self.current.aggregate };

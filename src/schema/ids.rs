@@ -19,6 +19,15 @@ pub struct Ids {
     missing: Option<(MissingSubject, Vec<Vec<u8>>)>,
 }
 
+/// Whom the records of a table are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subjects {
+    /// A column says.
+    Column,
+    /// There is no such column: each record is its own subject.
+    EachRecord,
+}
+
 /// Whom a row is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {

@@ -23,7 +23,7 @@ pub use error::{CellError, SchemaError};
 pub use exceptions::{Exceptions, IdForm, MissingLabel, MissingSubject, OnBad};
 pub(crate) use format::Moment;
 pub use format::{DateOrder, DatePart, DateUnit, NumberFormat};
-pub use ids::{Ids, Subject};
+pub use ids::{Ids, Subject, Subjects};
 pub use places::{Places, some_of};
 pub use row::{RowLayout, RowRef};
 pub use rows::EncodedRows;
@@ -167,6 +167,11 @@ impl Label {
 }
 
 impl Schema {
+    /// Whom records are about.
+    pub fn subjects(&self) -> Subjects {
+        if self.subject.is_some() { Subjects::Column } else { Subjects::EachRecord }
+    }
+
     /// The version of the encoder that this schema needs: an older one where it declares nothing that is new.
     pub fn encoder_version(&self) -> u32 {
         let is_new = |kind: &Kind| match kind {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, ops::Range};
 
 use super::{
-    Header, Slice, SliceLayout, StagedRow,
+    BuildError, Header, Slice, SliceLayout, StagedRow,
     format::{HEADER_BYTES, content_digest},
 };
 use crate::{
@@ -45,15 +45,15 @@ impl Section<'_> {
     }
 }
 
-/// A file of so many rows, given one after the other: record, subject, cells. `None` when it does not fit an address space, or fewer rows come.
+/// A file of so many rows, given one after the other: record, subject, cells.
 fn written<'a>(
     cell: Cell,
     row: RowLayout,
     rows: u64,
     given: impl Iterator<Item = (Handle, Handle, RowRef<'a>)>,
     key: &ModelKey,
-) -> Option<SliceFile> {
-    let layout = SliceLayout::new(row, rows)?;
+) -> Result<SliceFile, BuildError> {
+    let layout = SliceLayout::new(row, rows).ok_or(BuildError::TooLarge { rows })?;
     let mut bytes = AlignedBuf::zeroed(layout.file);
     let mut at = 0;
     let mut rest = bytes.as_mut();
@@ -63,12 +63,14 @@ fn written<'a>(
         (at, rest) = (range.end, after);
         Some(Section(section))
     };
-    let mut records = section(&layout.records)?;
-    let mut subjects = section(&layout.subjects)?;
-    let mut labels = section(&layout.labels)?;
-    let mut numbers = section(&layout.numbers)?;
-    let mut categories = section(&layout.categories)?;
-    let mut cells = section(&layout.bytes)?;
+    // The sections lie one behind the other in a file of the layout's length.
+    let mut next = |range| section(range).ok_or(BuildError::TooLarge { rows });
+    let mut records = next(&layout.records)?;
+    let mut subjects = next(&layout.subjects)?;
+    let mut labels = next(&layout.labels)?;
+    let mut numbers = next(&layout.numbers)?;
+    let mut categories = next(&layout.categories)?;
+    let mut cells = next(&layout.bytes)?;
     for (record, subject, parts) in given {
         records.push(&record.0);
         subjects.push(&subject.0);
@@ -79,13 +81,13 @@ fn written<'a>(
     }
     // A row that is missing must not become one of zeros.
     if !records.0.is_empty() {
-        return None;
+        return Err(BuildError::Missing { rows });
     }
     let mut header = Header { cell, rows, row, content: Digest([0; 32]) };
     place(&header, &mut bytes);
     header.content = content_digest(key, &bytes);
     place(&header, &mut bytes);
-    Some(SliceFile { cell, rows, content: header.content, bytes })
+    Ok(SliceFile { cell, rows, content: header.content, bytes })
 }
 
 fn place(header: &Header, file: &mut AlignedBuf) {
@@ -105,15 +107,27 @@ pub fn sort_key(record: Handle, at: u32) -> SortKey {
 }
 
 impl SliceFile {
-    /// The file of these rows (record, subject, encoded cells), which may come in any order. `None` when they don't fit an address space.
-    pub fn build(cell: Cell, row: RowLayout, rows: &[(Handle, Handle, &[u8])], key: &ModelKey) -> Option<SliceFile> {
-        let count = u32::try_from(rows.len()).ok()?;
+    /// The file of these rows (record, subject, encoded cells), which may come in any order.
+    ///
+    /// # Errors
+    /// They are too many for one file, or one is cut short.
+    pub fn build(cell: Cell, row: RowLayout, rows: &[(Handle, Handle, &[u8])], key: &ModelKey) -> Result<SliceFile, BuildError> {
+        let count = u32::try_from(rows.len()).map_err(|_| BuildError::TooLarge { rows: rows.len() as u64 })?;
         let order = rows.iter().zip(0..count).map(|(row, at)| sort_key(row.0, at)).collect();
         SliceFile::sorted(cell, row, order, |at| rows.get(at as usize).copied(), key)
     }
 
     /// The file of those staged rows of a shard that `order` has the sort keys of.
-    pub fn of_staged(cell: Cell, row: RowLayout, staged: &[u8], order: Vec<SortKey>, key: &ModelKey) -> Option<SliceFile> {
+    ///
+    /// # Errors
+    /// As [`SliceFile::build`].
+    pub fn of_staged(
+        cell: Cell,
+        row: RowLayout,
+        staged: &[u8],
+        order: Vec<SortKey>,
+        key: &ModelKey,
+    ) -> Result<SliceFile, BuildError> {
         let nth = |at| StagedRow::nth(row, staged, at).map(|staged| (staged.record, staged.subject, staged.encoded));
         SliceFile::sorted(cell, row, order, nth, key)
     }
@@ -124,15 +138,18 @@ impl SliceFile {
         mut order: Vec<SortKey>,
         nth: impl Fn(u32) -> Option<(Handle, Handle, &'a [u8])>,
         key: &ModelKey,
-    ) -> Option<SliceFile> {
+    ) -> Result<SliceFile, BuildError> {
         let record = |at: u32| nth(at).map(|row| row.0);
         order.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| record(a.1).cmp(&record(b.1))));
         let given = |(_, at): &SortKey| nth(*at).and_then(|(record, subject, cells)| Some((record, subject, row.split(cells)?)));
         written(cell, row, order.len() as u64, order.iter().filter_map(given), key)
     }
 
-    /// The file of `slice` without these records. `None` when it does not fit an address space.
-    pub fn without(slice: &Slice, gone: &BTreeSet<Handle>, key: &ModelKey) -> Option<SliceFile> {
+    /// The file of `slice` without these records.
+    ///
+    /// # Errors
+    /// As [`SliceFile::build`].
+    pub fn without(slice: &Slice, gone: &BTreeSet<Handle>, key: &ModelKey) -> Result<SliceFile, BuildError> {
         let keep: Vec<usize> = slice.records().iter().enumerate().filter(|(_, r)| !gone.contains(r)).map(|(at, _)| at).collect();
         let header = slice.header();
         let row = |at: &usize| Some((*slice.records().get(*at)?, *slice.subjects().get(*at)?, slice.row(*at)?));

@@ -12,7 +12,7 @@ mod store;
 
 pub use build::{SliceFile, SortKey, sort_key};
 pub use cells::Cells;
-pub use error::SliceError;
+pub use error::{BuildError, SliceError};
 pub use format::{Header, SLICE_FORMAT, SliceLayout};
 pub use slice::Slice;
 pub use staged::StagedRow;

@@ -2,7 +2,7 @@
 
 use super::{Current, Snapshot, Workspace, WorkspaceError};
 use crate::{
-    fs::{FsError, LockGuard, Pending},
+    fs::{Files, FsError, LockGuard, Pending},
     ledger::{Event, Head, History, Imported, LedgerError, Switched},
     shard::Cells,
 };
@@ -18,6 +18,10 @@ impl Session {
     /// # Errors
     /// The disk refuses; all that was done stands.
     pub fn done(mut self) -> Result<(), FsError> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), FsError> {
         self.0.take().map_or(Ok(()), Pending::discard)
     }
 }
@@ -36,14 +40,28 @@ struct WriterLock {
     session: Session,
     /// Whether the last writer or a builder left its mark.
     unfinished: bool,
+    files: Files,
+    /// [`Files::changes`] when the work began.
+    changes: u64,
     #[expect(dead_code, reason = "held, not read")]
     guard: Box<dyn LockGuard>,
+}
+
+impl Drop for WriterLock {
+    fn drop(&mut self) {
+        // A command that was refused before it changed anything leaves the next writer nothing to make sure of.
+        if self.files.changes() == self.changes {
+            // A mark that stays costs the next writer a sweep, no more.
+            let _ = self.session.end();
+        }
+    }
 }
 
 /// A workspace that is written to: the lock, and what ledger and `CURRENT` say, which only its holder changes. Held for protocols, never
 /// for the length of a training run.
 ///
-/// Dropped before [`Writing::done`] (by an error, a panic or the end of the process) it makes the next writer sweep and sync first.
+/// Dropped before [`Writing::done`] (by an error, a panic or the end of the process) it makes the next writer sweep and sync first, unless
+/// nothing was changed.
 #[derive(Debug)]
 pub struct Writing {
     workspace: Workspace,
@@ -113,8 +131,8 @@ impl Writing {
     ///
     /// # Errors
     /// The disk refuses; all that the protocol did stands.
-    pub fn done(self) -> Result<Snapshot, FsError> {
-        self.lock.session.done()?;
+    pub fn done(mut self) -> Result<Snapshot, FsError> {
+        self.lock.session.end()?;
         Ok(self.snapshot)
     }
 }
@@ -126,7 +144,7 @@ impl Workspace {
     /// # Errors
     /// [`WorkspaceError::Busy`] without `wait`; the ledger is damaged, or the disk refuses.
     pub fn write(&self, wait: bool) -> Result<Writing, WorkspaceError> {
-        let lock = self.lock(wait)?;
+        let mut lock = self.lock(wait)?;
         let snapshot = self.snapshot()?;
         self.follow_ledger(&snapshot.history)?;
         // Whoever came to an end left nothing but perhaps scratch, which has owners of its own.
@@ -135,6 +153,7 @@ impl Workspace {
         } else {
             self.sweep_scratch()?;
         }
+        lock.changes = self.files().changes();
         Ok(Writing { workspace: self.clone(), snapshot, lock })
     }
 
@@ -168,7 +187,7 @@ impl Workspace {
         // Ours first, so that there is one at every moment.
         let session = self.begin_session()?;
         let unfinished = self.files().sweep(&self.sessions_dir())? || first;
-        Ok(WriterLock { session, unfinished, guard })
+        Ok(WriterLock { session, unfinished, files: self.files().clone(), changes: u64::MAX, guard })
     }
 
     /// Whether somebody holds the writer lock now; with `wait`, waits until nobody does first.

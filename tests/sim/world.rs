@@ -11,7 +11,7 @@ use sisa::{
     engine::{DeleteRequest, Engine, Error, Input, KeySource, Overrides, Quiet, TrainRequest, VerifyRequest},
     fs::Files,
     ids::{GenerationId, Handle, ShardId},
-    ledger::{Event, History, Unsuppressed},
+    ledger::{Event, Unsuppressed},
     workspace::Workspace,
 };
 
@@ -202,11 +202,10 @@ impl World {
             handle_key: old.handle_key().unwrap(),
             model_key: KeySource::Seed(NEW_SEED).model_key(new.files(), Some(generation)).unwrap(),
         };
-        let lock = new.lock(false).unwrap();
+        let mut writing = new.write(false).unwrap();
         new.keep_handle_key(&plan.handle_key).unwrap();
         let mut sources = vec![sisa::source::open(&self.source()).unwrap()];
-        let mut history = History::default();
-        sisa::import::import(&new, &lock, &mut history, &plan, &mut sources, &|_, _, _| true).unwrap();
+        sisa::import::import(&mut writing, &plan, &mut sources, &|_, _, _| true).unwrap();
         new.write_recipe(generation, &model.recipe).unwrap();
         let anew = sisa::train::Model::new(
             new.shard_store_of(generation, &plan.partition, plan.model_key.clone()),

@@ -9,6 +9,17 @@ pub fn memory_limit() -> Option<u64> {
     limit_of(&text("/proc/meminfo"), &text("/proc/self/limits"), &text("/sys/fs/cgroup/memory.max"))
 }
 
+/// How many files the process may have open; `None` where the system does not say.
+pub fn open_files_limit() -> Option<u64> {
+    soft_limit(&read_to_string("/proc/self/limits").unwrap_or_default(), "Max open files")
+}
+
+/// A soft limit of `proc_pid_limits(5)`; `None` where it is unlimited or not said.
+fn soft_limit(limits: &str, name: &str) -> Option<u64> {
+    let rest = limits.lines().find_map(|line| line.strip_prefix(name))?;
+    rest.split_ascii_whitespace().next()?.parse().ok()
+}
+
 /// From the texts of Linux: `proc_meminfo(5)`, `proc_pid_limits(5)`, and `memory.max` of control groups (version 2).
 fn limit_of(meminfo: &str, limits: &str, group: &str) -> Option<u64> {
     let kibibytes = |name: &str| -> Option<u64> {
@@ -16,8 +27,7 @@ fn limit_of(meminfo: &str, limits: &str, group: &str) -> Option<u64> {
         line.split_ascii_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
     };
     let machine = kibibytes("MemTotal:").map(|memory| memory.saturating_add(kibibytes("SwapTotal:").unwrap_or(0)));
-    let address_space = limits.lines().find_map(|line| line.strip_prefix("Max address space"));
-    let process = address_space.and_then(|rest| rest.split_ascii_whitespace().next()?.parse().ok());
+    let process = soft_limit(limits, "Max address space");
     [machine, process, group.trim_ascii().parse().ok()].into_iter().flatten().min()
 }
 
@@ -39,7 +49,8 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn this_machine_says_how_much_it_has() {
+    fn this_machine_says_how_much_there_is() {
         assert!(memory_limit().is_some_and(|bytes| bytes > 1 << 20));
+        assert!(open_files_limit().is_some_and(|files| files > 8));
     }
 }
