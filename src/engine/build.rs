@@ -12,6 +12,18 @@ use crate::{
     workspace::{Current, Session, Snapshot, WorkspaceError, Writing},
 };
 
+/// What is to become whole.
+pub(super) struct Goal<'a> {
+    /// Which model it is.
+    pub(super) target: &'a Current,
+    /// The shards to begin with.
+    pub(super) shards: &'a [ShardId],
+    /// Every checkpoint is read and checked first, also those that are known to be durable.
+    pub(super) all: bool,
+    /// No other shards than these; without, those follow that the ledger does not call whole.
+    pub(super) only: Option<&'a [ShardId]>,
+}
+
 /// What came of bringing a model to whole.
 pub(super) struct Built {
     /// What was trained.
@@ -121,39 +133,22 @@ impl Engine {
         Ok(self.pool.install(|| train(model, plans.to_vec(), &ThreadShare::new(self.threads()), &watch))?)
     }
 
-    /// Brings shards of a model to whole, `target` naming the model: builds what they lack and settles, again as long as deletions come in
-    /// between: these shards, and then those of `only`, or all that the ledger does not call whole. With `all`, every checkpoint is read and
-    /// checked first, also those that are known to be durable.
+    /// Brings shards of a model to whole: builds what they lack and settles, again as long as deletions come in between.
     ///
     /// # Errors
     /// [`WorkspaceError::MovedOn`] when another model took its place meanwhile: the files are gone then, whatever it was that failed.
-    pub(super) fn bring_to_whole(
-        &self,
-        model: &Model,
-        shards: &[ShardId],
-        all: bool,
-        only: Option<&[ShardId]>,
-        target: &Current,
-        observer: &dyn Observer,
-    ) -> Result<Built, Error> {
-        let built = self.build_and_settle(model, shards, all, only, target, observer);
+    pub(super) fn bring_to_whole(&self, model: &Model, goal: &Goal<'_>, observer: &dyn Observer) -> Result<Built, Error> {
+        let built = self.build_and_settle(model, goal, observer);
         match built {
-            Err(e) if e.kind() != ErrorKind::Interrupted && !is_known(&self.workspace.snapshot()?.history, target) => {
+            Err(e) if e.kind() != ErrorKind::Interrupted && !is_known(&self.workspace.snapshot()?.history, goal.target) => {
                 Err(WorkspaceError::MovedOn.into())
             }
             built => built,
         }
     }
 
-    fn build_and_settle(
-        &self,
-        model: &Model,
-        shards: &[ShardId],
-        all: bool,
-        only: Option<&[ShardId]>,
-        target: &Current,
-        observer: &dyn Observer,
-    ) -> Result<Built, Error> {
+    fn build_and_settle(&self, model: &Model, goal: &Goal<'_>, observer: &dyn Observer) -> Result<Built, Error> {
+        let Goal { target, shards, all, only } = *goal;
         let (mut plans, rebuilt) = self.plans(model, shards, all)?;
         let done = |report, complete, repaired| Ok(Built { report, complete, repaired, rebuilt });
         let mut again: Option<Model> = None;

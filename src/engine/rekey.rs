@@ -1,6 +1,6 @@
 //! `sisa rekey`: everything is trained anew under a fresh model key, beside what serves.
 
-use super::{Engine, Error, Observer};
+use super::{Engine, Error, Observer, build::Goal};
 use crate::{
     ids::GenerationId,
     import::{ImportReport, NewGeneration, rekey_rows},
@@ -50,7 +50,8 @@ impl Engine {
         let model = self.workspace.model(generation, record, &target.recipe)?;
         writing.done()?;
         let shards: Vec<_> = model.shards.grid().shards().collect();
-        let report = self.bring_to_whole(&model, &shards, false, None, &target, observer)?.report;
+        let goal = Goal { target: &target, shards: &shards, all: false, only: None };
+        let report = self.bring_to_whole(&model, &goal, observer)?.report;
         if report.interrupted() {
             return Err(Error::Interrupted);
         }

@@ -1,6 +1,9 @@
 //! `sisa repair`: what is damaged or missing is made again, and waiting requests are closed.
 
-use super::{Engine, Error, ErrorKind, Observer, build::Built};
+use super::{
+    Engine, Error, ErrorKind, Observer,
+    build::{Built, Goal},
+};
 use crate::{delete::Repair, ids::ShardId, ledger::RecipeFrozen, source::Input, train::Report, workspace::WorkspaceError};
 
 /// What a repair did.
@@ -28,7 +31,7 @@ impl Engine {
                 let model = self.workspace.serving_model(&snapshot)?;
                 // Where the ledger calls a shard whole there is nothing to look for.
                 let shards = if all { model.shards.grid().shards().collect() } else { record.not_whole(&current.recipe) };
-                self.bring_to_whole(&model, &shards, all, None, current, observer)
+                self.bring_to_whole(&model, &Goal { target: current, shards: &shards, all, only: None }, observer)
             });
             match repaired {
                 Err(_) if self.workspace.snapshot()?.current != snapshot.current => {}

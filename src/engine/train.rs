@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::{Engine, Error, ErrorKind, Evaluation, Observer, Remedy, build::Built};
+use super::{
+    Engine, Error, ErrorKind, Evaluation, Observer, Remedy,
+    build::{Built, Goal},
+};
 use crate::{
     config::{Config, Overrides},
     delete::Repair,
@@ -110,8 +113,8 @@ impl Engine {
         writing.done()?;
 
         let shards = self.shards(&model, request.only_shards.as_deref())?;
-        let Built { report, complete, repaired, .. } =
-            self.bring_to_whole(&model, &shards, false, request.only_shards.as_deref(), &target, observer)?;
+        let goal = Goal { target: &target, shards: &shards, all: false, only: request.only_shards.as_deref() };
+        let Built { report, complete, repaired, .. } = self.bring_to_whole(&model, &goal, observer)?;
         let bytes = report.shards.iter().map(|s| s.bytes).sum();
         if report.interrupted() {
             return Err(Error::Interrupted);
