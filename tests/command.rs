@@ -130,6 +130,11 @@ fn killed_at_every_point_of_a_deletion() {
         for reader in ["eval", "verify"] {
             assert_eq!(code(&bench, &[reader]), expected, "{reader} after {point}");
         }
+        // What has nothing to do with it is found all the same.
+        let stray = bench.root().join("shards/stray");
+        std::fs::write(&stray, "x").unwrap();
+        assert_eq!(code(&bench, &["verify"]), 1, "{point}");
+        std::fs::remove_file(stray).unwrap();
         assert_eq!(code(&bench, &["repair"]), 0, "{point}");
         assert_same(&bench.artefacts(), &fresh, point);
         assert_eq!(code(&bench, &["verify"]), 0, "{point}");

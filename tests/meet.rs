@@ -239,3 +239,40 @@ fn an_entry_that_came_while_the_folder_was_listed_is_no_gap() {
     assert_eq!(status.unwrap_err().kind(), ErrorKind::Damage);
     assert!(!verdict.unwrap().findings.is_empty());
 }
+
+/// Who repairs looks at the workspace without the writer lock, perhaps just when another process has accepted a request and not yet
+/// rewritten its slices: they are not damaged.
+#[test]
+fn a_repair_waits_for_a_request_that_is_on_its_way() {
+    let bench = prepared(&rows(40));
+    let other = engine(&bench, Tap::default());
+    let done = Arc::new(Mutex::new(false));
+    let seen = done.clone();
+    // The first look of the repair after it let its own lock go: there another process accepts, and stops.
+    let root = bench.root().to_owned();
+    let tap = Tap::new(move |what, path| {
+        let mut done = seen.lock().unwrap();
+        if what == "read" && path.ends_with("CURRENT") && !*done {
+            *done = true;
+            let sisa = env!("CARGO_BIN_EXE_sisa");
+            let args = ["delete", "--subject", "5", "--request-id", "underway", "--wait", "-w"];
+            let mut child = std::process::Command::new(sisa)
+                .args(args)
+                .arg(&root)
+                .env("SISA_STOP_AT", "accepted")
+                .stdout(std::process::Stdio::null())
+                .stderr(std::process::Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
+            assert!(lines.any(|line| line.unwrap().contains("stopped at")));
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    });
+    engine(&bench, tap).repair(&Input::new(), false, &Quiet).unwrap();
+    assert!(*done.lock().unwrap());
+    other.repair(&Input::new(), false, &Quiet).unwrap();
+    assert!(other.status().unwrap().unrepaired.is_empty());
+    verify(&other, true).unwrap();
+}

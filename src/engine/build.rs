@@ -185,7 +185,7 @@ impl Engine {
                 session.take().map_or(Ok(()), Session::done)?;
                 return done(report, complete, repaired);
             }
-            let snapshot = self.workspace.snapshot()?;
+            let snapshot = self.settled_snapshot()?;
             let replaced = || TrainError::Replaced { recipe: target.recipe.to_string() };
             let record = snapshot.history.generations.get(&target.generation).ok_or_else(replaced)?;
             let mut shards = record.not_whole(&target.recipe);

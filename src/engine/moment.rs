@@ -17,6 +17,18 @@ impl Engine {
         }
     }
 
+    /// A snapshot in which every accepted request is in effect: until then slices are on their way to what it says.
+    pub(crate) fn settled_snapshot(&self) -> Result<Snapshot, Error> {
+        loop {
+            let snapshot = self.workspace.snapshot()?;
+            if snapshot.history.unfinished().is_empty() {
+                return Ok(snapshot);
+            }
+            // Whoever accepted it brings it into effect before letting the lock go, and if that process is gone, this does.
+            self.open_for_writing()?.done()?;
+        }
+    }
+
     /// What was done on the ground of a snapshot; if that no longer holds, whatever went wrong is no more than that.
     pub(crate) fn if_still<T>(&self, snapshot: &Snapshot, done: Result<T, Error>) -> Result<T, Error> {
         match done {

@@ -25,7 +25,7 @@ impl Engine {
     /// meanwhile, it is that one. With `all`, every checkpoint is read and checked first, also those that are known to be durable.
     pub(crate) fn repair_serving(&self, all: bool, observer: &dyn Observer) -> Result<Option<RepairReport>, Error> {
         loop {
-            let snapshot = self.workspace.snapshot()?;
+            let snapshot = self.settled_snapshot()?;
             let Some(current) = &snapshot.current else { return Ok(None) };
             let repaired = self.workspace.serving(&snapshot).map_err(Error::from).and_then(|(_, record)| {
                 let model = self.workspace.serving_model(&snapshot)?;
@@ -45,7 +45,7 @@ impl Engine {
 
     /// Removes the damaged checkpoints of models that are not in service, which training goes on with. Returns how many there were.
     fn discard_damaged_elsewhere(&self) -> Result<usize, Error> {
-        let snapshot = self.workspace.snapshot()?;
+        let snapshot = self.settled_snapshot()?;
         let mut removed = 0;
         for (generation, record) in &snapshot.history.generations {
             for RecipeFrozen { recipe, .. } in &record.recipes {

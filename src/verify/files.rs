@@ -1,8 +1,11 @@
 //! The quick check: digests, lineage, the ledger's chain, strangers, suppressed handles.
 
+use std::{collections::BTreeSet, path::PathBuf};
+
 use super::Verdict;
 use crate::{
     checkpoint::CheckpointError,
+    digest::Digest,
     fs::{EntryKind, Files},
     ids::{Cell, GenerationId, Handle, Part, ShardId},
     ledger::{GenerationRecord, History, LedgerError},
@@ -45,10 +48,6 @@ pub fn quick(workspace: &Workspace) -> Result<(Verdict, Option<Snapshot>), Works
     for path in workspace.ledger().strangers()? {
         verdict.find(path, None, STRANGER);
     }
-    // Slices and checkpoints are on their way to what the ledger says, so there is nothing to judge.
-    if let Some(request) = history.unfinished().first() {
-        return Err(WorkspaceError::NotEffective { request: request.accepted.request.clone() });
-    }
     for request in history.unrepaired() {
         verdict.notes.push(format!("request `{}` is in effect and not repaired yet", request.accepted.request));
     }
@@ -66,8 +65,9 @@ pub fn quick(workspace: &Workspace) -> Result<(Verdict, Option<Snapshot>), Works
         Err(e) if history.head.sequence > 0 => note_error(&mut verdict, &workspace.shards_dir().join("handle.key"), e)?,
         Err(_) => {}
     }
+    let underway = Underway::of(workspace, history);
     for (id, record) in &history.generations {
-        generation(workspace, history, *id, record, &mut verdict)?;
+        generation(workspace, history, (*id, record), &underway, &mut verdict)?;
     }
     if let Some(current) = &snapshot.current {
         let known = history.generations.get(&current.generation);
@@ -88,7 +88,28 @@ pub fn quick(workspace: &Workspace) -> Result<(Verdict, Option<Snapshot>), Works
     }
     strangers(workspace, history, &mut verdict)?;
     sort_out_processes(workspace, &mut verdict)?;
+    // What is on its way to what the ledger says is no damage, and nothing to call sound either.
+    if let Some(request) = history.unfinished().first().filter(|_| verdict.findings.is_empty()) {
+        return Err(WorkspaceError::NotEffective { request: request.accepted.request.clone() });
+    }
     Ok((verdict, Some(snapshot)))
+}
+
+/// What requests that are accepted and not in effect are about to change: until then it may be as it was.
+struct Underway {
+    before: BTreeSet<(GenerationId, Cell, Digest)>,
+    purge: BTreeSet<PathBuf>,
+}
+
+impl Underway {
+    fn of(workspace: &Workspace, history: &History) -> Underway {
+        let accepted = || history.unfinished().into_iter().map(|request| &request.accepted);
+        let before = accepted().flat_map(|a| &a.cells).map(|c| (c.generation, c.cell, c.before));
+        Underway {
+            before: before.collect(),
+            purge: accepted().flat_map(|a| &a.purge).map(|path| workspace.root().join(path)).collect(),
+        }
+    }
 }
 
 /// Others may be at work: what they are writing, and the folders they work in, are theirs. What one that was killed left behind is taken
@@ -133,8 +154,8 @@ fn note_error(verdict: &mut Verdict, path: &std::path::Path, error: WorkspaceErr
 fn generation(
     workspace: &Workspace,
     history: &History,
-    id: GenerationId,
-    record: &GenerationRecord,
+    (id, record): (GenerationId, &GenerationRecord),
+    underway: &Underway,
     verdict: &mut Verdict,
 ) -> Result<(), WorkspaceError> {
     let store = match workspace.shard_store(id, record) {
@@ -157,6 +178,9 @@ fn generation(
             Err(e) => return Err(e.into()),
         };
         verdict.checked(slice.bytes().len());
+        if underway.before.contains(&(id, cell, slice.header().content)) {
+            continue;
+        }
         if slice.header().content != *digest {
             verdict.find(&path, Some(48), format!("its content digest is {}, the ledger says {digest}", slice.header().content));
         }
@@ -173,7 +197,7 @@ fn generation(
     }
     for recipe in &record.recipes {
         match workspace.model(id, record, &recipe.recipe) {
-            Ok(model) => checkpoints(&model, record, verdict)?,
+            Ok(model) => checkpoints(&model, record, underway, verdict)?,
             Err(e) => note_error(verdict, &workspace.recipe_dir(id, &recipe.recipe).join("recipe.json"), e)?,
         }
     }
@@ -181,7 +205,12 @@ fn generation(
 }
 
 /// Every checkpoint must be sound, and follow from the slices that the ledger has.
-fn checkpoints(model: &Model, record: &GenerationRecord, verdict: &mut Verdict) -> Result<(), WorkspaceError> {
+fn checkpoints(
+    model: &Model,
+    record: &GenerationRecord,
+    underway: &Underway,
+    verdict: &mut Verdict,
+) -> Result<(), WorkspaceError> {
     let grid = model.shards.grid();
     for path in model.checkpoints.strangers(grid.shards, grid.slices)? {
         verdict.find(path, None, STRANGER);
@@ -196,7 +225,7 @@ fn checkpoints(model: &Model, record: &GenerationRecord, verdict: &mut Verdict) 
             if !model.kept.get(checkpoint.step.0 as usize - 1).is_some_and(|kept| *kept) {
                 verdict.find(&path, None, "the recipe keeps no checkpoint of this step");
             }
-            if keys.get(checkpoint.step.0 as usize) != Some(&checkpoint.lineage) {
+            if keys.get(checkpoint.step.0 as usize) != Some(&checkpoint.lineage) && !underway.purge.contains(&path) {
                 verdict.find(&path, None, "a stale checkpoint: it does not follow from the slices that the ledger has");
             }
             let decode = |payload: &[u8]| (payload.len(), model.learner.decode(model.shards.layout(), payload).err());
