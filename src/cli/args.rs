@@ -35,7 +35,7 @@ pub(crate) struct Global {
     /// Print one JSON object a line on stdout, each with a `type` (docs/JSON.md)
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Print results and errors only
+    /// Print nothing but what was asked for (answers, figures, JSON, receipts) and what went wrong
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
     /// Wait while another sisa writes to the workspace, instead of failing

@@ -39,7 +39,7 @@ impl Session {
             // Said at once: from here on nothing that saw the records answers.
             if self.json {
                 print!("{}", wire::line(&wire::Effective::of(accepted, effective.seconds)));
-            } else {
+            } else if !self.quiet {
                 print!("{}", show::effective(accepted, effective.seconds, repeated, &self.flag()));
             }
             let _ = std::io::stdout().flush();
@@ -62,6 +62,7 @@ impl Session {
             }
             other => other?,
         };
+        let diverged = report.repair.as_ref().is_some_and(|r| r.report.diverged().next().is_some());
         if self.json {
             self.lines(report.repair.iter().map(wire::Repaired::from))?;
             let mut deleted = wire::Deleted::from(&report);
@@ -70,12 +71,13 @@ impl Session {
         } else {
             self.text(&show::unknown(&places(&ids, &report.unknown, args)))?;
             match &report.repair {
+                Some(repair) if diverged => self.text(&show::repaired(repair, &self.flag()))?,
+                _ if self.quiet => Exit::Done,
                 Some(repair) => self.text(&show::repaired(repair, &self.flag()))?,
                 None if report.done => self.text("it was repaired before; nothing is left to do\n")?,
                 None => self.text(&format!("deferred: `sisa repair{}` trains what is missing\n", self.flag()))?,
             };
         }
-        let diverged = report.repair.as_ref().is_some_and(|r| r.report.diverged().next().is_some());
         Ok(if report.any_unknown() {
             Exit::Unknown
         } else if diverged {

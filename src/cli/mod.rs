@@ -5,6 +5,7 @@ mod args;
 mod bench;
 mod compare;
 mod delete;
+mod evaluated;
 mod exit;
 mod ids;
 mod plan;
@@ -14,6 +15,7 @@ mod report;
 mod run;
 mod session;
 mod show;
+mod trained;
 
 use std::process::ExitCode;
 

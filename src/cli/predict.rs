@@ -69,7 +69,7 @@ impl Session {
         };
         self.terminal.done();
         if let Some(path) = &args.output {
-            self.result(
+            self.summary(
                 || format!("wrote {} predictions to {}\n", show::count(rows), path.display()),
                 || wire::Predicted::of(rows, path),
             )?;

@@ -15,12 +15,13 @@ use super::{
     args::{Args, Command, KeyArgs, ReceiptArgs, SchemaArgs, TrainArgs, VerifyArgs},
     bench::{self, BenchArgs},
     compare::{self, CompareArgs},
+    evaluated,
     exit::Exit,
     ids,
     plan::{self, PlanArgs},
     report,
     session::Session,
-    show,
+    show, trained,
 };
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
@@ -32,7 +33,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         Command::Predict(predict) => session.predict(predict),
         Command::Eval(eval) => {
             let evaluation = session.engine.evaluate(&eval.sources.clone().into(), &session.terminal)?;
-            session.result(|| show::evaluated(&evaluation), || wire::Evaluated::from(&evaluation))
+            session.result(|| evaluated::text(&evaluation), || wire::Evaluated::from(&evaluation))
         }
         Command::Status => {
             let status = session.engine.status()?;
@@ -41,14 +42,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         Command::Delete(delete) => session.delete(delete),
         Command::Repair(repair) => {
             let report = session.engine.repair(&repair.from.clone().into(), repair.drop_slice, &session.terminal)?;
-            session.result(|| show::repaired(&report, &session.flag()), || wire::Repaired::from(&report))?;
-            Ok(if report.report.diverged().next().is_some() { Exit::Diverged } else { Exit::Done })
+            let diverged = report.report.diverged().next().is_some();
+            let (text, json) = (|| show::repaired(&report, &session.flag()), || wire::Repaired::from(&report));
+            if diverged { session.result(text, json) } else { session.summary(text, json) }?;
+            Ok(if diverged { Exit::Diverged } else { Exit::Done })
         }
         Command::Rekey(keys) => session.rekey(keys),
         Command::Unsuppress(unsuppress) => {
             let ids = session.ids(&unsuppress.ids)?;
             let count = session.engine.unsuppress(&ids.subjects, &ids.records)?;
-            session.result(|| format!("{count} ids may be imported again\n"), || wire::Unsuppressed::of(count))
+            session.summary(|| format!("{count} ids may be imported again\n"), || wire::Unsuppressed::of(count))
         }
         Command::Log => {
             let requests = session.engine.log()?;
@@ -62,7 +65,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         Command::Receipt(receipt) => session.receipt(receipt),
         Command::Keygen(keygen) => {
             let public = session.engine.keygen(&keygen.file)?;
-            session.result(
+            session.summary(
                 || format!("wrote {} (keep it secret) and {}\n", keygen.file.display(), public.display()),
                 || wire::Keys::of(&keygen.file, &public),
             )
@@ -118,13 +121,14 @@ impl Session {
             }
             report => report?,
         };
+        let diverged = report.report.diverged().next().is_some();
         if self.json {
             self.lines([wire::Trained::from(&report)])?;
             self.lines(report.evaluation.iter().map(wire::Evaluated::from))?;
-        } else {
-            self.text(&show::trained(&report, &self.flag(), &self.engine.id_columns()?))?;
+        } else if diverged || !self.quiet {
+            self.text(&trained::text(&report, &self.flag(), &self.engine.id_columns()?))?;
         }
-        Ok(if report.report.diverged().next().is_some() { Exit::Diverged } else { Exit::Done })
+        Ok(if diverged { Exit::Diverged } else { Exit::Done })
     }
 
     fn bench(&self, args: &BenchArgs) -> anyhow::Result<Exit> {
@@ -192,7 +196,7 @@ impl Session {
             None => self.text(&proposed.text),
             Some(path) => {
                 self.write_new(path, proposed.text.as_bytes())?;
-                self.result(
+                self.summary(
                     || {
                         let lines = [proposed.notes.as_slice(), &proposed.told()].concat().join("\n");
                         format!("wrote {}: look at it, it is yours from now on\n{lines}\n", path.display())
@@ -239,7 +243,7 @@ impl Session {
 
     fn rekey(&self, args: &KeyArgs) -> anyhow::Result<Exit> {
         let (import, generation, report) = self.engine.rekey(&keys(args), &self.terminal)?;
-        self.result(
+        self.summary(
             || {
                 format!(
                     "rekeyed: generation {generation} with {} records was trained under a fresh key in {:.2} s and serves; \

@@ -32,6 +32,7 @@ pub(super) struct Session {
     pub(super) terminal: Terminal,
     workspace: PathBuf,
     pub(super) json: bool,
+    pub(super) quiet: bool,
 }
 
 impl Session {
@@ -53,6 +54,7 @@ impl Session {
             terminal: Terminal::new(global.quiet, workspace_flag(&global.workspace)),
             workspace: global.workspace.clone(),
             json: global.json,
+            quiet: global.quiet,
         })
     }
 
@@ -72,6 +74,11 @@ impl Session {
     /// Answers with text for a person, or with one line of JSON.
     pub(super) fn result<T: Serialize>(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> T) -> anyhow::Result<Exit> {
         if self.json { self.text(&wire::line(&json())) } else { self.text(&text()) }
+    }
+
+    /// Says what was done, of which nobody has to be told: with `--quiet` not even that.
+    pub(super) fn summary<T: Serialize>(&self, text: impl FnOnce() -> String, json: impl FnOnce() -> T) -> anyhow::Result<Exit> {
+        if self.quiet && !self.json { Ok(Exit::Done) } else { self.result(text, json) }
     }
 
     /// Answers with a line of JSON each.

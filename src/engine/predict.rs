@@ -28,6 +28,27 @@ pub struct Evaluation {
     pub members: (usize, usize),
 }
 
+impl Evaluation {
+    /// Whether something that looks at no row is better: always answering the most frequent class of the training rows (told of the holdout alone),
+    /// or the mean of these rows' labels.
+    pub fn is_worse_than_constant(&self) -> bool {
+        match &self.ensemble {
+            Quality::Classes(report) => self.shares.is_some_and(|shares| report.accuracy < shares.majority),
+            Quality::Numbers(report) => report.is_worse_than_constant(),
+        }
+    }
+
+    /// The classes that have rows and are never the answer, with how many rows they have.
+    pub fn never_answered(&self) -> impl Iterator<Item = (&str, u64)> {
+        let classes = match &self.ensemble {
+            Quality::Classes(report) => report.classes.as_slice(),
+            Quality::Numbers(_) => &[],
+        };
+        let never = self.classes.iter().zip(classes).filter(|(_, quality)| quality.is_never_answered());
+        never.map(|(name, quality)| (name.as_str(), quality.rows))
+    }
+}
+
 /// What an ensemble says of some rows, and what that stands on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answers {
@@ -302,21 +323,22 @@ impl Loaded {
         let task = store.layout().task;
         let mut metrics = Metrics::new(task);
         let members = self.ensemble.members();
-        let mut singles: Vec<Metrics> = members.iter().map(|_| Metrics::new(task)).collect();
         let mut majority = self.majority()?;
-        let (mut hits, mut rows, mut apart) = (0_u64, 0_u64, false);
+        // Rows that the majority class, and each member by itself, would answer rightly.
+        let (mut hits, mut singles) = (0_u64, vec![0_u64; members.len()]);
+        let (mut rows, mut apart) = (0_u64, false);
         for shard in store.grid().shards() {
             let slice = store.open(Cell { shard, part: Part::Holdout })?;
             let part = slice.rows();
             metrics.add(&self.ensemble.scores(&part.features), &part.labels);
-            for (member, single) in members.iter().zip(&mut singles) {
-                if let Some(scores) = self.ensemble.scores_of(member, &part.features) {
-                    single.add(&scores, &part.labels);
-                    apart = true;
-                }
-            }
             if let (Some(class), Labels::Classes(labels)) = (&mut majority, part.labels) {
                 hits += labels.iter().filter(|l| **l == *class).count() as u64;
+                for (member, right) in members.iter().zip(&mut singles) {
+                    if let Some(scores) = self.ensemble.scores_of(member, &part.features) {
+                        *right += scores.classes.iter().zip(labels).filter(|(answer, label)| answer == label).count() as u64;
+                        apart = true;
+                    }
+                }
             }
             rows += slice.header().rows;
             observer.progress(Progress::Scoring { rows });
@@ -324,12 +346,9 @@ impl Loaded {
         if rows == 0 {
             return Err(Error::NoHoldout);
         }
-        let accuracy = |m: &Metrics| match m.report() {
-            Quality::Classes(report) => report.accuracy,
-            Quality::Numbers(_) => 0.0,
-        };
-        let mean = singles.iter().map(accuracy).fold(0.0, |sum, a| sum + a) / singles.len().max(1) as f64;
-        let shares = majority.map(|_| Shares { constituent: apart.then_some(mean), majority: hits as f64 / rows as f64 });
+        let share = |hits: u64| hits as f64 / rows as f64;
+        let mean = singles.iter().fold(0.0, |sum, right| sum + share(*right)) / singles.len().max(1) as f64;
+        let shares = majority.map(|_| Shares { constituent: apart.then_some(mean), majority: share(hits) });
         Ok(self.evaluation(&metrics, shares))
     }
 

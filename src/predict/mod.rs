@@ -7,4 +7,4 @@ mod metrics;
 
 pub use crate::ledger::Aggregate;
 pub use ensemble::{Ensemble, Member, PredictError, Scores};
-pub use metrics::{ClassMetrics, ClassReport, Majority, NumberMetrics, NumberReport};
+pub use metrics::{ClassMetrics, ClassQuality, ClassReport, Majority, NumberMetrics, NumberReport};

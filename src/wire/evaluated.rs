@@ -16,6 +16,8 @@ pub struct Evaluated {
     pub members: usize,
     /// Those of them that serve their last step.
     pub whole_members: usize,
+    /// Whether always answering one class, or the mean, is better.
+    pub worse_than_constant: bool,
     /// What the ensemble is compared with; of classes on the holdout alone.
     #[serde(flatten)]
     pub shares: Option<Shares>,
@@ -31,8 +33,16 @@ pub enum Measures {
     Classes {
         /// Share of rows whose class is answered.
         accuracy: f64,
+        /// Mean over the classes of the share of their rows that are answered.
+        balanced_accuracy: f64,
         /// Mean loss, in nats.
         log_loss: f64,
+        /// Expected calibration error of the answered class, over 15 equal bins of its probability.
+        calibration_error: f64,
+        /// Mean area under the curve of the classes; null where all rows are of one class.
+        auc: Option<f64>,
+        /// Mean average precision of the classes, likewise.
+        average_precision: Option<f64>,
         /// Each class.
         classes: Vec<Class>,
     },
@@ -56,10 +66,16 @@ pub struct Class {
     pub class: String,
     /// Rows of it.
     pub rows: u64,
+    /// Rows whose answer it is.
+    pub answered: u64,
     /// Share of the answers of this class that are right.
     pub precision: f64,
     /// Share of its rows that are answered.
     pub recall: f64,
+    /// Area under the receiver operating characteristic of its score; null without rows of it, or without others.
+    pub auc: Option<f64>,
+    /// Average precision of its score, likewise.
+    pub average_precision: Option<f64>,
 }
 
 /// Accuracies of something simpler.
@@ -77,14 +93,25 @@ impl From<&Evaluation> for Evaluated {
         let (rows, measures) = match &evaluation.ensemble {
             Quality::Classes(report) => {
                 let named = evaluation.classes.iter().zip(&report.classes);
-                let classes = named.map(|(name, (rows, precision, recall))| Class {
+                let classes = named.map(|(name, of)| Class {
                     class: name.clone(),
-                    rows: *rows,
-                    precision: *precision,
-                    recall: *recall,
+                    rows: of.rows,
+                    answered: of.answered,
+                    precision: of.precision,
+                    recall: of.recall,
+                    auc: of.auc,
+                    average_precision: of.average_precision,
                 });
-                let classes = classes.collect();
-                (report.rows, Measures::Classes { accuracy: report.accuracy, log_loss: report.log_loss, classes })
+                let measures = Measures::Classes {
+                    accuracy: report.accuracy,
+                    balanced_accuracy: report.balanced_accuracy,
+                    log_loss: report.log_loss,
+                    calibration_error: report.calibration_error,
+                    auc: report.auc,
+                    average_precision: report.average_precision,
+                    classes: classes.collect(),
+                };
+                (report.rows, measures)
             }
             Quality::Numbers(report) => (report.rows, Measures::Numbers { rmse: report.rmse, mae: report.mae, r2: report.r2 }),
         };
@@ -93,6 +120,7 @@ impl From<&Evaluation> for Evaluated {
             measures,
             members: evaluation.members.0,
             whole_members: evaluation.members.1,
+            worse_than_constant: evaluation.is_worse_than_constant(),
             shares: evaluation.shares.map(|s| Shares { constituent_accuracy: s.constituent, majority_accuracy: s.majority }),
         }
     }

@@ -1,0 +1,72 @@
+//! What a training did, as text.
+
+use std::fmt::Write;
+
+use sisa::engine::{IdColumns, TrainReport};
+
+use super::{
+    evaluated,
+    show::{bytes, count, seconds},
+};
+
+pub(super) fn text(report: &TrainReport, workspace_flag: &str, ids: &IdColumns) -> String {
+    let mut out = String::new();
+    if let Some(import) = report.import {
+        let _ = write!(out, "imported {} records and held {} out", count(import.records), count(import.held_out));
+        if import.refused > 0 {
+            let _ = write!(out, "; refused {} rows of suppressed ids", count(import.refused));
+        }
+        out.push_str(".\n");
+        for (rows, why) in
+            import.left_out.into_iter().zip(["without a label", "without a subject", "with a cell that can't be read"])
+        {
+            if rows > 0 {
+                let _ = writeln!(out, "left out {} rows {why}, as declared.", count(rows));
+            }
+        }
+        if import.bad_cells > 0 {
+            let _ = writeln!(out, "took {} cells that can't be read for missing, as declared.", count(import.bad_cells));
+        }
+    }
+    let steps: u32 = report.report.shards.iter().map(|s| s.steps).sum();
+    if steps == 0 && report.complete {
+        out.push_str("nothing to do: every step of every shard is trained.\n");
+        return out;
+    }
+    let passes = report.report.row_passes();
+    let _ = writeln!(
+        out,
+        "trained {} steps of {} shards: {} row-passes in {} ({} a second), {} of checkpoints.",
+        count(u64::from(steps)),
+        report.report.shards.len(),
+        count(passes),
+        seconds(report.report.seconds),
+        count((passes as f64 / report.report.seconds.max(1e-9)) as u64),
+        bytes(report.bytes),
+    );
+    for (shard, what) in report.report.diverged() {
+        let _ = writeln!(out, "shard {shard}: {what}; it serves its last clean step.");
+    }
+    if let Some(repaired) = &report.repaired {
+        let _ = writeln!(out, "repaired: {}.", repaired.requests.join(", "));
+    }
+    if !report.complete {
+        let _ = writeln!(out, "some shards are not trained yet; `sisa train{workspace_flag}` goes on.");
+    }
+    if let Some(evaluation) = &report.evaluation {
+        out.push('\n');
+        out.push_str(&evaluated::text(evaluation));
+    }
+    let _ = write!(
+        out,
+        "\nnext:\n  sisa status{workspace_flag}                    shards, slices, checkpoints\n  \
+         sisa predict{workspace_flag} FILE --proba      answer\n"
+    );
+    let delete = match ids {
+        IdColumns { subject: Some(_), .. } => "--subject ID       delete a person, exactly",
+        IdColumns { record, .. } if !record.is_empty() => "--record ID        delete a record, exactly",
+        IdColumns { .. } => return out,
+    };
+    let _ = writeln!(out, "  sisa delete{workspace_flag} {delete}");
+    out
+}
