@@ -245,6 +245,11 @@ fn learners(random: &mut Random) -> Vec<Value> {
                 "kind": kind, "optimizer": optimizer, "rate": 0.03, "decay": random.of(&["constant", "linear"]),
                 "l2": l2, "batch": 1 + random.below(24), "average": average,
             });
+            for (setting, bound) in [("clip", 1.25), ("max_gradient", 0.1)] {
+                if random.below(2) == 0 {
+                    learner[setting] = bound.into();
+                }
+            }
             if kind == "mlp" {
                 learner["activation"] = activation.into();
                 learner["hidden"] = [vec![7], vec![18], vec![5, 20], vec![1, 2, 3]][random.below(4) as usize].clone().into();

@@ -50,7 +50,15 @@ pub(super) fn text(report: &TrainReport, workspace_flag: &str, ids: &IdColumns) 
     if let Some(repaired) = &report.repaired {
         let _ = writeln!(out, "repaired: {}.", repaired.requests.join(", "));
     }
-    if !report.complete {
+    let diverged = report.report.diverged().next().is_some();
+    if diverged {
+        let _ = writeln!(
+            out,
+            "training again would stop there again. With `clip = 8.0` and `max_gradient = 1.0` under [learner] of sisa.toml no step is too long to be \
+             counted: write them there, then `sisa train{workspace_flag}`."
+        );
+    }
+    if !report.complete && !diverged {
         let _ = writeln!(out, "some shards are not trained yet; `sisa train{workspace_flag}` goes on.");
     }
     if let Some(evaluation) = &report.evaluation {

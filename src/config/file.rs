@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{ConfigError, Overrides, Suited, suited::SHARDS_MAX};
 use crate::{
     fs::{EntryKind, Files},
-    learn::LearnerSettings,
+    learn::{LearnerSettings, Task},
     order::Grid,
     predict::Aggregate,
     schema::{ColumnDeclaration, Declaration, Exceptions, IdForm, LabelDeclaration, MissingSubject, NumberFormat, OnBad},
@@ -175,7 +175,10 @@ impl Config {
         }
         config.data.holdout = overrides.holdout.unwrap_or(config.data.holdout);
         if let Some(kind) = &overrides.learner {
-            let learner = config.learner.of_kind(kind)?;
+            let mut learner = config.learner.of_kind(kind)?;
+            if learner.kind() != config.learner.kind() && config.label.values.is_none() {
+                learner.suit(Task::Number);
+            }
             if learner.check()?.abilities() != config.learner.check()?.abilities() {
                 // What was declared for the other kind has no meaning for this one.
                 (config.schedule, config.shards.shards, config.shards.slices) = (None, None, None);

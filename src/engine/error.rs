@@ -16,6 +16,22 @@ use crate::{
     workspace::WorkspaceError,
 };
 
+/// Says between which ends numbers are to be declared to lie.
+fn no_ranges(learner: &str, columns: &[String], label: Option<&str>, unknown: &[String]) -> String {
+    let mut text = format!("`{learner}` needs to know between which ends numbers lie; nothing was changed. In sisa.toml");
+    let line = |text: String, line: &String| text + "\n  " + line;
+    if !columns.is_empty() {
+        text = columns.iter().fold(text + "\n[columns] lacks, for these rows (in place of the lines of these names):", line);
+    }
+    if let Some(label) = label {
+        text = text + "\n[label] lacks:\n  " + label;
+    }
+    if !unknown.is_empty() {
+        text = unknown.iter().fold(text + "\n`range = [low, high]`, low below high, is lacking for:", line);
+    }
+    text
+}
+
 /// Whom an error concerns. [`Error::remedies`] says what can be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -116,6 +132,18 @@ pub enum Error {
         others: Vec<String>,
         /// Rows with one.
         rows: u64,
+    },
+    /// Numbers have no range, and the learner needs one.
+    #[error("{}", no_ranges(learner, columns, label.as_deref(), unknown))]
+    NoRanges {
+        /// The kind of learner.
+        learner: &'static str,
+        /// The lines to write under `[columns]`.
+        columns: Vec<String>,
+        /// The line to write under `[label]`.
+        label: Option<String>,
+        /// The columns for which the rows tell no range.
+        unknown: Vec<String>,
     },
     /// Nothing says whom or what a record is.
     #[error(
@@ -277,6 +305,7 @@ impl Error {
             | Error::Cell { .. }
             | Error::Cells { .. }
             | Error::NoIds { .. }
+            | Error::NoRanges { .. }
             | Error::NoLabel { .. }
             | Error::NoHoldout
             | Error::NoSuchShard { .. }

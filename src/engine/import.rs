@@ -37,9 +37,8 @@ impl Engine {
         Ok(Config::parse(&proposal.text, &request.config)?.with_threads(self.threads()))
     }
 
-    /// Refuses a recipe that can't be trained on such rows, or not within the memory that there is, before anything is read for it.
-    pub(super) fn check_recipe(&self, recipe: &Recipe, layout: &Layout, shards: u32) -> Result<(), Error> {
-        recipe.accepts(layout).map_err(ConfigError::from)?;
+    /// Refuses a recipe that can't be trained within the memory that there is, before anything is read for it.
+    pub(super) fn check_memory(&self, recipe: &Recipe, layout: &Layout, shards: u32) -> Result<(), Error> {
         let learner = recipe.learner.check().map_err(ConfigError::from)?;
         let (each, at_once) = (learner.working_bytes(layout), self.threads().min(shards as usize) as u64);
         match memory_limit() {
@@ -63,7 +62,8 @@ impl Engine {
         };
         let schema = config.declaration()?.resolve(first.name(), first.columns())?;
         let grid = config.grid()?;
-        self.check_recipe(&config.recipe()?, &schema.layout(), grid.shards)?;
+        self.check_rows(&config.recipe()?, &schema, Some(config), &request.sources)?;
+        self.check_memory(&config.recipe()?, &schema.layout(), grid.shards)?;
         let handle_key = self.workspace.handle_key_or_new(&request.keys, writing.history())?;
         let plan = NewGeneration {
             generation: GenerationId(writing.history().last_generation).next(),

@@ -11,6 +11,7 @@ mod plan;
 mod predict;
 mod propose;
 mod queue;
+mod ranges;
 mod receipt;
 mod rekey;
 mod remedy;

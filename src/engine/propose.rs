@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 
 use super::{Engine, Error};
 use crate::{
-    config::Overrides,
-    propose::{Proposal, Request, propose},
+    config::{Config, Overrides},
+    fs::Durability,
+    order::Grid,
+    propose::{Proposal, Request, propose, rewritten},
     source::{Guess, Input},
+    train::Recipe,
 };
 
 impl Engine {
@@ -25,6 +28,23 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Writes S, R, the learner and the schedule into a configuration that is there; `why` goes beside them as a comment. Everything else in it stays.
+    ///
+    /// # Errors
+    /// The file is not there, is no configuration, or is not written in sections.
+    pub fn declare(&self, config: &Path, (shards, slices): (u32, u32), recipe: &Recipe, why: &str) -> Result<(), Error> {
+        let config = self.config_file(config);
+        let files = self.workspace.files();
+        let holdout = Config::read(files, &config)?.grid()?.holdout;
+        let bytes = files.read(&config)?;
+        let text = String::from_utf8_lossy(&bytes);
+        let text = rewritten(&text, &config, (Grid { shards, slices, holdout }, recipe), why)?;
+        let _ = files.publish(&config, &[text.as_bytes()], Durability::Now)?;
+        Ok(())
+    }
+}
+
 /// Declares in a proposal how its text sources are written, where that is not the default.
 fn declare(proposal: &mut Proposal, guess: Guess) {
     let lines: String = guess.form.toml().into_iter().map(|line| line + "\n").collect();
@@ -35,7 +55,6 @@ fn declare(proposal: &mut Proposal, guess: Guess) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Config;
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "writes a table by hand")]
@@ -61,7 +80,7 @@ mod tests {
         assert_eq!((recipe.learner.kind(), config.grid().unwrap().slices), ("forest", 1));
         assert_eq!(recipe.learner, proposal.advice.learner);
 
-        for (kind, shards, slices) in [("forest", 1, 1), ("ridge", 3, 1), ("linear", 1, 10), ("mlp", 1, 10), ("boost", 1, 4)] {
+        for (kind, shards, slices) in [("forest", 1, 1), ("ridge", 3, 1), ("linear", 1, 10), ("mlp", 1, 10), ("boost", 1, 1)] {
             let grid = of(&Overrides { learner: Some(kind.into()), ..Overrides::default() }).1.grid().unwrap();
             assert_eq!((grid.shards, grid.slices), (shards, slices), "{kind}");
         }

@@ -217,7 +217,8 @@ impl Engine {
         }
         if let Some(record) = history.generations.get(&generation) {
             let partition = self.workspace.partition(generation, record)?;
-            self.check_recipe(&wanted, &partition.schema.layout(), partition.shards)?;
+            self.check_rows(&wanted, &partition.schema, Some(file), &request.sources)?;
+            self.check_memory(&wanted, &partition.schema.layout(), partition.shards)?;
         }
         self.publish_recipe_as(writing, generation, &wanted, declared.digest())
     }

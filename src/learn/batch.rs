@@ -99,6 +99,9 @@ fn gather_row(columns: &Columns, scaler: &Scaler, block: &Block<'_>, row: usize,
     let (to_bytes, to_indicators) = rest.split_at_mut(bytes);
     if !numbers.is_empty() {
         gather::scale_f32(numbers, scaler.shifts(), scaler.gains(), to_numbers);
+        if let Some(bound) = scaler.bound() {
+            to_numbers.iter_mut().for_each(|number| *number = number.clamp(-bound, bound));
+        }
     }
     if bytes > 0 {
         let from = &block.bytes[row * bytes..][..bytes];
@@ -251,5 +254,14 @@ mod tests {
         assert_eq!(batch.index(), [1, 4, 2, 3, 1, 4]);
         assert_eq!(batch.targets(), [1.0, -1.0, 1.0]);
         assert!(batch.classes().is_empty());
+        // Numbers alone are cut, and not what is learnt.
+        let scaler = scaler.bounded(Some(0.5));
+        batch.gather(&columns, &scaler, &blocks, places.into_iter(), Team::solo());
+        batch.label(&columns, &scaler, &[labels], places.into_iter());
+        assert_eq!(
+            batch.dense(),
+            [[0.5, 0.0, 0.0, 510.0, 0.0], [-0.5, 0.0, 2.0, 2.0, 1.0], [0.5, 0.0, 0.0, 510.0, 0.0]].concat()
+        );
+        assert_eq!(batch.targets(), [1.0, -1.0, 1.0]);
     }
 }

@@ -1,5 +1,7 @@
 //! What a learner refuses: settings, steps, states.
 
+use super::{Layout, Range, Task};
+
 /// A smaller number that is not 0 is taken for a mistake.
 pub(super) const SMALLEST: f32 = 1e-12;
 
@@ -15,11 +17,39 @@ pub struct SettingsError {
     pub allowed: String,
 }
 
+impl SettingsError {
+    /// Whether a number lacks the declared range that the learner needs.
+    pub fn is_range(&self) -> bool {
+        self.setting == RANGE
+    }
+}
+
+/// The setting of columns and of the label that some learners need.
+const RANGE: &str = "range";
+
+/// Refuses number columns, of which the first is named by its place, and a number that is learnt, without declared ends for a learner that needs them.
+pub(super) fn ranged(kind: &str, layout: &Layout, columns: bool) -> Result<(), SettingsError> {
+    let wide = |range: Option<Range>| range.is_some_and(|Range([low, high])| low.is_finite() && high.is_finite() && low < high);
+    let bare = (0..layout.numbers).find(|column| columns && !wide(layout.ranges.get(*column).copied().flatten()));
+    allow(bare.is_none(), RANGE, || {
+        let place = bare.map_or(0, |column| column + 1);
+        let of = format!("not declared for number column {place} of {}", layout.numbers);
+        (of, format!("for `{kind}`, `range = [low, high]` with low < high for every number, under [columns] of sisa.toml"))
+    })?;
+    allow(layout.task != Task::Number || wide(layout.label_range), RANGE, || {
+        let allowed = format!("for `{kind}` on a number, `range = [low, high]` with low < high, under [label] of sisa.toml");
+        ("not declared for the label".to_owned(), allowed)
+    })
+}
+
 /// Why a step left nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StepError {
     /// A parameter is no longer finite.
-    #[error("training diverged at step {step}: {what} is not finite after {updates} updates; lower `rate`, or scale the inputs")]
+    #[error(
+        "training diverged at step {step}: {what} is not finite after {updates} updates; declare `clip = 8.0` and \
+             `max_gradient = 1.0` under [learner], or lower `rate`"
+    )]
     Diverged {
         /// The step.
         step: u32,

@@ -40,6 +40,8 @@ pub(super) struct Scaler {
     gains: Vec<f32>,
     target: Scale,
     numbers: usize,
+    /// How far from their mean numbers are let go, in deviations.
+    bound: Option<f32>,
 }
 
 impl Scaler {
@@ -62,9 +64,20 @@ impl Scaler {
             gains: Vec::new(),
             target: Scale { shift: 0.0, gain: 1.0 },
             numbers: layout.numbers,
+            bound: None,
         };
         scaler.refresh();
         scaler
+    }
+
+    /// The same with numbers cut to `bound` deviations from their mean; `None` for not cut.
+    pub(super) fn bounded(self, bound: Option<f32>) -> Scaler {
+        Scaler { bound, ..self }
+    }
+
+    /// How far from 0 scaled numbers are let go.
+    pub(super) fn bound(&self) -> Option<f32> {
+        self.bound
     }
 
     /// Takes in the rows of a new slice, in row order.

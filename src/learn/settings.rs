@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BoostSettings, Descent, ForestSettings, Learner, NetSettings, RidgeSettings, SettingsError};
+use super::{BoostSettings, Descent, ForestSettings, Learner, NetSettings, RidgeSettings, SettingsError, Task};
 
 /// What the settings of a kind of learner can do; their default is what is taken where only the kind is named.
 pub(super) trait Kind: Default {
@@ -23,6 +23,9 @@ pub(super) trait Kind: Default {
     fn rate(&mut self) -> Option<&mut f32> {
         None
     }
+
+    /// Turns default settings into those for what is learnt.
+    fn suit(&mut self, _task: Task) {}
 }
 
 /// The enum over all kinds and everything that asks which one it is, from one list.
@@ -54,6 +57,11 @@ macro_rules! kinds {
 
             fn rate(&mut self) -> Option<&mut f32> {
                 match self { $(LearnerSettings::$Kind(settings) => Kind::rate(settings),)* }
+            }
+
+            /// Turns default settings into those that suit what is learnt.
+            pub fn suit(&mut self, task: Task) {
+                match self { $(LearnerSettings::$Kind(settings) => Kind::suit(settings, task),)* }
             }
 
             fn default_of(kind: &str) -> Option<LearnerSettings> {
@@ -125,7 +133,16 @@ mod tests {
 
     fn mlp() -> NetSettings {
         let optimizer = Optimizer::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
-        let descent = Descent { optimizer, rate: 0.003, decay: Decay::Linear, l2: 1e-4, batch: 256, average: 0.05 };
+        let descent = Descent {
+            optimizer,
+            rate: 0.003,
+            decay: Decay::Linear,
+            l2: 1e-4,
+            batch: 256,
+            average: 0.05,
+            clip: None,
+            max_gradient: None,
+        };
         NetSettings { hidden: vec![128], activation: Activation::Relu, descent }
     }
 

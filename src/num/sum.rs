@@ -35,6 +35,16 @@ pub fn sum_f64(xs: &[f64]) -> f64 {
     tree(lanes)
 }
 
+/// The sum of the squares of the elements, in f64: 16 lanes and the tree. A square of an f32 is exact in f64, so each link is rounded once.
+pub fn squares(xs: &[f32]) -> f64 {
+    let (blocks, rest) = xs.as_chunks::<WIDTH>();
+    let mut lanes = [0.0; WIDTH];
+    let add = |(lane, x): (&mut f64, &f32)| *lane += f64::from(*x) * f64::from(*x);
+    blocks.iter().for_each(|block| lanes.iter_mut().zip(block).for_each(add));
+    lanes.iter_mut().zip(rest).for_each(add);
+    tree(lanes)
+}
+
 /// The sum of products, each lane a chain of fused multiply-adds: 16 lanes and the tree.
 ///
 /// # Panics

@@ -78,6 +78,14 @@ pub enum ProposeError {
         /// The path.
         path: PathBuf,
     },
+    /// A configuration is not written as sections whose lines could be taken out.
+    #[error("{} is not written in sections, so its settings are not put in by lines; write there yourself:\n{settings}", path.display())]
+    NotRewritten {
+        /// The file.
+        path: PathBuf,
+        /// What it is to say.
+        settings: String,
+    },
     /// A setting that was asked for does not go with the others.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -12,6 +12,7 @@ mod figures;
 mod judge;
 mod names;
 mod profile;
+mod rewrite;
 mod roles;
 mod sketch;
 mod spelling;
@@ -25,6 +26,8 @@ use std::path::{Path, PathBuf};
 pub use advice::{Advice, Shape};
 pub use columns::ColumnNote;
 pub use error::ProposeError;
+pub(crate) use rewrite::rewritten;
+pub(crate) use write::{column_line, range_line};
 
 use self::{
     columns::Lines,
@@ -59,6 +62,8 @@ pub struct Proposal {
     pub has_ids: bool,
     /// See [`Proposal::has_ids`].
     pub candidates: Vec<String>,
+    /// What the columns mean.
+    pub schema: Schema,
     /// What became of every column that is not the label or an id, in the order of the file.
     pub columns: Vec<ColumnNote>,
 }
@@ -103,7 +108,8 @@ pub fn propose(sources: &mut [Box<dyn Source>], request: &Request<'_>) -> Result
     }
     let roles = Roles::choose(&profile, &plan, overrides)?;
     let declared = Declared::of(&profile, &roles)?;
-    let layout = declared.schema().layout();
+    let schema = declared.schema();
+    let layout = schema.layout();
     let (rows, subjects) = (profile.rows, roles.subjects);
     let shape = Shape { layout: &layout, rows, subjects, threads: request.threads };
     let advice = match &overrides.learner {
@@ -135,7 +141,7 @@ pub fn propose(sources: &mut [Box<dyn Source>], request: &Request<'_>) -> Result
             if candidates.is_empty() { String::new() } else { format!(" (it could be one of: {})", candidates.join(", ")) };
         notes.push(format!("Nothing can be deleted by an id later, as no column says whom or what a record is{which} (see `subject` and `record` under [data])."));
     }
-    Ok(Proposal { text, rows, subjects, notes, advice, has_ids, candidates, columns: declared.lines.table() })
+    Ok(Proposal { text, rows, subjects, notes, advice, has_ids, candidates, schema, columns: declared.lines.table() })
 }
 
 impl Proposal {

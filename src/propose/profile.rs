@@ -22,6 +22,10 @@ pub(super) const VALUES_MAX: usize = 32;
 pub(super) const CLASSES_MAX: usize = 4096;
 /// Longer values are not listed.
 const VALUE_BYTES_MAX: usize = 100;
+/// So many hashes of the texts of cells that are no numbers tell how many different ones there are.
+const ODD_HASHES: usize = 256;
+/// So many texts that are no numbers, in so many rows each, are codes.
+const ODD_CODES: u64 = 10;
 /// Hashes kept to estimate the distinct values of a column.
 const COLUMN_HASHES: usize = 4096;
 /// The same over all columns, and for values told apart exactly: wide tables get less each.
@@ -64,6 +68,8 @@ pub(super) struct ColumnProfile {
     /// Cells that are neither a number nor missing, among them infinite ones and those too large, and the first of them.
     pub(super) odd: u64,
     pub(super) odd_place: Option<Place>,
+    /// The texts of those.
+    odd_texts: Distinct,
     /// Whether every cell of text is made of digits alone.
     pub(super) digits: bool,
     pub(super) magnitudes: Magnitudes,
@@ -113,6 +119,7 @@ impl Profile {
             all_bytes: true,
             odd: 0,
             odd_place: None,
+            odd_texts: Distinct::new(ODD_HASHES),
             digits: true,
             magnitudes: Magnitudes::default(),
             unpointed: Spread::new(candidates),
@@ -239,7 +246,10 @@ impl ColumnProfile {
             let stored = number.filter(|number| (*number as f32).is_finite());
             match stored {
                 Some(number) => self.number(number, text.contains(&b'.'), subjects),
-                None => self.odd += 1,
+                None => {
+                    self.odd += 1;
+                    self.odd_texts.insert(hash(text));
+                }
             }
             if number.is_none() || text.contains(&b'.') || text.len() <= 5 {
                 self.spelling.see(text, number, subjects);
@@ -301,7 +311,13 @@ impl ColumnProfile {
     pub(super) fn is_number(&self) -> bool {
         let numbers = self.unpointed.cells + self.pointed.cells;
         let bounded = self.unpointed.least <= self.unpointed.most || numbers > 0;
-        bounded && self.few_are_odd(self.odd, numbers + self.odd)
+        bounded && self.few_are_odd(self.odd, numbers + self.odd) && !self.odd_are_codes()
+    }
+
+    /// Whether the cells that are no numbers are many texts, each in many rows: codes such as `V55` among numbers are not mistyped.
+    fn odd_are_codes(&self) -> bool {
+        let texts = self.odd_texts.count();
+        texts >= ODD_CODES && self.odd >= ODD_CODES * texts
     }
 
     /// Whether so few of the cells are odd that they are mistakes.

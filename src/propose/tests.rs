@@ -553,3 +553,22 @@ fn a_few_odd_cells_do_not_make_a_column_text_and_are_told() {
     let (declared, proposal) = declared_as(|row| ["TRUE", "true", "False", "0", "yes", "no"][mix(row, 1) % 6].into());
     assert_eq!(declared, "\"boolean\"", "{}", proposal.text);
 }
+
+/// Found by training on diabetes130, whose diagnoses are numbers but for `V55` and the like: the proposal said "number", and the import stopped.
+#[test]
+fn texts_that_many_rows_share_among_numbers_are_codes() {
+    for (texts, kind) in [(12, "category"), (1, "number"), (120, "number")] {
+        let table = Table::new(&["person", "x", "y"], 6000, |row, column| match column {
+            "person" => format!("p{row}"),
+            "x" if row % 50 == 0 => format!("V{}", row / 50 % texts),
+            "x" => format!("{}", mix(row, 1) % 700),
+            _ => (mix(row, 2) % 2).to_string(),
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        std::fs::write(&path, table.csv()).unwrap();
+        let proposal = propose_from(&mut [open(&path).unwrap()], &["t.csv".into()], &Overrides::default()).unwrap();
+        let line = proposal.text.lines().find(|line| line.starts_with("x = ")).unwrap();
+        assert!(line.contains(&format!("\"{kind}\"")), "{texts} texts: {line}");
+    }
+}

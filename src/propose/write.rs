@@ -79,6 +79,16 @@ fn kind_text(kind: &Kind) -> String {
     }
 }
 
+/// The line of a column under `[columns]`.
+pub(crate) fn column_line(name: &str, kind: &Kind) -> String {
+    format!("{} = {}", key(name), kind_text(kind))
+}
+
+/// The line of a declared range.
+pub(crate) fn range_line(ends: Range) -> String {
+    range(ends)
+}
+
 /// `[data]`, `[label]` and `[columns]`.
 pub(super) fn declared(declared: &Declared<'_>, names: &[PathBuf], overrides: &Overrides) -> Result<String, ProposeError> {
     let Declared { profile, roles, lines, .. } = declared;
@@ -131,7 +141,7 @@ pub(super) fn declared(declared: &Declared<'_>, names: &[PathBuf], overrides: &O
     line("[columns]".into());
     for column in &lines.lines {
         match column.comment.is_empty() {
-            true => line(format!("{} = {}", key(&column.key), kind_text(&column.kind))),
+            true => line(column_line(&column.key, &column.kind)),
             false => line(format!("{} = {}  # {}", key(&column.key), kind_text(&column.kind), column.comment.join("; "))),
         }
     }
@@ -187,30 +197,40 @@ fn label_text(declared: &Declared<'_>, line: &mut impl FnMut(String)) -> Result<
 /// `[shards]`, `[learner]`, `[schedule]` and, where it says something, `[checkpoints]`.
 pub(super) fn settings(grid: Grid, recipe: &Recipe, aggregate: Aggregate, advice: &Advice, subjects: u64) -> String {
     let each = about(subjects / u64::from(grid.shards.max(1)));
-    let mut out = format!(
-        "
-# More shards make a deletion cheaper and each constituent weaker. About {each} subjects a shard.
-[shards]
-shards = {}
-slices = {}
-aggregate = \"{}\"
-
-# Why this kind: {}.
-# Kinds are {}; have this file proposed again to see another (docs/CONFIG.md).
-[learner]
-",
-        grid.shards,
-        grid.slices,
-        format!("{aggregate:?}").to_lowercase(),
-        advice.reason,
-        crate::learn::LearnerSettings::KINDS.join(", "),
-    );
-    // Writing to a string can't fail.
-    let _ = writeln!(out, "{}\n", lines(&recipe.learner).join("\n"));
-    let schedule = lines(&recipe.schedule).join("\n");
-    let _ = writeln!(out, "# Which rows a step visits, and how many passes all steps amount to.\n[schedule]\n{schedule}");
+    let shards = format!("More shards make a deletion cheaper and each constituent weaker. About {each} subjects a shard.");
+    let mut out = sections(grid, recipe, aggregate, &shards, &format!("Why this kind: {}.", advice.reason));
     if let Keep::Best(count) = recipe.keep {
+        // Writing to a string can't fail.
         let _ = writeln!(out, "\n[checkpoints]\nkeep = {count}");
     }
     out
+}
+
+/// `[shards]`, `[learner]` and `[schedule]`, with the reason for them.
+pub(super) fn chosen(grid: Grid, recipe: &Recipe, aggregate: Aggregate, why: &str) -> String {
+    sections(grid, recipe, aggregate, "More shards make a deletion cheaper and each constituent weaker.", why)
+}
+
+fn sections(grid: Grid, recipe: &Recipe, aggregate: Aggregate, shards: &str, why: &str) -> String {
+    let (aggregate, kinds) = (format!("{aggregate:?}").to_lowercase(), crate::learn::LearnerSettings::KINDS.join(", "));
+    let (learner, schedule) = (lines(&recipe.learner).join("\n"), lines(&recipe.schedule).join("\n"));
+    format!(
+        "
+# {shards}
+[shards]
+shards = {}
+slices = {}
+aggregate = \"{aggregate}\"
+
+# {why}
+# Kinds are {kinds}; have this file proposed again to see another (docs/CONFIG.md).
+[learner]
+{learner}
+
+# Which rows a step visits, and how many passes all steps amount to.
+[schedule]
+{schedule}
+",
+        grid.shards, grid.slices,
+    )
 }

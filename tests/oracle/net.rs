@@ -99,7 +99,11 @@ impl<'a> Net<'a> {
     fn input(&self, row: &Record) -> Input {
         let mut dense = Vec::new();
         for (x, moments) in row.numbers.iter().zip(&self.moments) {
-            dense.push(if x.is_nan() { 0.0 } else { (x - moments.shift()) * moments.gain() });
+            let scaled = if x.is_nan() { 0.0 } else { (x - moments.shift()) * moments.gain() };
+            dense.push(match &self.settings["clip"] {
+                Value::Null => scaled,
+                most => scaled.min(float(most)).max(-float(most)),
+            });
         }
         for (byte, (_, scale)) in row.bytes.iter().zip(&self.schema.bytes) {
             dense.push(f32::from(*byte) * scale);
@@ -200,6 +204,9 @@ impl<'a> Net<'a> {
             }
             gradients.push((dw, db));
         }
+        if !self.settings["max_gradient"].is_null() {
+            shorten(&mut gradients, float(&self.settings["max_gradient"]));
+        }
         self.updates += 1;
         let l2 = float(&self.settings["l2"]);
         for (layer, (dw, db)) in self.layers.iter_mut().zip(gradients.iter().rev()) {
@@ -266,6 +273,25 @@ impl Parameters {
             self.value[k] = new;
             self.average[k] = if gain == 1.0 { new } else { gain.mul_add(new - average, average) };
         }
+    }
+}
+
+/// Every gradient times `f32(most / length)` if all of them together, from the first layer on, are longer than that.
+fn shorten(gradients: &mut [(Vec<f32>, Vec<f32>)], most: f32) {
+    let mut lanes = [0.0_f64; 16];
+    let all = gradients.iter().rev().flat_map(|(dw, db)| dw.iter().chain(db));
+    for (at, g) in all.enumerate() {
+        lanes[at % 16] += f64::from(*g) * f64::from(*g);
+    }
+    for half in [8, 4, 2, 1] {
+        for j in 0..half {
+            lanes[j] += lanes[j + half];
+        }
+    }
+    let length = lanes[0].sqrt();
+    if length > f64::from(most) {
+        let factor = (f64::from(most) / length) as f32;
+        gradients.iter_mut().flat_map(|(dw, db)| dw.iter_mut().chain(db)).for_each(|g| *g *= factor);
     }
 }
 

@@ -100,6 +100,8 @@ impl World {
                 l2: 1e-3,
                 batch: 16,
                 average: 0.05,
+                clip: None,
+                max_gradient: None,
             },
         });
         let learner = learner.check().unwrap();

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Boost;
-use crate::learn::error::{SMALLEST, allow, number, number_or_zero};
+use crate::learn::error::{SMALLEST, allow, number, number_or_zero, ranged};
 use crate::learn::settings::Kind;
-use crate::learn::{Layout, Learner, SettingsError, Task};
+use crate::learn::{Layout, Learner, SettingsError};
 
 /// The settings of `boost`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,11 +78,7 @@ impl BoostSettings {
     /// # Errors
     /// The label is a number without a declared range.
     pub(super) fn accepts(&self, layout: &Layout) -> Result<(), SettingsError> {
-        let wide = layout.label_range.is_some_and(|range| range.0[0] < range.0[1]);
-        allow(layout.task != Task::Number || wide, "label.range", || {
-            let allowed = "for `boost` on a number, `range = [low, high]` with low < high, under [label] of sisa.toml";
-            ("not declared".to_owned(), allowed.to_owned())
-        })
+        ranged(Self::KIND, layout, false)
     }
 }
 

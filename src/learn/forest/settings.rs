@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Forest;
-use crate::learn::error::allow;
+use crate::learn::error::{allow, ranged};
 use crate::learn::settings::Kind;
-use crate::learn::{Layout, Learner, Range, SettingsError, Task};
+use crate::learn::{Layout, Learner, SettingsError};
 
 /// Shards that suit a forest: each record is in a fifth of the trees, which is what a deletion costs.
 pub const FOREST_SHARDS: u32 = 5;
@@ -55,28 +55,7 @@ impl ForestSettings {
     /// # Errors
     /// Names the number without a declared range.
     pub(super) fn accepts(&self, layout: &Layout) -> Result<(), SettingsError> {
-        let wide = |range: &Range| {
-            let [low, high] = range.0;
-            low.is_finite() && high.is_finite() && low < high
-        };
-        for column in 0..layout.numbers {
-            if !layout.ranges.get(column).copied().flatten().is_some_and(|range| wide(&range)) {
-                return Err(SettingsError {
-                    setting: "range",
-                    value: format!("not declared for number column {} of {}", column + 1, layout.numbers),
-                    allowed: "for `forest`, `range = [low, high]` with low < high for every number, under [columns] of sisa.toml"
-                        .into(),
-                });
-            }
-        }
-        if layout.task == Task::Number && !layout.label_range.is_some_and(|range| wide(&range)) {
-            return Err(SettingsError {
-                setting: "label.range",
-                value: "not declared".into(),
-                allowed: "for `forest` on a number, `range = [low, high]` with low < high, under [label] of sisa.toml".into(),
-            });
-        }
-        Ok(())
+        ranged(Self::KIND, layout, true)
     }
 }
 

@@ -129,6 +129,11 @@ impl Workspace {
         self.outputs.last_mut().map_or(&mut [], Vec::as_mut_slice)
     }
 
+    /// The gradient of every parameter, to be changed.
+    pub(super) fn gradients_mut(&mut self) -> &mut [f32] {
+        &mut self.gradients
+    }
+
     /// The gradient of every parameter.
     pub(super) fn gradients(&self) -> &[f32] {
         &self.gradients

@@ -54,7 +54,7 @@ impl Net {
             columns: Columns::of(layout),
             shape,
             rows,
-            scaler,
+            scaler: scaler.bounded(self.settings.descent.clip),
             parameters,
             batch: Batch::default(),
             work: Workspace::default(),
@@ -118,6 +118,9 @@ impl NetState {
         layers::forward(&self.shape, current, &self.batch, team, &mut self.work);
         layers::backward(&self.shape, current, &self.batch, team, &mut self.work);
         let moment = Moment { step: step.index, steps: step.of, progress: visits.first().map_or(0, |visit| visit.progress) };
+        if let Some(most) = self.settings.descent.max_gradient {
+            optimiser::shorten(self.work.gradients_mut(), most);
+        }
         let gradients = self.work.gradients();
         self.parameters.update(&self.shape, &self.settings.descent, moment, gradients, team);
     }

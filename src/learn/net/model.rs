@@ -230,7 +230,16 @@ mod tests {
         assert_eq!(labels, gradient(Toward::Scores(&certain)));
         // One whole batch at rate 1 without anything else: the first weights less the gradient there.
         let plain = Optimizer::Sgd { momentum: 0.0 };
-        let descent = Descent { optimizer: plain, rate: 1.0, decay: Decay::Constant, l2: 0.0, batch: 60, average: 0.0 };
+        let descent = Descent {
+            optimizer: plain,
+            rate: 1.0,
+            decay: Decay::Constant,
+            l2: 0.0,
+            batch: 60,
+            average: 0.0,
+            clip: None,
+            max_gradient: None,
+        };
         let settings = NetSettings { hidden: vec![6], descent, ..settings() };
         let mut state = net(&settings).init(&layout, [3; 32]);
         let first = state.differentiable().unwrap().weights().to_vec();

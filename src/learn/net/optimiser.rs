@@ -3,7 +3,7 @@
 
 use super::layers::Shape;
 use super::settings::{Activation, Decay, Descent, NetSettings, Optimizer};
-use crate::num::{Isa, Team, stream, update, update::Update};
+use crate::num::{Isa, Team, stream, sum, update, update::Update};
 
 /// Everything that training changes beside the scaler. All vectors are as long as the shape has parameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,6 +122,16 @@ impl Parameters {
     }
 }
 
+/// Makes a gradient that is longer than `most` as long as that: every element times `f32(most / length)`, the length the root of
+/// [`sum::squares`] and the quotient in f64.
+pub(super) fn shorten(gradient: &mut [f32], most: f32) {
+    let length = sum::squares(gradient).sqrt();
+    if length > f64::from(most) {
+        let factor = (f64::from(most) / length) as f32;
+        gradient.iter_mut().for_each(|g| *g *= factor);
+    }
+}
+
 /// The rate of an update.
 fn rate(settings: &Descent, moment: Moment) -> f32 {
     match settings.decay {
@@ -171,6 +181,19 @@ mod tests {
         parameters.update(&shape, &settings.descent, moment, &[0.0, 0.0], Team::solo());
         parameters.settle();
         assert_eq!(parameters.average, [1e-9, 1e-9]);
+    }
+
+    #[test]
+    fn a_long_gradient_keeps_its_direction_and_a_short_one_its_length() {
+        let mut gradient = [3.0, -4.0, 0.0];
+        shorten(&mut gradient, 5.0);
+        assert_eq!(gradient, [3.0, -4.0, 0.0]);
+        shorten(&mut gradient, 2.5);
+        assert_eq!(gradient, [1.5, -2.0, 0.0]);
+        // Squares of these are beyond an f32.
+        let mut large = [3e30, 4e30];
+        shorten(&mut large, 1.0);
+        assert!((large[0] - 0.6).abs() < 1e-6 && (large[1] - 0.8).abs() < 1e-6, "{large:?}");
     }
 
     #[test]

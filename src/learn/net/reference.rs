@@ -335,6 +335,8 @@ fn trajectories_are_those_of_pytorch() {
                     l2: number(&document["weight_decay"]["weights"]),
                     batch: 8,
                     average: 0.0,
+                    clip: None,
+                    max_gradient: None,
                 },
             };
             let data = Data::of_numbers(x.clone(), 4, labels.iter().map(number).collect());

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Net;
 use crate::learn::error::{SMALLEST, allow, number, number_or_zero, share_below_one};
 use crate::learn::settings::Kind;
-use crate::learn::{Learner, SettingsError};
+use crate::learn::{Learner, SettingsError, Task};
 
 /// The share of all updates so far that the averaged weights look back on, where nothing else is said.
 const AVERAGE: f32 = 0.05;
@@ -15,6 +15,11 @@ const HIDDEN_MAX: usize = 16;
 const WIDTH_MAX: u32 = 65_536;
 /// More rows in a batch than this are taken for a mistake.
 const BATCH_MAX: u32 = 65_536;
+/// Where a proposal cuts inputs: of normal numbers not one is that far from the mean.
+const CLIP: f32 = 8.0;
+/// What a proposal takes for numbers: a squared error has larger gradients than a cross-entropy, and the rate that suits classes diverges.
+const NUMBER_RATE: f32 = 0.01;
+const NUMBER_GRADIENT: f32 = 1.0;
 
 /// How weights descend; all there is to set about `linear`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +38,14 @@ pub struct Descent {
     /// The average's gain is 1 / (average * updates), at most 1; 0 serves the last weights themselves.
     #[serde(default = "default_average")]
     pub average: f32,
+    /// Number columns are cut to so many deviations from their mean, so that a mistyped cell counts as far away and not as everything. Not cut
+    /// where it is left out, as before there was such a setting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f32>,
+    /// A batch's gradient is at most so long (the root of the sum of squares over all weights), its direction kept (Pascanu, Mikolov and Bengio
+    /// 2013, algorithm 1). As long as it is where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_gradient: Option<f32>,
 }
 
 /// The settings of `mlp`.
@@ -98,6 +111,8 @@ impl Default for Descent {
             l2: 1e-4,
             batch: 64,
             average: AVERAGE,
+            clip: Some(CLIP),
+            max_gradient: None,
         }
     }
 }
@@ -125,6 +140,12 @@ impl Kind for Descent {
     fn rate(&mut self) -> Option<&mut f32> {
         Some(&mut self.rate)
     }
+
+    fn suit(&mut self, task: Task) {
+        if task == Task::Number {
+            (self.rate, self.max_gradient) = (NUMBER_RATE, Some(NUMBER_GRADIENT));
+        }
+    }
 }
 
 impl Kind for NetSettings {
@@ -138,6 +159,10 @@ impl Kind for NetSettings {
 
     fn rate(&mut self) -> Option<&mut f32> {
         self.descent.rate()
+    }
+
+    fn suit(&mut self, task: Task) {
+        self.descent.suit(task);
     }
 }
 
@@ -174,6 +199,9 @@ impl Descent {
         allow((1..=BATCH_MAX).contains(&self.batch), "batch", || {
             (self.batch.to_string(), format!("a count from 1 to {BATCH_MAX}"))
         })?;
+        for (setting, bound) in [("clip", self.clip), ("max_gradient", self.max_gradient)] {
+            bound.map_or(Ok(()), |bound| number(setting, bound, 1e-6, 1e6))?;
+        }
         allow(self.average == 0.0 || (SMALLEST..=1.0).contains(&self.average), "average", || {
             (format!("{:?}", self.average), "0 (which serves the last weights), or a number from 1e-12 to 1".to_owned())
         })
@@ -187,18 +215,31 @@ mod tests {
 
     fn mlp() -> NetSettings {
         let optimizer = Optimizer::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
-        let descent = Descent { optimizer, rate: 0.003, decay: Decay::Linear, l2: 1e-4, batch: 256, average: 0.05 };
+        let descent = Descent {
+            optimizer,
+            rate: 0.003,
+            decay: Decay::Linear,
+            l2: 1e-4,
+            batch: 256,
+            average: 0.05,
+            clip: None,
+            max_gradient: None,
+        };
         NetSettings { hidden: vec![128], activation: Activation::Relu, descent }
     }
 
     #[test]
-    fn average_may_be_left_out_and_nothing_else() {
+    fn average_and_the_bounds_may_be_left_out_and_nothing_else() {
         let linear =
             r#"{"kind":"linear","optimizer":{"kind":"sgd","momentum":0.9},"rate":0.1,"decay":"constant","l2":0.0,"batch":32}"#;
         let LearnerSettings::Linear(settings) = serde_json::from_str(linear).unwrap() else {
             panic!("not linear");
         };
         assert_eq!(settings.average.to_bits(), AVERAGE.to_bits());
+        // What older recipes do not say is not done, and they come back as they were written.
+        assert_eq!((settings.clip, settings.max_gradient), (None, None));
+        let written = serde_json::to_string(&LearnerSettings::Linear(settings.clone())).unwrap();
+        assert!(!written.contains("clip") && !written.contains("max_gradient"), "{written}");
         let without_batch = linear.replace(r#","batch":32"#, "");
         let error = serde_json::from_str::<LearnerSettings>(&without_batch).unwrap_err();
         assert!(error.to_string().contains("batch"), "{error}");
@@ -225,7 +266,7 @@ mod tests {
         type Change = fn(&mut NetSettings);
         let adam = |beta1, beta2, epsilon| Optimizer::Adam { beta1, beta2, epsilon };
         assert!(LearnerSettings::Mlp(mlp()).check().is_ok());
-        let cases: [(&str, &str, Change); 14] = [
+        let cases: [(&str, &str, Change); 17] = [
             ("hidden", "0 layers", |s| s.hidden = vec![]),
             ("hidden", "17 layers", |s| s.hidden = vec![3; 17]),
             ("hidden", "width of 0", |s| s.hidden = vec![3, 0]),
@@ -239,6 +280,9 @@ mod tests {
             ("batch", "65537", |s| s.descent.batch = 65_537),
             ("average", "1.5", |s| s.descent.average = 1.5),
             ("average", "NaN", |s| s.descent.average = f32::NAN),
+            ("clip", "0.0", |s| s.descent.clip = Some(0.0)),
+            ("clip", "NaN", |s| s.descent.clip = Some(f32::NAN)),
+            ("max_gradient", "-1.0", |s| s.descent.max_gradient = Some(-1.0)),
             ("optimizer.momentum", "1.0", |s| {
                 s.descent.optimizer = Optimizer::Sgd { momentum: 1.0 };
             }),

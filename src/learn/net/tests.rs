@@ -115,6 +115,8 @@ pub(super) fn settings() -> NetSettings {
             l2: 1e-3,
             batch: 16,
             average: 0.05,
+            clip: None,
+            max_gradient: None,
         },
     }
 }

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::image::{self, Image};
 use super::{Ridge, inputs};
+use crate::learn::error::ranged;
 use crate::learn::settings::Kind;
-use crate::learn::{Layout, Learner, SettingsError, Task};
+use crate::learn::{Layout, Learner, SettingsError};
 
 /// Bins of a number column, where nothing else is said.
 const BINS: u32 = 16;
@@ -119,23 +120,7 @@ impl RidgeSettings {
     /// Names what stands in the way: a column without a range, an image of another size, too many features.
     pub(super) fn accepts(&self, layout: &Layout) -> Result<(), SettingsError> {
         let refuse = |setting, value: String, allowed: String| Err(SettingsError { setting, value, allowed });
-        for column in 0..layout.numbers {
-            let range = layout.ranges.get(column).copied().flatten();
-            if range.is_none_or(|range| range.0[0] >= range.0[1]) {
-                return refuse(
-                    "kind",
-                    format!("`ridge`, and number column {column} (from 0, in the order of [columns]) has no declared range"),
-                    "a declared range for every number column: `range = [low, high]`, low below high, in sisa.toml under [columns]".to_owned(),
-                );
-            }
-        }
-        if layout.task == Task::Number && layout.label_range.is_none_or(|range| range.0[0] >= range.0[1]) {
-            return refuse(
-                "kind",
-                "`ridge`, and the label is a number without a declared range".to_owned(),
-                "a declared range for the label: `range = [low, high]`, low below high, in sisa.toml under [label]".to_owned(),
-            );
-        }
+        ranged(Self::KIND, layout, true)?;
         if let RidgeMap::Image { width, height, .. } = self.map
             && Image::pixels(width, height) != layout.byte_scales.len()
         {

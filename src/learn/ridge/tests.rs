@@ -299,7 +299,7 @@ fn layouts_that_lack_a_declaration_are_refused_by_name() {
     assert!(learner(&bins, Isa::active()).accepts(&layout).is_ok());
     let ranges = vec![layout.ranges[0], None, layout.ranges[2]];
     let error = refused(&bins, &Layout { ranges, ..layout.clone() });
-    assert!(error.contains("number column 1 ") && error.contains("range = [low, high]"), "{error}");
+    assert!(error.contains("number column 2 of 3") && error.contains("range = [low, high]"), "{error}");
     let error = refused(&bins, &Layout { label_range: None, ..layout.clone() });
     assert!(error.contains("under [label]"), "{error}");
     let error = refused(&settings(RidgeMap::Image { width: 8, height: 8, dimension: 4 }), &layout);
@@ -309,7 +309,7 @@ fn layouts_that_lack_a_declaration_are_refused_by_name() {
     let error = refused(&settings(RidgeMap::Relu { dimension: 16_000 }), &mixed(Task::Classes(1 << 20)));
     assert!(error.contains("fewer classes"), "{error}");
     let wide = Layout { numbers: 1 << 30, ranges: vec![Some(Range([0.0, 1.0])); 1 << 12], ..layout };
-    assert!(refused(&bins, &wide).contains("no declared range"));
+    assert!(refused(&bins, &wide).contains("not declared for number column 4097"));
 }
 
 #[test]
