@@ -15,13 +15,13 @@ use serde::Serialize;
 use serde_json::Value;
 use sisa::{
     engine::{DeleteRequest, KeySource, Overrides, PlanRequest, Quiet, ShardId, TrainRequest, VerifyRequest},
-    lab::{self, BenchRequest, Pick},
+    lab::{self, BenchRequest, Pick, tune::TuneRequest},
     source::Input,
     wire,
 };
 
 /// Objects that another document describes, or whose fields are names from the data.
-const ELSEWHERE: [&str; 8] = [
+const ELSEWHERE: [&str; 9] = [
     "bench.recipe",
     "bench_learner.recipe",
     "compare_method.settings",
@@ -30,6 +30,7 @@ const ELSEWHERE: [&str; 8] = [
     "prediction.probabilities",
     "receipt.receipt",
     "signature.receipt",
+    "tune_candidate.settings",
 ];
 
 /// Fields by type, as paths.
@@ -188,6 +189,13 @@ fn measured(fields: &mut Fields) {
     };
     let report = lab::bench(&bench.engine(), &request, None, &Quiet).unwrap();
     wire::BenchLine::all(&report).iter().for_each(|line| fields.add(line));
+    let request = TuneRequest { config: bench.root().join("sisa.toml"), seconds: Some(1e-9), ..TuneRequest::default() };
+    let mut report = lab::tune::tune(&bench.engine(), &request, &Quiet).unwrap();
+    assert!(report.candidates.iter().all(|c| c.outcome.is_none()), "there was no time for any");
+    wire::TuneLine::all(&report, None).iter().for_each(|line| fields.add(line));
+    report = lab::tune::tune(&bench.engine(), &TuneRequest { seconds: None, ..request }, &Quiet).unwrap();
+    assert!(report.best().is_some());
+    wire::TuneLine::all(&report, None).iter().for_each(|line| fields.add(line));
     compared(fields);
 }
 

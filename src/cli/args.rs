@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
-use super::{bench::BenchArgs, compare::CompareArgs, plan::PlanArgs};
+use super::{bench::BenchArgs, compare::CompareArgs, plan::PlanArgs, tune::TuneArgs};
 
 /// Trains models from which any person's data can be deleted exactly.
 ///
@@ -77,6 +77,8 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// Measure in memory what approximate unlearning would leave behind, beside exact deletion
     Compare(CompareArgs),
+    /// Try a small grid of settings on a part of the training subjects, and write the best into sisa.toml
+    Tune(TuneArgs),
     /// Print completions for a shell
     Completions(CompletionArgs),
 }

@@ -16,6 +16,7 @@ mod run;
 mod session;
 mod show;
 mod trained;
+mod tune;
 
 use std::process::ExitCode;
 

@@ -73,6 +73,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         Command::Verify(verify) => session.verify(verify),
         Command::Bench(bench) => session.bench(bench),
         Command::Compare(compare) => session.compare(compare),
+        Command::Tune(tune) => session.tune(tune),
         Command::Completions(completions) => {
             clap_complete::generate(completions.shell, &mut Args::command(), "sisa", &mut std::io::stdout());
             Ok(Exit::Done)

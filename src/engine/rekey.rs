@@ -75,7 +75,7 @@ impl Engine {
             handle_key: self.workspace.handle_key()?,
             model_key: keys.model_key(self.workspace.files(), Some(generation))?,
         };
-        let report = self.pool.install(|| rekey_rows(writing, &plan, &from))?;
+        let report = self.pool.install(|| rekey_rows(writing, &plan, (&from, from.grid().cells())))?;
         Ok((generation, report))
     }
 }

@@ -206,13 +206,17 @@ fn each_batch(
     }
 }
 
-/// Imports the rows of an older generation as a new one, under another model key.
+/// Imports the rows of some cells of an older generation as a new one, under another model key.
 ///
 /// # Errors
 /// A slice is damaged or the disk refuses; the workspace is then as it was.
-pub fn rekey_rows(writing: &mut Writing, plan: &NewGeneration, from: &ShardStore) -> Result<ImportReport, ImportError> {
+pub fn rekey_rows(
+    writing: &mut Writing,
+    plan: &NewGeneration,
+    (from, cells): (&ShardStore, impl Iterator<Item = Cell>),
+) -> Result<ImportReport, ImportError> {
     let stage = stage(writing.workspace(), plan, Naming::Given)?;
-    for cell in from.grid().cells() {
+    for cell in cells {
         let slice = from.open(cell)?;
         let (mut encoded, mut gathered) = (Vec::new(), Gathered::default());
         for (at, (record, subject)) in slice.records().iter().zip(slice.subjects()).enumerate() {

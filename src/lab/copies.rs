@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{BenchRequest, trial::Base};
+use super::{Start, trial::Base};
 use crate::{
     engine::{Engine, Error, Observer, TrainRequest},
     fs::{Durability, EntryKind, Files},
@@ -38,7 +38,7 @@ impl Copies {
     }
 
     /// The trained workspace that all trials start from: a copy of the one at hand, or one made from a source.
-    pub(super) fn base(&self, engine: &Engine, request: &BenchRequest, observer: &dyn Observer) -> Result<Base, Error> {
+    pub(super) fn base(&self, engine: &Engine, request: &Start, observer: &dyn Observer) -> Result<Base, Error> {
         let root = self.folder("base")?;
         let copy = self.engine(engine, &root);
         let snapshot = engine.workspace().answering_snapshot()?;

@@ -10,6 +10,7 @@ mod memory;
 pub mod methods;
 mod pick;
 mod trial;
+pub mod tune;
 
 use std::path::{Path, PathBuf};
 
@@ -27,6 +28,14 @@ use crate::{
     train::{Keep, Recipe, Schedule, ScheduleKind},
     workspace::WorkspaceError,
 };
+
+/// What is measured on: the workspace at hand, or one made from a source in a scratch folder.
+#[derive(Clone, Debug, Default)]
+struct Start {
+    sources: Input,
+    config: PathBuf,
+    overrides: Overrides,
+}
 
 /// What is to be measured.
 #[derive(Clone, Debug)]
@@ -246,7 +255,8 @@ fn bench_in(
     process: Option<&Process<'_>>,
     observer: &dyn Observer,
 ) -> Result<BenchReport, Error> {
-    let base = copies.base(engine, request, observer)?;
+    let start = Start { sources: request.sources.clone(), config: request.config.clone(), overrides: request.overrides.clone() };
+    let base = copies.base(engine, &start, observer)?;
     let mut report = base.describe()?;
     let measured = measure(copies, &base, request, process, observer, &mut report);
     report.tell_own();

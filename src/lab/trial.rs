@@ -21,6 +21,9 @@ use crate::{
     workspace::{Current, KeySource, Partition},
 };
 
+/// What the keys of a cut for validation come from.
+const VALIDATION_SEED: u64 = 0x7661_6c69_6461_7465;
+
 /// The trained copy that every trial starts from.
 pub(super) struct Base {
     engine: Engine,
@@ -225,6 +228,28 @@ impl Base {
         self.recut_under(copies, name, (shards, slices), recipe, key)
     }
 
+    /// The training records cut another way, without those held out: a share of their subjects, other ones than a draw under the workspace's own key
+    /// gives, is held out in their place.
+    pub(super) fn recut_for_validation(
+        &self,
+        copies: &Copies,
+        (shards, slices): (u32, u32),
+        recipe: &Recipe,
+        holdout: f64,
+    ) -> Result<(Engine, Model), Error> {
+        // Not one that a workspace is likely to have: under its own key those who would be held out are those who are.
+        let keys = KeySource::Seed(VALIDATION_SEED);
+        let plan = NewGeneration {
+            generation: GenerationId(1),
+            rekeys: None,
+            partition: Partition::new(Grid { shards, slices, holdout }, self.schema.clone(), TextForm::default()),
+            handle_key: keys.handle_key(copies.files())?,
+            model_key: keys.model_key(copies.files(), None)?,
+        };
+        let trained_on = self.model.shards.grid().cells().filter(|cell| cell.part != Part::Holdout);
+        self.recut_as(copies, "validation", &plan, recipe, trained_on)
+    }
+
     /// The same under a model key.
     pub(super) fn recut_under(
         &self,
@@ -234,7 +259,6 @@ impl Base {
         recipe: &Recipe,
         model_key: ModelKey,
     ) -> Result<(Engine, Model), Error> {
-        let engine = copies.engine(&self.engine, &copies.folder(name)?);
         let holdout = self.model.shards.grid().holdout;
         let plan = NewGeneration {
             generation: GenerationId(1),
@@ -243,9 +267,23 @@ impl Base {
             handle_key: self.engine.workspace().handle_key()?,
             model_key,
         };
+        self.recut_as(copies, name, &plan, recipe, self.model.shards.grid().cells())
+    }
+
+    /// The records of some cells as another generation, in a workspace of its own, not trained yet.
+    fn recut_as(
+        &self,
+        copies: &Copies,
+        name: &str,
+        plan: &NewGeneration,
+        recipe: &Recipe,
+        cells: impl Iterator<Item = Cell> + Send,
+    ) -> Result<(Engine, Model), Error> {
+        let engine = copies.engine(&self.engine, &copies.folder(name)?);
         let mut writing = engine.workspace().write(true)?;
         engine.workspace().keep_handle_key(&plan.handle_key)?;
-        engine.pool().install(|| rekey_rows(&mut writing, &plan, &self.model.shards))?;
+        let from = (&self.model.shards, cells);
+        engine.pool().install(|| rekey_rows(&mut writing, plan, from))?;
         let id = engine.publish_recipe_as(&mut writing, plan.generation, recipe, recipe.digest())?;
         let current = Current { generation: plan.generation, recipe: id, aggregate: self.current.aggregate };
         writing.switch(&current)?;

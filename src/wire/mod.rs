@@ -22,6 +22,7 @@ mod repaired;
 mod schema;
 mod status;
 mod trained;
+mod tune;
 mod verified;
 
 pub use bench::{Bench, BenchBatch, BenchDeletion, BenchFrontier, BenchLearner, BenchLine, BenchMemory, BenchTraining, Training};
@@ -39,6 +40,7 @@ pub use repaired::{Rekeyed, Repaired};
 pub use schema::Schema;
 pub use status::{Beside, Shard, Slice, Status};
 pub use trained::{Diverged, Imported, Trained};
+pub use tune::{Tune, TuneCandidate, TuneLine};
 pub use verified::{Finding, Verified};
 
 /// An answer as one line of JSON, with the line's end.

@@ -18,7 +18,7 @@ mod world;
 use std::path::PathBuf;
 
 use super::{
-    BenchRequest, Pick,
+    Start,
     copies::Copies,
     methods::{self, Method},
     trial::Base,
@@ -177,19 +177,8 @@ fn with_base(
         return then(&Base::new(engine.on_copy(engine.files().clone(), root))?);
     }
     let copies = Copies::new(engine)?;
-    let bench = BenchRequest {
-        sources: request.sources.clone(),
-        config: request.config.clone(),
-        overrides: request.overrides.clone(),
-        requests: Vec::new(),
-        pick: Pick::Uniform,
-        trials: 0,
-        one_by_one: 0,
-        frontier: Vec::new(),
-        learners: Vec::new(),
-        memory: 0,
-    };
-    let done = copies.base(engine, &bench, observer).and_then(|base| then(&base));
+    let start = Start { sources: request.sources.clone(), config: request.config.clone(), overrides: request.overrides.clone() };
+    let done = copies.base(engine, &start, observer).and_then(|base| then(&base));
     let removed = copies.remove();
     let report = done?;
     removed?;
