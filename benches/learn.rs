@@ -90,6 +90,8 @@ fn bench(c: &mut Criterion, case: &Case) {
             l2: 1e-4,
             batch: case.batch,
             average: 0.05,
+            clip: None,
+            max_gradient: None,
         },
     });
     let learner = settings.check().unwrap();

@@ -15,7 +15,7 @@ fn sisa(root: &Path, words: &[&str]) -> (i32, String, String) {
 /// Persons with an age, hours that few tell, and what a line through them gives.
 fn table(root: &Path, label: impl Fn(u32) -> String) {
     let row = |i: u32| {
-        let hours = if i % 7 == 0 { String::new() } else { (i * 5 % 60).to_string() };
+        let hours = if i.is_multiple_of(7) { String::new() } else { (i * 5 % 60).to_string() };
         format!("{},{},{hours},{}\n", i / 2, 20 + i * 3 % 50, label(i))
     };
     fs::write(root.join("t.csv"), "person,age,hours,y\n".to_owned() + &(0..600).map(row).collect::<String>()).unwrap();

@@ -158,7 +158,7 @@ impl Engine {
         let (mut rows, mut subjects, mut pilot, mut layout) = (0_u64, Vec::new(), None, None);
         for mut source in sources.open_ahead(&config.form())? {
             let schema = config.declaration()?.resolve(source.name(), source.columns())?;
-            self.check_rows(&recipe, &schema, Some(&config), &request.sources)?;
+            self.check_rows(&recipe, &schema, Some(config), &request.sources)?;
             layout = Some(schema.layout());
             let encoder = Encoder::new(&schema, source.name(), source.columns(), true)?;
             source.only(&schema.positions(source.columns()));

@@ -117,14 +117,14 @@ pub enum Quality {
 
 /// Adds up quality by task.
 enum Metrics {
-    Classes(ClassMetrics),
+    Classes(Box<ClassMetrics>),
     Numbers(NumberMetrics),
 }
 
 impl Metrics {
     fn new(task: Task) -> Metrics {
         match task {
-            Task::Classes(n) => Metrics::Classes(ClassMetrics::new(n)),
+            Task::Classes(n) => Metrics::Classes(Box::new(ClassMetrics::new(n))),
             Task::Number => Metrics::Numbers(NumberMetrics::default()),
         }
     }

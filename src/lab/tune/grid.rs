@@ -97,7 +97,7 @@ impl Change {
                 point.shards = 1;
             }
             (Change::Strength(times), LearnerSettings::Ridge(settings)) => settings.strength = rounded(settings.strength * times),
-            (Change::Map(map), LearnerSettings::Ridge(settings)) => settings.map = map.clone(),
+            (Change::Map(map), LearnerSettings::Ridge(settings)) => settings.map = *map,
             (Change::Depth(depth), LearnerSettings::Forest(settings)) => {
                 // Deep trees are of use where small nodes are split.
                 (settings.depth, settings.min_split) = (*depth, if *depth > 12 { 2 } else { 10 });

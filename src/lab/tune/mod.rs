@@ -216,7 +216,7 @@ fn one(
         return refused(refusal.to_string());
     }
     let (engine, model) = base.recut_for_validation(copies, (candidate.shards, candidate.slices), recipe, VALIDATION)?;
-    let (seconds, report) = timed(|| Ok(engine.build(&model, &model.plans()?, observer)?))?;
+    let (seconds, report) = timed(|| engine.build(&model, &model.plans()?, observer))?;
     if report.interrupted() {
         return Err(Error::Interrupted);
     }

@@ -12,7 +12,11 @@ impl Majority {
 
     /// Adds rows.
     pub fn add(&mut self, labels: &[u32]) {
-        labels.iter().for_each(|l| self.0[*l as usize] += 1);
+        for label in labels {
+            if let Some(rows) = self.0.get_mut(*label as usize) {
+                *rows += 1;
+            }
+        }
     }
 
     /// The class, the lowest index of equals.
