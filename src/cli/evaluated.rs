@@ -6,7 +6,8 @@ use sisa::engine::{Evaluation, Quality};
 
 use super::show::{count, percent};
 
-pub(super) fn text(evaluation: &Evaluation) -> String {
+/// `flag` is the one that further commands on the workspace need.
+pub(super) fn text(evaluation: &Evaluation, flag: &str) -> String {
     let mut out = String::new();
     match &evaluation.ensemble {
         Quality::Classes(_) => classes(evaluation, &mut out),
@@ -27,7 +28,7 @@ pub(super) fn text(evaluation: &Evaluation) -> String {
         let _ = writeln!(
             out,
             "\nThis model is worse than always answering {constant}: it has learnt nothing that holds on these rows. Look at what the columns are \
-             declared as, or take another learner (`sisa tune` tries settings)."
+             declared as, or take another learner (`sisa tune{flag}` tries settings)."
         );
     }
     out

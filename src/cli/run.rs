@@ -33,7 +33,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         Command::Predict(predict) => session.predict(predict),
         Command::Eval(eval) => {
             let evaluation = session.engine.evaluate(&eval.sources.clone().into(), &session.terminal)?;
-            session.result(|| evaluated::text(&evaluation), || wire::Evaluated::from(&evaluation))
+            session.result(|| evaluated::text(&evaluation, &session.flag()), || wire::Evaluated::from(&evaluation))
         }
         Command::Status => {
             let status = session.engine.status()?;

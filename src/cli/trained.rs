@@ -63,7 +63,7 @@ pub(super) fn text(report: &TrainReport, workspace_flag: &str, ids: &IdColumns) 
     }
     if let Some(evaluation) = &report.evaluation {
         out.push('\n');
-        out.push_str(&evaluated::text(evaluation));
+        out.push_str(&evaluated::text(evaluation, workspace_flag));
     }
     let _ = write!(
         out,
