@@ -4,6 +4,9 @@
 
 #[path = "../src/source/tests/make.rs"]
 mod make;
+#[cfg(feature = "parquet")]
+#[path = "../src/source/tests/make_columnar.rs"]
+mod make_columnar;
 
 use std::alloc::System;
 use std::io::Write;
@@ -49,6 +52,54 @@ fn seeds() -> Vec<Vec<u8>> {
     };
     let matrix = idx(&[4, 3], &[5; 12]);
     vec![gzip(&csv), csv, npz(false, &arrays(false)), npz(true, &arrays(false)), npz(false, &arrays(true)), gzip(&matrix), matrix]
+}
+
+/// Small columnar files: of the same four rows, and those of every packing and type that tests/data/columnar has.
+#[cfg(feature = "parquet")]
+fn columnar_seeds() -> Vec<Vec<u8>> {
+    use make_columnar::Data;
+    let columns = || {
+        let text = ["p1", "p1", "a longer text", ""].map(|text| Some(text.to_owned()));
+        [
+            ("a", Data::Ints(vec![Some(1), None, Some(-3), Some(1 << 40)])),
+            ("b", Data::Floats(vec![None, Some(0.5), Some(2.0), None])),
+            ("c", Data::Text(text.to_vec())),
+        ]
+    };
+    let mut seeds = vec![
+        make_columnar::parquet(&columns(), 3, false),
+        make_columnar::parquet(&columns(), 4, true),
+        make_columnar::arrow(&columns(), 3),
+    ];
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/columnar");
+    for name in ["zstd.parquet", "zstd-v2.parquet", "snappy-v2.parquet", "gzip.parquet", "lz4.parquet", "lz4.arrow"] {
+        seeds.push(std::fs::read(folder.join(name)).unwrap());
+    }
+    seeds
+}
+
+#[cfg(feature = "parquet")]
+#[test]
+fn damaged_columnar_files_end_in_rows_or_errors() {
+    let seeds = columnar_seeds();
+    let mut random = Random(4);
+    let (mut good, mut bad) = (0, 0);
+    let rows: Vec<usize> = seeds.iter().map(|seed| read(seed).unwrap()).collect();
+    assert_eq!(rows, [4, 4, 4, 90, 90, 90, 90, 90, 90]);
+    for case in 0..9000 {
+        let mut bytes = seeds[case % seeds.len()].clone();
+        // Most of a file is its footer, and most of what is declared stands there.
+        let other = random.below(seeds.len());
+        mutate(&mut bytes, &seeds[other], &mut random);
+        match read(&bytes) {
+            Ok(_) => good += 1,
+            Err(error) => {
+                assert!(error.to_string().contains(';'), "case {case}, no advice: {error}");
+                bad += 1;
+            }
+        }
+    }
+    assert!(good > 300 && bad > 3000, "{good} read, {bad} refused");
 }
 
 fn mutate(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {

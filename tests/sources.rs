@@ -1,4 +1,4 @@
-//! The same rows by any road: text, arrays and memory give the same slices, answers, evaluation and repair, byte for byte.
+//! The same rows by any road: text, arrays, columnar files and memory give the same slices, answers, evaluation and repair, byte for byte.
 #![expect(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -10,6 +10,9 @@ mod common;
 #[path = "../src/source/tests/make.rs"]
 #[expect(dead_code, reason = "the readers' own tests use the rest")]
 mod make;
+#[cfg(feature = "parquet")]
+#[path = "../src/source/tests/make_columnar.rs"]
+mod make_columnar;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -68,17 +71,37 @@ impl Rows {
             .column("x0", x0)
     }
 
+    /// Columns in another order and of other types that hold the same.
+    #[cfg(feature = "parquet")]
+    fn columns(&self) -> Vec<(&'static str, make_columnar::Data)> {
+        use make_columnar::Data::{Floats, Ints, Text};
+        let some = |values: &[i64]| Ints(values.iter().map(|value| Some(*value)).collect());
+        vec![
+            ("subject", Text(self.subjects.iter().map(|subject| Some(subject.to_string())).collect())),
+            ("x1", Floats(self.x[1].iter().map(|x| Some(*x)).collect())),
+            ("y", some(&self.y)),
+            ("id", some(&self.ids)),
+            ("x0", Floats(self.x[0].iter().map(|x| (!x.is_nan()).then_some(*x)).collect())),
+        ]
+    }
+
     /// The roads, each written below `dir` where it is a file.
-    fn inputs(&self, dir: &Path) -> [(&'static str, Input); 3] {
+    fn inputs(&self, dir: &Path) -> Vec<(&'static str, Input)> {
         let file = |name: &str, bytes: &[u8]| {
             let path = dir.join(name);
             fs::write(&path, bytes).unwrap();
             Input::from(path)
         };
-        [
+        vec![
             ("text", file("t.csv", self.csv().as_bytes())),
             ("arrays", file("t.npz", &self.arrays())),
             ("memory", self.memory().into()),
+            #[cfg(feature = "parquet")]
+            ("Parquet", file("t.parquet", &make_columnar::parquet(&self.columns(), 100, false))),
+            #[cfg(feature = "parquet")]
+            ("Parquet with deltas", file("t2.parquet", &make_columnar::parquet(&self.columns(), 1000, true))),
+            #[cfg(feature = "parquet")]
+            ("Arrow", file("t.arrow", &make_columnar::arrow(&self.columns(), 70))),
         ]
     }
 }

@@ -51,6 +51,7 @@ impl RowsAsked {
         for mut source in sources {
             let encoder = Encoder::new(schema, source.name(), source.columns(), true)?;
             let ids = Ids::new(schema, source.columns(), handles.clone());
+            source.only(&schema.positions(source.columns()));
             let mut batch = Batch::new();
             while source.next(&mut batch)? > 0 {
                 for row in 0..batch.rows() {

@@ -47,7 +47,9 @@ pub enum SourceError {
     #[error("{file}: byte {byte} is no text in {encoding}; declare another `encoding`, or write the file again")]
     Undecodable { file: Arc<str>, encoding: Encoding, byte: u64 },
     /// A format that is known, and is not read here.
-    #[error("{file}: is {found}, which is not read; {advice}")]
+    #[error(
+        "{file}: is {found}, which is not read; {advice} (what is read: delimited text such as CSV, NPZ, IDX, Parquet and Arrow files)"
+    )]
     Foreign { file: Arc<str>, found: &'static str, advice: &'static str },
     /// The reading thread could not be started.
     #[error("{file}: the thread that reads ahead could not be started: {cause}; raise the limit on threads and try again")]
@@ -129,10 +131,8 @@ pub enum SourceError {
     #[error("{file}: holds no array `{array}` (found: {found}); save it as numpy.savez(file, X=..., y=...)")]
     MissingArray { file: Arc<str>, array: &'static str, found: String },
     /// An array that nothing would read, perhaps a misspelt one.
-    #[error(
-        "{file}: holds an array `{array}` that is not read; the arrays are X, y, ids and subjects: rename it or leave it out"
-    )]
-    UnknownArray { file: Arc<str>, array: String },
+    #[error("{file}: holds an array `{array}` that is not read; the arrays are X, y, ids and subjects: {advice}")]
+    UnknownArray { file: Arc<str>, array: String, advice: String },
     /// A member stored in a way that is not read.
     #[error("{file}: array `{array}` is {found}; save it with numpy.savez or numpy.savez_compressed")]
     Packing { file: Arc<str>, array: String, found: String },
@@ -162,6 +162,13 @@ pub enum SourceError {
     /// An item that has no cell.
     #[error("{file}: row {row}: array `{array}` holds {found}; {advice}")]
     Item { file: Arc<str>, row: u64, array: String, found: String, advice: &'static str },
+
+    /// A Parquet or Arrow file that can't be read.
+    #[error("{file}: is not a sound {form} file: {detail}; fetch or write it again")]
+    Columnar { file: Arc<str>, form: &'static str, detail: String },
+    /// A column of one whose items have no cell.
+    #[error("{file}: column `{column}` holds {found}, which are not read; {advice}")]
+    ColumnType { file: Arc<str>, column: String, found: String, advice: &'static str },
 
     /// A damaged or unsupported IDX header.
     #[error("{file}: {cause}")]

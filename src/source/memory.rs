@@ -144,13 +144,28 @@ impl Table for MemoryTable {
 /// Chunks to come, such as a stream of them.
 pub type ChunkStream = Box<dyn Iterator<Item = Result<Chunk, SourceError>> + Send>;
 
+/// Chunks that are made when they are asked for.
+pub(crate) trait Pieces: Send {
+    /// The next rows, and `None` at the end. Of columns that are not `wanted` no cell is looked at.
+    fn next(&mut self, wanted: &[bool]) -> Result<Option<Chunk>, SourceError>;
+}
+
+/// Chunks that come anyhow.
+struct Coming(ChunkStream);
+
+impl Pieces for Coming {
+    fn next(&mut self, _: &[bool]) -> Result<Option<Chunk>, SourceError> {
+        self.0.next().transpose()
+    }
+}
+
 /// A [`Source`] over chunks that come one after the other.
 pub struct Chunks {
     name: Arc<str>,
     names: Vec<String>,
     /// Whether a column is looked at.
     wanted: Vec<bool>,
-    chunks: ChunkStream,
+    pieces: Box<dyn Pieces>,
     chunk: Chunk,
     shapes: Vec<Shape>,
     /// Rows of the chunk, and of all, that are done.
@@ -167,16 +182,21 @@ impl Chunks {
     ///
     /// [`SourceError::Table`] or [`SourceError::TooWide`] for names that can't be those of a table.
     pub fn new(name: &Arc<str>, names: Vec<String>, chunks: ChunkStream, total: u64) -> Result<Self, SourceError> {
+        Self::of(name, names, Box::new(Coming(chunks)), total)
+    }
+
+    /// As [`Chunks::new`], for chunks that depend on what is wanted of them.
+    pub(crate) fn of(name: &Arc<str>, names: Vec<String>, pieces: Box<dyn Pieces>, total: u64) -> Result<Self, SourceError> {
         check_names(name, &names)?;
         let wanted = vec![true; names.len()];
         let chunk = Chunk { columns: Vec::new(), rows: 0 };
-        Ok(Self { name: name.clone(), names, wanted, chunks, chunk, shapes: Vec::new(), at: 0, done: 0, total, failed: false })
+        Ok(Self { name: name.clone(), names, wanted, pieces, chunk, shapes: Vec::new(), at: 0, done: 0, total, failed: false })
     }
 
     /// Takes the next chunk that has rows; false at the end.
     fn advance(&mut self) -> Result<bool, SourceError> {
         while self.at >= self.chunk.rows {
-            let Some(chunk) = self.chunks.next().transpose()? else { return Ok(false) };
+            let Some(chunk) = self.pieces.next(&self.wanted)? else { return Ok(false) };
             (self.chunk, self.at) = (chunk, 0);
             self.shapes.clear();
             let mut first = 0;

@@ -1,4 +1,4 @@
-//! Readers of foreign tables: CSV, NPZ and IDX, plain or gzipped, and tables in memory, as batches of cells.
+//! Readers of foreign tables: CSV, NPZ, IDX, Parquet and Arrow IPC files, and tables in memory, as batches of cells.
 //!
 //! A [`Source`] yields the rows of one table in the order of its file, in batches of bounded memory, and each
 //! row knows its [`Place`] for messages. This module does not know schemas, encodings, handles or stores: a
@@ -9,17 +9,22 @@
 //! | text | none of the others | names of the header line; `c0`.. without one |
 //! | NPZ | `PK` | `x0`.. of array `X`, `y`, then `id` and `subject` where `ids` and `subjects` are there |
 //! | IDX | two zero bytes | `p0`.. of the images, then `label` of the partner file |
+//! | Parquet | `PAR1` | those of its schema, with feature `parquet` |
+//! | Arrow IPC, Feather | `ARROW1` | the same |
 //!
 //! How text is written, a [`TextForm`] says. Text and IDX may be gzipped. The form is told by content and never by the name of the file.
 //!
 //! Limits: a CSV field has at most 1 MiB and a record 8 MiB; a table has at most 131,072 columns; a batch has at
-//! most 4096 rows and closes once it holds 128 KiB. A corrupt file is an error, never a panic, and lengths that a
+//! most 4096 rows and closes once it holds 128 KiB; of a Parquet file one page of each column is in memory, of at most 256 MiB, and of
+//! an Arrow file one record batch, of at most 2 GiB. A corrupt file is an error, never a panic, and lengths that a
 //! file declares are checked before memory is taken for them.
 
 mod ahead;
 mod array;
 mod batch;
 mod bytes;
+#[cfg(feature = "parquet")]
+mod columnar;
 mod csv;
 mod decode;
 mod error;

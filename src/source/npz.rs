@@ -66,6 +66,10 @@ impl Npz {
 fn check_role(file: &Arc<str>, array: &Array, rows: u64) -> Result<(), SourceError> {
     let name = array.name().to_owned();
     let is_text = array.shape().kind == CellKind::Text;
+    if ["ids", "subjects"].contains(&array.name()) && array.shape().kind == CellKind::Float {
+        let (expected, got) = ("integers or text: `astype('int64')`, or `astype('U')`", array.items().to_string());
+        return Err(SourceError::Items { file: file.clone(), array: name, expected, got });
+    }
     if name == "X" {
         if is_text {
             let (expected, got) = ("numbers", array.items().to_string());
@@ -92,6 +96,9 @@ fn entries(file: &SourceFile) -> Result<Vec<Entry>, SourceError> {
     let name = file.name();
     let failed = |cause: zip::result::ZipError| SourceError::Zip { file: name.clone(), detail: cause.to_string() };
     let mut archive = ZipArchive::new(BufReader::new(file.reopen()?)).map_err(failed)?;
+    if !archive.file_names_raw().any(|member| member.ends_with(b".npy")) && archive.len() > 0 {
+        return Err(foreign(name, archive.file_names_raw().any(|member| member == b"[Content_Types].xml")));
+    }
     let mut entries = Vec::new();
     for index in 0..archive.len() {
         let member = archive.by_index_raw(index).map_err(failed)?;
@@ -99,7 +106,12 @@ fn entries(file: &SourceFile) -> Result<Vec<Entry>, SourceError> {
         let array = array.strip_suffix(".npy").unwrap_or(&array).to_owned();
         // Before anything else, as a stranger's container may hold any number of them.
         if !ARRAYS.iter().any(|&(known, _)| known == array) {
-            return Err(SourceError::UnknownArray { file: name.clone(), array });
+            let other = ARRAYS.iter().find(|(known, _)| known.eq_ignore_ascii_case(&array));
+            let advice = match other {
+                Some((known, _)) => format!("case counts, so it is to be called `{known}`"),
+                None => "rename it or leave it out".to_owned(),
+            };
+            return Err(SourceError::UnknownArray { file: name.clone(), array, advice });
         }
         let packing = |found: String| SourceError::Packing { file: name.clone(), array: array.clone(), found };
         if member.encrypted() {
@@ -116,6 +128,15 @@ fn entries(file: &SourceFile) -> Result<Vec<Entry>, SourceError> {
         entries.push(entry);
     }
     Ok(entries)
+}
+
+/// A zip container without any array.
+fn foreign(file: &Arc<str>, office: bool) -> SourceError {
+    let (found, advice) = match office {
+        true => ("an Office document, such as an Excel workbook", "save the sheet as CSV"),
+        false => ("a zip archive that holds no arrays", "unpack it, and name the table in it"),
+    };
+    SourceError::Foreign { file: file.clone(), found, advice }
 }
 
 impl Source for Npz {

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::Source;
 use super::bytes::Bytes;
+#[cfg(feature = "parquet")]
+use super::columnar;
 use super::csv::Csv;
 use super::error::SourceError;
 use super::form::TextForm;
@@ -110,6 +112,19 @@ impl Opened {
                 advice: "gunzip it first; numpy.savez_compressed packs the arrays themselves",
             }),
             [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Ok(Self::Table(Box::new(Npz::new(bytes.file())?))),
+            [b'P', b'A', b'R', b'1', ..] | [b'A', b'R', b'R', b'O', b'W', b'1', ..] if bytes.is_gzip() => {
+                let advice = "gunzip it first; such files pack their columns themselves";
+                Err(SourceError::Foreign { file: name, found: "a gzipped Parquet or Arrow file", advice })
+            }
+            #[cfg(feature = "parquet")]
+            [b'P', b'A', b'R', b'1', ..] => Ok(Self::Table(Box::new(columnar::open_parquet(bytes.file())?))),
+            #[cfg(feature = "parquet")]
+            [b'A', b'R', b'R', b'O', b'W', b'1', ..] => Ok(Self::Table(Box::new(columnar::open_arrow(bytes.file())?))),
+            #[cfg(not(feature = "parquet"))]
+            [b'P', b'A', b'R', b'1', ..] | [b'A', b'R', b'R', b'O', b'W', b'1', ..] => {
+                let advice = "this program was built without its feature `parquet`: build it with that, or write CSV";
+                Err(SourceError::Foreign { file: name, found: "a Parquet or Arrow file", advice })
+            }
             [0, 0, ..] => Ok(Self::Idx(IdxFile::new(bytes)?)),
             _ => Ok(Self::Table(Box::new(Csv::new(bytes, form)?))),
         }
@@ -119,14 +134,18 @@ impl Opened {
 /// Whether a file is none of the forms that are told by their first bytes.
 pub(super) fn is_text(bytes: &Bytes) -> bool {
     let head = bytes.head();
-    !(head.starts_with(b"PK") || head.starts_with(&[0, 0]) || FOREIGN.iter().any(|(magic, ..)| head.starts_with(magic)))
+    let columnar = head.starts_with(b"PAR1") || head.starts_with(b"ARROW1");
+    !(columnar
+        || head.starts_with(b"PK")
+        || head.starts_with(&[0, 0])
+        || FOREIGN.iter().any(|(magic, ..)| head.starts_with(magic)))
 }
 
 /// First bytes, name and advice for formats that are often met and not read.
 const FOREIGN: [(&[u8], &str, &str); 8] = [
+    (b"\xff\xff\xff\xff", "an Arrow stream", "write it as a file, by pyarrow.ipc.new_file or to_feather"),
+    (b"FEA1", "a Feather file of the first version", "write it as the second"),
     (b"\x93NUMPY", "a single NumPy array", "save X and y together with numpy.savez"),
-    (b"PAR1", "a Parquet file", "write it as CSV"),
-    (b"ARROW1", "an Arrow file", "write it as CSV"),
     (b"\x89HDF", "an HDF5 file", "write it as CSV, or its arrays with numpy.savez"),
     (b"\x28\xb5\x2f\xfd", "a zstd stream", "unpack it, or pack it with gzip"),
     (b"\xfd7zXZ", "an xz stream", "unpack it, or pack it with gzip"),

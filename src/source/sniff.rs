@@ -76,12 +76,19 @@ fn guess(path: &Path) -> Result<Option<Guess>, SourceError> {
         lines.pop();
     }
     lines.truncate(LINES_MAX);
-    let (delimiter, width) = delimiter(&lines);
+    let (mut delimiter, mut width) = best_delimiter(&lines, false);
+    let backslash = is_backslashed(&lines, delimiter);
+    if backslash {
+        guess.form.backslash = true;
+        guess.notes.push(format!("quotes of {name} are escaped by a backslash"));
+        (delimiter, width) = best_delimiter(&lines, true);
+    }
     if delimiter != Delimiter::Comma {
         guess.notes.push(format!("the columns of {name} are separated by {delimiter}"));
     }
     guess.form.delimiter = delimiter;
-    let is_comment = |line: &[u8]| line.first() == Some(&Comment::HASH.byte()) && fields(line, delimiter) != Some(width);
+    let is_comment =
+        |line: &[u8]| line.first() == Some(&Comment::HASH.byte()) && fields(line, delimiter, backslash) != Some(width);
     if lines.iter().any(|line| is_comment(line))
         && lines.iter().position(|line| is_comment(line)) == lines.iter().position(|l| !l.is_empty())
     {
@@ -89,17 +96,13 @@ fn guess(path: &Path) -> Result<Option<Guess>, SourceError> {
         guess.notes.push(format!("lines of {name} that begin with `#` are passed over"));
     }
     let commented = |line: &&&[u8]| guess.form.comment.is_none() || !is_comment(line);
-    let skip =
-        if width > 1 { preamble(&lines, delimiter, width, |line| guess.form.comment.is_some() && is_comment(line)) } else { 0 };
+    let fits = |line: &[u8]| fields(line, delimiter, backslash).map(|n| n == width);
+    let skip = if width > 1 { preamble(&lines, fits, |line| guess.form.comment.is_some() && is_comment(line)) } else { 0 };
     if skip > 0 {
         guess.notes.push(format!("the first {skip} lines of {name} are not of the table, and passed over"));
         guess.form.skip = u32::try_from(skip).unwrap_or(0);
     }
     let table = lines.get(skip..).unwrap_or_default();
-    if is_backslashed(table, delimiter) {
-        guess.form.backslash = true;
-        guess.notes.push(format!("quotes of {name} are escaped by a backslash"));
-    }
     let header = table.iter().filter(|line| !line.is_empty()).find(commented);
     if header.is_some_and(|line| looks_like_a_row(line, delimiter)) {
         guess.notes.push(format!(
@@ -118,11 +121,15 @@ fn head(bytes: Bytes, encoding: Encoding) -> Result<Vec<u8>, SourceError> {
     Ok(text)
 }
 
-/// The fields of a line; `None` where a quote is left open, so that its record goes on.
-fn fields(line: &[u8], delimiter: Delimiter) -> Option<usize> {
+/// The fields of a line; `None` where a quote is left open, so that its record goes on. A quote may be escaped by a `backslash`.
+fn fields(line: &[u8], delimiter: Delimiter, backslash: bool) -> Option<usize> {
     let mut quotes = Quotes::default();
     let mut count = 1;
     for byte in line {
+        if backslash && matches!(quotes, Quotes::Within(true)) {
+            quotes = Quotes::Within(false);
+            continue;
+        }
         if !matches!(quotes, Quotes::Within(_)) && *byte == delimiter.byte() {
             count += 1;
         }
@@ -132,11 +139,11 @@ fn fields(line: &[u8], delimiter: Delimiter) -> Option<usize> {
 }
 
 /// What cuts most lines into the same number of fields, and that number.
-fn delimiter(lines: &[&[u8]]) -> (Delimiter, usize) {
+fn best_delimiter(lines: &[&[u8]], backslash: bool) -> (Delimiter, usize) {
     let mut best = (Delimiter::Comma, 1, 0);
     for delimiter in Delimiter::ALL {
-        let mut counts: Vec<usize> =
-            lines.iter().filter(|line| !line.is_empty()).filter_map(|line| fields(line, delimiter)).filter(|n| *n > 1).collect();
+        let counts = lines.iter().filter(|line| !line.is_empty()).filter_map(|line| fields(line, delimiter, backslash));
+        let mut counts: Vec<usize> = counts.filter(|n| *n > 1).collect();
         counts.sort_unstable();
         for run in counts.chunk_by(|a, b| a == b) {
             let (width, rows) = (run.first().copied().unwrap_or(1), run.len());
@@ -148,13 +155,12 @@ fn delimiter(lines: &[&[u8]]) -> (Delimiter, usize) {
     (best.0, best.1)
 }
 
-/// How many lines stand before a table of this width; none where lines of other widths stand in it too.
-fn preamble(lines: &[&[u8]], delimiter: Delimiter, width: usize, comment: impl Fn(&[u8]) -> bool) -> usize {
-    let fits = |line: &&[u8]| fields(line, delimiter) == Some(width);
-    let Some(first) = lines.iter().position(fits) else { return 0 };
+/// How many lines stand before a table; none where lines of other widths than its own stand in it too. `fits` says whether a line has
+/// its width, and nothing of one whose quotes are open.
+fn preamble(lines: &[&[u8]], fits: impl Fn(&[u8]) -> Option<bool>, comment: impl Fn(&[u8]) -> bool) -> usize {
+    let Some(first) = lines.iter().position(|line| fits(line) == Some(true)) else { return 0 };
     let rest = lines.get(first..).unwrap_or_default();
-    let others =
-        rest.iter().filter(|line| !line.is_empty() && !comment(line) && fields(line, delimiter).is_some_and(|n| n != width));
+    let others = rest.iter().filter(|line| !line.is_empty() && !comment(line) && fits(line) == Some(false));
     let before = lines.get(..first).unwrap_or_default();
     let words = before.iter().any(|line| !line.is_empty() && !comment(line));
     if words && first <= PREAMBLE_MAX && rest.len() > first && others.count() == 0 { first } else { 0 }
@@ -246,6 +252,9 @@ mod tests {
     #[test]
     fn backslashes_and_lines_that_may_be_rows() {
         assert!(guess_of(b"a,b\n\"x \\\"y\\\" z\",1\n").form.backslash);
+        // The header has fewer commas than the rows, and is no line before the table.
+        let rows = guess_of(b"a,note,b\n1,\"said \\\"later\\\", ok\",2\n3,\"said \\\"later\\\", ok\",4\n");
+        assert_eq!(rows.form, TextForm { backslash: true, ..TextForm::default() });
         assert!(!guess_of(b"a,b\n\"C:\\\",1\n\"x\"\"y\",2\n").form.backslash);
         for (text, row) in
             [("5.1,red\n4,blue\n", true), ("1,2,a\n3,4,b\n", true), ("2019,2020,city,town,name\n", false), ("a,b\n1,2\n", false)]

@@ -18,7 +18,7 @@ fn the_name_does_not_matter() {
 fn known_strangers_are_named() {
     for (bytes, name) in [
         (npy("<f4", false, "(1,)", &[0; 4]), "a single NumPy array"),
-        (b"PAR1....".to_vec(), "a Parquet file"),
+        (b"FEA1....".to_vec(), "a Feather file of the first version"),
         (b"\xff\xfea\0,\0b\0".to_vec(), "UTF-16 text"),
         (gzip(&gzip(b"a\n1\n")), "gzipped twice"),
         (gzip(&npz(false, &[])), "a gzipped NPZ"),

@@ -1,0 +1,50 @@
+//! Tables that lie in their files column by column: Parquet, and Arrow IPC (Feather, version 2).
+//!
+//! Their grammar is read by the crates of the Arrow project. What a file declares is checked before memory is taken for it, and a
+//! panic of theirs is an error here, so that no file can stop the program. Only the columns that are asked for are read. Times, dates,
+//! decimals and integers beyond 64 bits become the text that a CSV would have; a null is missing.
+
+mod arrays;
+mod arrow;
+mod delta;
+mod footer;
+mod guard;
+mod pages;
+mod parquet;
+mod stored;
+mod text;
+mod unpack;
+
+use std::ops::Range;
+
+pub(super) use self::arrow::open as open_arrow;
+pub(super) use self::parquet::open as open_parquet;
+
+use super::batch::{CellKind, Part};
+use super::memory::{BadItem, Column};
+
+/// Bytes of the largest footer.
+const FOOTER_BYTES_MAX: u64 = 16 << 20;
+
+/// Rows that are decoded at once.
+const ROWS_AT_ONCE: usize = super::limits::BATCH_ROWS_MAX;
+
+/// A column that is not read.
+#[derive(Debug)]
+struct Unread {
+    rows: usize,
+}
+
+impl Column for Unread {
+    fn kind(&self) -> CellKind {
+        CellKind::Missing
+    }
+
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
+    fn read(&self, _: Range<usize>, _: &mut Part) -> Result<(), BadItem> {
+        Ok(())
+    }
+}

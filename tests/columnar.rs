@@ -1,0 +1,134 @@
+//! Parquet and Arrow files of every packing and type give the bytes that the same rows as text give. The files were made by the program
+//! in tests/data/columnar/README.md, with the writers of the Arrow project.
+#![cfg(feature = "parquet")]
+#![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests make and look at files by hand")]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use sisa::{
+    engine::{Engine, KeySource, Overrides, Quiet, TrainRequest},
+    source::{Batch, Cell, open},
+};
+
+const CONFIG: &str = r#"[data]
+subject = "person"
+record = ["visit"]
+holdout = 0.2
+missing = [""]
+
+[label]
+column = "outcome"
+values = ["no", "yes"]
+
+[columns]
+age = { kind = "number", indicator = true }
+dose = "number"
+weight = "number"
+smokes = "boolean"
+born = { kind = "date", order = "year-month-day" }
+seen = { kind = "date", order = "year-month-day", unit = "seconds", origin = "2023-11-01", parts = ["hour", "weekday"] }
+price = "number"
+ward = { kind = "category", values = ["east", "west"] }
+
+[shards]
+shards = 2
+slices = 2
+
+[learner]
+kind = "linear"
+optimizer = { kind = "sgd", momentum = 0.5 }
+rate = 0.1
+decay = "constant"
+l2 = 0.0
+batch = 4
+"#;
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/columnar").join(name)
+}
+
+/// The slices and checkpoints that training on a file leaves.
+fn trained(name: &str) -> BTreeMap<PathBuf, Vec<u8>> {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("sisa.toml"), CONFIG).unwrap();
+    let engine = Engine::builder(dir.path()).threads(2).open().unwrap();
+    let request = TrainRequest {
+        sources: file(name).into(),
+        config: dir.path().join("sisa.toml"),
+        overrides: Overrides::default(),
+        keys: KeySource::Seed(5),
+        only_shards: None,
+        fresh: false,
+    };
+    assert!(engine.train(&request, &Quiet).unwrap().complete, "{name}");
+    let mut found = BTreeMap::new();
+    let mut folders = vec![dir.path().join("shards/g0001"), dir.path().join("checkpoints")];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            match path.is_dir() {
+                true => folders.push(path),
+                false => drop(found.insert(path.strip_prefix(dir.path()).unwrap().to_owned(), fs::read(&path).unwrap())),
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_packing_and_type_gives_the_bytes_that_text_gives() {
+    let expected = trained("rows.csv");
+    for name in [
+        "plain.parquet",
+        "zstd.parquet",
+        "zstd-v2.parquet",
+        "snappy.parquet",
+        "snappy-v2.parquet",
+        "gzip.parquet",
+        "lz4.parquet",
+        "plain.arrow",
+        "lz4.arrow",
+    ] {
+        let found = trained(name);
+        assert!(found.keys().eq(expected.keys()), "{name}: {:?}", found.keys());
+        for (path, bytes) in &found {
+            assert!(expected.get(path) == Some(bytes), "{name}: {} differs", path.display());
+        }
+    }
+}
+
+#[test]
+fn packings_that_are_not_read_are_named_with_what_to_do() {
+    for (name, packing, advice) in
+        [("brotli.parquet", "Brotli", "packed by Snappy"), ("zstd.arrow", "Zstandard", "with compression LZ4")]
+    {
+        let mut source = open(&file(name)).unwrap();
+        let error = source.next(&mut Batch::new()).unwrap_err().to_string();
+        assert!(error.contains(packing) && error.contains(advice), "{error}");
+        // After an error the source is spent.
+        assert!(source.next(&mut Batch::new()).is_err());
+    }
+}
+
+#[test]
+fn columns_that_are_not_asked_for_are_missing_and_not_read() {
+    for name in ["zstd.parquet", "lz4.arrow"] {
+        let mut source = open(&file(name)).unwrap();
+        let place = source.columns().iter().position(|column| column == "price").unwrap();
+        source.only(&[place]);
+        let mut batch = Batch::new();
+        assert!(source.next(&mut batch).unwrap() > 0);
+        assert_eq!((batch.cell(1, 0), batch.cell(1, place)), (Cell::Missing, Cell::Text(b"0.25")));
+        assert_eq!(
+            (batch.cell(0, place), batch.place(1).to_string()),
+            (Cell::Missing, format!("{}: row 2", file(name).display()))
+        );
+    }
+    // Of Brotli pages none is looked at.
+    let mut source = open(&file("brotli.parquet")).unwrap();
+    source.only(&[]);
+    assert!(source.next(&mut Batch::new()).unwrap() > 0);
+}
