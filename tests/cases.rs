@@ -57,6 +57,13 @@ fn has(text: &str, parts: &[&str]) {
 }
 
 #[test]
+fn semicolons_and_decimal_commas_are_understood() {
+    let case = Case::new("01-semicolon-decimal-comma");
+    case.done("-w w train t.csv --label churned --seed 1");
+    has(&case.toml(), &["delimiter = \";\"", "spend = { kind = \"number\", decimal = \",\", range"]);
+}
+
+#[test]
 fn thousands_are_numbers() {
     let case = Case::new("03-thousands-separator");
     has(&case.done("schema t.csv --label churned").out, &["spend = { kind = \"number\", thousands = \",\""]);
@@ -131,12 +138,30 @@ fn names_with_any_characters_are_taken_literally() {
 }
 
 #[test]
+fn a_target_of_a_tiny_scale_is_learnt_as_any_other() {
+    let case = Case::new("27-regression-tiny-scale");
+    let out = case.done("-w w train t.csv --label concentration_mol --seed 1 --holdout 0.2").out;
+    assert!(r2(&out) > 0.97, "{out}");
+}
+
+#[test]
 fn numbers_with_a_spelling_of_missing_stay_numbers() {
     let text = Case::new("33-missing-spellings-in-numbers").done("schema t.csv --label churned").out;
     for line in text.lines().filter(|line| line.get(1..2) == Some("_")) {
         has(line, &["kind = \"number\""]);
     }
     has(&text, &["\"null\"", "\"-\"", "\"\\\\N\"", "\"n/a\"", "\"None\"", "\"unknown\"", "\".\"", "-999 stands far outside"]);
+}
+
+#[test]
+fn quotes_escaped_by_a_backslash_are_proposed_or_refused_by_their_line() {
+    let case = Case::new("38-backslash-escaped-quotes");
+    case.done("-w w train t.csv --label churned --seed 1");
+    has(&case.toml(), &["escape = \"\\\\\"", "note = "]);
+    fs::write(case.0.path().join("e.toml"), case.toml().replace("escape = \"\\\\\"\n", "")).unwrap();
+    let error = case.run("-w v train t.csv --config e.toml --seed 1");
+    assert_eq!(error.code, 3);
+    has(&error.err, &["line 2", "quotes are doubled"]);
 }
 
 #[test]
@@ -150,6 +175,19 @@ fn rows_without_a_subject_are_never_one_person() {
         fs::write(case.0.path().join("e.toml"), config).unwrap();
         has(&case.done(&format!("-w {rule} train t.csv --config e.toml --seed 1")).out, &[said]);
     }
+}
+
+#[test]
+fn deletion_lists_are_read_as_they_are_saved_and_other_tables_refused() {
+    let case = Case::new("40-deletion-list-from-excel");
+    case.done("-w w train t.csv --label churned --seed 1");
+    has(&case.done("-w w delete --from requests.csv").out, &["erased: 2 ids"]);
+    has(&case.done("-w w delete --from plain.txt").out, &["erased: 2 ids"]);
+    let log = case.done("-w w log").out;
+    let error = case.run("-w w delete --from other.csv");
+    assert_eq!(error.code, 3);
+    has(&error.err, &["nothing was read from this list", "`member_id`"]);
+    assert_eq!(case.done("-w w log").out, log);
 }
 
 #[test]
@@ -171,8 +209,30 @@ fn answers_carry_the_ids() {
 }
 
 #[test]
+fn formats_that_are_not_read_are_named() {
+    let case = Case::new("46-zip-and-parquet-and-xlsx");
+    for (file, found) in [("t.zip", "is a zip archive"), ("t.parquet", "is not a sound Parquet file")] {
+        let error = case.run(&format!("-w w train {file} --label churned"));
+        assert_eq!(error.code, 3);
+        has(&error.err, &[found]);
+    }
+    has(&case.run("-w w train t.zip --label churned").err, &["delimited text such as CSV, NPZ, IDX, Parquet and Arrow"]);
+}
+
+#[test]
 fn ordinal_labels_say_how_to_be_numbers() {
     has(&Case::new("49-ordinal-quality-scores").done("schema t.csv").out, &["without `values` the label is a number"]);
+}
+
+#[test]
+fn float_ids_of_arrays_are_refused_and_others_are_exact() {
+    let case = Case::new("52-npz-float-ids");
+    let error = case.run("-w a train f.npz --seed 1");
+    assert_eq!(error.code, 3);
+    has(&error.err, &["array `ids`", "astype('int64')"]);
+    case.done("-w b train big.npz --seed 1");
+    has(&case.done("-w b delete --subject p7").out, &["erased: 1 id"]);
+    has(&case.done("-w b delete --record 6144039378640938").out, &["erased: 1 id, 1 record"]);
 }
 
 #[test]
@@ -218,10 +278,52 @@ fn what_is_recommended_is_what_is_trained() {
 }
 
 #[test]
+fn arrays_of_another_case_are_named_and_those_without_ids_asked_about() {
+    let case = Case::new("69-npz-with-lower-case-x");
+    let error = case.run("-w a train xy.npz --seed 1");
+    assert_eq!(error.code, 3);
+    has(&error.err, &["`x`", "to be called `X`"]);
+    let asked = case.run("-w b train Xy.npz --seed 1");
+    assert_eq!(asked.code, 3);
+    has(&asked.err, &["nothing could be deleted", "--no-ids"]);
+}
+
+#[test]
+fn records_without_ids_are_deleted_by_their_content() {
+    let case = Case::new("70-delete-by-row-number");
+    let asked = case.run("-w w train t.csv --label churned --seed 1");
+    assert_eq!(asked.code, 3);
+    has(&asked.err, &["nothing could be deleted", "--rows"]);
+    case.done("-w w train t.csv --label churned --seed 1 --no-ids");
+    let table = fs::read_to_string(case.0.path().join("t.csv")).unwrap();
+    let row = table.lines().nth(17).unwrap();
+    fs::write(case.0.path().join("row.csv"), format!("{}\n{row}\n", table.lines().next().unwrap())).unwrap();
+    let error = case.run("-w w delete --record 17 --dry-run");
+    assert_eq!(error.code, 3);
+    has(&error.err, &["--rows"]);
+    has(&case.done("-w w delete --rows row.csv").out, &["1 record"]);
+    case.done("-w w verify --retrain");
+}
+
+#[test]
+fn every_case_is_tried() {
+    let tried = include_str!("cases.rs");
+    let folders = fs::read_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/cases")).unwrap();
+    for folder in folders {
+        let name = folder.unwrap().file_name().into_string().unwrap();
+        assert!(tried.contains(&format!("Case::new(\"{name}\")")), "{name}");
+    }
+}
+
+#[test]
 fn a_clean_regression_does_not_diverge_on_defaults() {
     let case = Case::new("66-regression-clean-table-mlp-diverges");
     let out = case.done("-w w train t.csv.gz --label price --learner mlp --seed 1 --holdout 0.2 --no-ids").out;
-    let r2 = out.lines().find_map(|line| line.split("R2").nth(1)).unwrap_or_else(|| panic!("no R2 in\n{out}"));
-    let r2: f64 = r2.split_whitespace().find_map(|word| word.trim_matches([':', ',', '(', ')']).parse().ok()).unwrap();
-    assert!(r2 > 0.9, "{out}");
+    assert!(r2(&out) > 0.9, "{out}");
+}
+
+/// The R2 that an answer tells.
+fn r2(out: &str) -> f64 {
+    let told = out.lines().find_map(|line| line.split("R2").nth(1)).unwrap_or_else(|| panic!("no R2 in\n{out}"));
+    told.split_whitespace().find_map(|word| word.trim_matches([':', ',', '(', ')']).parse().ok()).unwrap()
 }

@@ -30,7 +30,7 @@ pub(super) fn advice(remedy: &Remedy, flag: &str) -> String {
         Remedy::NameLabel => "`--label NAME` says which column is the label".into(),
         Remedy::NameIdColumns => {
             "`--subject COLUMN` names whom a record is about and `--record COLUMNS` what names it; with `--no-ids` \
-             it goes on without"
+             it goes on without, and records can be deleted by what they hold (`sisa delete --rows FILE`)"
                 .into()
         }
         Remedy::NameIds => "`--subject`, `--record` or `--from` name them".into(),

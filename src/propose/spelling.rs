@@ -101,8 +101,9 @@ struct Marked {
     spread: Spread,
     /// Those of them that are no numbers without it.
     own: u64,
-    /// Whether one has a mark of thousands, or a decimal mark that is not the point.
-    decided: bool,
+    /// Whether one has a decimal mark that is not the point, and whether one has a mark of thousands.
+    has_decimal: bool,
+    is_grouped: bool,
 }
 
 /// What the cells of text agree with.
@@ -122,7 +123,8 @@ impl Spelling {
             holds: true,
             spread: Spread::new(candidates),
             own: 0,
-            decided: false,
+            has_decimal: false,
+            is_grouped: false,
         });
         let dates = [(); 3].map(|()| Spread::new(candidates));
         Spelling { marked: marked.into(), symbols: [false; SYMBOLS.len()], dates, booleans: 0 }
@@ -145,7 +147,8 @@ impl Spelling {
                     Some(number) if number.is_finite() => {
                         let has = |mark: Option<char>| mark.is_some_and(|mark| text.contains(&(mark as u8)));
                         let decimal = Some(marked.format.decimal).filter(|decimal| *decimal != '.');
-                        marked.decided |= has(marked.format.thousands) || has(decimal);
+                        marked.has_decimal |= has(decimal);
+                        marked.is_grouped |= has(marked.format.thousands);
                         marked.spread.insert(f64::from(number), subjects);
                         marked.own += u64::from(plain.is_none());
                     }
@@ -171,7 +174,8 @@ impl Spelling {
     /// The ways to spell numbers that all cells with marks agree with, with what those are, and how many are no numbers otherwise.
     pub(super) fn formats(&self) -> Vec<(NumberFormat, &Spread, u64)> {
         let used = |marked: &&Marked| marked.holds && marked.own > 0;
-        let decided: Vec<&Marked> = self.marked.iter().filter(used).filter(|m| m.decided).collect();
+        let decides = |marked: &&Marked| marked.has_decimal || marked.is_grouped;
+        let decided: Vec<&Marked> = self.marked.iter().filter(used).filter(decides).collect();
         let any: Vec<&Marked> = match decided.is_empty() {
             // Symbols alone: the marks are those of every number.
             true => self.marked.iter().filter(used).take(1).collect(),
@@ -180,9 +184,12 @@ impl Spelling {
         let symbols = || SYMBOLS.iter().zip(self.symbols).filter(|(_, seen)| *seen).map(|(s, _)| (*s).to_owned()).collect();
         let own = |m: &Marked| NumberFormat {
             decimal: m.format.decimal,
-            thousands: m.format.thousands.filter(|_| m.decided),
+            thousands: m.format.thousands.filter(|_| m.is_grouped),
             symbols: symbols(),
         };
-        any.into_iter().map(|m| (own(m), &m.spread, m.own)).collect()
+        let mut formats: Vec<(NumberFormat, &Spread, u64)> = any.into_iter().map(|m| (own(m), &m.spread, m.own)).collect();
+        // Without a mark of thousands in any cell, those that differ in it alone are one.
+        formats.dedup_by(|a, b| a.0 == b.0);
+        formats
     }
 }
