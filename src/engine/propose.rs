@@ -20,9 +20,9 @@ impl Engine {
     pub fn propose(&self, sources: &Input, config: &Path, overrides: &Overrides) -> Result<Proposal, Error> {
         let folder = config.parent().unwrap_or(Path::new(""));
         let names: Vec<PathBuf> = sources.paths().map(|s| self.workspace.files().name_from(s, folder)).collect();
-        let request = Request { names: &names, path: config, overrides, threads: self.threads() };
         let guess = sources.guess()?;
-        let mut proposal = propose(&mut sources.open(&guess.form)?, &request)?;
+        let request = Request { names: &names, path: config, overrides, threads: self.threads() };
+        let mut proposal = propose(&|| sources.open(&guess.form), &request)?;
         declare(&mut proposal, guess);
         Ok(proposal)
     }

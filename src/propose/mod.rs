@@ -8,6 +8,7 @@
 mod advice;
 mod columns;
 mod error;
+mod evidence;
 mod figures;
 mod judge;
 mod names;
@@ -41,7 +42,7 @@ use crate::{
     learn::Range,
     order::Grid,
     schema::{Exceptions, IdForm, Label, MissingSubject, NumberFormat, Schema},
-    source::Source,
+    source::{Source, SourceError},
     train::{Keep, Recipe},
 };
 
@@ -81,6 +82,9 @@ pub struct Request<'a> {
     pub threads: usize,
 }
 
+/// Opens the sources, the same rows each time.
+pub type Open<'a> = dyn Fn() -> Result<Vec<Box<dyn Source>>, SourceError> + 'a;
+
 /// What the columns were found to be.
 struct Declared<'a> {
     profile: &'a Profile,
@@ -89,7 +93,8 @@ struct Declared<'a> {
     lines: Lines,
 }
 
-/// Proposes a configuration for the sources, which are read to their ends and are parts of one table.
+/// Proposes a configuration for the sources, which are read to their ends and are parts of one table. They are read again where no name of
+/// a column says whom the records are about and the columns' values may: once to look, and once more where they do.
 ///
 /// Memory does not grow with the rows: it is bounded for each column (less for each the more there are), by a million hashes
 /// for each of at most three candidates for the subject, and by 2,000,000 hashes for each set of columns that still tells
@@ -98,15 +103,27 @@ struct Declared<'a> {
 /// # Errors
 /// A source can't be read, a column that was asked for is not there, the label can't be guessed or learnt, nothing else is left, or a
 /// setting that was asked for does not go with the learner.
-pub fn propose(sources: &mut [Box<dyn Source>], request: &Request<'_>) -> Result<Proposal, ProposeError> {
+pub fn propose(open: &Open<'_>, request: &Request<'_>) -> Result<Proposal, ProposeError> {
     let (overrides, names) = (request.overrides, request.names);
-    let columns = common_columns(sources)?;
+    let mut sources = open()?;
+    let columns = common_columns(&sources)?;
     let plan = roles::plan(&columns, overrides)?;
-    let profile = Profile::read(sources, &columns, &plan)?;
+    let mut profile = Profile::read(&mut sources, &columns, &plan)?;
     if profile.rows == 0 {
         return Err(ProposeError::NoRows);
     }
-    let roles = Roles::choose(&profile, &plan, overrides)?;
+    let mut roles = Roles::choose(&profile, &plan, overrides)?;
+    if let Some(found) = subject_by_evidence(open, &columns, &profile, &roles, overrides)? {
+        let named = Overrides {
+            subject: columns.get(found.column).cloned(),
+            label: columns.get(roles.label).cloned(),
+            ..overrides.clone()
+        };
+        let (plan, label_note) = (roles::plan(&columns, &named)?, roles.label_note.take());
+        profile = Profile::read(&mut open()?, &columns, &plan)?;
+        roles = Roles::choose(&profile, &plan, &named)?;
+        (roles.label_note, roles.subject_note) = (label_note, Some(found.note(&columns)));
+    }
     let declared = Declared::of(&profile, &roles)?;
     let schema = declared.schema();
     let layout = schema.layout();
@@ -142,6 +159,27 @@ pub fn propose(sources: &mut [Box<dyn Source>], request: &Request<'_>) -> Result
         notes.push(format!("Nothing can be deleted by an id later, as no column says whom or what a record is{which} (see `subject` and `record` under [data])."));
     }
     Ok(Proposal { text, rows, subjects, notes, advice, has_ids, candidates, schema, columns: declared.lines.table() })
+}
+
+/// The column that says whom records are about by what it holds, where none does by its name.
+fn subject_by_evidence(
+    open: &Open<'_>,
+    columns: &[String],
+    profile: &Profile,
+    roles: &Roles,
+    overrides: &Overrides,
+) -> Result<Option<evidence::Found>, ProposeError> {
+    // Whoever says that a record has an id, or none, has thought about it.
+    let said = overrides.subject.is_some() || !overrides.record.is_empty() || overrides.no_ids;
+    if said || roles.names_people(profile) {
+        return Ok(None);
+    }
+    let candidates = evidence::candidates(profile, roles.label);
+    let candidates: Vec<usize> = candidates.into_iter().filter(|at| !roles.record.contains(at)).collect();
+    if candidates.is_empty() {
+        return Ok(None);
+    }
+    Ok(evidence::weigh(&mut open()?, columns, profile, &candidates, roles.label)?)
 }
 
 impl Proposal {

@@ -97,7 +97,7 @@ pub(super) struct Value {
 }
 
 /// A cell's text as ids and classes see it: trimmed, or the decimal form of a number.
-fn text_of(cell: Cell<'_>) -> Cow<'_, [u8]> {
+pub(super) fn text_of(cell: Cell<'_>) -> Cow<'_, [u8]> {
     match cell {
         Cell::Text(text) => Cow::Borrowed(text.trim_ascii()),
         Cell::Byte(b) => Cow::Owned(b.to_string().into_bytes()),

@@ -111,6 +111,13 @@ impl Roles {
 }
 
 impl Roles {
+    /// Whether the name of the subject's column says that it is about people, or its values repeat.
+    pub(super) fn names_people(&self, profile: &Profile) -> bool {
+        let subject = self.subject.and_then(|at| profile.columns.get(at));
+        subject.is_some_and(|subject| names::id_name(&subject.name) == Some(IdName::Person))
+            || self.subject.is_some() && self.subjects < profile.rows
+    }
+
     /// Whether the classes are whole numbers that may be meant as such.
     pub(super) fn is_ordinal(&self) -> bool {
         let whole = |class: &Class| class.value.parse::<i64>().is_ok();
@@ -288,12 +295,13 @@ fn choose_record(
     }
 }
 
-/// Columns without the name of an id whose values repeat as ids of people do.
+/// Columns without the name of an id whose values repeat as ids of people do, or tell all rows apart.
 pub(super) fn could_be_ids(profile: &Profile, label: usize) -> Vec<String> {
     let could = |column: &&ColumnProfile| {
         let (distinct, rows) = (column.distinct(), profile.rows);
         let is_id = !column.is_number() || column.whole() && column.odd == 0;
-        is_id && fills(column) && distinct >= 10 && distinct < rows && distinct.saturating_mul(100) >= rows
+        let dates = !column.is_number() && !column.dates().is_empty();
+        is_id && !dates && fills(column) && distinct >= 10 && distinct.saturating_mul(100) >= rows
     };
     let others = profile.columns.iter().enumerate().filter(|(at, _)| *at != label).map(|(_, column)| column);
     others.filter(could).map(|column| column.name.clone()).collect()

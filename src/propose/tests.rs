@@ -12,12 +12,16 @@ use crate::{
     config::{Config, Overrides},
     digest::HandleKey,
     schema::{Encoder, Fate, Ids, Kind, Schema},
-    source::{Batch, Input, Source, TextForm, open},
+    source::{Batch, Input, Source, SourceError, TextForm, open},
 };
 
 /// A proposal for sources that are written as `names`.
-fn propose_from(sources: &mut [Box<dyn Source>], names: &[PathBuf], overrides: &Overrides) -> Result<Proposal, ProposeError> {
-    propose(sources, &Request { names, path: Path::new("sisa.toml"), overrides, threads: 2 })
+fn propose_from(
+    sources: impl Fn() -> Result<Vec<Box<dyn Source>>, SourceError>,
+    names: &[PathBuf],
+    overrides: &Overrides,
+) -> Result<Proposal, ProposeError> {
+    propose(&sources, &Request { names, path: Path::new("sisa.toml"), overrides, threads: 2 })
 }
 
 /// A table as rows of cells.
@@ -41,7 +45,7 @@ impl Table {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t.csv");
         std::fs::write(&path, self.csv()).unwrap();
-        let proposal = propose_from(&mut [open(&path).unwrap()], &["t.csv".into()], asked)?;
+        let proposal = propose_from(|| Ok(vec![open(&path)?]), &["t.csv".into()], asked)?;
         check(&proposal, open(&path).unwrap());
         Ok(proposal)
     }
@@ -187,8 +191,8 @@ fn proposals_are_a_function_of_the_rows_not_of_their_order() {
     halves[1].0.iter_mut().for_each(|row| row.reverse());
     std::fs::write(&a, halves[0].csv()).unwrap();
     std::fs::write(&b, halves[1].csv()).unwrap();
-    let mut sources = Input::from(vec![a, b]).open(&TextForm::default()).unwrap();
-    assert_eq!(first, propose_from(&mut sources, &["t.csv".into()], &Overrides::default()).unwrap());
+    let both = || Input::from(vec![&a, &b]).open(&TextForm::default());
+    assert_eq!(first, propose_from(both, &["t.csv".into()], &Overrides::default()).unwrap());
 }
 
 /// 400 rows of `each` rows a person, in which `holders` persons have the rare value in each of their rows.
@@ -313,7 +317,7 @@ fn missing_labels_are_said_and_not_made_a_class() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.csv");
     std::fs::write(&path, table.csv()).unwrap();
-    let proposal = propose_from(&mut [open(&path).unwrap()], &["t.csv".into()], &Overrides::default()).unwrap();
+    let proposal = propose_from(|| Ok(vec![open(&path)?]), &["t.csv".into()], &Overrides::default()).unwrap();
     has(&proposal, "missing = \"skip\"");
     assert!(proposal.notes.iter().any(|note| note.starts_with("10 rows have no label and are left out")), "{:?}", proposal.notes);
     has(&proposal, "values = [\"a\", \"b\"]");
@@ -367,7 +371,7 @@ fn images_in_idx_are_bytes() {
     std::fs::write(&images, [head(&[rows, 4, 5]), pixels.collect()].concat()).unwrap();
     let classes = (0..rows as usize).map(|i| (mix(i, 2) % 10) as u8);
     std::fs::write(&labels, [head(&[rows]), classes.collect()].concat()).unwrap();
-    let proposal = propose_from(&mut [open(&images).unwrap()], &["t-images-idx3-ubyte".into()], &Overrides::default()).unwrap();
+    let proposal = propose_from(|| Ok(vec![open(&images)?]), &["t-images-idx3-ubyte".into()], &Overrides::default()).unwrap();
     check(&proposal, open(&images).unwrap());
     has(&proposal, "\"p0..p19\" = { kind = \"byte\", scale = 0.003921569 }");
     has(&proposal, "values = [\"0\", \"1\", \"2\", \"3\", \"4\", \"5\", \"6\", \"7\", \"8\", \"9\"]");
@@ -405,7 +409,7 @@ fn arrays_of_floats_are_numbers_with_nan_as_missing() {
         zip.write_all(&bytes).unwrap();
     }
     zip.finish().unwrap();
-    let proposal = propose_from(&mut [open(&path).unwrap()], &["t.npz".into()], &Overrides::default()).unwrap();
+    let proposal = propose_from(|| Ok(vec![open(&path)?]), &["t.npz".into()], &Overrides::default()).unwrap();
     check(&proposal, open(&path).unwrap());
     has(&proposal, "missing = [\"\", \"NaN\"]");
     has(&proposal, "subject = \"subject\"");
@@ -426,7 +430,7 @@ fn large_tables_get_more_shards_and_each_kind_its_own() {
     std::fs::write(&path, csv).unwrap();
     for (kind, shards) in [(None, 5), (Some("mlp"), 20), (Some("linear"), 20), (Some("ridge"), 2)] {
         let asked = Overrides { learner: kind.map(Into::into), ..Overrides::default() };
-        let proposal = propose_from(&mut [open(&path).unwrap()], &["t.csv".into()], &asked).unwrap();
+        let proposal = propose_from(|| Ok(vec![open(&path)?]), &["t.csv".into()], &asked).unwrap();
         check(&proposal, open(&path).unwrap());
         has(&proposal, "# Proposed by sisa from 41,000 rows of 41,000 subjects.");
         has(&proposal, &format!("shards = {shards}"));
@@ -466,7 +470,7 @@ fn what_cannot_be_declared_is_an_error() {
     }
     let constant = Table::new(&["x", "y"], 100, |row, column| if column == "x" { "1".into() } else { (row % 2).to_string() });
     assert!(matches!(constant.try_propose(&Overrides::default()), Err(ProposeError::NoInputs)));
-    assert!(matches!(propose_from(&mut [], &[], &Overrides::default()), Err(ProposeError::NoRows)));
+    assert!(matches!(propose_from(|| Ok(Vec::new()), &[], &Overrides::default()), Err(ProposeError::NoRows)));
 }
 
 #[test]
@@ -475,8 +479,7 @@ fn sources_must_have_the_same_columns() {
     let (a, b) = (folder.path().join("a.csv"), folder.path().join("b.csv"));
     std::fs::write(&a, "x,y\n1,2\n").unwrap();
     std::fs::write(&b, "x,z\n1,2\n").unwrap();
-    let error =
-        propose_from(&mut Input::from(vec![a, b]).open(&TextForm::default()).unwrap(), &[], &Overrides::default()).unwrap_err();
+    let error = propose_from(|| Input::from(vec![&a, &b]).open(&TextForm::default()), &[], &Overrides::default()).unwrap_err();
     assert!(matches!(&error, ProposeError::Columns { number: 2, of: 2, column } if column == "y"), "{error}");
 }
 
@@ -491,7 +494,7 @@ fn declared_as(cell: impl Fn(usize) -> String) -> (String, Proposal) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.csv");
     std::fs::write(&path, table.csv()).unwrap();
-    let proposal = propose_from(&mut [open(&path).unwrap()], &["t.csv".into()], &Overrides::default()).unwrap();
+    let proposal = propose_from(|| Ok(vec![open(&path)?]), &["t.csv".into()], &Overrides::default()).unwrap();
     resolve(&proposal, &["person", "x", "z", "y"].map(String::from));
     let line = proposal.text.lines().find_map(|line| line.strip_prefix("x = ")).unwrap();
     (without_range(line.split("  # ").next().unwrap_or_default()), proposal)
