@@ -110,7 +110,8 @@ fn classes(fields: &mut Fields) {
     let _ = engine.train(&part, &Quiet).unwrap();
     fields.add(&wire::Status::from(&engine.status().unwrap()));
 
-    let request = DeleteRequest { subjects: vec!["7".into()], request_id: Some("q".into()), ..DeleteRequest::default() };
+    let request =
+        DeleteRequest { subjects: vec!["7".into(), "08".into()], request_id: Some("q".into()), ..DeleteRequest::default() };
     fields.add(&wire::Forecast::from(&engine.forecast(&request).unwrap()));
     let deleted = engine.delete(&request, &Quiet, |accepted, effective, _| {
         fields.add(&wire::Effective::of(accepted, effective.seconds));
@@ -162,6 +163,9 @@ fn numbers(fields: &mut Fields) {
     let config = setup.config().replace("column = \"visits\"\nvalues = [\"few\", \"many\"]", "column = \"cost\"");
     let config = config.replace("cost = { kind = \"number\", log1p = true }", "visits = \"ignore\"");
     std::fs::write(bench.root().join("sisa.toml"), config.replace("rate = 0.1", "rate = 30.0")).unwrap();
+    let table = bench.root().join("table.csv");
+    let text = std::fs::read_to_string(&table).unwrap() + "01,9,20.5,10.00,a,t1,5,few\n";
+    std::fs::write(&table, text).unwrap();
     let report = bench.train();
     assert!(report.report.diverged().next().is_some(), "{report:?}");
     fields.add(&wire::Trained::from(&report));

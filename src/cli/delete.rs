@@ -33,7 +33,7 @@ impl Session {
             let places = places(&ids, &forecast.unknown, args);
             let mut told = wire::Forecast::from(&forecast);
             told.unknown_lines = lines(&ids, &forecast.unknown);
-            return self.result(|| show::forecast(&forecast) + &show::unknown(&places), || told);
+            return self.result(|| show::forecast(&forecast) + &show::unknown(&places, &forecast.unknown.alike), || told);
         }
         let told = |accepted: &Accepted, effective: &Effective, repeated| {
             // Said at once: from here on nothing that saw the records answers.
@@ -46,7 +46,8 @@ impl Session {
         };
         let mut deleted = self.engine.delete(&request, &self.terminal, told);
         if let Err(Error::Delete(mostly @ DeleteError::MostlyUnknown { unknown, .. })) = &deleted {
-            let question = format!("{mostly}\n{}delete all the same?", show::unknown(&places(&ids, unknown, args)));
+            let question =
+                format!("{mostly}\n{}delete all the same?", show::unknown(&places(&ids, unknown, args), &unknown.alike));
             if !self.confirm(&question)? {
                 return Ok(Exit::Interrupted);
             }
@@ -69,7 +70,7 @@ impl Session {
             deleted.unknown_lines = lines(&ids, &report.unknown);
             self.lines([deleted])?;
         } else {
-            self.text(&show::unknown(&places(&ids, &report.unknown, args)))?;
+            self.text(&show::unknown(&places(&ids, &report.unknown, args), &report.unknown.alike))?;
             match &report.repair {
                 Some(repair) if diverged => self.text(&show::repaired(repair, &self.flag()))?,
                 _ if self.quiet => Exit::Done,

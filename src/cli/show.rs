@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use sisa::engine::{Accepted, Forecast, OutcomeKind, RekeyDue, RepairReport, RequestRecord, Status, Verdict};
+use sisa::engine::{Accepted, Forecast, Likeness, OutcomeKind, RekeyDue, RepairReport, RequestRecord, Status, Verdict};
 
 pub(super) fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
@@ -170,7 +170,7 @@ pub(crate) fn effective(accepted: &Accepted, took: f64, repeated: bool, workspac
 }
 
 /// Where unknown ids and rows stand: the first of them, and how many more there are.
-pub(crate) fn unknown(places: &[String]) -> String {
+pub(crate) fn unknown(places: &[String], alike: &[(Likeness, usize)]) -> String {
     const SHOWN: usize = 10;
     let mut out = String::new();
     places.iter().take(SHOWN).for_each(|place| {
@@ -178,6 +178,18 @@ pub(crate) fn unknown(places: &[String]) -> String {
     });
     if places.len() > SHOWN {
         let _ = writeln!(out, "  not found: {} more", count((places.len() - SHOWN) as u64));
+    }
+    for (likeness, ids) in alike {
+        let (ids, them) = if *ids == 1 {
+            ("1 id".to_owned(), "one that differs")
+        } else {
+            (format!("{} ids", count(*ids as u64)), "ones that differ")
+        };
+        let _ = writeln!(
+            out,
+            "  not found: {ids}; {them} only in {likeness} {} there: delete by the spelling of the table",
+            if ids == "1 id" { "is" } else { "are" }
+        );
     }
     out
 }

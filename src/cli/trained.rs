@@ -2,12 +2,35 @@
 
 use std::fmt::Write;
 
-use sisa::engine::{IdColumns, TrainReport};
+use sisa::engine::{AlikeIds, IdColumns, TrainReport};
 
 use super::{
     evaluated,
     show::{bytes, count, seconds},
 };
+
+/// Ids that a deletion may miss, as they are spelt otherwise than they will be typed.
+fn alike(ids: &AlikeIds) -> String {
+    let (mut out, about) = (String::new(), if ids.estimated { "about " } else { "" });
+    let many = |ids: u64, one: &str, more: &str| {
+        if ids == 1 { format!("1 id {one}") } else { format!("{about}{} ids {more}", count(ids)) }
+    };
+    if ids.point_zero > 0 {
+        let _ = writeln!(
+            out,
+            "{} with `.0`: a deletion has to spell them so, or declare `id_form = \"integer\"` under [data] and train with --fresh.",
+            many(ids.point_zero, "looks like a whole number", "look like whole numbers")
+        );
+    }
+    for (likeness, ids) in ids.kinds() {
+        let _ = writeln!(
+            out,
+            "{} from another one only in {likeness}: if they are the same, they are deleted one by one, or `id_form` under [data] joins them.",
+            many(ids, "differs", "differ")
+        );
+    }
+    out
+}
 
 pub(super) fn text(report: &TrainReport, workspace_flag: &str, ids: &IdColumns) -> String {
     let mut out = String::new();
@@ -27,6 +50,7 @@ pub(super) fn text(report: &TrainReport, workspace_flag: &str, ids: &IdColumns) 
         if import.bad_cells > 0 {
             let _ = writeln!(out, "took {} cells that can't be read for missing, as declared.", count(import.bad_cells));
         }
+        out += &alike(&import.alike);
     }
     let steps: u32 = report.report.shards.iter().map(|s| s.steps).sum();
     if steps == 0 && report.complete {

@@ -3,6 +3,7 @@
 //! A protocol over the stores and the ledger. Training is asked for what is missing and does not know why it is.
 
 mod accept;
+mod alike;
 mod downdate;
 mod effect;
 mod error;
@@ -12,6 +13,7 @@ mod rows;
 mod target;
 
 pub use accept::{Draft, draft};
+pub use alike::alike;
 pub use effect::{Pending, accept, effect, recover};
 pub use error::DeleteError;
 pub use purge::purge_stale;

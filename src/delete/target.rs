@@ -7,7 +7,7 @@ use crate::{
     digest::{Digest, HandleKey},
     ids::Handle,
     ledger::{Outcome, OutcomeKind},
-    schema::{Schema, Subjects},
+    schema::{Likeness, Schema, Subjects},
     shard::Slice,
     source::Place,
     workspace::{Snapshot, Workspace},
@@ -31,6 +31,8 @@ pub struct UnknownIds {
     pub records: Vec<usize>,
     /// Rows for which there is no record.
     pub rows: Vec<Place>,
+    /// Of the ids, how many are there in a spelling that differs in one thing alone.
+    pub alike: Vec<(Likeness, usize)>,
 }
 
 /// What a request is about; a set, so neither order nor repetition of ids matters.
@@ -44,6 +46,8 @@ pub struct Targets {
     /// What the rows come to, once they are looked for, and those for which there is nothing.
     found: BTreeSet<Target>,
     missing: BTreeMap<Target, Place>,
+    /// What was found of unknown ids in other spellings.
+    alike: Vec<(Likeness, usize)>,
 }
 
 impl Targets {
@@ -93,7 +97,18 @@ impl Targets {
         if ids.is_empty() && rows.is_empty() {
             return Err(DeleteError::NoIds);
         }
-        Ok(Targets { ids, subjects, records, rows, found: BTreeSet::new(), missing: BTreeMap::new() })
+        Ok(Targets { ids, subjects, records, rows, found: BTreeSet::new(), missing: BTreeMap::new(), alike: Vec::new() })
+    }
+
+    /// These alone, whoever they are.
+    pub(super) fn of(ids: BTreeSet<Target>) -> Targets {
+        let (rows, found, missing) = (RowsAsked::default(), BTreeSet::new(), BTreeMap::new());
+        Targets { ids, subjects: Vec::new(), records: Vec::new(), rows, found, missing, alike: Vec::new() }
+    }
+
+    /// The same, of which so many that are unknown are there in another spelling.
+    pub fn also_there(self, alike: Vec<(Likeness, usize)>) -> Targets {
+        Targets { alike, ..self }
     }
 
     /// The same with the records that the rows come to, as the workspace is now.
@@ -133,7 +148,7 @@ impl Targets {
         let lost: BTreeSet<Target> = lost.map(|o| Target { subject: o.subject, handle: o.handle }).collect();
         let at = |ids: &[Target]| ids.iter().zip(0..).filter(|(id, _)| lost.contains(id)).map(|(_, at)| at).collect();
         let rows = self.missing.iter().filter(|(target, _)| lost.contains(target)).map(|(_, place)| place.clone());
-        UnknownIds { subjects: at(&self.subjects), records: at(&self.records), rows: rows.collect() }
+        UnknownIds { subjects: at(&self.subjects), records: at(&self.records), rows: rows.collect(), alike: self.alike.clone() }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Engine, Error, Observer, RepairReport, queue::InEffect};
 use crate::{
-    delete::{DeleteError, Draft, Pending, RowsAsked, Targets, UnknownIds, draft},
+    delete::{DeleteError, Draft, Pending, RowsAsked, Targets, UnknownIds, alike, draft},
     ids::Handle,
     ledger::{Accepted, Effective, Event, OutcomeKind, RequestRecord, Unsuppressed},
     source::Input,
@@ -127,10 +127,11 @@ impl Engine {
             None => {
                 let targets = targets.resolved(&self.workspace, snapshot, &key)?;
                 let draft = draft(&self.workspace, snapshot, &key, &name, &targets, !request.no_suppress, pending)?;
+                let unknown = self.unknown(snapshot, request, &targets, &draft.accepted)?;
                 if request.refuse_mostly_unknown {
-                    refuse_mostly_unknown(&targets, &draft.accepted)?;
+                    refuse_mostly_unknown(&unknown, &draft.accepted)?;
                 }
-                Ok((targets, Asked::New(Box::new(draft))))
+                Ok((targets.also_there(unknown.alike), Asked::New(Box::new(draft))))
             }
         }
     }
@@ -151,8 +152,27 @@ impl Engine {
             Some(_) => crate::train::pilot(&self.workspace.serving_model(snapshot)?, self.threads())?,
             None => None,
         };
-        let unknown = targets.unknown(&draft.accepted.outcomes);
+        let unknown = self.unknown(snapshot, request, &targets, &draft.accepted)?;
         Ok(Forecast { accepted: draft.accepted, unknown, row_passes_per_second: speed })
+    }
+
+    /// The unknown ids of a request that is not in effect yet, also as other spellings of them.
+    fn unknown(
+        &self,
+        snapshot: &Snapshot,
+        request: &DeleteRequest,
+        targets: &Targets,
+        accepted: &Accepted,
+    ) -> Result<UnknownIds, Error> {
+        let mut unknown = targets.unknown(&accepted.outcomes);
+        if let (false, Some((generation, record))) =
+            (unknown.subjects.is_empty() && unknown.records.is_empty(), snapshot.history.newest())
+        {
+            let schema = self.workspace.partition(generation, record)?.schema;
+            let (key, typed) = (self.workspace.handle_key()?, (request.subjects.as_slice(), request.records.as_slice()));
+            unknown.alike = alike(&self.workspace, snapshot, &key, &schema, typed, &unknown)?;
+        }
+        Ok(unknown)
     }
 
     fn targets(&self, snapshot: &Snapshot, request: &DeleteRequest) -> Result<Targets, Error> {
@@ -195,10 +215,10 @@ impl Engine {
 }
 
 /// A list of other people's ids, or of another column, is a slip that would be refused in imports for good.
-fn refuse_mostly_unknown(targets: &Targets, accepted: &Accepted) -> Result<(), DeleteError> {
+fn refuse_mostly_unknown(unknown: &UnknownIds, accepted: &Accepted) -> Result<(), DeleteError> {
     let (of, lost) = (accepted.outcomes.len(), |o: &&crate::ledger::Outcome| o.outcome == OutcomeKind::NotFound);
     if accepted.outcomes.iter().filter(lost).count() * 2 > of {
-        return Err(DeleteError::MostlyUnknown { unknown: targets.unknown(&accepted.outcomes), of });
+        return Err(DeleteError::MostlyUnknown { unknown: unknown.clone(), of });
     }
     Ok(())
 }

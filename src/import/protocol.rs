@@ -11,7 +11,7 @@ use std::{
 use rayon::prelude::*;
 
 use super::{
-    ImportError, Stage,
+    AlikeIds, ImportError, Stage,
     stage::{Gathered, Naming, PassedOver, Rules},
 };
 use crate::{
@@ -54,6 +54,8 @@ pub struct ImportReport {
     pub left_out: [u64; 3],
     /// Cells that can't be read and count as missing, as declared.
     pub bad_cells: u64,
+    /// Ids that may be meant to be the same as others; to warn.
+    pub alike: AlikeIds,
     /// Subjects, where there are fewer of them than shards; to warn.
     pub subjects_below_shards: Option<u64>,
     /// Seconds until all rows were read, checked, encoded, named and sorted by shard.
@@ -257,7 +259,10 @@ impl RowRules {
         for row in 0..batch.rows() {
             let located = |error| ImportError::Cell { place: batch.place(row), error };
             let subject = match self.ids.subject(batch, row).map_err(located)? {
-                Subject::Named(handle) => Some(handle),
+                Subject::Named(handle) => {
+                    gathered.alike.note(handle, || self.ids.subject_folded(batch, row));
+                    Some(handle)
+                }
                 Subject::Own => None,
                 Subject::Skip => {
                     gathered.passed_over(PassedOver::NoSubject);
@@ -284,6 +289,7 @@ impl RowRules {
             }
             let record = self.ids.record(batch, row).map_err(located)?;
             gathered.note_id(record, self.source, batch.line(row));
+            gathered.alike.note(record, || self.ids.record_folded(batch, row));
             // Without a subject each record is its own.
             let subject = subject.unwrap_or(record);
             if suppressed(record) || suppressed(subject) {
@@ -343,6 +349,7 @@ fn publish(writing: &mut Writing, plan: &NewGeneration, stage: &Stage) -> Result
         refused: counts.refused,
         left_out: counts.left_out,
         bad_cells: counts.bad_cells,
+        alike: stage.alike_ids(),
         subjects_below_shards: (subjects < u64::from(grid.shards)).then_some(subjects),
         ..ImportReport::default()
     })

@@ -14,7 +14,10 @@ use crate::{
     source::{Place, PlaceKind, Source},
 };
 
-use super::ImportError;
+use super::{
+    AlikeIds, ImportError,
+    alike::{self, Alike},
+};
 
 /// Buckets for what has to meet its equals: duplicate ids, identical rows.
 const MEETING_BUCKETS: usize = 256;
@@ -33,6 +36,7 @@ pub struct Stage {
     row: RowLayout,
     subjects: Subjects,
     counts: Mutex<Counts>,
+    alike: Alike,
 }
 
 /// How many rows went where.
@@ -65,6 +69,7 @@ pub(super) struct Gathered {
     ids: Vec<u8>,
     id_buckets: Vec<u32>,
     counts: Counts,
+    pub(super) alike: alike::Ids,
 }
 
 /// How a record is named.
@@ -110,6 +115,7 @@ impl Stage {
             row,
             subjects,
             counts: Mutex::default(),
+            alike: Alike::default(),
         })
     }
 
@@ -124,6 +130,7 @@ impl Stage {
             ids.scatter(&gathered.ids, NOTED_BYTES, &gathered.id_buckets)?;
         }
         self.count(gathered.counts);
+        self.alike.gather(&mut gathered.alike);
         gathered.clear();
         Ok(())
     }
@@ -224,6 +231,10 @@ impl Stage {
     /// The disk refuses.
     pub(super) fn take(&self, shard: u32) -> Result<Vec<u8>, FsError> {
         self.rows.take(u64::from(shard))
+    }
+
+    pub(super) fn alike_ids(&self) -> AlikeIds {
+        self.alike.count()
     }
 
     pub(super) fn counts(&self) -> Counts {

@@ -1,7 +1,7 @@
 //! Id cells to handles.
 
 use super::text::{Text, wrong};
-use super::{CellError, IdForm, MissingSubject, Schema};
+use super::{CellError, IdForm, Likeness, MissingSubject, Schema};
 use crate::{
     digest::HandleMaker,
     ids::Handle,
@@ -74,6 +74,30 @@ impl Ids {
             }
         }
         Ok(Subject::Named(self.handle(&id(name, cell)?, |bytes| self.handles.subject(bytes))))
+    }
+
+    /// The handle that a row's subject would have if it were spelt without what people do not see, and by the places in
+    /// [`Likeness::ALL`] as bits what that is. Nothing where ids are no text, or there is no subject column.
+    pub fn subject_folded(&self, batch: &Batch, row: usize) -> Option<(Handle, u8)> {
+        let (at, _) = self.subject.as_ref()?;
+        self.folded(batch.cell(row, *at), |bytes| self.handles.subject(bytes))
+    }
+
+    /// As [`Ids::subject_folded`], of records that one column names, which is not that of the subject.
+    pub fn record_folded(&self, batch: &Batch, row: usize) -> Option<(Handle, u8)> {
+        let [(at, _)] = self.record.as_slice() else { return None };
+        let own = self.subject.as_ref().is_none_or(|(subject, _)| subject != at);
+        own.then(|| self.folded(batch.cell(row, *at), |bytes| self.handles.record([bytes].into_iter())))?
+    }
+
+    fn folded(&self, cell: Cell<'_>, hash: impl FnOnce(&[u8]) -> Handle) -> Option<(Handle, u8)> {
+        let Cell::Text(text) = cell else { return None };
+        let text = text.trim_ascii();
+        if Likeness::is_plain(text) {
+            return Some((hash(text), 0));
+        }
+        let (folded, passed) = Likeness::fold_all(&self.form.of(std::str::from_utf8(text).ok()?));
+        Some((hash(folded.as_bytes()), passed))
     }
 
     /// Hashes an id in its declared form.

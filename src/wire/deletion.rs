@@ -4,6 +4,7 @@ use crate::{
     engine::{self, DeleteReport},
     ids::{Cell, Handle},
     ledger::{Accepted, OutcomeKind, RequestRecord},
+    schema::Likeness,
 };
 
 /// A request that is in effect: nothing that saw the records answers any more.
@@ -76,6 +77,18 @@ pub struct Forecast {
     pub full_seconds: Option<f64>,
     /// Lines of the list of ids, and of tables of rows, for which nothing would be found. Whoever read the list says which.
     pub unknown_lines: Vec<u64>,
+    /// Unknown ids that are there in a spelling that differs in one thing alone.
+    pub unknown_alike: Vec<AlikeIds>,
+}
+
+/// Ids that are there, or others like them, but for their spelling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct AlikeIds {
+    /// In what they differ: `point_zero`, `case`, `blanks`, `unicode` or `zeros`.
+    pub differs_in: Likeness,
+    /// How many.
+    pub ids: u64,
 }
 
 /// A request, when the call comes to its end.
@@ -91,6 +104,8 @@ pub struct Deleted {
     pub unknown: bool,
     /// Lines of the list of ids, and of tables of rows, for which nothing was found. Whoever read the list says which.
     pub unknown_lines: Vec<u64>,
+    /// Unknown ids that are there in a spelling that differs in one thing alone.
+    pub unknown_alike: Vec<AlikeIds>,
     /// Whether it is repaired now.
     pub repaired: bool,
 }
@@ -176,7 +191,14 @@ impl From<&engine::Forecast> for Forecast {
             seconds: seconds(cost.row_passes),
             full_seconds: seconds(cost.full_row_passes),
             unknown_lines: Vec::new(),
+            unknown_alike: AlikeIds::all(&forecast.unknown.alike),
         }
+    }
+}
+
+impl AlikeIds {
+    fn all(alike: &[(Likeness, usize)]) -> Vec<AlikeIds> {
+        alike.iter().map(|(differs_in, ids)| AlikeIds { differs_in: *differs_in, ids: *ids as u64 }).collect()
     }
 }
 
@@ -187,6 +209,7 @@ impl From<&DeleteReport> for Deleted {
             repeated: report.repeated,
             unknown: report.any_unknown(),
             unknown_lines: Vec::new(),
+            unknown_alike: AlikeIds::all(&report.unknown.alike),
             repaired: report.done || report.repair.as_ref().is_some_and(|r| r.complete),
         }
     }

@@ -30,7 +30,7 @@ pub use compare::{
     Auc, Between, Compare, CompareAdaptive, CompareExact, CompareLine, CompareMethod, CompareNewton, CompareReference,
     CompareSample, Gap, Group, RekeyDue, Separation,
 };
-pub use deletion::{CellWritten, Deleted, Effective, Forecast, Outcome, Request, Unsuppressed};
+pub use deletion::{AlikeIds, CellWritten, Deleted, Effective, Forecast, Outcome, Request, Unsuppressed};
 pub use error::Failed;
 pub use evaluated::{Class, Evaluated, Measures, Shares};
 pub use plan::{Candidate, Plan, PlanLine, RecommendedLearner};

@@ -1,5 +1,6 @@
 use serde::Serialize;
 
+use super::deletion::AlikeIds;
 use crate::{engine::TrainReport, import::ImportReport, train::Report};
 
 /// What a training did.
@@ -30,7 +31,7 @@ pub struct Trained {
 }
 
 /// An import.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Imported {
     /// Records in slices.
@@ -39,6 +40,10 @@ pub struct Imported {
     pub held_out: u64,
     /// Rows refused because their ids are suppressed.
     pub refused: u64,
+    /// Ids that are whole numbers with `.0`.
+    pub point_zero_ids: u64,
+    /// Ids that differ from another one in one thing alone; an estimate where there are more than 65,536 ids.
+    pub alike_ids: Vec<AlikeIds>,
     /// Seconds until all rows lay sorted by shard.
     pub read_seconds: f64,
     /// Seconds from there until the slices were synced.
@@ -68,6 +73,8 @@ impl From<ImportReport> for Imported {
             records: import.records,
             held_out: import.held_out,
             refused: import.refused,
+            point_zero_ids: import.alike.point_zero,
+            alike_ids: import.alike.kinds().map(|(differs_in, ids)| AlikeIds { differs_in, ids }).collect(),
             read_seconds: import.read_seconds,
             publish_seconds: import.publish_seconds,
         }

@@ -1,0 +1,64 @@
+//! Whether an id that is not there is there in another spelling.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{DeleteError, Target, Targets, UnknownIds, draft};
+use crate::{
+    digest::HandleKey,
+    ledger::OutcomeKind,
+    schema::{Likeness, Schema},
+    workspace::{Snapshot, Workspace},
+};
+
+/// Unknown ids that are looked for in other spellings.
+const IDS_MAX: usize = 1000;
+
+/// Of the unknown ids among those asked for, how many are there in a spelling that differs in one thing alone. Changes nothing, and
+/// writes no id anywhere: other spellings are hashed as the ids themselves are.
+///
+/// # Errors
+/// A slice is damaged or the disk refuses.
+pub fn alike(
+    workspace: &Workspace,
+    snapshot: &Snapshot,
+    key: &HandleKey,
+    schema: &Schema,
+    (subjects, records): (&[String], &[Vec<String>]),
+    unknown: &UnknownIds,
+) -> Result<Vec<(Likeness, usize)>, DeleteError> {
+    let (maker, form) = (key.maker(), schema.exceptions.id_form);
+    let mut spelt: Vec<BTreeMap<Target, Likeness>> = Vec::new();
+    for id in unknown.subjects.iter().filter_map(|at| subjects.get(*at)).take(IDS_MAX) {
+        let target = |id: String| Target { subject: true, handle: maker.subject(form.of(&id).as_bytes()) };
+        let all = Likeness::ALL.into_iter().rev().flat_map(|like| like.variants(id.trim()).into_iter().map(move |v| (v, like)));
+        spelt.push(all.map(|(variant, like)| (target(variant), like)).collect());
+    }
+    for id in unknown.records.iter().filter_map(|at| records.get(*at)).take(IDS_MAX) {
+        let target = |at: usize, variant: &str| {
+            let parts: Vec<String> =
+                id.iter().enumerate().map(|(i, part)| form.of(if i == at { variant } else { part })).collect();
+            Target { subject: false, handle: maker.record(parts.iter().map(String::as_bytes)) }
+        };
+        let mut variants = BTreeMap::new();
+        for (at, part) in id.iter().enumerate() {
+            for like in Likeness::ALL.into_iter().rev() {
+                variants.extend(like.variants(part.trim()).iter().map(|variant| (target(at, variant), like)));
+            }
+        }
+        spelt.push(variants);
+    }
+    let ids: BTreeSet<Target> = spelt.iter().flat_map(BTreeMap::keys).copied().collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let looked = draft(workspace, snapshot, key, "spellings", &Targets::of(ids), false, &[])?.accepted.outcomes;
+    let there = looked.iter().filter(|outcome| outcome.outcome == OutcomeKind::Erased);
+    let there: BTreeSet<Target> = there.map(|o| Target { subject: o.subject, handle: o.handle }).collect();
+    let mut found: BTreeMap<Likeness, usize> = BTreeMap::new();
+    for variants in spelt {
+        if let Some(like) = variants.iter().filter(|(target, _)| there.contains(target)).map(|(_, like)| *like).min() {
+            *found.entry(like).or_default() += 1;
+        }
+    }
+    Ok(found.into_iter().collect())
+}
