@@ -164,6 +164,9 @@ pub(crate) struct SchemaArgs {
     /// The record's columns, separated by commas [default: guessed]
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub(crate) record: Vec<String>,
+    /// The kind of learner, with its own settings, S and R [default: the recommended one]
+    #[arg(long, value_name = "KIND")]
+    pub(crate) learner: Option<String>,
     /// Write to a file instead of stdout; an existing file is not overwritten
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,

@@ -84,9 +84,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
 impl Session {
     fn train(&self, args: &TrainArgs) -> anyhow::Result<Exit> {
         let input = |message: String| anyhow::anyhow!(message);
+        let config = self.config(args.config.as_ref());
         let request = TrainRequest {
             sources: args.sources.clone().into(),
-            config: self.config(args.config.as_ref()),
+            config: config.clone(),
             overrides: Overrides {
                 label: args.label.clone(),
                 subject: args.subject.clone(),
@@ -124,6 +125,7 @@ impl Session {
         };
         let diverged = report.report.diverged().next().is_some();
         if self.json {
+            self.lines(report.proposal.iter().map(|proposal| wire::Schema::of(&config, proposal)))?;
             self.lines([wire::Trained::from(&report)])?;
             self.lines(report.evaluation.iter().map(wire::Evaluated::from))?;
         } else if diverged || !self.quiet {
@@ -189,6 +191,7 @@ impl Session {
             label: args.label.clone(),
             subject: args.subject.clone(),
             record: args.record.clone(),
+            learner: args.learner.clone(),
             ..Overrides::default()
         };
         let config = self.config(args.output.as_ref());

@@ -7,6 +7,7 @@ use crate::{
     ids::GenerationId,
     import::{ImportError, ImportReport, NewGeneration, import},
     learn::Layout,
+    propose::Proposal,
     schema::{Encoder, Ids},
     source::{Batch, Input},
     train::Recipe,
@@ -22,7 +23,7 @@ impl Engine {
     }
 
     /// Without a configuration one is proposed, written, and said so.
-    pub(super) fn propose_config(&self, request: &TrainRequest, observer: &dyn Observer) -> Result<Config, Error> {
+    pub(super) fn propose_config(&self, request: &TrainRequest, observer: &dyn Observer) -> Result<(Config, Proposal), Error> {
         if request.sources.is_empty() {
             return Err(Error::NoConfig { config: request.config.clone() });
         }
@@ -34,7 +35,8 @@ impl Engine {
         observer.note(&format!("wrote {}: look at it, it is yours from now on", request.config.display()));
         proposal.notes.iter().for_each(|note| observer.note(note));
         proposal.told().iter().for_each(|line| observer.note(line));
-        Ok(Config::parse(&proposal.text, &request.config)?.with_threads(self.threads()))
+        let config = Config::parse(&proposal.text, &request.config)?.with_threads(self.threads());
+        Ok((config, proposal))
     }
 
     /// Refuses a recipe that can't be trained within the memory that there is, before anything is read for it.

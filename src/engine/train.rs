@@ -13,6 +13,7 @@ use crate::{
     ids::{GenerationId, RecipeId, ShardId},
     import::ImportReport,
     ledger::{Event, History, RecipeFrozen},
+    propose::Proposal,
     source::Input,
     train::{Model, Recipe, Report},
     workspace::{Current, KeySource, Writing},
@@ -39,6 +40,8 @@ pub struct TrainRequest {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct TrainReport {
+    /// The configuration that was proposed and written, where there was none.
+    pub proposal: Option<Proposal>,
     /// The import, if there was one.
     pub import: Option<ImportReport>,
     /// The generation trained.
@@ -67,7 +70,7 @@ impl Engine {
         let mut writing = self.open_for_writing()?;
         // The file, and what is in effect where the request's settings come before its: two values, made once each.
         let mut file = self.config(request)?;
-        let mut imported = None;
+        let (mut imported, mut proposal) = (None, None);
         match writing.history().newest() {
             Some((_, record)) if !request.fresh => {
                 if let Some(source) = request.sources.names().next() {
@@ -82,7 +85,11 @@ impl Engine {
             _ => {
                 let file = match &mut file {
                     Some(file) => file,
-                    None => file.insert(self.propose_config(request, observer)?),
+                    None => {
+                        let (config, proposed) = self.propose_config(request, observer)?;
+                        proposal = Some(proposed);
+                        file.insert(config)
+                    }
                 };
                 let effective = file.with(&request.overrides)?;
                 imported = Some(self.import(request, &effective, &mut writing, observer)?);
@@ -134,7 +141,7 @@ impl Engine {
             },
             false => None,
         };
-        Ok(TrainReport { import: imported, generation, recipe, report, bytes, complete, repaired, evaluation })
+        Ok(TrainReport { proposal, import: imported, generation, recipe, report, bytes, complete, repaired, evaluation })
     }
 
     /// What is fixed for a generation: a flag that says otherwise is an error, a file that does is worth a word.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::{
     names,
-    profile::{Profile, text_of},
+    profile::{Profile, only_read, text_of},
     sketch::hash,
 };
 use crate::{
@@ -87,10 +87,7 @@ impl Found {
         let same = (!self.attributes.is_empty()).then(|| format!("{} stay the same", some(&self.attributes)));
         let once = (!self.occasions.is_empty()).then(|| format!("{} never repeat", some(&self.occasions)));
         let why: Vec<String> = same.into_iter().chain(once).collect();
-        format!(
-            "guessed by what it holds: its values repeat, and within each of them {}; name another with `--subject`",
-            why.join(" and ")
-        )
+        format!("guessed by what it holds: its values repeat, and within each of them {}", why.join(" and "))
     }
 }
 
@@ -105,6 +102,7 @@ pub(super) fn weigh(
     let mut looks: Vec<Look> = candidates.iter().map(|column| Look::new(*column)).collect();
     let mut batch = Batch::new();
     for source in sources {
+        let _ = only_read(source.as_mut());
         let places = Places::of(source.columns());
         // The caller has compared the columns of the sources.
         let places: Vec<usize> = columns.iter().filter_map(|column| places.find(column)).collect();

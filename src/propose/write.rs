@@ -223,7 +223,7 @@ slices = {}
 aggregate = \"{aggregate}\"
 
 # {why}
-# Kinds are {kinds}; have this file proposed again to see another (docs/CONFIG.md).
+# Kinds are {kinds}; have this file proposed again for another one to see what that would have (docs/CONFIG.md).
 [learner]
 {learner}
 
