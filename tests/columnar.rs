@@ -114,6 +114,27 @@ fn packings_that_are_not_read_are_named_with_what_to_do() {
 }
 
 #[test]
+fn a_table_with_values_within_values_is_proposed_from_and_trained_without_them() {
+    for name in ["nested.parquet", "nested.arrow"] {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = Engine::builder(dir.path()).threads(1).open().unwrap();
+        let request = TrainRequest {
+            sources: file(name).into(),
+            config: dir.path().join("sisa.toml"),
+            overrides: Overrides { label: Some("outcome".into()), subject: Some("person".into()), ..Overrides::default() },
+            keys: KeySource::Seed(5),
+            only_shards: None,
+            fresh: false,
+        };
+        let report = engine.train(&request, &Quiet).unwrap();
+        let columns = report.proposal.unwrap().columns;
+        let tags = columns.iter().find(|column| column.column == "tags").unwrap();
+        assert!(tags.kind == "not used" && tags.notable && tags.remark.contains("not read"), "{tags:?}");
+        assert_eq!(engine.scores(&file(name).into(), &Quiet).unwrap().scores.classes.len(), 90, "{name}");
+    }
+}
+
+#[test]
 fn columns_that_are_not_asked_for_are_missing_and_not_read() {
     for name in ["zstd.parquet", "lz4.arrow"] {
         let mut source = open(&file(name)).unwrap();

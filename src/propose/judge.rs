@@ -50,6 +50,9 @@ pub(super) struct Counts {
 /// Judges a column on its own.
 pub(super) fn judge(column: &ColumnProfile, counts: Counts) -> Verdict {
     let ignore = |why: &str| Verdict::new(Kind::Ignore, vec![why.to_owned()]);
+    if let Some(found) = &column.unread {
+        return Verdict { asks: true, ..ignore(&format!("{found}, which are not read")) };
+    }
     let missing = column.missing_rows();
     let present = counts.rows.saturating_sub(missing);
     let distinct = column.distinct();

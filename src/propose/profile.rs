@@ -60,6 +60,8 @@ pub(super) struct Profile {
 #[derive(Debug)]
 pub(super) struct ColumnProfile {
     pub(super) name: String,
+    /// What its items are, if its source has no cells for them.
+    pub(super) unread: Option<String>,
     /// Rows by spelling of a missing value, as it is spelt, and those of a form that holds nothing.
     missing: BTreeMap<(usize, Vec<u8>), u64>,
     pub(super) floats: bool,
@@ -107,6 +109,16 @@ pub(super) fn text_of(cell: Cell<'_>) -> Cow<'_, [u8]> {
     }
 }
 
+/// Leaves out the columns that a source can't read, and returns them.
+pub(super) fn only_read(source: &mut dyn Source) -> Vec<(usize, String)> {
+    let unread = source.unread();
+    if !unread.is_empty() {
+        let read = |at: &usize| !unread.iter().any(|(other, _)| other == at);
+        source.only(&(0..source.columns().len()).filter(read).collect::<Vec<_>>());
+    }
+    unread
+}
+
 impl Profile {
     /// Reads all sources to their ends.
     pub(super) fn read(sources: &mut [Box<dyn Source>], columns: &[String], plan: &Plan) -> Result<Profile, ProposeError> {
@@ -114,6 +126,7 @@ impl Profile {
         let per_column = |all: usize, most: usize, least: usize| (all / columns.len().max(1)).clamp(least, most);
         let new = |(index, name): (usize, &String)| ColumnProfile {
             name: name.clone(),
+            unread: None,
             missing: BTreeMap::new(),
             floats: false,
             all_bytes: true,
@@ -144,6 +157,10 @@ impl Profile {
             let places: Option<Vec<usize>> = columns.iter().map(|c| found.find(c)).collect();
             // The caller has compared the columns of the sources.
             let places = places.unwrap_or_default();
+            for (at, found) in only_read(source.as_mut()) {
+                let column = places.iter().position(|place| *place == at).and_then(|column| profile.columns.get_mut(column));
+                column.into_iter().for_each(|column| column.unread = Some(found.clone()));
+            }
             while source.next(&mut batch)? > 0 {
                 for row in 0..batch.rows() {
                     profile.see(&batch, row, &places, plan);

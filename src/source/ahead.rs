@@ -16,6 +16,7 @@ const DEPTH: usize = 2;
 pub(crate) struct Ahead {
     name: Arc<str>,
     columns: Vec<String>,
+    unread: Vec<(usize, String)>,
     total: u64,
     used: u64,
     state: State,
@@ -47,8 +48,8 @@ impl Ahead {
     pub(crate) fn new(source: Box<dyn Source>) -> Self {
         let name = source.name().clone();
         let columns = source.columns().to_vec();
-        let total = source.bytes_total();
-        Self { name, columns, total, used: 0, state: State::Idle(source) }
+        let (unread, total) = (source.unread(), source.bytes_total());
+        Self { name, columns, unread, total, used: 0, state: State::Idle(source) }
     }
 
     /// The outcome of the thread's next step, with the thread started if it was not.
@@ -107,6 +108,10 @@ impl Source for Ahead {
 
     fn columns(&self) -> &[String] {
         &self.columns
+    }
+
+    fn unread(&self) -> Vec<(usize, String)> {
+        self.unread.clone()
     }
 
     fn next(&mut self, batch: &mut Batch) -> Result<usize, SourceError> {

@@ -148,6 +148,16 @@ pub type ChunkStream = Box<dyn Iterator<Item = Result<Chunk, SourceError>> + Sen
 pub(crate) trait Pieces: Send {
     /// The next rows, and `None` at the end. Of columns that are not `wanted` no cell is looked at.
     fn next(&mut self, wanted: &[bool]) -> Result<Option<Chunk>, SourceError>;
+
+    /// As [`Source::unread`].
+    fn unread(&self) -> Vec<(usize, String)> {
+        Vec::new()
+    }
+
+    /// Bytes of the file that they come from, where there is one.
+    fn file_bytes(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Chunks that come anyhow.
@@ -303,6 +313,10 @@ impl Source for Chunks {
         }
     }
 
+    fn unread(&self) -> Vec<(usize, String)> {
+        self.pieces.unread()
+    }
+
     fn next(&mut self, batch: &mut Batch) -> Result<usize, SourceError> {
         if self.failed {
             return Err(SourceError::Stopped { file: self.name.clone() });
@@ -310,13 +324,14 @@ impl Source for Chunks {
         self.fill(batch).inspect_err(|_| self.failed = true)
     }
 
-    /// Rows, as it is they whose count is known.
+    /// The share of the rows; without a file rows, as it is they whose count is known.
     fn bytes_read(&self) -> u64 {
-        self.done
+        let share = u128::from(self.bytes_total()) * u128::from(self.done) / u128::from(self.total.max(1));
+        u64::try_from(share).unwrap_or(u64::MAX)
     }
 
     fn bytes_total(&self) -> u64 {
-        self.total
+        self.pieces.file_bytes().unwrap_or(self.total)
     }
 }
 

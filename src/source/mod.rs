@@ -77,6 +77,11 @@ pub trait Source: Send {
         let _ = columns;
     }
 
+    /// The columns whose items have no cells, by index, and what they hold: who asks for one of them gets an error.
+    fn unread(&self) -> Vec<(usize, String)> {
+        Vec::new()
+    }
+
     /// Replaces the content of `batch` by the next rows and returns their count; 0 is the end of the table.
     ///
     /// The end is reported only after the file was found to be the same as when it was opened, so rows are

@@ -10,7 +10,7 @@ use arrow_array::types::{
     Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType,
     TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use arrow_array::{Array, ArrayRef};
+use arrow_array::{Array, ArrayRef, new_empty_array};
 use arrow_schema::{DataType, TimeUnit};
 
 use super::super::batch::{CellKind, Cells, Part};
@@ -71,6 +71,11 @@ pub(super) fn column(array: &ArrayRef) -> Result<Arc<dyn Column>, String> {
         other => return Err(format!("items of type {other}")),
     };
     Ok(Arc::new(values))
+}
+
+/// What the items of a column are called if they are not read.
+pub(super) fn unread(kind: &DataType) -> Option<String> {
+    column(&new_empty_array(kind)).err()
 }
 
 fn items<T: ArrowPrimitiveType, U>(array: &ArrayRef, to: impl Fn(T::Native) -> U) -> Result<Values, String>

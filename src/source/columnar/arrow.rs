@@ -6,7 +6,7 @@ use arrow_array::RecordBatch;
 use arrow_ipc::convert::try_fb_to_schema;
 use arrow_ipc::reader::FileDecoder;
 use arrow_ipc::{Block, Buffer as Place, CompressionType, MetadataVersion, root_as_footer, root_as_message};
-use arrow_schema::SchemaRef;
+use arrow_schema::{Field, SchemaRef};
 use bytes::Bytes;
 
 use super::super::error::SourceError;
@@ -198,6 +198,15 @@ impl Pieces for Table {
     fn next(&mut self, wanted: &[bool]) -> Result<Option<Chunk>, SourceError> {
         let name = self.name.clone();
         guarded(&name, FORM, || self.read(wanted))
+    }
+
+    fn unread(&self) -> Vec<(usize, String)> {
+        let found = |(at, field): (usize, &Arc<Field>)| Some((at, arrays::unread(field.data_type())?));
+        self.schema.fields().iter().enumerate().filter_map(found).collect()
+    }
+
+    fn file_bytes(&self) -> Option<u64> {
+        Some(self.stored.bytes())
     }
 }
 

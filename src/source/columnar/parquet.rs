@@ -162,6 +162,15 @@ impl Pieces for Table {
         let name = self.name.clone();
         guarded(&name, FORM, || self.read(wanted))
     }
+
+    fn unread(&self) -> Vec<(usize, String)> {
+        let found = |(at, leaf): (usize, &Leaf)| Some((at, leaf.as_ref().err()?.clone()));
+        self.leaves.iter().enumerate().filter_map(found).collect()
+    }
+
+    fn file_bytes(&self) -> Option<u64> {
+        Some(self.stored.bytes())
+    }
 }
 
 /// The rows of all groups, if every column of each has as many values as there are rows, in this file.
