@@ -165,6 +165,45 @@ fn quotes_escaped_by_a_backslash_are_proposed_or_refused_by_their_line() {
 }
 
 #[test]
+fn a_column_may_have_spellings_of_missing_of_its_own() {
+    let case = Case::new("70-delete-by-row-number");
+    let table = |a: &str, b: &str| {
+        let rows = (0..60).map(|at| match at % 7 {
+            0 => format!("{a},{at},NA\n"),
+            1 => format!("{at},{b},no\n"),
+            _ => format!("{at},{},{}\n", at + 1, ["NA", "no"][at % 2]),
+        });
+        "a,b,y\n".to_owned() + &rows.collect::<String>()
+    };
+    let config = |own: &str| {
+        format!(
+            "[data]\nholdout = 0.2\nmissing = [\"\", \"NA\"]\n[label]\ncolumn = \"y\"\nvalues = [\"NA\", \"no\"]\n[columns]\n\
+             a = {{ kind = \"number\", indicator = true{own} }}\nb = \"number\"\n[shards]\nshards = 1\nslices = 1\n\
+             [learner]\nkind = \"linear\"\noptimizer = {{ kind = \"sgd\", momentum = 0.5 }}\nrate = 0.1\n\
+             decay = \"constant\"\nl2 = 0.0\nbatch = 4\n"
+        )
+    };
+    for (name, text) in [("own.csv", table("-999", "-999")), ("all.csv", table("", "-999"))] {
+        fs::write(case.0.path().join(name), text).unwrap();
+    }
+    fs::write(case.0.path().join("own.toml"), config(", missing = [\"-999\"]")).unwrap();
+    fs::write(case.0.path().join("all.toml"), config("")).unwrap();
+    let told = |name: &str| {
+        let out = case.done(&format!("-w {name} train {name}.csv --config {name}.toml --seed 1")).out;
+        let told = out.split("log loss").nth(1).unwrap_or_default();
+        told.split("next:").next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(told("own"), told("all"));
+    // An empty cell is not missing there, as its own list does not say so.
+    let error = case.run("-w other train all.csv --config own.toml --seed 1");
+    assert_eq!(error.code, 3);
+    has(&error.err, &["column `a`", "is not a number"]);
+    let wrong = config("").replace("b = \"number\"", "b = { kind = \"byte\", missing = [\"-\"] }");
+    fs::write(case.0.path().join("wrong.toml"), wrong).unwrap();
+    has(&case.run("-w wrong train all.csv --config wrong.toml --seed 1").err, &["`missing` has no meaning for kind `byte`"]);
+}
+
+#[test]
 fn rows_without_a_subject_are_never_one_person() {
     let case = Case::new("39-rows-without-subject-id");
     let error = case.run("-w w train t.csv --label churned --subject member_id --seed 1");

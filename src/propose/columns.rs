@@ -132,7 +132,10 @@ impl Lines {
     pub(super) fn columns(&self) -> Vec<Column> {
         let of_line = |line: &Line| {
             let kind = line.kind.clone();
-            line.names.iter().map(move |name| Column { name: name.clone(), kind: kind.clone() }).collect::<Vec<_>>()
+            line.names
+                .iter()
+                .map(move |name| Column { name: name.clone(), kind: kind.clone(), missing: None })
+                .collect::<Vec<_>>()
         };
         self.lines.iter().flat_map(of_line).collect()
     }

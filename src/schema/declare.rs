@@ -82,12 +82,26 @@ pub struct ColumnOptions {
     unit: Option<DateUnit>,
     origin: Option<String>,
     parts: Option<Vec<DatePart>>,
+    missing: Option<Vec<String>>,
 }
 
 /// More buckets than this make a first layer that no shard can fill.
 const BUCKETS_MAX: u32 = 1 << 20;
 
+/// Spellings as cells are compared with them.
+fn trimmed(spellings: &[String]) -> Vec<String> {
+    spellings.iter().map(|spelling| spelling.trim_ascii().to_owned()).collect()
+}
+
 impl ColumnDeclaration {
+    /// Its own spellings of a missing value.
+    fn missing(&self) -> Option<Vec<String>> {
+        match self {
+            ColumnDeclaration::Short(_) => None,
+            ColumnDeclaration::Long(options) => options.missing.as_deref().map(trimmed),
+        }
+    }
+
     fn kind(&self, name: &str, numbers: &NumberFormat) -> Result<Kind, SchemaError> {
         let short;
         let options = match self {
@@ -114,6 +128,7 @@ impl ColumnDeclaration {
                 ("unit", options.unit.is_some()),
                 ("origin", options.origin.is_some()),
                 ("parts", options.parts.is_some()),
+                ("missing", options.missing.is_some() && matches!(kind.as_str(), "byte" | "ignore")),
             ];
             match given.iter().find(|(option, given)| *given && !allowed.contains(option)) {
                 Some((option, _)) => Err(wrong(format!("`{option}` has no meaning for kind `{kind}`"))),
@@ -334,19 +349,19 @@ impl Declaration {
         let mut at = BTreeMap::new();
         for (text, declaration) in &self.columns {
             let kind = declaration.kind(text, &self.format)?;
-            let pattern = Pattern::parse(text, &places)?;
+            let (pattern, missing) = (Pattern::parse(text, &places)?, declaration.missing());
             for name in pattern.names(found) {
                 match at.get(&name).and_then(|at: &usize| declared.get_mut(*at)) {
                     None => {
                         at.insert(name.clone(), declared.len());
-                        declared.push((pattern.rank(), text, Column { name, kind: kind.clone() }));
+                        declared.push((pattern.rank(), text, Column { name, kind: kind.clone(), missing: missing.clone() }));
                     }
                     Some(before) if before.0 == pattern.rank() => {
                         return Err(wrong("[columns]", format!("`{text}` and `{}` both declare column `{name}`", before.1)));
                     }
                     // The more precise one decides the kind and keeps the place of the first mention.
                     Some(before) if before.0 > pattern.rank() => {
-                        *before = (pattern.rank(), text, Column { name, kind: kind.clone() });
+                        *before = (pattern.rank(), text, Column { name, kind: kind.clone(), missing: missing.clone() });
                     }
                     Some(_) => {}
                 }
@@ -374,7 +389,7 @@ impl Declaration {
             subject: self.subject.clone(),
             record: self.record.clone(),
             label,
-            missing: self.missing.iter().map(|m| m.trim_ascii().to_owned()).collect(),
+            missing: trimmed(&self.missing),
             columns,
             exceptions: Exceptions { missing_label: self.label.missing, ..self.exceptions },
         };

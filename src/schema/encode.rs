@@ -42,7 +42,7 @@ pub struct Encoder {
     categories: Vec<CategoryRule>,
     bytes: Vec<(usize, String)>,
     buckets: Buckets,
-    missing: Missing,
+    missing: Arc<Missing>,
     exceptions: Exceptions,
     training: bool,
     /// Cells that could not be read and were taken for missing.
@@ -61,6 +61,7 @@ struct NumberRule {
     name: String,
     log1p: bool,
     spelling: Spelling,
+    missing: Arc<Missing>,
     /// A text that spells a number stands for it, without a second look.
     quick: bool,
 }
@@ -78,6 +79,7 @@ struct CategoryRule {
     at: usize,
     name: String,
     what: Categories,
+    spellings: Arc<Missing>,
     /// The index of a missing value: the last.
     missing: u32,
 }
@@ -129,6 +131,13 @@ struct Missing {
 }
 
 impl Missing {
+    fn of(spellings: &[String]) -> Arc<Missing> {
+        Arc::new(Missing {
+            spellings: spellings.iter().map(|m| m.as_bytes().to_vec()).collect(),
+            numeric: spellings.iter().any(|m| parse_number(m.as_bytes()).is_some_and(f32::is_finite)),
+        })
+    }
+
     fn is(&self, text: &[u8]) -> bool {
         self.spellings.iter().any(|s| s == text)
     }
@@ -156,6 +165,7 @@ impl Encoder {
         schema.check_source(source_name, columns, training)?;
         let places = Places::of(columns);
         let position = |name: &str| places.find(name);
+        let missing = Missing::of(&schema.missing);
         let mut encoder = Encoder {
             label: position(schema.label.column()).map(|at| {
                 let rule = match &schema.label {
@@ -165,6 +175,7 @@ impl Encoder {
                         name: column.clone(),
                         log1p: *log1p,
                         spelling: Spelling::of(format),
+                        missing: missing.clone(),
                         quick: false,
                     }),
                 };
@@ -174,10 +185,7 @@ impl Encoder {
             categories: Vec::new(),
             bytes: Vec::new(),
             buckets: Buckets::default(),
-            missing: Missing {
-                spellings: schema.missing.iter().map(|m| m.as_bytes().to_vec()).collect(),
-                numeric: schema.missing.iter().any(|m| parse_number(m.as_bytes()).is_some_and(f32::is_finite)),
-            },
+            missing: missing.clone(),
             exceptions: schema.exceptions,
             training,
             unreadable: Arc::default(),
@@ -185,29 +193,51 @@ impl Encoder {
         for column in &schema.columns {
             let Some(at) = position(&column.name) else { continue };
             let name = column.name.clone();
+            let spellings = column.missing.as_deref().map_or_else(|| missing.clone(), Missing::of);
             match &column.kind {
                 Kind::Number { log1p, format, .. } => {
-                    let quick = !log1p && !encoder.missing.numeric && format.is_plain();
-                    encoder.numbers.push(NumberRule { at, name, log1p: *log1p, spelling: Spelling::of(format), quick });
+                    let quick = !log1p && !spellings.numeric && format.is_plain();
+                    encoder.numbers.push(NumberRule {
+                        at,
+                        name,
+                        log1p: *log1p,
+                        spelling: Spelling::of(format),
+                        missing: spellings,
+                        quick,
+                    });
                 }
                 Kind::Date { order, unit, origin, parts, .. } => {
                     let spelling =
                         Spelling::Date { order: *order, unit: *unit, origin: days_of_text(origin).unwrap_or_default() };
                     for part in parts {
                         let what = Categories::Part(*order, *part);
-                        encoder.categories.push(CategoryRule { at, name: name.clone(), what, missing: part.count() });
+                        encoder.categories.push(CategoryRule {
+                            at,
+                            name: name.clone(),
+                            what,
+                            spellings: spellings.clone(),
+                            missing: part.count(),
+                        });
                     }
-                    encoder.numbers.push(NumberRule { at, name, log1p: false, spelling, quick: false });
+                    encoder.numbers.push(NumberRule { at, name, log1p: false, spelling, missing: spellings, quick: false });
                 }
                 Kind::Byte { .. } => encoder.bytes.push((at, name)),
                 Kind::Values { values } => {
                     let what = Categories::Values(Lookup::new(values), values.len() as u32);
-                    encoder.categories.push(CategoryRule { at, name, what, missing: values.len() as u32 + 1 });
+                    encoder.categories.push(CategoryRule { at, name, what, spellings, missing: values.len() as u32 + 1 });
                 }
                 Kind::Buckets { buckets } => {
-                    encoder.categories.push(CategoryRule { at, name, what: Categories::Buckets(*buckets), missing: *buckets });
+                    encoder.categories.push(CategoryRule {
+                        at,
+                        name,
+                        what: Categories::Buckets(*buckets),
+                        spellings,
+                        missing: *buckets,
+                    });
                 }
-                Kind::Boolean => encoder.categories.push(CategoryRule { at, name, what: Categories::Boolean, missing: 2 }),
+                Kind::Boolean => {
+                    encoder.categories.push(CategoryRule { at, name, what: Categories::Boolean, spellings, missing: 2 })
+                }
                 Kind::Ignore => {}
             }
         }
@@ -330,7 +360,7 @@ impl Encoder {
         let parsed = match (cell, &rule.spelling) {
             (Cell::Missing, _) => return Ok(MISSING),
             // A number may be a spelling of what is missing, so it has to be looked at as text.
-            _ if self.missing.numeric => None,
+            _ if rule.missing.numeric => None,
             (Cell::Byte(b), Spelling::Plain | Spelling::Declared(_)) => Some(f32::from(b)),
             (Cell::Int(i), Spelling::Plain | Spelling::Declared(_)) => Some(i as f32),
             (Cell::Float(f), Spelling::Plain | Spelling::Declared(_)) => Some(f),
@@ -341,7 +371,7 @@ impl Encoder {
             Some(number) if number.is_finite() => number,
             _ => {
                 let text = Text::of(cell);
-                if self.missing.is(text.get()) {
+                if rule.missing.is(text.get()) {
                     return Ok(MISSING);
                 }
                 let binary = !matches!(cell, Cell::Text(_));
@@ -388,10 +418,10 @@ impl Encoder {
             // A declared value wins over a missing spelling, so that "NA" can be a category.
             Categories::Values(values, other) => Ok(match values.find(text) {
                 Some(index) => index,
-                None if self.missing.is(text) => rule.missing,
+                None if rule.spellings.is(text) => rule.missing,
                 None => *other,
             }),
-            _ if self.missing.is(text) => Ok(rule.missing),
+            _ if rule.spellings.is(text) => Ok(rule.missing),
             Categories::Buckets(buckets) => Ok(self.buckets.of(text, *buckets)),
             Categories::Boolean => {
                 let lower = text.to_ascii_lowercase();

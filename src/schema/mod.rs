@@ -91,6 +91,9 @@ pub struct Column {
     pub name: String,
     /// What its cells are.
     pub kind: Kind,
+    /// Spellings of a missing value that count here in place of those of the schema.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Vec<String>>,
 }
 
 /// What the cells of a column are.
@@ -182,7 +185,8 @@ impl Schema {
             Kind::Byte { .. } | Kind::Values { .. } | Kind::Buckets { .. } | Kind::Ignore => false,
         };
         let new_label = matches!(&self.label, Label::Number { format, .. } if !format.is_plain());
-        let any = !self.exceptions.is_default() || new_label || self.columns.iter().any(|column| is_new(&column.kind));
+        let new_column = |column: &Column| is_new(&column.kind) || column.missing.is_some();
+        let any = !self.exceptions.is_default() || new_label || self.columns.iter().any(new_column);
         if any { ENCODER_VERSION } else { ENCODER_BEFORE }
     }
 
