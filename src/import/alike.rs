@@ -118,9 +118,9 @@ impl Alike {
         let bound = self.bound.load(Ordering::Relaxed);
         if bound < u64::MAX {
             found.estimated = true;
-            let scaled = |count: u64| u64::try_from((u128::from(count) << 64) / u128::from(bound.max(1))).unwrap_or(u64::MAX);
-            found.point_zero = scaled(found.point_zero);
-            found.differ = found.differ.map(scaled);
+            let share = u128::from(bound.max(1));
+            let scale = |count: &mut u64| *count = u64::try_from((u128::from(*count) << 64) / share).unwrap_or(u64::MAX);
+            std::iter::once(&mut found.point_zero).chain(&mut found.differ).for_each(scale);
         }
         found
     }

@@ -96,7 +96,7 @@ fn entries(file: &SourceFile) -> Result<Vec<Entry>, SourceError> {
     let name = file.name();
     let failed = |cause: zip::result::ZipError| SourceError::Zip { file: name.clone(), detail: cause.to_string() };
     let mut archive = ZipArchive::new(BufReader::new(file.reopen()?)).map_err(failed)?;
-    if !archive.file_names_raw().any(|member| member.ends_with(b".npy")) && archive.len() > 0 {
+    if !archive.file_names_raw().any(|member| member.ends_with(b".npy")) && !archive.is_empty() {
         return Err(foreign(name, archive.file_names_raw().any(|member| member == b"[Content_Types].xml")));
     }
     let mut entries = Vec::new();
