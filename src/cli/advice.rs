@@ -15,6 +15,25 @@ pub(super) fn workspace_flag(workspace: &Path) -> String {
     if workspace == Path::new(".") { String::new() } else { format!(" -w {}", quoted(&workspace.to_string_lossy())) }
 }
 
+/// The command line at hand, with another learner.
+fn with_learner(kind: &str) -> String {
+    again(std::env::args().skip(1), kind)
+}
+
+fn again(typed: impl Iterator<Item = String>, kind: &str) -> String {
+    let mut line = String::from("sisa");
+    let mut typed = typed.peekable();
+    while let Some(word) = typed.next() {
+        if word == "--learner" {
+            typed.next();
+        } else if !word.starts_with("--learner=") {
+            line.push(' ');
+            line.push_str(&quoted(&word));
+        }
+    }
+    line + " --learner " + kind
+}
+
 /// A clause that says how it is done.
 pub(super) fn advice(remedy: &Remedy, flag: &str) -> String {
     match remedy {
@@ -46,8 +65,11 @@ pub(super) fn advice(remedy: &Remedy, flag: &str) -> String {
             format!("`sisa repair{flag} --from SOURCE` writes damaged slices again from the source they came from")
         }
         Remedy::DropSlice => format!("`sisa repair{flag} --drop-slice` gives the records of damaged slices up"),
-        Remedy::NameNetwork => "`--learner mlp` names one that is trained by descent".into(),
-        Remedy::NameLinear => "`--learner linear` has a convex loss".into(),
+        Remedy::NameNetwork => format!("`{}` does it with a network, trained on the same records", with_learner("mlp")),
+        Remedy::NameLinear => format!("`{}` does it with a learner whose loss is convex", with_learner("linear")),
+        Remedy::BenchLearners => {
+            format!("`sisa bench{flag} --learners linear,mlp,ridge,forest` measures deletions of each beside the others")
+        }
         Remedy::Keygen => "`sisa keygen FILE` makes a pair of keys".into(),
         Remedy::Retrain => format!("`sisa verify{flag} --retrain` trains everything again and compares"),
         Remedy::Wait => "with `--wait` a command waits for the other one".into(),
@@ -66,6 +88,14 @@ pub(super) fn all(remedies: &[Remedy], flag: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_is_said_again_with_another_learner() {
+        let again = |line: &[&str]| again(line.iter().map(|word| (*word).to_owned()), "mlp");
+        assert_eq!(again(&["-w", "it's", "compare", "--quick"]), r"sisa -w 'it'\''s' compare --quick --learner mlp");
+        assert_eq!(again(&["compare", "--learner", "forest", "-q"]), "sisa compare -q --learner mlp");
+        assert_eq!(again(&["compare", "--learner=forest"]), "sisa compare --learner mlp");
+    }
 
     #[test]
     fn a_shell_reads_a_quoted_word_as_it_was() {

@@ -205,6 +205,12 @@ pub enum Error {
         /// The kind of learner.
         kind: &'static str,
     },
+    /// The learner has no weights that methods could follow a gradient in.
+    #[error("`{kind}` has no gradient in its weights, which all methods follow")]
+    NoGradient {
+        /// The kind of learner.
+        kind: &'static str,
+    },
     /// A step of Newton is asked of a learner whose loss is not convex.
     #[error("the method `newton` is for convex losses, and that of `{kind}` is not")]
     NotConvex {
@@ -314,6 +320,7 @@ impl Error {
             | Error::NoSuchLearner { .. }
             | Error::Compare { .. }
             | Error::NothingToApproximate { .. }
+            | Error::NoGradient { .. }
             | Error::NotConvex { .. }
             | Error::Exists { .. }
             | Error::OtherSource { .. }

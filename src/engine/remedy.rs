@@ -49,10 +49,12 @@ pub enum Remedy {
     RepairFrom,
     /// Repair, and give the records of damaged slices up.
     DropSlice,
-    /// Name a learner that descends.
+    /// Name a learner that descends, in the same request.
     NameNetwork,
-    /// Name the linear learner.
+    /// Name the linear learner, in the same request.
     NameLinear,
+    /// Measure what deletions cost, learner by learner.
+    BenchLearners,
     /// Make a pair of keys: [`Engine::keygen`](super::Engine::keygen).
     Keygen,
     /// Train everything again and compare: [`Engine::verify`](super::Engine::verify).
@@ -84,7 +86,8 @@ impl Error {
             Error::NoIds { .. } => vec![Remedy::NameIdColumns],
             Error::NoHoldout => vec![Remedy::EvaluateSource],
             Error::InMemory { .. } => vec![Remedy::Retrain, Remedy::Report],
-            Error::NothingToApproximate { .. } => vec![Remedy::NameNetwork],
+            Error::NothingToApproximate { .. } => vec![Remedy::NameNetwork, Remedy::BenchLearners],
+            Error::NoGradient { .. } => vec![Remedy::NameNetwork],
             Error::NotConvex { .. } => vec![Remedy::NameLinear],
             Error::NoSuchRequest { .. } => vec![Remedy::Log],
             Error::OtherSource { .. } => vec![Remedy::RepairFrom, Remedy::DropSlice],

@@ -108,6 +108,25 @@ pub(super) struct Other {
 }
 
 impl Base {
+    /// How a kind of learner is trained on these records, and in how many shards and slices: the own kind as it is, another one as is advised.
+    ///
+    /// # Errors
+    /// There is no such kind, or a slice can't be read.
+    pub(super) fn rules_of(&self, kind: &str) -> Result<(Recipe, (u32, u32)), Error> {
+        let (own, grid) = (&self.model().recipe, self.model().shards.grid());
+        let cut = (grid.shards, grid.slices);
+        if own.learner.kind() == kind {
+            return Ok((own.clone(), cut));
+        }
+        let shape = Shape {
+            layout: self.model().shards.layout(),
+            rows: self.model().plans()?.iter().map(|p| p.rows_upto(p.rows.len() as u32)).sum(),
+            subjects: self.subjects(&Pick::Uniform)?.count(),
+            threads: self.engine().threads(),
+        };
+        Ok(rules(own, cut, kind, &shape)?)
+    }
+
     /// The learners that are asked for, each once: those that can learn from these records are trained on them in workspaces of their own.
     pub(super) fn learners(
         &self,
@@ -116,24 +135,15 @@ impl Base {
         observer: &dyn Observer,
         reports: &mut Vec<LearnerReport>,
     ) -> Result<Vec<Other>, Error> {
-        let (own, grid) = (&self.model().recipe, self.model().shards.grid());
-        let subjects = self.subjects(&Pick::Uniform)?;
-        let shape = Shape {
-            layout: self.model().shards.layout(),
-            rows: self.model().plans()?.iter().map(|p| p.rows_upto(p.rows.len() as u32)).sum(),
-            subjects: subjects.count(),
-            threads: self.engine().threads(),
-        };
+        let own = self.model().recipe.learner.kind();
         let mut others = Vec::new();
         for kind in &request.learners {
             if reports.iter().any(|r| r.kind == kind) {
                 continue;
             }
-            let (recipe, (shards, slices)) = rules(own, (grid.shards, grid.slices), kind, &shape)?;
+            let (recipe, (shards, slices)) = self.rules_of(kind)?;
             let kind = recipe.learner.kind();
-            let is_own = own.learner.kind() == kind;
-            let (recipe, shards, slices) =
-                if is_own { (own.clone(), grid.shards, grid.slices) } else { (recipe, shards, slices) };
+            let is_own = own == kind;
             let mut report = LearnerReport {
                 kind,
                 own: is_own,

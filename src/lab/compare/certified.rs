@@ -8,6 +8,7 @@ use super::{
         measures::{Draws, mean, variance},
         methods::newton::{Design, sigma, sigmoid, size, step},
     },
+    foresee::fastest,
     forget::Set,
     report::NewtonReport,
     rows::{Side, told},
@@ -116,12 +117,37 @@ fn accuracy(scores: &[f32], labels: &Labels<'_>, width: usize) -> f64 {
     hits as f64 / labels.len().max(1) as f64
 }
 
+/// Rows of the trial fit.
+const ROWS_TRIED: usize = 2048;
+
+/// Seconds that [`newton`] will take, from a fit on few rows: cold as the first one, and warm from there under noise, as all others are.
+pub(super) fn foreseen(world: &World, set: &Set, models: usize) -> f64 {
+    let classes = world.outputs() as u32;
+    let columns = Columns::new(world, &set.retain);
+    let few = set.retain.get(..ROWS_TRIED).unwrap_or(&set.retain);
+    let rows = world.rows.take(few);
+    let (design, labels) = (columns.design(&rows.view()), problems(&rows.view().labels, classes));
+    let (zeros, Some(positive)) = (vec![0.0; columns.width], labels.first()) else { return 0.0 };
+    let mut draws = Draws::new(world.seed("foresee", 3));
+    let noise: Vec<f64> = zeros.iter().map(|_| draws.normal()).collect();
+    let (mut cold, mut warm) = (0, 0);
+    let seconds = fastest(|| {
+        let (w, steps) = design.fit(positive, LAMBDA, &zeros, &zeros);
+        cold = steps;
+        warm = design.fit(positive, LAMBDA, &noise, &w).1;
+    });
+    let step = seconds / (cold + warm).max(1) as f64 * set.retain.len() as f64 / few.len().max(1) as f64;
+    let problems = labels.len() as f64;
+    // Three fits and a step for each model, side by side; before that two fits at once.
+    problems * step * (cold as f64 + models as f64 * (3.0 * warm as f64 + 1.0) / rayon::current_num_threads() as f64)
+}
+
 /// The certified step on models of its own; `None` for numbers, whose sums of squares one step solves exactly (`ridge`).
 pub(super) fn newton(world: &World, set: &Set, models: usize, observer: &dyn Observer) -> Result<Option<NewtonReport>, Error> {
     if !world.has_classes() {
         return Ok(None);
     }
-    observer.note("the certified step: its own fits in double precision");
+    observer.note("newton: fits of its own, in double precision");
     let classes = world.outputs() as u32;
     let columns = Columns::new(world, &set.retain);
     let all = columns.design(&world.rows.view());
@@ -140,14 +166,16 @@ pub(super) fn newton(world: &World, set: &Set, models: usize, observer: &dyn Obs
     let ((whole, _), (anew, retraining_steps)) =
         rayon::join(|| fit(&all, &labels, &nothing, &nothing), || fit(&rest, &kept, &nothing, &nothing));
     let steps: Vec<_> = (0..count).map(|p| step(&whole[p], &rest, &gone, &left[p], LAMBDA)).collect();
-    let stepped: Vec<Vec<f64>> = steps.iter().map(|s| s.weights.clone()).collect();
+    let stepped: Vec<Vec<f64>> = steps.iter().zip(&whole).map(|(s, w)| s.apply(w)).collect();
     let away = |w: &[Vec<f64>]| size(&w.iter().flatten().zip(anew.iter().flatten()).map(|(a, b)| a - b).collect::<Vec<f64>>());
     let residuals = (0..count).map(|p| rest.gradient(&stepped[p], &kept[p], LAMBDA, &nothing[p]));
     let residual = size(&residuals.flatten().collect::<Vec<f64>>());
-    let bound = size(&steps.iter().map(|s| s.bound).collect::<Vec<f64>>());
+    let norm = rest.norm();
+    let bounds: Vec<f64> = steps.iter().map(|s| s.bound(&rest, norm)).collect();
+    let bound = size(&bounds);
     // Each problem gets its share of epsilon and delta.
     let share = count as f64;
-    let widest = steps.iter().map(|s| s.bound).fold(0.0, f64::max);
+    let widest = bounds.iter().copied().fold(0.0, f64::max);
     let sigma = sigma(widest, PRIVACY.0 / share, PRIVACY.1 / share);
     let forget_labels = world.rows.take(&set.forget);
     let forget_labels = forget_labels.view().labels;
@@ -169,7 +197,7 @@ pub(super) fn newton(world: &World, set: &Set, models: usize, observer: &dyn Obs
         }
         let b = noise("newton", number);
         let (w, _) = fit(&all, &labels, &b, &whole);
-        let after: Vec<Vec<f64>> = (0..count).map(|p| step(&w[p], &rest, &gone, &left[p], LAMBDA).weights).collect();
+        let after: Vec<Vec<f64>> = (0..count).map(|p| step(&w[p], &rest, &gone, &left[p], LAMBDA).apply(&w[p])).collect();
         let (r, _) = fit(&rest, &kept, &noise("newton retrained", number), &anew);
         let (q, _) = fit(&rest, &kept, &noise("newton floor", number), &anew);
         let held_labels = world.held_labels();

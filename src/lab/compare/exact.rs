@@ -19,24 +19,48 @@ use crate::{
 };
 
 /// Keys under which real deletions are made and compared, at most.
-const KEYS: usize = 3;
+pub(super) const KEYS: usize = 3;
 
-/// Ensembles trained in memory on some rows under some keys, and what they say; and row-passes of one.
-fn ensembles(
-    world: &World,
-    questions: &Questions<'_>,
-    rows: &[u32],
-    keys: &[ModelKey],
-    observer: &dyn Observer,
-) -> Result<(Vec<Sheet>, f64), Error> {
-    let one = |key: &ModelKey| {
-        let shards = ensemble(world, key, world.cut, rows, observer, |_, _, _| {})?;
-        Ok((questions.ask(|features| shards.scores(world, features)), shards.row_passes as f64))
-    };
-    let done: Vec<(Sheet, f64)> =
-        keys.par_iter().map(one).collect::<Vec<Result<_, Error>>>().into_iter().collect::<Result<_, _>>()?;
-    let row_passes = mean(&done.iter().map(|d| d.1).collect::<Vec<f64>>());
-    Ok((done.into_iter().map(|d| d.0).collect(), row_passes))
+/// The digests of a shard's states, step by step.
+type Payloads = Vec<(ShardId, u32, Digest)>;
+
+/// What ensembles trained in memory on some rows under some keys say.
+struct Ensembles {
+    sheets: Vec<Sheet>,
+    /// Row-passes of one, in the mean.
+    row_passes: f64,
+    /// What the first of them would have written.
+    payloads: Vec<Payloads>,
+}
+
+impl Ensembles {
+    fn train(
+        world: &World,
+        questions: &Questions<'_>,
+        rows: &[u32],
+        keys: &[ModelKey],
+        observer: &dyn Observer,
+    ) -> Result<Ensembles, Error> {
+        let one = |(number, key): (usize, &ModelKey)| {
+            let mut payloads = Vec::new();
+            let shards = ensemble(world, key, world.cut, rows, observer, |shard, step, state| {
+                if number < KEYS {
+                    payloads.push((shard, step, Digest::of(&state.encode())));
+                }
+            })?;
+            Ok((questions.ask(|features| shards.scores(world, features)), shards.row_passes as f64, payloads))
+        };
+        let done: Vec<_> = keys.par_iter().enumerate().map(one).collect::<Vec<Result<_, Error>>>();
+        let mut ensembles = Ensembles { sheets: Vec::new(), row_passes: 0.0, payloads: Vec::new() };
+        for done in done {
+            let (sheet, row_passes, payloads) = done?;
+            ensembles.sheets.push(sheet);
+            ensembles.row_passes += row_passes / keys.len() as f64;
+            ensembles.payloads.push(payloads);
+        }
+        ensembles.payloads.truncate(KEYS);
+        Ok(ensembles)
+    }
 }
 
 /// The exact row of a set. Ensembles after a deletion are trained without the rows, which is what a deletion leaves to the byte: for three keys
@@ -54,21 +78,21 @@ pub(super) fn exact(
     let all: Vec<u32> = (0..world.rows.rows() as u32).collect();
     observer.note("the exact row: ensembles after deletion, anew, and with nothing deleted");
     let (own, others) = (keys(0), keys(models));
-    let (gone, full) = ensembles(world, questions, &set.retain, &own, observer)?;
-    let (anew, _) = ensembles(world, questions, &set.retain, &others, observer)?;
-    let (kept, _) = ensembles(world, questions, &all, &own, observer)?;
+    let train = |rows: &[u32], keys: &[ModelKey]| Ensembles::train(world, questions, rows, keys, observer);
+    let (gone, anew, kept) = (train(&set.retain, &own)?, train(&set.retain, &others)?, train(&all, &own)?);
     let seed = world.seed("exact", 0);
-    let reference = Side::of(&anew);
-    let (rows, told_apart) = told(&Side::of(&gone), &reference, &set.owner, seed);
-    let (nothing_rows, nothing_deleted) = told(&Side::of(&kept), &reference, &set.owner, seed);
+    let reference = Side::of(&anew.sheets);
+    let (rows, told_apart) = told(&Side::of(&gone.sheets), &reference, &set.owner, seed);
+    let (nothing_rows, nothing_deleted) = told(&Side::of(&kept.sheets), &reference, &set.owner, seed);
     observer.note("the exact row: real deletions on copies, compared byte for byte");
     let copies = Copies::new(engine)?;
-    let compared = own.iter().take(KEYS).map(|key| bytes(base, &copies, world, set, key, observer));
+    let compared =
+        own.iter().zip(&gone.payloads).map(|(key, payloads)| bytes(base, &copies, world, set, (key, payloads), observer));
     let compared = compared.collect::<Result<Vec<(bool, u64)>, Error>>();
     let removed = copies.remove();
     let compared = compared?;
     removed?;
-    let cost = Costs::of(world, set, &own, full);
+    let cost = Costs::of(world, set, &own, gone.row_passes);
     Ok(ExactReport {
         cut: world.cut,
         byte_identical: (compared.iter().filter(|c| c.0).count(), compared.len()),
@@ -78,10 +102,10 @@ pub(super) fn exact(
         told_apart,
         set_auc: rows.set,
         row_auc: rows.auc,
-        held_out: gap(&gone, &anew, |s| s.held_out),
+        held_out: gap(&gone.sheets, &anew.sheets, |s| s.held_out),
         nothing_deleted,
         nothing_set_auc: nothing_rows.set,
-        nothing_held_out: gap(&kept, &anew, |s| s.held_out),
+        nothing_held_out: gap(&kept.sheets, &anew.sheets, |s| s.held_out),
     })
 }
 
@@ -125,14 +149,15 @@ impl Costs {
     }
 }
 
-/// Trains a copy under a key, deletes the people from it for real, and compares every checkpoint with training in memory on what remains.
+/// Trains a copy under a key, deletes the people from it for real, and compares every checkpoint with what training in memory on what remains
+/// would have written.
 /// Says whether all are the same, and how many were compared.
 fn bytes(
     base: &Base,
     copies: &Copies,
     world: &World,
     set: &Set,
-    key: &ModelKey,
+    (key, expected): (&ModelKey, &Payloads),
     observer: &dyn Observer,
 ) -> Result<(bool, u64), Error> {
     let recipe = Recipe::new(world.settings.clone(), world.schedule, Keep::All);
@@ -156,16 +181,10 @@ fn bytes(
     let snapshot = engine.workspace().snapshot()?;
     let model = engine.workspace().serving_model(&snapshot)?;
     let plans = model.plans()?;
-    let mut payloads: Vec<(ShardId, u32, Digest)> = Vec::new();
-    ensemble(world, key, world.cut, &set.retain, observer, |shard, step, state| {
-        payloads.push((shard, step, Digest::of(&state.encode())));
-    })?;
-    let (mut same, mut count) = (true, 0);
-    for (shard, step, expected) in payloads {
-        let lineage = plans.get(shard.0 as usize).and_then(|plan| plan.lineage(step));
-        let found = lineage.and_then(|lineage| model.checkpoints.read(shard, SliceId(step), lineage, Digest::of).ok());
-        same &= found == Some(expected);
-        count += 1;
-    }
-    Ok((same, count))
+    let same = expected.iter().all(|(shard, step, expected)| {
+        let lineage = plans.get(shard.0 as usize).and_then(|plan| plan.lineage(*step));
+        let found = lineage.and_then(|lineage| model.checkpoints.read(*shard, SliceId(*step), lineage, Digest::of).ok());
+        found == Some(*expected)
+    });
+    Ok((same, expected.len() as u64))
 }

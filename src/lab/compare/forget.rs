@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     super::measures::{Draws, mean},
-    super::methods::{Clean, losses},
+    super::methods::{Clean, held_rows, losses},
     train::{Part, Shards, ensemble, mean_scores},
     world::World,
 };
@@ -63,8 +63,6 @@ impl Forget {
 const PEOPLE_LEAST: usize = 5;
 /// Shards of the ensembles that say what a row costs those who never saw it.
 const CLEAN_SHARDS: u32 = 5;
-/// EncodedRows-out rows that goals look at.
-const HELD_ROWS: u32 = 2048;
 
 /// People and their rows.
 pub(super) struct Set {
@@ -175,9 +173,9 @@ impl Witness {
             let of_row = others.filter_map(|(_, all)| all.get(at * outputs..(at + 1) * outputs)).map(<[f32]>::to_vec);
             scores.extend(mean_scores(of_row, outputs));
         }
-        let held: Vec<u32> = (0..HELD_ROWS.min(world.held_out.rows() as u32)).collect();
-        let held = world.held_out.take(&held);
-        let each = self.shards.scores_each(world, &held.view().features);
+        let held_out = world.held_out.view();
+        let held = held_rows(&held_out).features;
+        let each = self.shards.scores_each(world, &held);
         let held_scores = mean_scores(each.into_iter().skip(1), held.rows() * outputs);
         Clean { scores, held_scores }
     }

@@ -6,6 +6,7 @@
 
 mod certified;
 mod exact;
+mod foresee;
 mod forget;
 mod report;
 mod requests;
@@ -24,16 +25,14 @@ use super::{
     trial::Base,
 };
 use crate::{
-    config::{ConfigError, Overrides},
+    config::Overrides,
     engine::{Engine, Error, Observer},
     fs::Stopwatch,
     source::Input,
-    train::pilot_on,
     workspace::WorkspaceError,
 };
 use forget::{Set, Witness, choose};
 use set::one_set;
-use sheet::PROBED;
 use train::models;
 use world::World;
 
@@ -187,13 +186,8 @@ fn with_base(
 
 fn compare_on(engine: &Engine, base: &Base, request: &CompareRequest, observer: &dyn Observer) -> Result<CompareReport, Error> {
     let clock = Stopwatch::start();
-    let own = &base.model().recipe.learner;
-    let kind = match &request.learner {
-        Some(kind) => kind.as_str(),
-        None => own.kind(),
-    };
-    let settings = own.of_kind(kind).map_err(ConfigError::from)?;
-    let world = World::load(base, settings, request.rows, &request.groups, request.seed)?;
+    let kind = request.learner.as_deref().unwrap_or(base.model().recipe.learner.kind());
+    let world = World::load(base, base.rules_of(kind)?, request.rows, &request.groups, request.seed)?;
     let mut report = CompareReport {
         rows: world.rows.rows(),
         subjects: world.people().len(),
@@ -205,7 +199,9 @@ fn compare_on(engine: &Engine, base: &Base, request: &CompareRequest, observer: 
         ..CompareReport::default()
     };
     let done = match &request.requests {
-        Some(requests) => requests::requests(&world, requests, observer).map(|requests| report.requests = Some(requests)),
+        Some(requests) => {
+            requests::requests(&world, requests, &mut report.foreseen, observer).map(|requests| report.requests = Some(requests))
+        }
         None => sets(engine, base, &world, request, observer, &mut report),
     };
     report.seconds = clock.seconds();
@@ -228,7 +224,11 @@ fn sets(
     let chosen = chosen(request, world.settings.kind())?;
     let chosen_sets = request.forget.iter().map(|how| Ok((how, choose(base.engine(), world, how, request.share, observer)?)));
     let people = chosen_sets.collect::<Result<Vec<(&Forget, Set)>, Error>>()?;
-    foresee(world, request, &people, &chosen, observer, report);
+    let only: Vec<&Set> = people.iter().map(|(_, set)| set).collect();
+    let foreseen = foresee::of_sets(engine, world, request, &only, &chosen, observer)?;
+    let (sets, methods) = (people.len(), chosen.methods.len());
+    let what = format!("{} models a side, {sets} sets of people, {methods} methods", request.models);
+    report.foreseen = say(&what, foreseen, observer);
     let witness = Witness::train(world, observer)?;
     report.witness_row_passes = witness.row_passes;
     let all: Vec<u32> = (0..world.rows.rows() as u32).collect();
@@ -247,38 +247,9 @@ fn keys(world: &World, role: &str, from: usize, count: usize) -> Vec<crate::dige
     (from..from + count).map(|number| world.key(role, number as u64)).collect()
 }
 
-/// Says before anything long is begun how long it will take, from the row-passes to do and the speed of a moment's training.
-fn foresee(
-    world: &World,
-    request: &CompareRequest,
-    people: &[(&Forget, Set)],
-    chosen: &Chosen,
-    observer: &dyn Observer,
-    report: &mut CompareReport,
-) {
-    let Some((speed, _)) = pilot_on(&*world.learner, &world.layout, world.rows.view()) else { return };
-    let (models, rows) = (request.models as f64, world.rows.rows() as f64);
-    let once = world.schedule.row_passes(&[rows as u64], 1) as f64;
-    let mut row_passes = models * once;
-    for (_, set) in people {
-        let (retain, forget) = (set.retain.len() as f64, set.forget.len() as f64);
-        let methods = chosen.methods.iter().map(|(method, _)| method.expected(retain, forget, world.rules.batch as f64));
-        row_passes += 2.0 * models * (once + methods.fold(0.0, |sum, cost| sum + cost));
-        // Each of these is asked about rows too.
-        let asked = (forget + PROBED as f64 + world.held_out.rows() as f64) / 3.0;
-        row_passes += models * asked * (5.0 + chosen.methods.len() as f64);
-        if request.exact {
-            row_passes += 3.0 * models * once + 9.0 * once;
-        }
-    }
-    let threads = rayon::current_num_threads() as f64;
-    report.foreseen = row_passes / (speed * threads);
-    observer.note(&format!(
-        "about {:.0} million row-passes, {:.0} s on {threads} threads: {} models a side, {} sets of people, {} methods",
-        row_passes / 1e6,
-        report.foreseen.ceil(),
-        request.models,
-        people.len(),
-        chosen.methods.len()
-    ));
+/// Says what is to be expected.
+fn say(what: &str, foreseen: foresee::Foreseen, observer: &dyn Observer) -> f64 {
+    let (millions, seconds, threads) = (foreseen.row_passes / 1e6, foreseen.seconds.ceil(), rayon::current_num_threads());
+    observer.note(&format!("about {millions:.0} million row-passes, {seconds:.0} s on {threads} threads: {what}"));
+    foreseen.seconds
 }

@@ -9,7 +9,7 @@ pub struct CompareReport {
     pub rows: usize,
     /// Whose they are.
     pub subjects: usize,
-    /// EncodedRows-out rows.
+    /// Held-out rows.
     pub held_out: usize,
     /// The kind of learner.
     pub learner: &'static str,
@@ -156,7 +156,7 @@ pub struct MethodReport {
     pub forget_loss: f64,
     /// Distance of mean scores from retrained ones on forget rows and on held-out rows.
     pub divergence: (f64, f64),
-    /// EncodedRows-out accuracy of each group, less that of retrained models: name, rows, difference.
+    /// Held-out accuracy of each group, less that of retrained models: name, rows, difference.
     pub groups: Vec<(String, usize, Interval)>,
     /// The largest difference of accuracy between two groups, before (retrained) and after.
     pub group_spread: (f64, f64),
@@ -185,7 +185,7 @@ pub struct ExactReport {
     pub set_auc: Interval,
     /// All (model, row) questions.
     pub row_auc: Interval,
-    /// EncodedRows-out accuracy, less that of ensembles that never saw the rows.
+    /// Held-out accuracy, less that of ensembles that never saw the rows.
     pub held_out: Gap,
     /// The control: ensembles from which nothing was deleted.
     pub nothing_deleted: Separation,
@@ -218,7 +218,7 @@ pub struct NewtonReport {
     pub nothing_done: Separation,
     /// With that noise: retrained models against others.
     pub floor: Separation,
-    /// EncodedRows-out accuracy without noise and with it.
+    /// Held-out accuracy without noise and with it.
     pub accuracy: (f64, f64),
 }
 
@@ -281,7 +281,13 @@ impl RequestsReport {
 
     /// The least share at which any attacker shows.
     pub fn least_share(&self) -> Option<f64> {
-        let shares = self.attacks.iter().filter(|a| a.shows()).map(|a| a.share);
+        let shares = [Attacker::Constituents, Attacker::Answers].into_iter().filter_map(|attacker| self.shows_from(attacker));
+        shares.min_by(f64::total_cmp)
+    }
+
+    /// The least share at which an attacker shows.
+    pub fn shows_from(&self, attacker: Attacker) -> Option<f64> {
+        let shares = self.attacks.iter().filter(|a| a.attacker == attacker && a.shows()).map(|a| a.share);
         shares.min_by(f64::total_cmp)
     }
 }

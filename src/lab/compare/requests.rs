@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::{
     super::measures::{Interval, clopper_pearson, mean, variance},
+    foresee,
     report::{AttackReport, Attacker, RequestsReport},
     train::{Shards, ensemble, mean_scores},
     world::World,
@@ -28,6 +29,8 @@ pub struct RequestsRequest {
     pub rows: usize,
 }
 
+/// Ensembles trained at each share: two for who sees constituents, three for who sees answers.
+pub(super) const RETRAININGS: f64 = 5.0;
 /// Each end of an interval leaves out so much.
 const TAIL: f64 = 0.025;
 
@@ -38,11 +41,16 @@ struct Outcome {
     answers: (f64, f64),
 }
 
-/// The attack, trial by trial.
+/// The attack, trial by trial; `foreseen` are the seconds that are said before.
 ///
 /// # Errors
 /// There are no classes, fewer than two shards, or the person stopped it.
-pub(super) fn requests(world: &World, request: &RequestsRequest, observer: &dyn Observer) -> Result<RequestsReport, Error> {
+pub(super) fn requests(
+    world: &World,
+    request: &RequestsRequest,
+    foreseen: &mut f64,
+    observer: &dyn Observer,
+) -> Result<RequestsReport, Error> {
     let shards = world.cut.0;
     let input = |what: &str| Error::Compare { what: what.to_owned() };
     let (Labels::Classes(_), true) = (world.rows.view().labels, world.has_classes()) else {
@@ -52,7 +60,8 @@ pub(super) fn requests(world: &World, request: &RequestsRequest, observer: &dyn 
         return Err(input("such requests need two shards at least; with one there is nothing to guess"));
     }
     let pool = pool(world, request.rows);
-    observer.note(&format!("{} trials on {} rows in {shards} shards", request.trials, pool.len()));
+    let what = format!("{} trials on {} rows in {shards} shards", request.trials, pool.len());
+    *foreseen = super::say(&what, foresee::of_requests(world, request, &pool, observer)?, observer);
     let tried = (0..request.trials).into_par_iter().map(|trial| one_trial(world, &pool, request, trial, observer));
     let tried: Vec<(Vec<Outcome>, f64)> = tried.collect::<Vec<Result<_, Error>>>().into_iter().collect::<Result<_, _>>()?;
     let guessed = mean(&tried.iter().map(|t| t.1).collect::<Vec<f64>>());

@@ -42,9 +42,7 @@ pub(super) fn one_set(
     let mut retrained = models(world, &set.retain, &keys(world, "model", n, n), observer)?;
     let mut floor = models(world, &set.retain, &keys(world, "model", 2 * n, n), observer)?;
     let forgotten = world.rows.take(&set.forget);
-    let mut probe = probe_order(world, &set.retain);
-    probe.truncate(PROBED);
-    let probed = world.rows.take(&probe);
+    let probed = world.rows.take(&probed(world, &set.retain));
     let questions = Questions { world, forget: forgotten.view(), retain: probed.view(), variance: label_variance(world) };
     let ask = |trained: &mut [Trained]| -> Vec<Sheet> {
         let one = |trained: &mut Trained| {
@@ -108,6 +106,12 @@ pub(super) fn one_set(
     };
     // What the retrained models were before anything was done is the goal of learning again.
     let known = mean(&original_sheets.iter().map(|s| s.forget_loss).collect::<Vec<f64>>());
+    let anew = |(number, trained): (usize, &mut Trained)| {
+        let weights = trained.model.weights().to_vec();
+        relearn(trained, &weights, &job(n + number), known)
+    };
+    let anew: Vec<f64> = if request.relearn { retrained.par_iter_mut().enumerate().map(anew).collect() } else { Vec::new() };
+    let anew = mean(&anew).max(1.0);
     for (method, settings) in &chosen.methods {
         if observer.stopped() {
             return Err(Error::Interrupted);
@@ -136,14 +140,7 @@ pub(super) fn one_set(
         let again: Vec<f64> = made.iter().filter_map(|m| m.4).collect();
         let sheets: Vec<Sheet> = made.into_iter().map(|m| m.0).collect();
         let mut row = context.row(method.name(), settings.clone(), &sheets, Some(&placebo), &cost);
-        if request.relearn {
-            let anew = |(number, trained): (usize, &mut Trained)| {
-                let weights = trained.model.weights().to_vec();
-                relearn(trained, &weights, &job(n + number), known)
-            };
-            let anew: Vec<f64> = retrained.par_iter_mut().enumerate().map(anew).collect();
-            row.relearn = Some(mean(&again) / mean(&anew).max(1.0));
-        }
+        row.relearn = request.relearn.then(|| mean(&again) / anew);
         done.methods.push(row);
     }
     if chosen.newton {
@@ -155,22 +152,23 @@ pub(super) fn one_set(
     Ok(done)
 }
 
-/// Rows in an order that means nothing.
-fn probe_order(world: &World, rows: &[u32]) -> Vec<u32> {
+/// The rows that stay about which models are asked: the first in an order that means nothing.
+pub(super) fn probed(world: &World, rows: &[u32]) -> Vec<u32> {
     let draw = world.key("probe", 0).shard_draw();
     let mut drawn: Vec<(u64, u32)> =
         rows.iter().filter_map(|row| world.records.get(*row as usize).map(|record| (draw.of(*record), *row))).collect();
     drawn.sort_unstable();
+    drawn.truncate(PROBED);
     drawn.into_iter().map(|(_, row)| row).collect()
 }
 
 /// Weights before any row, of a model's own draw.
-fn fresh(world: &World, number: usize) -> Vec<f32> {
+pub(super) fn fresh(world: &World, number: usize) -> Vec<f32> {
     let state = world.learner.init(&world.layout, world.seed("fresh", number as u64));
     state.differentiable().map_or_else(Vec::new, |model| model.weights().to_vec())
 }
 
-fn scores(trained: &mut Trained, weights: &[f32], features: &Features<'_>) -> Vec<f32> {
+pub(super) fn scores(trained: &mut Trained, weights: &[f32], features: &Features<'_>) -> Vec<f32> {
     let mut out = vec![0.0; features.rows() * trained.model.outputs()];
     trained.model.scores(weights, features, &mut out);
     out

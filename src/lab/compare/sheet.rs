@@ -33,7 +33,7 @@ pub(super) struct Sheet {
     pub(super) held_out: Quality,
     /// Accuracy on the held-out rows of each group.
     pub(super) groups: Vec<f64>,
-    /// AUC of a low loss on forget rows against held-out rows.
+    /// AUC of a low loss on forget rows against held-out rows, one threshold for all models and rows (Yeom et al. 2018, section 3).
     pub(super) population: f64,
     pub(super) forget_scores: Vec<f32>,
     pub(super) held_scores: Vec<f32>,

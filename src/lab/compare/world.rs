@@ -10,10 +10,10 @@ use crate::{
     learn::{Labels, Layout, Learner, LearnerSettings, Task},
     order::{Grid, Placement},
     schema::{EncodedRows, Kind, Schema},
-    train::Schedule,
+    train::{Recipe, Schedule},
 };
 
-/// EncodedRows-out rows that are looked at, at most.
+/// Held-out rows that are looked at, at most.
 const HELD_MOST: usize = 8000;
 /// The share of the subjects that is held out here where nothing is.
 const HELD_SHARE: usize = 5;
@@ -38,7 +38,7 @@ pub(super) struct World {
     pub(super) subjects: Vec<Handle>,
     /// Rows that no model sees.
     pub(super) held_out: EncodedRows,
-    /// EncodedRows-out rows of each group.
+    /// Held-out rows of each group.
     pub(super) groups: Vec<(String, Vec<u32>)>,
     /// Subjects with rows in slices that are not among the training rows.
     pub(super) unused: Vec<Handle>,
@@ -50,21 +50,28 @@ pub(super) struct World {
 type Values = Vec<Option<String>>;
 
 impl World {
-    /// Takes the slices of a workspace: at most `most` training rows of whole subjects (0 for all).
+    /// Takes the slices of a workspace: at most `most` training rows of whole subjects (0 for all), to be trained by a recipe and, for the
+    /// exact row, in (S, R).
     ///
     /// # Errors
     /// A slice can't be read, the learner has no gradient, or there are too few people.
     pub(super) fn load(
         base: &Base,
-        settings: LearnerSettings,
+        (recipe, cut): (Recipe, (u32, u32)),
         most: usize,
         columns: &[String],
         seed: u64,
     ) -> Result<World, Error> {
         let input = |what: String| Error::Compare { what };
         let model = base.model();
-        let (Some(rules), learner) = (Rules::of(&settings), settings.check().map_err(crate::config::ConfigError::from)?) else {
-            return Err(Error::NothingToApproximate { kind: settings.kind() });
+        let settings = recipe.learner;
+        let learner = settings.check().map_err(crate::config::ConfigError::from)?;
+        let Some(rules) = Rules::of(&settings) else {
+            let kind = settings.kind();
+            return Err(match learner.abilities().downdate {
+                true => Error::NothingToApproximate { kind },
+                false => Error::NoGradient { kind },
+            });
         };
         learner.accepts(model.shards.layout()).map_err(crate::config::ConfigError::from)?;
         let layout = model.shards.layout().clone();
@@ -125,8 +132,8 @@ impl World {
             settings,
             learner,
             rules,
-            schedule: model.recipe.schedule,
-            cut: (grid.shards, grid.slices),
+            schedule: recipe.schedule,
+            cut,
             rows: all.take(&train),
             records: train.iter().filter_map(|row| names.get(*row as usize).map(|n| n.0)).collect(),
             subjects: train.iter().filter_map(|row| subject(*row as usize)).collect(),

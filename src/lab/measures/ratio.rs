@@ -6,12 +6,14 @@
 //! differs.
 #![expect(clippy::indexing_slicing, reason = "every index is below a length that is checked or made here")]
 
+use rayon::prelude::*;
+
 use super::{Draws, Interval, auc, draw::quantile, mean, variance};
 
 /// Random halvings.
 const HALVINGS: usize = 8;
 /// Draws of models for intervals.
-pub(super) const REDRAWS: usize = 100;
+const REDRAWS: usize = 100;
 /// A Gaussian is no narrower than this share of that of the models that never saw the row.
 const NARROWEST: f64 = 0.1;
 /// Nor counts that one as narrower than this.
@@ -124,29 +126,33 @@ pub fn rows(u: &[Vec<f64>], r: &[Vec<f64>], owner: &[usize], draws: &mut Draws) 
         }
         out
     };
-    for _ in 0..HALVINGS {
-        let halves = Halves::draw(u.len(), r.len(), draws);
-        for halves in [halves.turned(), halves] {
-            let (lu, lr) = ratios(u, r, &halves);
-            let (flat_u, mut flat_r) = (lu.concat(), lr.concat());
-            aucs.push(auc(&flat_u, &flat_r));
-            flat_r.sort_unstable_by(f64::total_cmp);
-            let cut = quantile(&flat_r, 0.99);
-            tprs.push(flat_u.iter().filter(|x| **x > cut).count() as f64 / flat_u.len() as f64);
-            sets.push(auc(&sums(&lu), &sums(&lr)));
-            let sides = by_person(&lu).into_iter().zip(by_person(&lr));
-            persons.iter_mut().zip(sides).for_each(|(sum, (pu, pr))| *sum += auc(&pu, &pr));
-        }
+    let halvings: Vec<Halves> = (0..HALVINGS).map(|_| Halves::draw(u.len(), r.len(), draws)).collect();
+    let both = halvings.into_iter().flat_map(|halves| [halves.turned(), halves]).collect::<Vec<Halves>>();
+    let asked = both.par_iter().map(|halves| {
+        let (lu, lr) = ratios(u, r, halves);
+        let (flat_u, mut flat_r) = (lu.concat(), lr.concat());
+        let of_rows = auc(&flat_u, &flat_r);
+        flat_r.sort_unstable_by(f64::total_cmp);
+        let cut = quantile(&flat_r, 0.99);
+        let tpr = flat_u.iter().filter(|x| **x > cut).count() as f64 / flat_u.len() as f64;
+        let sides = by_person(&lu).into_iter().zip(by_person(&lr));
+        (of_rows, tpr, auc(&sums(&lu), &sums(&lr)), sides.map(|(pu, pr)| auc(&pu, &pr)).collect::<Vec<f64>>())
+    });
+    for (of_rows, tpr, set, of_persons) in asked.collect::<Vec<_>>() {
+        aucs.push(of_rows);
+        tprs.push(tpr);
+        sets.push(set);
+        persons.iter_mut().zip(of_persons).for_each(|(sum, auc)| *sum += auc);
     }
     persons.iter_mut().for_each(|sum| *sum /= (2 * HALVINGS) as f64);
     persons.sort_unstable_by(f64::total_cmp);
-    let (mut row_draws, mut set_draws) = (Vec::new(), Vec::new());
-    for _ in 0..REDRAWS {
-        let halves = Halves::draw(u.len(), r.len(), draws).again(draws);
-        let (lu, lr) = ratios(u, r, &halves);
-        row_draws.push(auc(&lu.concat(), &lr.concat()));
-        set_draws.push(auc(&sums(&lu), &sums(&lr)));
-    }
+    // Drawn one after the other, and asked side by side: the figures do not depend on threads.
+    let redraws: Vec<Halves> = (0..REDRAWS).map(|_| Halves::draw(u.len(), r.len(), draws).again(draws)).collect();
+    let asked = redraws.par_iter().map(|halves| {
+        let (lu, lr) = ratios(u, r, halves);
+        (auc(&lu.concat(), &lr.concat()), auc(&sums(&lu), &sums(&lr)))
+    });
+    let (row_draws, set_draws): (Vec<f64>, Vec<f64>) = asked.unzip();
     let interval = |value: f64, draws: Vec<f64>| spread(value, draws);
     Rows { auc: interval(mean(&aucs), row_draws), tpr_at_1: mean(&tprs), set: interval(mean(&sets), set_draws), persons }
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Each step descends on what stays, and ascends on those forget rows that are still known better than their goal, weighted by how much. The
-/// ascent loses its part along the retain gradient where that part would raise the retain loss (as FedOSD and PCGrad project), and is scaled
+/// ascent loses its part along the retain gradient where that part would raise the retain loss (as PCGrad projects, Yu et al. 2020, section 2.3), and is scaled
 /// by the gap that is left, to nothing: no step ever descends on a forget row. A model stops when its mean gap is below a tenth of what it was
 /// at `patience` checks in a row, after one whole pass, or when its passes are used up. No retrained model is looked at.
 #[derive(Debug)]

@@ -70,13 +70,18 @@ pub struct Unlearned {
 impl Job<'_> {
     /// The held-out rows that goals look at.
     pub(super) fn held(&self) -> Rows<'_> {
-        let rows = 0..self.held_out.features.rows().min(HELD_ROWS);
-        let labels = match self.held_out.labels {
-            Labels::Classes(classes) => Labels::Classes(classes.get(rows.clone()).unwrap_or_default()),
-            Labels::Numbers(numbers) => Labels::Numbers(numbers.get(rows.clone()).unwrap_or_default()),
-        };
-        Rows { features: self.held_out.features.slice(rows), labels }
+        held_rows(&self.held_out)
     }
+}
+
+/// Of held-out rows those that goals look at.
+pub fn held_rows<'a>(held_out: &'a Rows<'_>) -> Rows<'a> {
+    let rows = 0..held_out.features.rows().min(HELD_ROWS);
+    let labels = match held_out.labels {
+        Labels::Classes(classes) => Labels::Classes(classes.get(rows.clone()).unwrap_or_default()),
+        Labels::Numbers(numbers) => Labels::Numbers(numbers.get(rows.clone()).unwrap_or_default()),
+    };
+    Rows { features: held_out.features.slice(rows), labels }
 }
 
 /// The loss of each row, in f64: cross entropy in nats, or half the squared error over the variance of the label.

@@ -26,7 +26,7 @@ mod testing;
 use std::fmt::Debug;
 
 pub use descent::Rules;
-pub use job::{Clean, Job, Stop, Unlearned, clip, losses};
+pub use job::{Clean, Job, Stop, Unlearned, clip, held_rows, losses};
 pub use order::Orders;
 pub use relearn::relearn;
 

@@ -68,8 +68,8 @@ impl Design {
         out
     }
 
-    /// The largest singular value, by products with a vector (from below, to about 1e-9 of it where one stands apart).
-    fn norm(&self) -> f64 {
+    /// The largest singular value `|X|_2`, by products with a vector (from below, to about 1e-9 of it where one stands apart).
+    pub fn norm(&self) -> f64 {
         let mut v = vec![1.0; self.width];
         let mut size = 0.0;
         for _ in 0..POWER_STEPS {
@@ -128,23 +128,31 @@ impl Design {
     }
 }
 
-/// What one step makes of a minimiser.
+/// What one step changes of a minimiser.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// The weights.
-    pub weights: Vec<f64>,
-    /// The bound on the norm of the gradient that is left.
-    pub bound: f64,
+    change: Vec<f64>,
 }
 
-/// Takes the rows `gone` out of a minimiser over them and `rest`.
+/// Takes the rows `gone` out of a minimiser `w` over them and `rest`: `H(w; rest)^-1 delta` (Guo et al. 2020, section 3, equation 1).
 pub fn step(w: &[f64], rest: &Design, gone: &Design, gone_positive: &[bool], lambda: f64) -> Step {
     let mut delta = gone.loss_gradient(w, gone_positive);
     let decay = lambda * gone.rows() as f64;
     delta.iter_mut().zip(w).for_each(|(delta, w)| *delta += decay * w);
-    let change = solve(rest.hessian(w, lambda), &delta);
-    let bound = 0.25 * rest.norm() * size(&change) * size(&rest.times(&change));
-    Step { weights: w.iter().zip(&change).map(|(w, change)| w + change).collect(), bound }
+    Step { change: solve(rest.hessian(w, lambda), &delta) }
+}
+
+impl Step {
+    /// The minimiser after the step.
+    pub fn apply(&self, w: &[f64]) -> Vec<f64> {
+        w.iter().zip(&self.change).map(|(w, change)| w + change).collect()
+    }
+
+    /// The bound on the length of the gradient that is left, `1/4 |X|_2 |change|_2 |X change|_2` over the rows that stay (corollary 1), given
+    /// their [norm](Design::norm).
+    pub fn bound(&self, rest: &Design, norm: f64) -> f64 {
+        0.25 * norm * size(&self.change) * size(&rest.times(&self.change))
+    }
 }
 
 /// The standard deviation of b that hides a bound: `bound sqrt(2 ln(1.5 / delta)) / epsilon`.
@@ -242,9 +250,10 @@ mod tests {
         let stepped = step(&w, &kept, &x.take(&gone), &of(&gone), lambda);
         let (anew, _) = kept.fit(&kept_y, lambda, &zeros, &zeros);
         let away = |w: &[f64]| size(&w.iter().zip(&anew).map(|(a, b)| a - b).collect::<Vec<f64>>());
-        let residual = size(&kept.gradient(&stepped.weights, &kept_y, lambda, &zeros));
-        assert!(residual < stepped.bound && residual > 0.0, "{residual} {}", stepped.bound);
-        assert!(away(&w) > 100.0 * away(&stepped.weights), "{} {}", away(&w), away(&stepped.weights));
+        let (after, bound) = (stepped.apply(&w), stepped.bound(&kept, kept.norm()));
+        let residual = size(&kept.gradient(&after, &kept_y, lambda, &zeros));
+        assert!(residual < bound && residual > 0.0, "{residual} {bound}");
+        assert!(away(&w) > 100.0 * away(&after), "{} {}", away(&w), away(&after));
         // From that far one Newton retraining takes more steps.
         assert!(kept.fit(&kept_y, lambda, &zeros, &zeros).1 > 2);
     }

@@ -10,7 +10,8 @@ use crate::{
 const PASSES_MOST: u32 = 100;
 
 /// Row-passes of training on the forget rows alone, by the learner's own rules, until their mean loss is at most `known`; those of all passes
-/// allowed where it never is. A model whose knowledge is only hidden has it back sooner than one that never had it.
+/// allowed where it never is. A model whose knowledge is only hidden has it back sooner than one that never had it (Golatkar et al. 2020, section 6,
+/// "relearn time").
 pub fn relearn(model: &mut dyn Differentiable, weights: &[f32], job: &Job<'_>, known: f64) -> f64 {
     let mut descent = Descent::new(model, weights, job.rules);
     let (mut gradient, mut row_passes) = (vec![0.0; weights.len()], 0);
