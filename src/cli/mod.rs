@@ -8,6 +8,7 @@ mod delete;
 mod evaluated;
 mod exit;
 mod ids;
+mod measured;
 mod plan;
 mod predict;
 mod progress;

@@ -60,7 +60,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
                 session.lines(requests.iter().map(wire::Request::from))?;
                 return session.lines(due.iter().map(wire::RekeyDue::from));
             }
-            session.text(&(show::log(&requests) + &due.map_or_else(String::new, |due| show::rekey_due(&due))))
+            session.text(&(show::log(&requests) + &due.map_or_else(String::new, |due| show::rekey_due(&due, &session.flag()))))
         }
         Command::Receipt(receipt) => session.receipt(receipt),
         Command::Keygen(keygen) => {
@@ -135,17 +135,14 @@ impl Session {
     }
 
     fn bench(&self, args: &BenchArgs) -> anyhow::Result<Exit> {
-        let request = args.request(self.config(args.config.as_ref()))?;
+        let request = args.request(self.config(args.measured.config.as_ref()))?;
         let exe = std::env::current_exe().context("finding this program, to start it again")?;
         let threads = self.engine.threads().to_string();
-        if let Some(page) = &args.report {
-            let title = report::TITLE.as_bytes();
-            self.may_write(page, |beginning| beginning.windows(title.len()).any(|part| part == title))?;
-        }
+        self.page_may_go_to(args.measured.report.as_ref(), report::TITLE)?;
         let process = |root: &Path, handles: &[String]| bench::process(&exe, root, &threads, handles);
         let report = sisa::lab::bench(&self.engine, &request, Some(&process), &self.terminal)?;
         self.terminal.done();
-        let page = args.report.as_ref().map(|path| self.write_over(path, report::html(&report).as_bytes()));
+        let page = args.measured.report.as_ref().map(|path| self.write_over(path, report::html(&report).as_bytes()));
         if self.json {
             self.lines(wire::BenchLine::all(&report))?;
         } else {
@@ -156,6 +153,13 @@ impl Session {
         Ok(if report.interrupted { Exit::Interrupted } else { Exit::Done })
     }
 
+    /// A page takes the place of an older one of its kind, and of nothing else; said before anything is measured.
+    fn page_may_go_to(&self, page: Option<&PathBuf>, title: &str) -> anyhow::Result<()> {
+        let title = title.as_bytes();
+        let own = |beginning: &[u8]| beginning.windows(title.len()).any(|part| part == title);
+        page.map_or(Ok(()), |page| self.may_write(page, own))
+    }
+
     fn compare(&self, args: &CompareArgs) -> anyhow::Result<Exit> {
         let subjects = |path: &PathBuf| {
             let columns = self.engine.id_columns().unwrap_or(IdColumns { subject: Some(String::new()), record: Vec::new() });
@@ -163,10 +167,11 @@ impl Session {
             listed.read(path, &columns, None)?;
             Ok(listed.subjects)
         };
-        let request = args.request(self.config(args.config.as_ref()), subjects)?;
+        let request = args.request(self.config(args.measured.config.as_ref()), subjects)?;
+        self.page_may_go_to(args.measured.report.as_ref(), report::compare::TITLE)?;
         let report = sisa::lab::compare::compare(&self.engine, &request, &self.terminal)?;
         self.terminal.done();
-        let page = args.report.as_ref().map(|path| self.write_over(path, report::compare::html(&report).as_bytes()));
+        let page = args.measured.report.as_ref().map(|path| self.write_over(path, report::compare::html(&report).as_bytes()));
         if self.json {
             self.lines(wire::CompareLine::all(&report, args.samples))?;
         } else {

@@ -285,10 +285,10 @@ pub(crate) fn log(requests: &[RequestRecord]) -> String {
     out
 }
 
-pub(crate) fn rekey_due(due: &RekeyDue) -> String {
+pub(crate) fn rekey_due(due: &RekeyDue, flag: &str) -> String {
     format!(
-        "\nwarning: {} records, {:.0} % of those imported under this model key, are deleted (the limit is {:.0} %, `rekey_after` in sisa.toml). \
-         Requests that were chosen by what the models say give something of the key away; `sisa rekey` draws a fresh one\n",
+        "\nwarning: {} records, {:.1} % of those imported under this model key, are deleted (the limit is {:.1} %, `rekey_after` in sisa.toml). \
+         Requests that were chosen by what the models say give something of the key away, and only those; `sisa rekey{flag}` draws a fresh one\n",
         count(due.deleted),
         100.0 * due.share,
         100.0 * due.limit

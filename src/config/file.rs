@@ -96,23 +96,27 @@ enum Escape {
     Backslash,
 }
 
+/// Where no other is set: half of the share of adaptively chosen deletions from which it shows on the embedded data to who sees answers, which
+/// are all that is published (docs/COMPARE.md).
+pub const REKEY_AFTER: f64 = 0.05;
+
 /// `[guard]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Guard {
     /// The share of a generation's records from which on, once deleted, `sisa log` asks for a rekey.
-    #[serde(default = "half")]
+    #[serde(default = "rekey_after")]
     rekey_after: f64,
 }
 
 impl Default for Guard {
     fn default() -> Guard {
-        Guard { rekey_after: half() }
+        Guard { rekey_after: REKEY_AFTER }
     }
 }
 
-fn half() -> f64 {
-    0.5
+fn rekey_after() -> f64 {
+    REKEY_AFTER
 }
 
 fn empty_cell() -> Vec<String> {

@@ -6,6 +6,6 @@ mod overrides;
 mod suited;
 
 pub use error::ConfigError;
-pub use file::Config;
+pub use file::{Config, REKEY_AFTER};
 pub use overrides::Overrides;
 pub use suited::Suited;

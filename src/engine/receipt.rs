@@ -4,16 +4,13 @@ use std::path::{Path, PathBuf};
 
 use super::{Engine, Error};
 use crate::{
-    config::Config,
+    config::{Config, REKEY_AFTER},
     fs::{Durability, FsError, random_key},
     ids::Part,
     ledger::RequestRecord,
     receipt::{Envelope, PublicKey, Receipt, SealError, SigningKey, public_key_file, secret_key_file},
     workspace::read_key,
 };
-
-/// Where there is no configuration.
-const REKEY_AFTER: f64 = 0.5;
 
 /// So much was deleted under one model key that a fresh one is advised.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,7 +33,7 @@ impl Engine {
     }
 
     /// How much of what is in service was deleted under its model key, against the share from which on the configuration asks for a rekey
-    /// (a half where there is none); `None` while it is less.
+    /// ([`REKEY_AFTER`] where there is none); `None` while it is less.
     ///
     /// Deletion is exact for requests that are made without a look at the models; whoever chooses what to delete by what was published
     /// learns of the key a little more with every request, until a fresh one is drawn.

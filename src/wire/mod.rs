@@ -18,6 +18,7 @@ mod evaluated;
 mod plan;
 mod predicted;
 mod receipt;
+mod rekey_due;
 mod repaired;
 mod schema;
 mod status;
@@ -28,7 +29,7 @@ mod verified;
 pub use bench::{Bench, BenchBatch, BenchDeletion, BenchFrontier, BenchLearner, BenchLine, BenchMemory, BenchTraining, Training};
 pub use compare::{
     Auc, Between, Compare, CompareAdaptive, CompareExact, CompareLine, CompareMethod, CompareNewton, CompareReference,
-    CompareSample, Gap, Group, RekeyDue, Separation,
+    CompareSample, Gap, Group, Separation,
 };
 pub use deletion::{AlikeIds, CellWritten, Deleted, Effective, Forecast, Outcome, Request, Unsuppressed};
 pub use error::Failed;
@@ -36,6 +37,7 @@ pub use evaluated::{Class, Evaluated, Measures, Shares};
 pub use plan::{Candidate, Plan, PlanLine, RecommendedLearner};
 pub use predicted::{Answer, Predicted, Prediction};
 pub use receipt::{Keys, Receipt, Signature};
+pub use rekey_due::RekeyDue;
 pub use repaired::{Rekeyed, Repaired};
 pub use schema::Schema;
 pub use status::{Beside, Shard, Slice, Status};

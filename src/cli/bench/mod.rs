@@ -1,6 +1,7 @@
 //! `sisa bench`: its arguments, its processes, its table.
 #![expect(clippy::disallowed_methods, reason = "reads the clock around a process of its own")]
 
+mod deletions;
 mod learners;
 mod memory;
 
@@ -15,10 +16,11 @@ use anyhow::anyhow;
 use clap::Args as ClapArgs;
 use sisa::{
     engine::{Error, Overrides},
-    lab::{BenchReport, BenchRequest, DeletionSample, FullSample, Pick},
+    lab::{BenchReport, BenchRequest, FullSample, Pick},
 };
 
-use super::show;
+use super::{measured::Measured, show};
+pub(crate) use deletions::{Line as DeletionLine, full, lines as deletion_lines};
 pub(crate) use learners::{HEADS as LEARNER_HEADS, lines as learner_lines};
 pub(crate) use memory::{HEADS as MEMORY_HEADS, line as memory_line};
 
@@ -27,9 +29,6 @@ pub(crate) struct BenchArgs {
     /// Bench on tables, instead of the workspace at hand [default for an empty workspace: `sources` in sisa.toml]
     #[arg(long, value_name = "SOURCE", num_args = 1..)]
     source: Vec<PathBuf>,
-    /// The configuration, for a source [default: sisa.toml in the workspace]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
     /// Sizes of the batches of requests, separated by commas [default: 1,8,64; quick: 1,8]
     #[arg(long, value_name = "K,...", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..))]
     requests: Vec<u64>,
@@ -57,24 +56,14 @@ pub(crate) struct BenchArgs {
     /// Another kind of learner, for a source
     #[arg(long, value_name = "KIND")]
     learner: Option<String>,
-    /// How many shards, for a source
-    #[arg(long, value_name = "S")]
-    shards: Option<u32>,
-    /// How many slices a shard, for a source
-    #[arg(long, value_name = "R")]
-    slices: Option<u32>,
-    /// Passes over a shard's rows, all steps together, for a source
-    #[arg(long, value_name = "E")]
-    epochs: Option<u32>,
     /// Which rows a step visits, for a source: cumulative, replay or front (boost: window)
     #[arg(long, value_name = "KIND")]
     schedule: Option<String>,
     /// Steps before the last that leave a checkpoint, for a source
     #[arg(long, value_name = "M")]
     checkpoints: Option<u32>,
-    /// Write a page with charts, to be read in any browser
-    #[arg(long, value_name = "FILE.html")]
-    pub(crate) report: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) measured: Measured,
 }
 
 impl BenchArgs {
@@ -97,17 +86,7 @@ impl BenchArgs {
         Ok(BenchRequest {
             sources: self.source.clone().into(),
             config,
-            overrides: Overrides {
-                learner: self.learner.clone(),
-                shards: self.shards,
-                slices: self.slices,
-                epochs: self.epochs,
-                schedule,
-                checkpoints: self.checkpoints,
-                // A copy to measure on.
-                no_ids: true,
-                ..Overrides::default()
-            },
+            overrides: Overrides { schedule, checkpoints: self.checkpoints, ..self.measured.overrides(self.learner.as_ref()) },
             requests: or(&self.requests, &[1, 8], &[1, 8, 64]),
             pick,
             trials: self.trials.unwrap_or(if self.quick { 3 } else { 5 }),
@@ -138,7 +117,7 @@ pub(crate) fn process(exe: &Path, root: &Path, threads: &str, handles: &[String]
 }
 
 /// A figure, or a dash.
-fn or_dash(value: Option<f64>, show: impl Fn(f64) -> String) -> String {
+pub(crate) fn or_dash(value: Option<f64>, show: impl Fn(f64) -> String) -> String {
     value.map_or("-".into(), show)
 }
 
@@ -167,45 +146,7 @@ pub(crate) fn text(report: &BenchReport) -> String {
         show::count(passes(&report.ensemble)),
         report.one_model.len(),
     );
-    let _ = writeln!(
-        out,
-        "{:>8}  {:>10}  {:>10}  {:>11}  {:>9}  {:>13}  {:>13}  {:>11}  {:>10}  {:>10}",
-        "requests",
-        "effective",
-        "repaired",
-        "row-passes",
-        "predicted",
-        "x one model",
-        "x one model",
-        "one by one",
-        "meanwhile",
-        "after"
-    );
-    let _ = writeln!(
-        out,
-        "{:>8}  {:>10}  {:>10}  {:>11}  {:>9}  {:>13}  {:>13}  {:>11}  {:>10}  {:>10}",
-        "", "", "", "", "", "in row-passes", "as processes", "", "", ""
-    );
-    let full = passes(&report.one_model) as f64;
-    for size in report.sizes() {
-        let median = |of: fn(&DeletionSample) -> Option<f64>| report.median(size, of);
-        let row_passes = median(|d| Some(d.row_passes as f64));
-        let process = median(|d| d.process);
-        let _ = writeln!(
-            out,
-            "{:>8}  {:>10}  {:>10}  {:>11}  {:>9}  {:>13}  {:>13}  {:>11}  {:>10}  {:>10}",
-            size,
-            or_dash(median(|d| Some(d.effective)), show::seconds),
-            or_dash(median(|d| Some(d.repaired)), show::seconds),
-            or_dash(row_passes, |r| show::count(r as u64)),
-            or_dash(median(|d| Some(d.predicted as f64)), |r| show::count(r as u64)),
-            or_dash(row_passes.filter(|r| *r > 0.0).map(|r| full / r), |x| format!("{x:.2}")),
-            or_dash(process.zip(one).map(|(process, one)| one / process), |x| format!("{x:.2}")),
-            or_dash(median(|d| d.one_by_one.map(|o| o.0)), show::seconds),
-            or_dash(median(|d| d.quality_meanwhile), quality),
-            or_dash(median(|d| d.quality_after), quality),
-        );
-    }
+    out.push_str(&deletions::text(report, &quality));
     let _ = writeln!(
         out,
         "\n`effective`: from the call until no answer can be influenced any more; `repaired`: until every shard is trained again. `as processes`\n\

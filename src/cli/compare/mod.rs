@@ -6,10 +6,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
 use clap::Args as ClapArgs;
-use sisa::{
-    engine::Overrides,
-    lab::compare::{CompareRequest, Forget, RequestsRequest},
-};
+use sisa::lab::compare::{CompareRequest, Forget, RequestsRequest};
+
+use super::measured::Measured;
 
 pub(crate) use text::{advice, cost_sentence, text};
 
@@ -18,9 +17,6 @@ pub(crate) struct CompareArgs {
     /// Tables to compare on, instead of the workspace at hand [default for an empty workspace: `sources` in sisa.toml]
     #[arg(value_name = "SOURCE")]
     source: Vec<PathBuf>,
-    /// The configuration, for a source [default: sisa.toml in the workspace]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
     /// Whom to forget, several separated by commas: random, hardest, group=COLUMN:VALUE, or a file of subject ids [default: random,hardest]
     #[arg(long, value_name = "WHOM,...", value_delimiter = ',')]
     forget: Vec<String>,
@@ -70,18 +66,8 @@ pub(crate) struct CompareArgs {
     /// What everything is drawn from: the same number gives the same figures
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// How many shards, for a source
-    #[arg(long, value_name = "S")]
-    shards: Option<u32>,
-    /// How many slices a shard, for a source
-    #[arg(long, value_name = "R")]
-    slices: Option<u32>,
-    /// Passes over the rows, for a source
-    #[arg(long, value_name = "E")]
-    epochs: Option<u32>,
-    /// Write a page with charts, to be read in any browser
-    #[arg(long, value_name = "FILE.html")]
-    pub(crate) report: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) measured: Measured,
 }
 
 /// A share, as in 1% or 0.01.
@@ -137,13 +123,7 @@ impl CompareArgs {
         Ok(CompareRequest {
             sources: self.source.clone().into(),
             config,
-            overrides: Overrides {
-                learner: self.learner.clone(),
-                shards: self.shards,
-                slices: self.slices,
-                epochs: self.epochs,
-                ..Overrides::default()
-            },
+            overrides: self.measured.overrides(self.learner.as_ref()),
             learner: self.learner.clone(),
             forget: typed.iter().map(whom).collect::<anyhow::Result<_>>()?,
             share: self.share,

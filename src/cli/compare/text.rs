@@ -190,6 +190,17 @@ fn more(out: &mut String, set: &SetReport) {
             row.relearn.map_or_else(String::new, |share| format!("  {share:>7.2}"))
         );
     }
+    if let Some(exact) = &set.exact {
+        let _ = writeln!(
+            out,
+            "{:<20} {:>19} {:>9} {:>19}",
+            "sisa delete (exact)",
+            interval(&exact.row_auc),
+            "",
+            interval(&exact.set_auc)
+        );
+        let _ = writeln!(out, "{:<20} {:>19} {:>9} {:>19}", "  nothing deleted", "", "", interval(&exact.nothing_set_auc));
+    }
 }
 
 fn groups(out: &mut String, set: &SetReport) {
@@ -242,7 +253,8 @@ pub(crate) fn cost_sentence(exact: &ExactReport, people: usize) -> String {
 
 fn meaning(floor: &MethodReport) -> String {
     format!(
-        "\"told apart\" is an AUC over models, against retrained ones: 0.5 is a coin, and the floor says what {} models can't resolve. \
+        "\"told apart\" is an AUC over models, against retrained ones, by the better of two tests, and so above 0.5 by itself: hold it against the \
+         floor, which says what {} models can't resolve. \
          \"remembered\" is the same against retrained models that the method was asked to make forget what they never saw. \
          The control is what was never changed.",
         floor.models
@@ -297,17 +309,28 @@ pub(crate) fn advice(requests: &RequestsReport) -> String {
          Of a difference, {} standard errors are taken to show. ",
         RequestsReport::SHOWS
     );
-    match requests.least_share() {
-        Some(share) => {
-            let _ = write!(
-                out,
-                "It shows from {:.1} % of the rows on, chosen by who sees the models: `sisa rekey` before half of that, {:.1} %, \
-                 is deleted, and publish answers rather than constituents.",
-                100.0 * share,
-                50.0 * share
-            );
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    // In hundredths of a percent.
+    let half = |share: f64| (5000.0 * share).round() / 10_000.0;
+    let (constituents, answers) = (requests.shows_from(Attacker::Constituents), requests.shows_from(Attacker::Answers));
+    let seen = [(constituents, "who sees constituents"), (answers, "who sees answers alone")];
+    let seen = seen.iter().filter_map(|(from, who)| from.map(|share| format!("from {} of the rows on to {who}", percent(share))));
+    let seen = seen.collect::<Vec<String>>().join(" and ");
+    let Some(least) = answers.or(constituents) else {
+        out.push_str("It does not show at any of these shares with so many trials.");
+        return out;
+    };
+    let _ = write!(
+        out,
+        "It shows {seen}, if every one of them was chosen by what the models say: `sisa rekey` before half of that is deleted. \
+         `[guard] rekey_after = {}` in sisa.toml has `sisa log` say when",
+        half(least)
+    );
+    match constituents {
+        Some(share) if answers.is_some() => {
+            let _ = write!(out, ", or {} where more than answers is published.", half(share));
         }
-        None => out.push_str("It does not show at any of these shares with so many trials."),
+        _ => out.push('.'),
     }
     out
 }

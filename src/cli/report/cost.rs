@@ -8,13 +8,13 @@ use super::{
     scale::Scale,
     svg::{Anchor, Shape, Svg, WIDTH},
 };
-use crate::cli::show;
+use crate::cli::{bench, show};
 
 const TITLE: &str = "Cost against requests";
 
 /// The chart.
 pub(super) fn chart(report: &BenchReport) -> Chart {
-    let full = figures::full(report);
+    let full = bench::full(report);
     let share = |row_passes: f64| row_passes / full;
     let curve: Vec<(f64, f64)> = report.expected.iter().map(|(k, cost)| (*k as f64, share(*cost))).collect();
     let trials: Vec<(f64, f64)> = report.deletions.iter().map(|d| (d.requests as f64, share(d.row_passes as f64))).collect();

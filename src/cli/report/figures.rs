@@ -4,12 +4,6 @@ use sisa::lab::{BenchReport, FrontierPoint};
 
 use crate::cli::show;
 
-/// Row-passes of training one model on everything anew; as measured, or as the schedule has it.
-pub(super) fn full(report: &BenchReport) -> f64 {
-    let measured = report.one_model.first().map(|s| s.row_passes).filter(|r| *r > 0);
-    measured.unwrap_or_else(|| report.recipe.schedule.row_passes(&[report.records], 1)) as f64
-}
-
 /// A space at which no line is broken.
 const NO_BREAK: char = '\u{a0}';
 
@@ -48,6 +42,11 @@ pub(super) fn quality_tick(report: &BenchReport, value: f64) -> String {
 /// The name of a point's schedule.
 pub(super) fn schedule(point: &FrontierPoint) -> String {
     format!("{:?}", point.schedule).to_lowercase()
+}
+
+/// A figure at an axis, without the dust of sums.
+pub(super) fn plain(value: f64) -> String {
+    short(value, 4)
 }
 
 /// At most so many decimals, and no zeros at the end.

@@ -39,7 +39,7 @@ pub(super) enum Sign {
 pub(super) fn legend(svg: &mut Svg, top: f64, entries: &[(Sign, &str)]) -> f64 {
     let (mut x, mut y) = (4.0, top);
     for (sign, text) in entries {
-        let width = 22.0 + text_width(text) + 8.0;
+        let width = 22.0 + text_width(text) + 13.0;
         if x > 4.0 && x + width > WIDTH + 6.0 {
             (x, y) = (4.0, y + 17.0);
         }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use sisa::lab::BenchReport;
 
 use super::{figures, svg::escape};
-use crate::cli::show;
+use crate::cli::{bench, show};
 
 /// Facts, notices and tiles.
 pub(super) fn head(report: &BenchReport) -> String {
@@ -94,7 +94,7 @@ fn repaired(report: &BenchReport) -> Tile {
     let Some(time) = time else { return (name, "–".into(), "no deletion was measured".into()) };
     let mut words: Vec<String> = one.map(|one| format!("one model anew takes {}", figures::seconds(one))).into_iter().collect();
     if let Some(work) = work {
-        words.push(format!("the repair is {} of that training", figures::percent(work / figures::full(report))));
+        words.push(format!("the repair is {} of that training", figures::percent(work / bench::full(report))));
     }
     (name, figures::seconds(time), words.join("; "))
 }

@@ -3,12 +3,15 @@
 use std::fmt::Write;
 
 use sisa::{
-    lab::{BenchReport, DeletionSample, FullSample},
+    lab::{BenchReport, FullSample},
     wire,
 };
 
 use super::{figures, svg::escape};
-use crate::cli::{bench, show};
+use crate::cli::{
+    bench::{self, or_dash},
+    show,
+};
 
 /// A table with a title; the first cell of a row names the row.
 fn table(title: &str, heads: &[&str], rows: &[Vec<String>]) -> String {
@@ -33,10 +36,6 @@ fn table(title: &str, heads: &[&str], rows: &[Vec<String>]) -> String {
     }
     out.push_str("</tbody></table></div></div>\n");
     out
-}
-
-fn or_dash(value: Option<f64>, show: impl Fn(f64) -> String) -> String {
-    value.map_or("-".into(), show)
 }
 
 /// Medians of deletions, trainings anew, and the other ways to cut.
@@ -75,29 +74,22 @@ fn learners(report: &BenchReport) -> String {
 }
 
 fn deletions(report: &BenchReport) -> String {
-    let full = figures::full(report);
-    let one = BenchReport::seconds(&report.one_model);
-    let row = |size: u64| {
-        let median = |of: fn(&DeletionSample) -> Option<f64>| report.median(size, of);
-        let count = |value: Option<f64>| or_dash(value, |v| show::count(v as u64));
-        let quality = |value: Option<f64>| or_dash(value, |q| figures::quality(report, q));
-        let row_passes = median(|d| Some(d.row_passes as f64));
-        let process = median(|d| d.process);
+    let row = |l: bench::DeletionLine| {
         vec![
-            show::count(size),
-            report.deletions.iter().filter(|d| d.requests == size).count().to_string(),
-            or_dash(median(|d| Some(d.effective)), figures::seconds),
-            or_dash(median(|d| Some(d.effective_alone)), figures::seconds),
-            or_dash(median(|d| Some(d.repaired)), figures::seconds),
-            or_dash(process, figures::seconds),
-            or_dash(median(|d| d.one_by_one.map(|o| o.0)), figures::seconds),
-            count(row_passes),
-            count(median(|d| Some(d.predicted as f64))),
-            or_dash(row_passes.filter(|r| *r > 0.0).map(|r| full / r), |x| format!("{x:.2}")),
-            or_dash(process.filter(|p| *p > 0.0).zip(one).map(|(process, one)| one / process), |x| format!("{x:.2}")),
-            or_dash(median(|d| Some(d.bytes as f64)), |b| show::bytes(b as u64)),
-            quality(median(|d| d.quality_meanwhile)),
-            quality(median(|d| d.quality_after)),
+            l.requests,
+            l.trials,
+            l.effective,
+            l.effective_alone,
+            l.repaired,
+            l.process,
+            l.one_by_one,
+            l.row_passes,
+            l.predicted,
+            l.less_work,
+            l.sooner,
+            l.bytes,
+            l.meanwhile,
+            l.after,
         ]
     };
     let meanwhile = format!("{} meanwhile", report.quality_is);
@@ -118,7 +110,7 @@ fn deletions(report: &BenchReport) -> String {
         &meanwhile,
         &after,
     ];
-    let rows: Vec<_> = report.sizes().into_iter().map(row).collect();
+    let rows: Vec<_> = bench::deletion_lines(report, &|q| figures::quality(report, q)).into_iter().map(row).collect();
     table("Deletions, medians over the trials; “times” compares with one model anew", &heads, &rows)
 }
 

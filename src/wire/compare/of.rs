@@ -2,25 +2,16 @@
 
 use super::{
     Auc, Between, Compare, CompareAdaptive, CompareExact, CompareLine, CompareMethod, CompareNewton, CompareReference,
-    CompareSample, Gap, Group, RekeyDue, Separation,
+    CompareSample, Gap, Group, Separation,
 };
-use crate::{
-    engine,
-    lab::{
-        compare as of,
-        compare::{
-            AttackReport, Attacker, CompareReport, ExactReport, MethodReport, NewtonReport, ReferenceReport, RequestsReport,
-            SetReport,
-        },
-        measures::{self, Interval},
+use crate::lab::{
+    compare as of,
+    compare::{
+        AttackReport, Attacker, CompareReport, ExactReport, MethodReport, NewtonReport, ReferenceReport, RequestsReport,
+        SetReport,
     },
+    measures::{self, Interval},
 };
-
-impl From<&engine::RekeyDue> for RekeyDue {
-    fn from(due: &engine::RekeyDue) -> RekeyDue {
-        RekeyDue { share: due.share, limit: due.limit, deleted: due.deleted }
-    }
-}
 
 fn auc(i: &Interval) -> Auc {
     Auc { auc: i.value, low: i.low, high: i.high }

@@ -58,12 +58,15 @@ fn looks(set: &SetReport) -> impl Iterator<Item = (&MethodReport, &'static str, 
 /// What every chart says.
 const MEANING: &str = "0.5 is a coin; the floor says what so many models can't resolve. Only the exact row deletes anything.";
 
+/// What the page is called; an older one is known by it.
+pub(crate) const TITLE: &str = "<title>sisa compare: what is left behind</title>";
+
 /// The page.
 pub(crate) fn html(report: &CompareReport) -> String {
     let mut out = String::from("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     out.push_str("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
-    out.push_str("<meta name=\"color-scheme\" content=\"light dark\">\n<title>sisa compare: what is left behind</title>\n");
-    let _ = writeln!(out, "<style>\n{STYLE}</style>\n</head>\n<body>\n<main>");
+    out.push_str("<meta name=\"color-scheme\" content=\"light dark\">\n");
+    let _ = writeln!(out, "{TITLE}\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>");
     out.push_str("<header>\n<h1>What approximate unlearning leaves behind</h1>\n");
     let _ = writeln!(out, "<p class=\"facts\">{}</p>", escape(&facts(report)));
     if report.interrupted {
@@ -73,7 +76,7 @@ pub(crate) fn html(report: &CompareReport) -> String {
     for (at, set) in report.sets.iter().enumerate() {
         let _ = writeln!(
             out,
-            "<h2>Forget {}: {} people, {} rows, {}</h2>",
+            "<h2 class=\"set\">Forget {}: {} people, {} rows, {}</h2>",
             escape(&set.name),
             show::count(set.subjects as u64),
             show::count(set.rows as u64),
@@ -95,7 +98,9 @@ pub(crate) fn html(report: &CompareReport) -> String {
         figure(&mut out, &format!("work-{at}"), &work::chart(set, at));
         figure(&mut out, &format!("strips-{at}"), &strips::chart(set, at));
         figure(&mut out, &format!("persons-{at}"), &persons::chart(set, at));
-        figure(&mut out, &format!("gaps-{at}"), &gaps::chart(report, set, at));
+        for (part, chart) in gaps::charts(report, set, at).iter().enumerate() {
+            figure(&mut out, &format!("gaps-{at}-{part}"), chart);
+        }
         out.push_str("</div>\n");
     }
     if let Some(requests) = &report.requests {

@@ -26,7 +26,7 @@ pub(super) fn chart(report: &RequestsReport) -> Chart {
     let (least, most) = (shares().fold(1.0, f64::min), shares().fold(0.0, f64::max));
     let x = Scale::logarithmic(least / 1.3, most * 1.3, frame.left, frame.right);
     let y = Scale::from_zero(1.0, frame.bottom, frame.top);
-    frame.vertical(&mut svg, &y, "share of trials on one side, with 95 %", &|v| format!("{v}"));
+    frame.vertical(&mut svg, &y, "share of trials on one side, with 95 %", &figures::plain);
     frame.horizontal(&mut svg, &x, "share of the rows asked to be deleted", &figures::whole_percent);
     svg.line("reference", (frame.left, y.at(0.5)), (frame.right, y.at(0.5)));
     for (attacker, class, shape, shift) in

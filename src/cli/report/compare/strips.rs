@@ -13,6 +13,9 @@ use super::{
 
 const TITLE: &str = "Mean loss on forget rows, model by model";
 
+/// Losses that are further apart than this are drawn by factors.
+const WIDE: f64 = 3.0;
+
 /// The chart.
 pub(super) fn chart(set: &SetReport, at: usize) -> Chart {
     let losses = |samples: &[Sample]| samples.iter().map(|s| s.forget_loss).collect::<Vec<f64>>();
@@ -29,11 +32,14 @@ pub(super) fn chart(set: &SetReport, at: usize) -> Chart {
         samples: losses(&method.samples),
     }));
     rows.extend([grey("retrained", "retrained"), grey("floor", "floor")]);
+    // Where one method wrecks rows, even steps would lay all others on one place.
+    let all = || rows.iter().flat_map(|row| row.samples.iter().copied()).filter(|loss| loss.is_finite());
+    let (least, most) = (all().fold(f64::INFINITY, f64::min), all().fold(0.0, f64::max));
     let middle = sisa::lab::median(reference("retrained").into_iter());
     let show = |loss: f64| format!("{loss:.3}");
     let dots = Dots {
         sections: vec![Section { heading: "each dot is one model".into(), rows }],
-        logarithmic: false,
+        logarithmic: most > WIDE * least,
         reference: middle,
         axis: "mean loss on forget rows",
         tick: &show,

@@ -136,10 +136,10 @@ fn sound(report: &CompareReport) -> String {
 #[test]
 fn every_chart_is_there_with_its_sentence_and_names_are_escaped() {
     let page = sound(&whole());
-    for id in ["work-0", "strips-0", "persons-0", "gaps-0", "requests"] {
+    for id in ["work-0", "strips-0", "persons-0", "gaps-0", "groups-0-0", "requests"] {
         assert!(page.contains(&format!("<svg id=\"{id}\"")), "{id}");
     }
-    assert_eq!(page.matches(&super::escape(super::MEANING)).count(), 5, "under each chart");
+    assert_eq!(page.matches(&super::escape(super::MEANING)).count(), 6, "under each chart");
     assert!(page.contains("&lt;people&gt;") && !page.contains("<people>") && !page.contains("<f>"));
     // Eight strips of five models: originals for `none`, seven methods, retrained and floor.
     assert_eq!(page.matches("class=\"dot ").count(), 5 * (3 + 7));

@@ -28,12 +28,13 @@ pub(super) fn chart(set: &SetReport, at: usize) -> Chart {
     let least = costs().fold(1.0, f64::min).max(1e-4) / 2.0;
     let x = Scale::logarithmic(least, 1.0, frame.left, frame.right);
     let lowest = set.methods.iter().map(|m| m.told_apart.auc.low).chain([set.floor.told_apart.auc.low, 0.4]).fold(1.0, f64::min);
-    let y = Scale::linear(lowest, 1.0, frame.bottom, frame.top);
+    // Most marks lie at 1: below the frame's edge they are whole.
+    let y = Scale::linear(lowest, 1.0, frame.bottom, frame.top + 8.0);
     let floor = &set.floor.told_apart.auc;
     let (high, low) = (y.at(floor.high), y.at(floor.low));
     svg.rect("band", (frame.left, high), (frame.right - frame.left, low - high), Some(0.25), None);
     frame.vertical(&mut svg, &y, "AUC over models", &|v| format!("{v:.1}"));
-    frame.horizontal(&mut svg, &x, "work, of one retraining", &|v| format!("{v}"));
+    frame.horizontal(&mut svg, &x, "work, of one retraining", &figures::plain);
     let mut labels = Labels::default();
     let mut mark = |svg: &mut Svg, class: &'static str, shape: Shape, cost: f64, auc: &Interval, title: String| {
         let place = (x.at(cost), y.at(auc.value));
@@ -64,9 +65,8 @@ pub(super) fn chart(set: &SetReport, at: usize) -> Chart {
         let class = format!("label {class}");
         // Beside the lower of its marks there is more room.
         let beside = method.remembered.as_ref().map_or(method.told_apart.auc, |r| r.auc);
-        if !labels.write(&mut svg, &frame, &class, place(&beside), 8.0, method.name) {
-            labels.write(&mut svg, &frame, &class, place(&method.told_apart.auc), 8.0, method.name);
-        }
+        let places = [8.0, 17.0, 28.0].map(|gap| [(place(&beside), gap), (place(&method.told_apart.auc), gap)]);
+        let _ = places.concat().into_iter().any(|(at, gap)| labels.write(&mut svg, &frame, &class, at, gap, method.name));
     }
     let above = set.methods.iter().filter(|m| m.told_apart.above(&set.floor.told_apart)).count();
     let own = format!("{above} of {} rows lie above the floor; down and to the left is better.", set.methods.len());
