@@ -32,7 +32,7 @@ SETS = {  # label, subject, whether the subject has to be named, further ids, co
     "online_shoppers": ("Revenue", None, False, [], [], False),
     "optdigits": ("digit", None, False, [], ["split"], False),
     "parkinsons_tele": ("total_updrs", "subject", False, [], [], True),
-    "randhie": ("mdvis", "zper", True, [], [], True),
+    "randhie": ("mdvis", "zper", False, [], [], True),
     "fashion-mnist": (None, None, False, [], [], False),
 }
 KINDS = ["mlp", "linear", "ridge", "forest", "boost"]

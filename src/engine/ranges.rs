@@ -39,7 +39,7 @@ impl Engine {
             ..Overrides::default()
         };
         let request = Request { names: &[], path: "sisa.toml".as_ref(), overrides: &overrides, threads: self.threads() };
-        propose::propose(&mut sources.open(&config.form()).ok()?, &request).ok()
+        propose::propose(&|| sources.open(&config.form()), &request).ok()
     }
 }
 

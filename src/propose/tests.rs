@@ -570,7 +570,7 @@ fn texts_that_many_rows_share_among_numbers_are_codes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t.csv");
         std::fs::write(&path, table.csv()).unwrap();
-        let proposal = propose_from(&mut [open(&path).unwrap()], &["t.csv".into()], &Overrides::default()).unwrap();
+        let proposal = propose_from(|| Ok(vec![open(&path)?]), &["t.csv".into()], &Overrides::default()).unwrap();
         let line = proposal.text.lines().find(|line| line.starts_with("x = ")).unwrap();
         assert!(line.contains(&format!("\"{kind}\"")), "{texts} texts: {line}");
     }
