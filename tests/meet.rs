@@ -276,3 +276,20 @@ fn a_repair_waits_for_a_request_that_is_on_its_way() {
     assert!(other.status().unwrap().unrepaired.is_empty());
     verify(&other, true).unwrap();
 }
+
+/// A file of a process that was killed may be seen, and be swept with its mark before anybody can tell whose it was.
+#[test]
+fn what_is_found_has_to_be_found_twice() {
+    let bench = Bench::trained(&setup(), &rows(40));
+    let looks = AtomicU64::new(0);
+    let tap = Tap::new(move |what, path| {
+        if what == "list" && path.ends_with("0000") && path.components().any(|part| part.as_os_str() == "checkpoints") {
+            let stray = path.join(".sisa-tmp-1-1");
+            match looks.fetch_add(1, Ordering::SeqCst) {
+                0 => std::fs::write(stray, "x").unwrap(),
+                _ => drop(std::fs::remove_file(stray)),
+            }
+        }
+    });
+    verify(&engine(&bench, tap), false).unwrap();
+}

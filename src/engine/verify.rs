@@ -70,8 +70,10 @@ impl Engine {
         Ok(verdict)
     }
 
-    /// The quick check. What is half done by somebody at work looks like damage, so whatever is found then is looked at again.
+    /// The quick check. What is half done by somebody at work looks like damage, so whatever is found then is looked at again, and what is
+    /// found when nobody seems to be has to be found twice: somebody may have swept in between.
     fn quick(&self) -> Result<(Verdict, Option<Snapshot>), Error> {
+        let mut last: Option<Vec<Finding>> = None;
         for _ in 0..LOOKS {
             let before = self.workspace.is_written(self.wait)?;
             // Of a ledger that can't be read nothing can be said to have moved.
@@ -80,8 +82,12 @@ impl Engine {
             let moved = seen.is_some_and(|snapshot| self.workspace.still(&snapshot).is_err());
             let sound = looked.as_ref().is_ok_and(|(verdict, _)| verdict.findings.is_empty());
             let busy = before || self.workspace.is_written(false)?;
-            if !moved && (sound || !busy) {
-                return Ok(looked?);
+            if moved || (busy && !sound) {
+                continue;
+            }
+            match looked {
+                Ok((verdict, _)) if !sound && last.as_ref() != Some(&verdict.findings) => last = Some(verdict.findings),
+                looked => return Ok(looked?),
             }
         }
         Err(WorkspaceError::MovedOn.into())
