@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """The tables of docs/COMPARE.md: every data set is trained and compared, and printed as Markdown.
 
-    python3 scripts/compare.py DATA_DIR SISA [--only health,health-linear,adult,adult-linear,fashion,adaptive] [--keep DIR]
+    python3 scripts/compare.py DATA_DIR SISA [--only SET,..] [--keep DIR]
 
-DATA_DIR holds adult.csv.gz (48,842 rows with `income`, `id` and `split`) and fashion-mnist/ with the idx files; the embedded data is the
-repository's own. All numbers but seconds are the same on any machine and with any number of threads.
+The sets are health, health-linear, adult, adult-linear, fashion and adaptive. DATA_DIR holds
+adult.csv.gz (48,842 rows with `income`, `id` and `split`) and fashion-mnist/ with the idx files;
+the embedded data is the repository's own. All numbers but seconds are the same on any machine and
+with any number of threads.
 """
 
 import argparse
