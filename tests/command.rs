@@ -521,6 +521,12 @@ fn a_list_that_may_be_misread_deletes_and_suppresses_nothing() {
     }
     assert_eq!(code(&bench, &["delete", "--subject", ""]), 3);
     assert_same(&bench.files(), &before, "an empty id");
+    // Two are few enough to be looked at.
+    let short = bench.root().join("short.txt");
+    std::fs::write(&short, "401\n402\n").unwrap();
+    let output = run(&bench, &["delete", "--from", short.to_str().unwrap(), "--no-suppress"]);
+    assert_eq!(output.status.code(), Some(4));
+    assert!(text(&output).contains("short.txt: line 1\n"), "{}", text(&output));
     // The last list, which is meant.
     let output = run(&bench, &["delete", "--from", list, "--yes"]);
     assert_eq!(output.status.code(), Some(4));

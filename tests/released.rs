@@ -1,4 +1,4 @@
-//! Workspaces that released versions wrote: opened, answered from, deleted from, verified by training again.
+//! Workspaces that older versions wrote: opened, answered from, deleted from, verified by training again.
 #![expect(clippy::disallowed_methods, reason = "tests copy files and start the real binary")]
 #![expect(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
 
@@ -12,11 +12,14 @@ use std::{
     process::{Command, Output},
 };
 
-const LEARNERS: [&str; 4] = ["linear", "mlp", "forest", "ridge"];
-
-fn stored() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/workspaces-0.1")
-}
+/// The folders of what was stored, the learners there, and how many subjects are suppressed in each.
+const STORED: [(&str, &str, u32); 5] = [
+    ("workspaces-0.1", "linear", 2),
+    ("workspaces-0.1", "mlp", 2),
+    ("workspaces-0.1", "forest", 2),
+    ("workspaces-0.1", "ridge", 2),
+    ("workspaces-ledger-2", "linear", 36),
+];
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
@@ -35,11 +38,12 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// A copy of a stored workspace, with the table beside it.
-fn opened(learner: &str) -> (tempfile::TempDir, PathBuf) {
+fn opened(version: &str, learner: &str) -> (tempfile::TempDir, PathBuf) {
+    let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(version);
     let dir = tempfile::tempdir().unwrap();
-    fs::copy(stored().join("table.csv"), dir.path().join("table.csv")).unwrap();
+    fs::copy(stored.join("table.csv"), dir.path().join("table.csv")).unwrap();
     let root = dir.path().join(learner);
-    copy(&stored().join(learner), &root);
+    copy(&stored.join(learner), &root);
     (dir, root)
 }
 
@@ -71,9 +75,9 @@ fn artefacts(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 #[test]
-fn what_version_0_1_wrote_answers_as_it_did() {
-    for learner in LEARNERS {
-        let (_dir, root) = opened(learner);
+fn what_older_versions_wrote_answers_as_it_did() {
+    for (version, learner, suppressed) in STORED {
+        let (_dir, root) = opened(version, learner);
         let before = artefacts(&root);
         fine(&root, &["predict", "../table.csv", "-o", "now.csv"]);
         // Version 0.1 did not repeat ids between the row and its answer.
@@ -82,20 +86,21 @@ fn what_version_0_1_wrote_answers_as_it_did() {
             let cells: Vec<&str> = line.split(',').collect();
             format!("{},{}\n", cells[0], cells[cells.len() - 1])
         };
-        let now: String = now.lines().map(without_ids).collect();
-        assert_eq!(now, fs::read_to_string(root.join("predictions.csv")).unwrap(), "{learner}");
+        let then = fs::read_to_string(root.join("predictions.csv")).unwrap();
+        let [now, then]: [String; 2] = [now, then].map(|text| text.lines().map(without_ids).collect());
+        assert_eq!(now, then, "{version} {learner}");
         let status: serde_json::Value = serde_json::from_str(&fine(&root, &["status", "--json"])).unwrap();
         assert_eq!(status["unrepaired"], serde_json::json!(["waits"]), "{learner}");
-        assert_eq!(status["suppressed"], 2, "{learner}");
+        assert_eq!(status["suppressed"], suppressed, "{version} {learner}");
         fine(&root, &["verify", "--receipt", "receipt.json"]);
         assert_eq!(artefacts(&root), before, "{learner}: reading changed something");
     }
 }
 
 #[test]
-fn what_version_0_1_wrote_is_deleted_from_and_exact() {
-    for learner in LEARNERS {
-        let (dir, root) = opened(learner);
+fn what_older_versions_wrote_is_deleted_from_and_exact() {
+    for (version, learner, _) in STORED {
+        let (dir, root) = opened(version, learner);
         fine(&root, &["delete", "--subject", "11", "--request-id", "later"]);
         // The first request is known, with its ids.
         fine(&root, &["verify", "--retrain", "--receipt", "receipt.json"]);

@@ -10,16 +10,18 @@ use crate::{
 };
 
 /// The version of ledger entries.
-pub const LEDGER_FORMAT: u32 = 2;
+///
+/// Format 2, whose entries lay in the folders of what belongs to them, is read.
+pub const LEDGER_FORMAT: u32 = 3;
 
-/// The version before: sealed without a key, and with all lists in the entries themselves.
+/// The first version: sealed without a key, and with all lists in the entries themselves.
 pub const LEDGER_FORMAT_1: u32 = 1;
 
 /// One file of the ledger.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
-    /// [`LEDGER_FORMAT`].
+    /// [`LEDGER_FORMAT`], or an older one.
     pub format: u32,
     /// Its number, from 1; also its file name.
     pub sequence: u64,

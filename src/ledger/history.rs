@@ -139,6 +139,8 @@ pub struct History {
     pub(super) folder: Option<u64>,
     /// Whether an entry was sealed with a key; all later ones are.
     pub(super) sealed: bool,
+    /// The format of the last entry; 0 where none was read but a summary.
+    pub(super) format: u32,
 }
 
 impl History {

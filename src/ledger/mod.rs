@@ -2,10 +2,12 @@
 //!
 //! Does not know how anything is done, only that it was.
 
+mod append;
 mod entry;
 mod error;
 mod handles;
 mod history;
+mod layout;
 mod store;
 mod summary;
 mod table;
@@ -17,4 +19,5 @@ pub use entry::{
 pub use error::LedgerError;
 pub use handles::HandleSet;
 pub use history::{Durable, GenerationRecord, History, RequestRecord};
-pub use store::{ENTRIES_IN_FOLDER, Head, Ledger};
+pub use layout::ENTRIES_IN_FOLDER;
+pub use store::{Head, Ledger};

@@ -145,6 +145,7 @@ pub(super) fn read(files: &Files, dir: &Path, number: u64, digest: Digest) -> Re
         handles: Touched { base: Some((number, summary.handles)), layers: Vec::new() },
         folder: None,
         sealed: summary.sealed,
+        format: 0,
     })
 }
 

@@ -1,0 +1,91 @@
+//! Writing entries: sealed, one after the other, never over one that is there.
+
+use super::{
+    Entry, Event, Head, History, Imported, LEDGER_FORMAT, Ledger, LedgerError,
+    handles::{OUTCOME_RECORD, OUTCOMES_IN_ENTRY, outcome_records},
+    layout::folder_of,
+    store::encode,
+    summary, table,
+};
+use crate::{
+    digest::Digest,
+    fs::{Durability, utc_now},
+    shard::Cells,
+};
+
+impl Ledger {
+    /// Appends the entry of a new generation whose cells hold this.
+    ///
+    /// # Errors
+    /// As [`Ledger::append`].
+    pub fn append_import(&self, history: &mut History, imported: Imported, cells: Cells) -> Result<Head, LedgerError> {
+        self.append_with(history, Event::Imported(imported), Some(cells))
+    }
+
+    /// Appends an entry, durably, and takes it into `history`, which is as it was if that fails. The caller holds the writer lock.
+    ///
+    /// # Errors
+    /// When the disk refuses, or somebody else wrote without the lock.
+    pub fn append(&self, history: &mut History, event: Event) -> Result<Head, LedgerError> {
+        self.append_with(history, event, None)
+    }
+
+    fn append_with(&self, history: &mut History, mut event: Event, cells: Option<Cells>) -> Result<Head, LedgerError> {
+        let Some(seal) = &self.seal else { return Err(LedgerError::NoKey) };
+        let sequence = history.head.sequence + 1;
+        if let Some(path) = self.next(history)? {
+            return Err(LedgerError::Raced { path });
+        }
+        if let Event::Accepted(accepted) = &event
+            && self.request_ids(history, &accepted.request)?.is_some()
+        {
+            return Err(self.damaged(&self.path(sequence), "a request was accepted twice"));
+        }
+        let folder = folder_of(sequence);
+        let mut summary = None;
+        if history.folder != Some(folder) {
+            self.files.make_dirs(&self.folder(folder))?;
+            if sequence > 1 {
+                summary = summary::publish(&self.files, &self.folder(folder), &self.summary_of(history)?)?;
+                self.files.reached("summarised");
+            }
+        }
+        self.spill(sequence, &mut event, cells.as_ref())?;
+        let unsealed = Entry {
+            format: LEDGER_FORMAT,
+            sequence,
+            previous: history.head.digest,
+            summary,
+            time: utc_now(),
+            event,
+            digest: Digest([0; 32]),
+        };
+        let entry = Entry { digest: seal.seal(&encode(&unsealed)), ..unsealed };
+        let (bytes, path) = (encode(&entry), self.path(sequence));
+        // What contradicts the chain must not become part of it.
+        history.check(&entry, cells.as_ref(), false).map_err(|what| self.damaged(&path, &what))?;
+        let _ = self.files.publish(&path, &[&bytes], Durability::Now)?;
+        history.apply(&entry, Digest::of(&bytes), cells);
+        (history.folder, history.format) = (Some(folder), LEDGER_FORMAT);
+        Ok(history.head)
+    }
+
+    /// Puts long lists of an event into files beside its entry, durably.
+    fn spill(&self, sequence: u64, event: &mut Event, cells: Option<&Cells>) -> Result<(), LedgerError> {
+        match event {
+            Event::Accepted(accepted) if accepted.outcomes.len() > OUTCOMES_IN_ENTRY => {
+                let outcomes = std::mem::take(&mut accepted.outcomes);
+                let (bytes, name) = table::encode(OUTCOME_RECORD, &outcome_records(&outcomes));
+                accepted.list = Some(name);
+                let _ = self.files.publish(&self.beside(sequence, "outcomes"), &[&bytes], Durability::Now)?;
+            }
+            Event::Imported(imported) => {
+                let bytes = cells.map(Cells::encode).unwrap_or_default();
+                imported.list = Some(Digest::of(&bytes));
+                let _ = self.files.publish(&self.beside(sequence, "cells"), &[&bytes], Durability::Now)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
