@@ -20,7 +20,7 @@ pub struct DeleteRequest {
     pub handles: Vec<Handle>,
     /// Tables in the form of the source: each row takes one record that holds the same, of identical ones the last.
     pub rows: Input,
-    /// Refuse the request, and change nothing, when at least three of its ids are unknown, and more than half of them.
+    /// Refuse the request, and change nothing, when it has ten ids or more, and more than half of them are unknown.
     pub refuse_mostly_unknown: bool,
     /// The request's name; made up when there is none.
     pub request_id: Option<String>,
@@ -214,14 +214,14 @@ impl Engine {
     }
 }
 
-/// As many unknown ids are told and taken, even if they are all: one looks at them, and `unsuppress` takes them back.
-const FEW_UNKNOWN: usize = 2;
+/// In a list that is shorter, one looks at the lines that are told, and `unsuppress` takes them back.
+const LONG_LIST: usize = 10;
 
 /// A list of other people's ids, or of another column, is a slip that would be refused in imports for good.
 fn refuse_mostly_unknown(unknown: &UnknownIds, accepted: &Accepted) -> Result<(), DeleteError> {
     let (of, lost) = (accepted.outcomes.len(), |o: &&crate::ledger::Outcome| o.outcome == OutcomeKind::NotFound);
     let lost = accepted.outcomes.iter().filter(lost).count();
-    if lost > FEW_UNKNOWN && lost * 2 > of {
+    if of >= LONG_LIST && lost * 2 > of {
         return Err(DeleteError::MostlyUnknown { unknown: unknown.clone(), of });
     }
     Ok(())
