@@ -12,15 +12,16 @@ use super::{args::DeleteArgs, exit::Exit, ids::Ids, session::Session, show};
 
 impl Session {
     pub(super) fn delete(&self, args: &DeleteArgs) -> anyhow::Result<Exit> {
-        let ids = self.ids(&args.ids)?;
+        let mut ids = self.ids(&args.ids)?;
         let handles = args
             .ids
             .handle
             .iter()
             .map(|text| text.parse().map_err(|()| anyhow::anyhow!("--handle {text}: write 32 hexadecimal digits")));
+        // From here on the lines alone are needed of them.
         let mut request = DeleteRequest {
-            subjects: ids.subjects.clone(),
-            records: ids.records.clone(),
+            subjects: std::mem::take(&mut ids.subjects),
+            records: std::mem::take(&mut ids.records),
             rows: args.rows.iter().collect(),
             refuse_mostly_unknown: args.ids.from.is_some() && !args.yes,
             handles: handles.collect::<anyhow::Result<_>>()?,

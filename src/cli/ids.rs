@@ -1,6 +1,6 @@
 //! Lists of ids: one a line, or columns of a table.
 
-use std::{io::Read, path::Path};
+use std::{io::Read, num::NonZero, path::Path};
 
 use anyhow::{Context, bail, ensure};
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
@@ -9,14 +9,17 @@ use sisa::engine::{IdColumns, UnknownIds};
 /// What separates the columns of a list, in the order in which they are tried.
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 
+/// The line of a list; `None` for what was typed.
+type Line = Option<NonZero<u64>>;
+
 /// The ids of a request, and the line of the list that each came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ids {
     pub(crate) subjects: Vec<String>,
     pub(crate) records: Vec<Vec<String>>,
-    /// Of the subjects, then of the records; `None` for what was typed.
-    subject_lines: Vec<Option<u64>>,
-    record_lines: Vec<Option<u64>>,
+    /// Of the subjects, then of the records.
+    subject_lines: Vec<Line>,
+    record_lines: Vec<Line>,
     /// Lines of the list that were taken for comments.
     pub(crate) comments: u64,
 }
@@ -30,8 +33,8 @@ impl Ids {
 
     /// The lines of the list that hold unknown ids, ascending.
     pub(crate) fn lines_of(&self, unknown: &UnknownIds) -> Vec<u64> {
-        let of = |at: &[usize], lines: &[Option<u64>]| -> Vec<u64> {
-            at.iter().filter_map(|at| lines.get(*at).copied().flatten()).collect()
+        let of = |at: &[usize], lines: &[Line]| -> Vec<u64> {
+            at.iter().filter_map(|at| lines.get(*at).copied().flatten()).map(NonZero::get).collect()
         };
         let mut lines = of(&unknown.subjects, &self.subject_lines);
         lines.extend(of(&unknown.records, &self.record_lines));
@@ -114,20 +117,20 @@ impl Ids {
                 Some(_) => self.subjects.extend(cells),
                 None => self.records.push(cells),
             }
-            self.subject_lines.resize(self.subjects.len(), Some(*number));
-            self.record_lines.resize(self.records.len(), Some(*number));
+            self.subject_lines.resize(self.subjects.len(), NonZero::new(*number));
+            self.record_lines.resize(self.records.len(), NonZero::new(*number));
         }
         Ok(())
     }
 
     fn push_subject(&mut self, id: String, line: u64) {
         self.subjects.push(id);
-        self.subject_lines.push(Some(line));
+        self.subject_lines.push(NonZero::new(line));
     }
 
     fn push_record(&mut self, id: Vec<String>, line: u64) {
         self.records.push(id);
-        self.record_lines.push(Some(line));
+        self.record_lines.push(NonZero::new(line));
     }
 }
 
@@ -264,7 +267,7 @@ mod tests {
     fn subjects(text: &[u8], column: Option<&str>) -> Vec<(String, u64)> {
         let ids = read(text, &columns(Some("Who"), &["row"]), column).unwrap();
         assert!(ids.records.is_empty());
-        ids.subjects.into_iter().zip(ids.subject_lines.into_iter().map(Option::unwrap)).collect()
+        ids.subjects.into_iter().zip(ids.subject_lines.into_iter().map(|line| line.unwrap().get())).collect()
     }
 
     fn refused(text: &[u8], columns: &IdColumns, column: Option<&str>) -> String {

@@ -106,6 +106,7 @@ pub fn draft(
         }
         purge_list(workspace, history, *generation, &mut draft.accepted)?;
     }
+    draft.accepted.outcomes.reserve_exact(targets.len());
     for target in targets.iter() {
         let (in_slices, held_out) = found.get(&target.handle).copied().unwrap_or_default();
         let outcome = if known.contains(&target.handle) {

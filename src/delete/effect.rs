@@ -9,7 +9,7 @@ use crate::{
     ids::{Cell, GenerationId, ShardId},
     ledger::{Accepted, CellChange, Effective, Event, GenerationRecord, Outcome},
     shard::{ShardStore, SliceFile},
-    workspace::{Workspace, Writing},
+    workspace::{Workspace, WorkspaceError, Writing},
 };
 
 /// A request that is in the ledger and not yet in effect.
@@ -40,8 +40,11 @@ impl Pending {
 pub fn accept(writing: &mut Writing, draft: Draft) -> Result<Pending, DeleteError> {
     let clock = Stopwatch::start();
     let Draft { accepted, files } = draft;
-    writing.append(Event::Accepted(accepted.clone()))?;
+    writing.append(Event::Accepted(accepted))?;
     writing.workspace().files().reached("accepted");
+    // As the ledger has it: a long list of outcomes is in a file of its own by now, and is not held twice.
+    let Some(last) = writing.history().unfinished().last().copied() else { return Err(WorkspaceError::MovedOn.into()) };
+    let accepted = writing.workspace().ledger().whole(last.sequence, &last.accepted)?;
     Ok(Pending { accepted, clock, files })
 }
 
@@ -119,10 +122,11 @@ fn held_most() -> usize {
 }
 
 /// Brings requests into effect that are in the ledger, all at once: every slice is written again once, and each of them gets its entry.
+/// Returns each with what came of it, in the same order.
 ///
 /// # Errors
 /// The disk refuses, or a slice is neither as before nor as after. It can be done again.
-pub fn effect(writing: &mut Writing, mut pending: Vec<Pending>) -> Result<Vec<Effective>, DeleteError> {
+pub fn effect(writing: &mut Writing, mut pending: Vec<Pending>) -> Result<Vec<(Accepted, Effective)>, DeleteError> {
     let workspace = &writing.workspace().clone();
     let mut changes = Vec::new();
     for (id, record) in &writing.history().generations {
@@ -173,10 +177,10 @@ pub fn effect(writing: &mut Writing, mut pending: Vec<Pending>) -> Result<Vec<Ef
     for Pending { accepted, clock, .. } in pending {
         let touched: BTreeSet<GenerationId> = accepted.cells.iter().map(|c| c.generation).collect();
         let roots = roots.iter().filter(|(id, _)| touched.contains(id)).map(|(id, root)| (*id, *root)).collect();
-        let effective = Effective { request: accepted.request, roots, seconds: clock.seconds() };
+        let effective = Effective { request: accepted.request.clone(), roots, seconds: clock.seconds() };
         writing.append(Event::Effective(effective.clone()))?;
         workspace.files().reached("effective");
-        came.push(effective);
+        came.push((accepted, effective));
     }
     // The blocks of what was unlinked are freed only now.
     drop(held);

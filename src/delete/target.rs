@@ -38,7 +38,8 @@ pub struct UnknownIds {
 /// What a request is about; a set, so neither order nor repetition of ids matters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Targets {
-    ids: BTreeSet<Target>,
+    /// Ascending, each once. There may be millions.
+    ids: Vec<Target>,
     /// The ids as typed: subjects, then records.
     subjects: Vec<Target>,
     records: Vec<Target>,
@@ -93,7 +94,9 @@ impl Targets {
         // Without a subject column each record is its own subject, and is named as one.
         let named = schema.subjects() == Subjects::Column;
         let handles = handles.iter().map(|handle| Target { subject: named, handle: *handle });
-        let ids: BTreeSet<Target> = subjects.iter().chain(&records).copied().chain(handles).collect();
+        let mut ids: Vec<Target> = subjects.iter().chain(&records).copied().chain(handles).collect();
+        ids.sort_unstable();
+        ids.dedup();
         if ids.is_empty() && rows.is_empty() {
             return Err(DeleteError::NoIds);
         }
@@ -103,6 +106,7 @@ impl Targets {
     /// These alone, whoever they are.
     pub(super) fn of(ids: BTreeSet<Target>) -> Targets {
         let (rows, found, missing) = (RowsAsked::default(), BTreeSet::new(), BTreeMap::new());
+        let ids = ids.into_iter().collect();
         Targets { ids, subjects: Vec::new(), records: Vec::new(), rows, found, missing, alike: Vec::new() }
     }
 
@@ -125,7 +129,21 @@ impl Targets {
 
     /// The targets, in order.
     pub fn iter(&self) -> impl Iterator<Item = Target> + '_ {
-        self.ids.union(&self.found).copied()
+        let (mut ids, mut found) = (self.ids.iter().copied().peekable(), self.found.iter().copied().peekable());
+        std::iter::from_fn(move || match (ids.peek(), found.peek()) {
+            (Some(id), Some(row)) if row < id => found.next(),
+            (Some(id), Some(row)) if row == id => {
+                found.next();
+                ids.next()
+            }
+            (None, _) => found.next(),
+            _ => ids.next(),
+        })
+    }
+
+    /// At least as many as the targets are.
+    pub fn len(&self) -> usize {
+        self.ids.len() + self.found.len()
     }
 
     /// A keyed digest of what is asked for, whatever the workspace holds, so that a repeated request can be told from another.
@@ -145,9 +163,11 @@ impl Targets {
     /// Those of which an outcome says that they were not found.
     pub fn unknown(&self, outcomes: &[Outcome]) -> UnknownIds {
         let lost = outcomes.iter().filter(|o| o.outcome == OutcomeKind::NotFound);
-        let lost: BTreeSet<Target> = lost.map(|o| Target { subject: o.subject, handle: o.handle }).collect();
-        let at = |ids: &[Target]| ids.iter().zip(0..).filter(|(id, _)| lost.contains(id)).map(|(_, at)| at).collect();
-        let rows = self.missing.iter().filter(|(target, _)| lost.contains(target)).map(|(_, place)| place.clone());
+        let mut lost: Vec<Target> = lost.map(|o| Target { subject: o.subject, handle: o.handle }).collect();
+        lost.sort_unstable();
+        let is_lost = |target: &Target| lost.binary_search(target).is_ok();
+        let at = |ids: &[Target]| ids.iter().zip(0..).filter(|(id, _)| is_lost(id)).map(|(_, at)| at).collect();
+        let rows = self.missing.iter().filter(|(target, _)| is_lost(target)).map(|(_, place)| place.clone());
         UnknownIds { subjects: at(&self.subjects), records: at(&self.records), rows: rows.collect(), alike: self.alike.clone() }
     }
 }
