@@ -122,7 +122,6 @@ pub(super) fn only_read(source: &mut dyn Source) -> Vec<(usize, String)> {
 impl Profile {
     /// Reads all sources to their ends.
     pub(super) fn read(sources: &mut [Box<dyn Source>], columns: &[String], plan: &Plan) -> Result<Profile, ProposeError> {
-        let candidates = 1 + plan.subjects.len();
         let per_column = |all: usize, most: usize, least: usize| (all / columns.len().max(1)).clamp(least, most);
         let new = |(index, name): (usize, &String)| ColumnProfile {
             name: name.clone(),
@@ -135,11 +134,11 @@ impl Profile {
             odd_texts: Distinct::new(ODD_HASHES),
             digits: true,
             magnitudes: Magnitudes::default(),
-            unpointed: Spread::new(candidates),
-            pointed: Spread::new(candidates),
+            unpointed: Spread::new(),
+            pointed: Spread::new(),
             sentinels: [0; SENTINELS.len()],
             others: (f64::INFINITY, f64::NEG_INFINITY),
-            spelling: Spelling::new(candidates),
+            spelling: Spelling::new(),
             values: Some(BTreeMap::new()),
             values_max: if plan.labels.contains(&index) { CLASSES_MAX } else { per_column(ALL_VALUES, VALUES_MAX, 2) },
             distinct: Distinct::new(per_column(ALL_HASHES, COLUMN_HASHES, 64)),

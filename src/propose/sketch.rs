@@ -81,12 +81,14 @@ impl Reached {
         if self.get().is_some_and(|least| number <= least) {
             return;
         }
-        match self.top.iter_mut().find(|entry| entry.1 == subject) {
-            Some(entry) => entry.0 = entry.0.max(number),
-            None => self.top.push((number, subject)),
+        match self.top.iter().position(|entry| entry.1 == subject) {
+            Some(at) if self.top.get(at).is_some_and(|entry| entry.0 >= number) => return,
+            Some(at) => drop(self.top.remove(at)),
+            None => {}
         }
         // Descending, so that the last entry is what enough subjects reach.
-        self.top.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let at = self.top.partition_point(|entry| entry.0.total_cmp(&number).is_ge());
+        self.top.insert(at, (number, subject));
         self.top.truncate(SHARED_MIN);
     }
 

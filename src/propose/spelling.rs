@@ -48,20 +48,23 @@ pub(super) struct Spread {
     pub(super) whole: bool,
     pub(super) least: f64,
     pub(super) most: f64,
-    /// By candidate for the subject: what enough subjects reach, and the same of negated numbers.
+    /// By candidate for the subject: what enough subjects reach, and the same of negated numbers. Empty without numbers: a table may have
+    /// a hundred thousand columns, of which most are spelt in one way.
     reached: Vec<[Reached; 2]>,
 }
 
 impl Spread {
-    pub(super) fn new(candidates: usize) -> Spread {
-        let reached = vec![Default::default(); candidates];
-        Spread { cells: 0, whole: true, least: f64::INFINITY, most: f64::NEG_INFINITY, reached }
+    pub(super) fn new() -> Spread {
+        Spread { cells: 0, whole: true, least: f64::INFINITY, most: f64::NEG_INFINITY, reached: Vec::new() }
     }
 
     pub(super) fn insert(&mut self, number: f64, subjects: &[u64]) {
         self.cells += 1;
         self.bound(number);
         self.whole &= number.fract() == 0.0;
+        if self.reached.is_empty() {
+            self.reached.resize(subjects.len(), Default::default());
+        }
         for ([high, low], &subject) in self.reached.iter_mut().zip(subjects) {
             high.insert(number, subject);
             low.insert(-number, subject);
@@ -79,6 +82,10 @@ impl Spread {
         all.cells += other.cells;
         all.whole &= other.whole;
         (all.least, all.most) = (all.least.min(other.least), all.most.max(other.most));
+        if all.reached.is_empty() {
+            all.reached.clone_from(&other.reached);
+            return all;
+        }
         for (to, from) in all.reached.iter_mut().flatten().zip(other.reached.iter().flatten()) {
             to.take_in(from);
         }
@@ -109,6 +116,7 @@ struct Marked {
 /// What the cells of text agree with.
 #[derive(Clone, Debug)]
 pub(super) struct Spelling {
+    /// Every way, from the first cell with a mark on.
     marked: Vec<Marked>,
     symbols: [bool; SYMBOLS.len()],
     pub(super) dates: [Spread; 3],
@@ -116,18 +124,22 @@ pub(super) struct Spelling {
 }
 
 impl Spelling {
-    pub(super) fn new(candidates: usize) -> Spelling {
+    pub(super) fn new() -> Spelling {
+        let dates = [(); 3].map(|()| Spread::new());
+        Spelling { marked: Vec::new(), symbols: [false; SYMBOLS.len()], dates, booleans: 0 }
+    }
+
+    fn every_way() -> Vec<Marked> {
         let symbols: Vec<String> = SYMBOLS.iter().map(ToString::to_string).collect();
-        let marked = MARKS.map(|(decimal, thousands)| Marked {
+        let ways = MARKS.map(|(decimal, thousands)| Marked {
             format: NumberFormat { decimal, thousands, symbols: symbols.clone() },
             holds: true,
-            spread: Spread::new(candidates),
+            spread: Spread::new(),
             own: 0,
             has_decimal: false,
             is_grouped: false,
         });
-        let dates = [(); 3].map(|()| Spread::new(candidates));
-        Spelling { marked: marked.into(), symbols: [false; SYMBOLS.len()], dates, booleans: 0 }
+        ways.into()
     }
 
     /// Takes in a cell that is not missing; `plain` is the number that it spells without any declaration.
@@ -142,6 +154,9 @@ impl Spelling {
         }
         let has_mark = plain.is_none() || text.contains(&b'.');
         if has_mark {
+            if self.marked.is_empty() {
+                self.marked = Spelling::every_way();
+            }
             for marked in self.marked.iter_mut().filter(|m| m.holds) {
                 match marked.format.parse(text) {
                     Some(number) if number.is_finite() => {
