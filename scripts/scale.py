@@ -12,7 +12,7 @@ from pathlib import Path
 
 LINEAR = ('kind = "linear"\noptimizer = { kind = "sgd", momentum = 0.9 }\nrate = 0.01\ndecay = "constant"\n'
           'l2 = 0\nbatch = 64\naverage = 0.05\n[schedule]\nkind = "replay"\nepochs = 1')
-FOREST = 'kind = "forest"\ntrees = 20\ndepth = 12\ncuts = 16\nmin_split = 8\n[schedule]\nkind = "once"\nepochs = 1'
+FOREST = 'kind = "forest"\ntrees = 20\ndepth = 12\ncuts = 16\nmin_split = 8\ncounts = true\n[schedule]\nkind = "once"\nepochs = 1'
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("sisa", type=Path)
@@ -75,7 +75,7 @@ def grid():
 
 def forest():
     folder, source = workspace("forest", 6, 5, 1, FOREST), ROOT / "forest.csv"
-    table(source, 2_500_000, 1_000_000, 6)
+    table(source, 5_000_000, 1_000_000, 6)
     sisa(folder, "train", source, "--seed", 1)
     with source.open() as rows:
         (ROOT / "one.csv").write_text(next(rows) + next(rows))

@@ -10,7 +10,7 @@ use std::{
 };
 
 use sisa::{
-    engine::{Engine, KeySource, Overrides, Quiet, TrainRequest},
+    engine::{DeleteRequest, Engine, KeySource, Overrides, Quiet, TrainRequest},
     source::{Batch, Cell, open},
 };
 
@@ -53,6 +53,11 @@ fn file(name: &str) -> PathBuf {
 
 /// The slices and checkpoints that training on a file leaves.
 fn trained(name: &str) -> BTreeMap<PathBuf, Vec<u8>> {
+    artefacts(engine(name).0.path())
+}
+
+/// A workspace that is trained on a file.
+fn engine(name: &str) -> (tempfile::TempDir, Engine) {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("sisa.toml"), CONFIG).unwrap();
     let engine = Engine::builder(dir.path()).threads(2).open().unwrap();
@@ -65,13 +70,17 @@ fn trained(name: &str) -> BTreeMap<PathBuf, Vec<u8>> {
         fresh: false,
     };
     assert!(engine.train(&request, &Quiet).unwrap().complete, "{name}");
+    (dir, engine)
+}
+
+fn artefacts(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
-    let mut folders = vec![dir.path().join("shards/g0001"), dir.path().join("checkpoints")];
+    let mut folders = vec![root.join("shards/g0001"), root.join("checkpoints")];
     while let Some(folder) = folders.pop() {
         for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
             match path.is_dir() {
                 true => folders.push(path),
-                false => drop(found.insert(path.strip_prefix(dir.path()).unwrap().to_owned(), fs::read(&path).unwrap())),
+                false => drop(found.insert(path.strip_prefix(root).unwrap().to_owned(), fs::read(&path).unwrap())),
             }
         }
     }
@@ -152,4 +161,20 @@ fn columns_that_are_not_asked_for_are_missing_and_not_read() {
     let mut source = open(&file("brotli.parquet")).unwrap();
     source.only(&[]);
     assert!(source.next(&mut Batch::new()).unwrap() > 0);
+}
+
+/// Rows to be deleted are named by a table in any form, whatever the records came from.
+#[test]
+fn records_are_deleted_by_the_content_of_rows_of_any_form() {
+    let all = engine("plain.parquet").1.status().unwrap();
+    let records: u64 = all.shards.iter().map(|s| s.held_out + s.cells.iter().map(|c| c.rows).sum::<u64>()).sum();
+    for (source, rows) in [("rows.csv", "zstd.parquet"), ("snappy.parquet", "rows.csv"), ("plain.arrow", "lz4.arrow")] {
+        let (_dir, engine) = engine(source);
+        let request = DeleteRequest { rows: file(rows).into(), request_id: Some("all".into()), ..DeleteRequest::default() };
+        let report = engine.delete(&request, &Quiet, |_, _, _| ()).unwrap();
+        let gone: u64 = report.accepted.outcomes.iter().map(|o| o.in_slices + o.held_out).sum();
+        assert!(!report.any_unknown() && gone == records && records > 0, "{source} by {rows}: {gone} of {records}");
+        let left = engine.status().unwrap().shards;
+        assert!(left.iter().all(|s| s.held_out == 0 && s.cells.iter().all(|cell| cell.rows == 0)), "{source} by {rows}");
+    }
 }

@@ -48,7 +48,7 @@ pub(super) struct Class {
 /// What has to be found out about columns with these names.
 pub(super) fn plan(columns: &[String], wishes: &Overrides) -> Result<Plan, ProposeError> {
     let find = |role: &'static str, name: &String| {
-        let missing = || ProposeError::NoColumn { role, column: name.clone(), found: some_of(columns) };
+        let missing = || ProposeError::NoColumn { role, column: name.clone(), found: some_of(columns, name) };
         columns.iter().position(|c| c == name).ok_or_else(missing)
     };
     let wished_label = wishes.label.as_ref().map(|name| find("label", name)).transpose()?;

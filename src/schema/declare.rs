@@ -419,7 +419,7 @@ impl Schema {
                 source_name: source_name.into(),
                 column: column.into(),
                 role,
-                found: some_of(found),
+                found: some_of(found, column),
             }),
         };
         if training {

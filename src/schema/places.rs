@@ -18,14 +18,21 @@ impl<'a> Places<'a> {
     }
 }
 
-/// Names for a message: all of them, or the first few and how many more there are.
-pub fn some_of(names: &[String]) -> String {
+/// Names for a message: all of them, or those that are most like the one that was asked for and how many more there are, in their order.
+pub fn some_of(names: &[String], asked: &str) -> String {
     const SHOWN: usize = 20;
-    let shown = names.get(..SHOWN).unwrap_or(names).join(", ");
-    match names.len().saturating_sub(SHOWN) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
+    let more = names.len().saturating_sub(SHOWN);
+    if more == 0 {
+        return names.join(", ");
     }
+    let asked = asked.to_lowercase();
+    let mut near: Vec<(f64, usize)> =
+        names.iter().map(|name| strsim::jaro_winkler(&name.to_lowercase(), &asked)).zip(0..).collect();
+    near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    near.truncate(SHOWN);
+    near.sort_by_key(|(_, at)| *at);
+    let shown: Vec<&str> = near.iter().filter_map(|(_, at)| names.get(*at)).map(String::as_str).collect();
+    format!("{} and {more} more", shown.join(", "))
 }
 
 #[cfg(test)]
@@ -39,8 +46,8 @@ mod tests {
         assert!(names.iter().enumerate().all(|(at, name)| places.find(name) == Some(at)));
         assert_eq!(places.find("q"), None);
         assert_eq!(Places::of(&["a".into(), "b".into(), "a".into()]).find("a"), Some(0));
-        let shown = some_of(&names);
-        assert!(shown.ends_with("p18, p19 and 99980 more") && shown.len() < 200, "{shown}");
-        assert_eq!(some_of(&names[..2]), "p0, p1");
+        let shown = some_of(&names, "P77");
+        assert!(shown.contains("p77, p7") && shown.ends_with(" and 99980 more") && shown.len() < 200, "{shown}");
+        assert_eq!(some_of(&names[..2], "x"), "p0, p1");
     }
 }
