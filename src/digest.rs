@@ -182,6 +182,11 @@ impl HandleKey {
         Digest(Digest::derive("sisa 1 request", &[&self.0]).keyed(handles))
     }
 
+    /// Makes the digest of a batch of rows.
+    pub fn rows_digest(&self) -> RowsDigest {
+        RowsDigest { key: Digest::derive("sisa 2 batch", &[&self.0]), sum: RowsSum::default() }
+    }
+
     /// Names the key without giving it away.
     pub fn fingerprint(&self) -> Digest {
         Digest::derive("sisa 1 handle key fingerprint", &[&self.0])
@@ -190,6 +195,48 @@ impl HandleKey {
     /// What ledger entries are sealed with.
     pub fn seal(&self) -> SealKey {
         SealKey { key: Digest::derive("sisa 2 ledger seal", &[&self.0]), of: self.fingerprint() }
+    }
+}
+
+/// What rows add up to, in whichever order they come: keyed hashes of all of them, summed, and how many there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RowsSum([u64; 5]);
+
+impl RowsSum {
+    /// Adds what others add up to.
+    pub fn add(&mut self, other: RowsSum) {
+        self.0.iter_mut().zip(other.0).for_each(|(to, more)| *to = to.wrapping_add(more));
+    }
+}
+
+/// Makes the keyed digest of a set of rows that may repeat.
+#[derive(Clone, Debug)]
+pub struct RowsDigest {
+    key: Digest,
+    sum: RowsSum,
+}
+
+impl RowsDigest {
+    /// What a row adds: its record, if it has an id, its subject, if there is one, and its encoded cells.
+    pub fn row(&self, record: Option<Handle>, subject: Option<Handle>, encoded: &[u8]) -> RowsSum {
+        let (record, subject) = (record.map_or([0; 16], |r| r.0), subject.map_or([0; 16], |s| s.0));
+        let hash = self.key.keyed_parts([record.as_slice(), &subject, encoded].into_iter());
+        let mut sum = RowsSum([1; 5]);
+        for (to, word) in sum.0.iter_mut().zip(hash.as_chunks::<8>().0) {
+            *to = u64::from_le_bytes(*word);
+        }
+        sum
+    }
+
+    /// Adds what rows add up to.
+    pub fn add(&mut self, rows: RowsSum) {
+        self.sum.add(rows);
+    }
+
+    /// The digest of all that was added.
+    pub fn finish(&self) -> Digest {
+        let bytes: Vec<u8> = self.sum.0.iter().flat_map(|word| word.to_le_bytes()).collect();
+        Digest(self.key.keyed(&bytes))
     }
 }
 

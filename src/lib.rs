@@ -52,7 +52,7 @@ pub use crate::{
     config::Overrides,
     delete::Repair,
     engine::{
-        Answers, Builder, CellStatus, DeleteReport, DeleteRequest, Engine, Epoch, Error, ErrorKind, Evaluation, Forecast,
+        Answers, AppendReport, AppendRequest, Builder, CellStatus, DeleteReport, DeleteRequest, Engine, Epoch, Error, ErrorKind, Evaluation, Forecast,
         IdColumns, Observer, PlanReport, PlanRequest, Progress, Quality, Quiet, Remedy, RepairReport, Serving, ShardStatus,
         Shares, Status, TrainReport, TrainRequest, VerifyRequest,
     },
@@ -109,6 +109,8 @@ pub mod workspace;
 pub mod import;
 #[doc(hidden)]
 pub mod delete;
+#[doc(hidden)]
+pub mod append;
 #[doc(hidden)]
 pub mod verify;
 #[doc(hidden)]

@@ -1,4 +1,7 @@
-//! From a subject's handle to the cell that holds its records. Pure: no file, no count, no position.
+//! From a subject's handle to the cell that holds its records, and from a count of batches to the slices there are. Pure: no file, no
+//! count of rows, no position.
+
+use serde::{Deserialize, Serialize};
 
 use crate::{
     digest::{Draw, HandleMaker, ModelKey},
@@ -36,6 +39,125 @@ impl Grid {
     /// All files of records.
     pub fn cells(self) -> impl Iterator<Item = Cell> {
         self.shards().flat_map(move |s| self.cells_of(s))
+    }
+}
+
+/// What becomes of a batch of records that comes later; fixed for a generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Later {
+    /// Its rows go to the cells of their hashes, as if they had come with the first batch.
+    Cells,
+    /// It is a last slice of every shard; as many last slices of one size as this become one.
+    Merge(u32),
+}
+
+impl Default for Later {
+    fn default() -> Later {
+        Later::Merge(16)
+    }
+}
+
+impl Later {
+    /// Whether this is what a file says that says nothing.
+    pub fn is_default(&self) -> bool {
+        *self == Later::default()
+    }
+}
+
+/// Consecutive batches whose rows are one slice of every shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Batches {
+    /// The first of them, from 2: batch 1 is what was imported.
+    pub first: u32,
+    /// The last of them.
+    pub last: u32,
+}
+
+/// The slices that every shard has, in the order of training: R of the first batch, then one for each interval of later ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    slices: u32,
+    later: Vec<Batches>,
+}
+
+impl Chain {
+    /// The slices of the first batch alone.
+    pub fn new(slices: u32) -> Chain {
+        Chain { slices, later: Vec::new() }
+    }
+
+    /// The slices once there are so many batches: a function of their count alone, never of rows. The later batches are the digits of
+    /// their count, highest first, so that `base` slices of one size are one of the next.
+    pub fn of(slices: u32, batches: u32, later: Later) -> Chain {
+        let Later::Merge(base) = later else { return Chain::new(slices) };
+        let (base, mut left, mut size) = (u64::from(base.max(2)), u64::from(batches.saturating_sub(1)), 1_u64);
+        while size * base <= left {
+            size *= base;
+        }
+        let mut chain = Chain::new(slices);
+        let mut first = 2_u64;
+        while size > 0 {
+            while left >= size {
+                chain.later.push(Batches { first: first as u32, last: (first + size - 1) as u32 });
+                first += size;
+                left -= size;
+            }
+            size /= base;
+        }
+        chain
+    }
+
+    /// A chain as a file says it; `None` if its intervals do not follow each other.
+    pub fn from_parts(slices: u32, later: Vec<Batches>) -> Option<Chain> {
+        let mut next = 2;
+        for batches in &later {
+            if batches.first != next || batches.last < batches.first {
+                return None;
+            }
+            next = batches.last.checked_add(1)?;
+        }
+        Some(Chain { slices, later })
+    }
+
+    /// R, the slices of the first batch.
+    pub fn first_slices(&self) -> u32 {
+        self.slices
+    }
+
+    /// The intervals of later batches, in order.
+    pub fn later(&self) -> &[Batches] {
+        &self.later
+    }
+
+    /// How many slices, and so steps, there are.
+    pub fn steps(&self) -> u32 {
+        self.slices + self.later.len() as u32
+    }
+
+    /// Which batches a part holds; `None` for what is not a slice of later batches alone.
+    pub fn batches(&self, part: Part) -> Option<Batches> {
+        match part {
+            Part::Slice(SliceId(step)) => {
+                let at = step.checked_sub(self.slices + 1)?;
+                self.later.get(at as usize).copied()
+            }
+            Part::Holdout => None,
+        }
+    }
+
+    /// The first step whose state has seen all batches up to this one; the last where no chain says it.
+    pub fn past(&self, batch: u32) -> u32 {
+        if batch <= 1 && !self.later.is_empty() {
+            return self.slices;
+        }
+        let later = self.later.iter().position(|batches| batches.last >= batch);
+        later.map_or(self.steps(), |at| self.slices + at as u32 + 1)
+    }
+
+    /// The slices that hold later batches alone.
+    pub fn later_slices(&self) -> impl Iterator<Item = SliceId> + use<> {
+        (self.slices + 1..=self.steps()).map(SliceId)
     }
 }
 
@@ -80,6 +202,31 @@ impl Placement {
 mod tests {
     use super::*;
     use crate::digest::HandleKey;
+
+    #[test]
+    fn the_slices_of_later_batches_are_the_digits_of_their_count() {
+        let sizes = |batches, base| {
+            let chain = Chain::of(5, batches, Later::Merge(base));
+            assert_eq!(Chain::from_parts(5, chain.later.clone()).as_ref(), Some(&chain));
+            assert_eq!(chain.later.last().map_or(1, |b| b.last), batches);
+            assert_eq!(chain.steps(), 5 + chain.later.len() as u32);
+            chain.later.iter().map(|b| b.last - b.first + 1).collect::<Vec<_>>()
+        };
+        assert_eq!(sizes(1, 3), []);
+        assert_eq!(sizes(3, 3), [1, 1]);
+        assert_eq!(sizes(4, 3), [3]);
+        assert_eq!(sizes(1 + 2 * 9 + 3 + 2, 3), [9, 9, 3, 1, 1]);
+        assert_eq!(sizes(101, 16), [16, 16, 16, 16, 16, 16, 1, 1, 1, 1]);
+        assert_eq!(sizes(u32::MAX, 16).len(), 15 * 7 + 14);
+        assert_eq!(Chain::of(5, 9, Later::Cells), Chain::new(5));
+        // One more batch changes an end of the chain alone, and a slice in it only by joining it with its last neighbours.
+        for batches in 1..200 {
+            let (before, after) = (Chain::of(2, batches, Later::Merge(3)), Chain::of(2, batches + 1, Later::Merge(3)));
+            let same = before.later.iter().zip(&after.later).take_while(|(a, b)| a == b).count();
+            assert_eq!(after.later.len(), same + 1, "{batches}");
+            assert_eq!(before.later.get(same).map_or(batches + 1, |b| b.first), after.later[same].first);
+        }
+    }
 
     #[test]
     fn subjects_spread_evenly_and_the_holdout_has_its_share() {

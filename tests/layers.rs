@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// From the top down; modules on one line do not know each other unless `ALSO` says so.
-const LAYERS: [&[&str]; 19] = [
+const LAYERS: [&[&str]; 20] = [
     &["ids"],
     &["digest", "num"],
     &["fs"],
@@ -19,6 +19,7 @@ const LAYERS: [&[&str]; 19] = [
     &["predict", "plan"],
     &["workspace"],
     &["import", "delete", "verify", "receipt"],
+    &["append"],
     &["config"],
     &["propose"],
     &["engine"],

@@ -56,6 +56,7 @@ pub(super) fn advice(remedy: &Remedy, flag: &str) -> String {
         Remedy::NameSubjects => "`--subject` names them".into(),
         Remedy::NameRecords => "`--record` names them".into(),
         Remedy::NameRows => "`--rows FILE` names records by what they hold".into(),
+        Remedy::NameBatch => "`--batch NAME` names it".into(),
         Remedy::Confirm => "`--yes` says that it is meant".into(),
         Remedy::Predict => format!("`sisa predict{flag} SOURCE` answers without a label"),
         Remedy::EvaluateSource => format!("`sisa eval{flag} SOURCE` evaluates on a table"),

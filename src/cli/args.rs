@@ -47,6 +47,8 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Import a table if the workspace is empty, then train whatever is missing
     Train(TrainArgs),
+    /// Add a batch of records to what is in service, and train on it
+    Append(AppendArgs),
     /// Propose a commented sisa.toml from a table
     Schema(SchemaArgs),
     /// Show before training what deletions would cost for each number of shards and slices, and which to take
@@ -148,6 +150,19 @@ pub(crate) struct TrainArgs {
     /// Do not ask
     #[arg(long, short)]
     pub(crate) yes: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct AppendArgs {
+    /// The tables of the batch, in the form of what was imported
+    #[arg(value_name = "SOURCE", required = true)]
+    pub(crate) sources: Vec<PathBuf>,
+    /// The batch's name: appended again under it, the same rows are done already and others are refused [default: made from the rows]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) batch: Option<String>,
+    /// Leave the training to a later command; what was trained before serves until then
+    #[arg(long)]
+    pub(crate) defer: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -1,6 +1,7 @@
 //! The command line: the only part that prints, and it knows the engine, the lab and the wire alone.
 
 mod advice;
+mod append;
 mod args;
 mod bench;
 mod compare;

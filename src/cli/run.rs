@@ -28,6 +28,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let session = Session::new(args)?;
     match &args.command {
         Command::Train(train) => session.train(train),
+        Command::Append(append) => session.append(append),
         Command::Schema(schema) => session.schema(schema),
         Command::Plan(plan) => session.plan(plan),
         Command::Predict(predict) => session.predict(predict),

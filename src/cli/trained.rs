@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use sisa::engine::{AlikeIds, IdColumns, TrainReport};
+use sisa::engine::{AlikeIds, IdColumns, ImportReport, TrainReport};
 
 use super::{
     evaluated,
@@ -32,6 +32,20 @@ fn alike(ids: &AlikeIds) -> String {
     out
 }
 
+/// What became of rows and cells that are not as they should be.
+pub(super) fn left_out(import: &ImportReport) -> String {
+    let mut out = String::new();
+    for (rows, why) in import.left_out.into_iter().zip(["without a label", "without a subject", "with a cell that can't be read"]) {
+        if rows > 0 {
+            let _ = writeln!(out, "left out {} rows {why}, as declared.", count(rows));
+        }
+    }
+    if import.bad_cells > 0 {
+        let _ = writeln!(out, "took {} cells that can't be read for missing, as declared.", count(import.bad_cells));
+    }
+    out + &alike(&import.alike)
+}
+
 pub(super) fn text(report: &TrainReport, workspace_flag: &str, ids: &IdColumns) -> String {
     let mut out = String::new();
     if let Some(import) = report.import {
@@ -40,17 +54,7 @@ pub(super) fn text(report: &TrainReport, workspace_flag: &str, ids: &IdColumns) 
             let _ = write!(out, "; refused {} rows of suppressed ids", count(import.refused));
         }
         out.push_str(".\n");
-        for (rows, why) in
-            import.left_out.into_iter().zip(["without a label", "without a subject", "with a cell that can't be read"])
-        {
-            if rows > 0 {
-                let _ = writeln!(out, "left out {} rows {why}, as declared.", count(rows));
-            }
-        }
-        if import.bad_cells > 0 {
-            let _ = writeln!(out, "took {} cells that can't be read for missing, as declared.", count(import.bad_cells));
-        }
-        out += &alike(&import.alike);
+        out += &left_out(&import);
     }
     let steps: u32 = report.report.shards.iter().map(|s| s.steps).sum();
     if steps == 0 && report.complete {

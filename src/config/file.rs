@@ -8,7 +8,7 @@ use super::{ConfigError, Overrides, Suited, suited::SHARDS_MAX};
 use crate::{
     fs::{EntryKind, Files},
     learn::{LearnerSettings, Task},
-    order::Grid,
+    order::{Grid, Later},
     predict::Aggregate,
     schema::{ColumnDeclaration, Declaration, Exceptions, IdForm, LabelDeclaration, MissingSubject, NumberFormat, OnBad},
     source::{Comment, Delimiter, Encoding, Input, TextForm},
@@ -77,6 +77,8 @@ struct Shards {
     shards: Option<u32>,
     /// R, likewise.
     slices: Option<u32>,
+    /// How many last slices of one size become one as batches come.
+    merge: Option<u32>,
     #[serde(default)]
     aggregate: Aggregate,
 }
@@ -125,6 +127,9 @@ fn empty_cell() -> Vec<String> {
 
 /// More slices than this are a mistake: every cell is a file.
 const SLICES_MAX: u32 = 9_999;
+
+/// As many slices behind the others are a mistake.
+const MERGE_MAX: u32 = 1000;
 
 impl Config {
     /// Reads a configuration file.
@@ -186,6 +191,7 @@ impl Config {
             if learner.check()?.abilities() != config.learner.check()?.abilities() {
                 // What was declared for the other kind has no meaning for this one.
                 (config.schedule, config.shards.shards, config.shards.slices) = (None, None, None);
+                config.shards.merge = None;
             }
             config.learner = learner;
         }
@@ -283,6 +289,21 @@ impl Config {
             return wrong("holdout", holdout.to_string(), "0 to 0.9, a share of the subjects");
         }
         Ok(Grid { shards, slices, holdout })
+    }
+
+    /// What becomes of batches that come later.
+    ///
+    /// # Errors
+    /// The setting is out of range, or means nothing to the learner.
+    pub fn later(&self) -> Result<Later, ConfigError> {
+        let wrong = |value: u32, allowed| Err(ConfigError::Setting { setting: "merge", value: value.to_string(), allowed });
+        match (self.learner.check()?.abilities().downdate, self.shards.merge) {
+            (true, None) => Ok(Later::Cells),
+            (true, Some(base)) => wrong(base, "nothing: this learner takes the rows of later batches in where they belong"),
+            (false, None) => Ok(Later::default()),
+            (false, Some(base)) if (2..=MERGE_MAX).contains(&base) => Ok(Later::Merge(base)),
+            (false, Some(base)) => wrong(base, "2 to 1000"),
+        }
     }
 
     /// S and R as written, or what suits the learner.

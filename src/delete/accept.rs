@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{DeleteError, Pending, Target, Targets, repair::predicted, target::Gone};
 use crate::{
-    checkpoint::CheckpointStore,
+    checkpoint::{CheckpointStore, Found},
     digest::HandleKey,
     ids::{Cell, GenerationId, Handle, Part, ShardId},
     ledger::{Accepted, CellChange, History, Outcome, OutcomeKind},
@@ -122,8 +122,8 @@ pub fn draft(
     Ok(draft)
 }
 
-/// The cells that a request has to look into, in order, with the subjects that would be there. A subject is in one cell; a record of a
-/// subject that isn't named may be in any.
+/// The cells that a request has to look into, in order, with the subjects that would be there. A subject is in one cell, and of later
+/// batches in one of each; a record of a subject that isn't named may be in any.
 fn cells_of(
     targets: &Targets,
     store: &ShardStore,
@@ -134,7 +134,9 @@ fn cells_of(
     let mut any = false;
     for target in targets.iter() {
         if target.subject || subjects == Subjects::EachRecord {
-            cells.entry(cell_of(target.handle)).or_default().push(target.handle);
+            for cell in store.cells_with(cell_of(target.handle)) {
+                cells.entry(cell).or_default().push(target.handle);
+            }
         } else {
             any = true;
         }
@@ -206,7 +208,12 @@ fn purge_list(
     for recipe in &record.recipes {
         let store = CheckpointStore::new(workspace.files().clone(), workspace.recipe_dir(generation, &recipe.recipe));
         for (shard, slice) in &first {
-            for found in store.list(*shard)?.into_iter().filter(|f| f.step.0 >= *slice) {
+            let standby = record.standby(&recipe.recipe, *shard).filter(|standby| {
+                let mut hits = accepted.cells.iter().filter(|c| c.generation == generation && c.cell.shard == *shard);
+                !hits.any(|change| standby.saw(record.cells.chain(), change.cell.part))
+            });
+            let stays = |f: &Found| standby.is_some_and(|s| (s.step, s.lineage) == (f.step.0, f.lineage));
+            for found in store.list(*shard)?.into_iter().filter(|f| f.step.0 >= *slice && !stays(f)) {
                 let path = store.path(*shard, found.step, found.lineage);
                 let relative = path.strip_prefix(workspace.root()).unwrap_or(&path);
                 accepted.purge.push(relative.display().to_string());

@@ -33,7 +33,8 @@ pub fn purge_stale(
         let store = CheckpointStore::new(files.clone(), workspace.recipe_dir(id, &recipe.recipe));
         let dir = store.shard_dir(shard);
         let mut any = files.sweep(&dir)?;
-        for found in stale(&store, &root, shard, &record.cells)? {
+        let standby = record.standby(&recipe.recipe, shard);
+        for found in stale(&store, &root, shard, &record.cells, standby)? {
             let path = store.path(shard, found.step, found.lineage);
             if held.len() < room {
                 // It saves time, and a process that may open no more files does without.

@@ -72,18 +72,21 @@ pub fn close(
     let mut shards = Vec::new();
     for shard in touched {
         let now = record.cells.slices_of(shard);
-        // How the slices were before the first of these requests.
+        // How the slices were before the first of these requests; if a batch came since, the shard's last step before it says.
+        let grew = closing.iter().any(|request| request.sequence < record.appended_at);
         let mut before = now.to_vec();
         for change in closing.iter().rev().flat_map(|r| &r.accepted.cells) {
             if let Part::Slice(slice) = change.cell.part
                 && (change.generation, change.cell.shard) == (current.generation, shard)
-                && let Some(digest) = before.get_mut(slice.0 as usize - 1)
+                && let Some(digest) = before.get_mut((slice.0 as usize).saturating_sub(1))
             {
                 *digest = change.before;
             }
         }
         let last = |slices: &[Digest]| lineages(&model.root, shard, slices.iter().copied()).last().copied();
-        let (Some(before), Some(after)) = (last(&before), last(now)) else { continue };
+        let known = record.durable.get(&current.recipe).and_then(|d| d.lineages.get(shard.0 as usize)).copied();
+        let before = if grew { known } else { last(&before) };
+        let (Some(before), Some(after)) = (before, last(now)) else { continue };
         let did = did(shard);
         shards.push(ShardRepair {
             shard,

@@ -181,6 +181,15 @@ impl Looked<'_> {
     /// The encoded row of a record, if it is there.
     fn find(&mut self, record: Handle, subject: Handle) -> Result<Option<Vec<u8>>, DeleteError> {
         let cell = (self.cell_of)(subject);
+        for cell in self.store.cells_with(cell) {
+            if let Some(encoded) = self.find_in(cell, record)? {
+                return Ok(Some(encoded));
+            }
+        }
+        Ok(None)
+    }
+
+    fn find_in(&mut self, cell: Cell, record: Handle) -> Result<Option<Vec<u8>>, DeleteError> {
         let slice = match self.slices.entry(cell) {
             std::collections::btree_map::Entry::Occupied(slice) => slice.into_mut(),
             std::collections::btree_map::Entry::Vacant(free) => free.insert(self.store.open(cell)?),

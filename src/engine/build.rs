@@ -138,13 +138,34 @@ impl Engine {
     /// # Errors
     /// [`WorkspaceError::MovedOn`] when another model took its place meanwhile: the files are gone then, whatever it was that failed.
     pub(super) fn bring_to_whole(&self, model: &Model, goal: &Goal<'_>, observer: &dyn Observer) -> Result<Built, Error> {
-        let built = self.build_and_settle(model, goal, observer);
-        match built {
-            Err(e) if e.kind() != ErrorKind::Interrupted && !is_known(&self.workspace.snapshot()?.history, goal.target) => {
-                Err(WorkspaceError::MovedOn.into())
+        let mut built = self.build_and_settle(model, goal, observer);
+        loop {
+            match built {
+                Err(e) if e.kind() != ErrorKind::Interrupted => {
+                    if !is_known(&self.workspace.snapshot()?.history, goal.target) {
+                        return Err(WorkspaceError::MovedOn.into());
+                    }
+                    let Some((grown, shards)) = self.grown_since(model, goal)? else { return Err(e) };
+                    built = self.build_and_settle(&grown, &Goal { shards: &shards, ..*goal }, observer);
+                    if built.is_err() && !grown.outgrown()? {
+                        return built;
+                    }
+                }
+                built => return built,
             }
-            built => built,
         }
+    }
+
+    /// The model with the slices that there are now, and the shards to go on with, if a batch came since it was made.
+    fn grown_since(&self, model: &Model, goal: &Goal<'_>) -> Result<Option<(Model, Vec<ShardId>)>, Error> {
+        if !model.outgrown()? {
+            return Ok(None);
+        }
+        let snapshot = self.settled_snapshot()?;
+        let Some(record) = snapshot.history.generations.get(&goal.target.generation) else { return Ok(None) };
+        let mut shards = record.not_whole(&goal.target.recipe);
+        shards.retain(|shard| goal.only.is_none_or(|only| only.contains(shard)));
+        Ok(Some((self.workspace.model(goal.target.generation, record, &goal.target.recipe)?, shards)))
     }
 
     fn build_and_settle(&self, model: &Model, goal: &Goal<'_>, observer: &dyn Observer) -> Result<Built, Error> {
@@ -242,6 +263,7 @@ impl Engine {
             }
         };
         settled.complete = is_whole(writing.history(), target, &fresh);
+        discard_standby(&writing, model, target, &still, &fresh)?;
         if settled.complete {
             if !serves(writing.snapshot(), target) {
                 writing.switch(target)?;
@@ -291,6 +313,24 @@ impl Engine {
         self.workspace.files().reached("purging");
         Ok(writing.sweep()?)
     }
+}
+
+/// Takes away the states that stood by until the batches of these shards were trained: they are, durably, and answer better.
+fn discard_standby(
+    writing: &Writing,
+    model: &Model,
+    target: &Current,
+    plans: &[ShardPlan],
+    whole: &BTreeMap<ShardId, Digest>,
+) -> Result<(), TrainError> {
+    let Some(record) = writing.history().generations.get(&target.generation) else { return Ok(()) };
+    for plan in plans.iter().filter(|plan| whole.contains_key(&plan.shard)) {
+        if let Some(standby) = record.standby(&target.recipe, plan.shard) {
+            let _commit = model.shards.lock(plan.shard)?;
+            model.discard_standby(plan, standby)?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes the checkpoints of these plans durable; `false` if a deletion took a folder of them away.

@@ -145,6 +145,7 @@ impl Engine {
     }
 
     fn forecast_of(&self, snapshot: &Snapshot, request: &DeleteRequest) -> Result<Forecast, Error> {
+        self.workspace.placed(snapshot)?;
         let key = self.workspace.handle_key()?;
         let targets = self.targets(snapshot, request)?.resolved(&self.workspace, snapshot, &key)?;
         let draft = draft(&self.workspace, snapshot, &key, "dry-run", &targets, !request.no_suppress, &[])?;

@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use crate::{
+    append::AppendError,
     config::ConfigError,
     delete::DeleteError,
     fs::FsError,
@@ -267,6 +268,9 @@ pub enum Error {
     /// The import failed.
     #[error(transparent)]
     Import(#[from] ImportError),
+    /// A batch was not appended.
+    #[error(transparent)]
+    Append(AppendError),
     /// Training failed.
     #[error(transparent)]
     Train(#[from] TrainError),
@@ -291,6 +295,25 @@ pub enum Error {
     /// The disk refused.
     #[error(transparent)]
     Fs(#[from] FsError),
+}
+
+impl From<AppendError> for Error {
+    /// What is wrong with rows, files or the disk is no other error because a batch brought it.
+    fn from(error: AppendError) -> Error {
+        match error {
+            AppendError::Import(e) => e.into(),
+            AppendError::Slice(e) => e.into(),
+            AppendError::Delete(e) => e.into(),
+            AppendError::Workspace(e) => e.into(),
+            AppendError::Ledger(e) => e.into(),
+            AppendError::Fs(e) => e.into(),
+            e @ (AppendError::OtherContent { .. }
+            | AppendError::BadName { .. }
+            | AppendError::Fixed(_)
+            | AppendError::NoFurther(_)
+            | AppendError::NewerGeneration { .. }) => Error::Append(e),
+        }
+    }
 }
 
 impl Error {
@@ -324,6 +347,7 @@ impl Error {
             | Error::NotConvex { .. }
             | Error::Exists { .. }
             | Error::OtherSource { .. }
+            | Error::Append(_)
             | Error::Propose(_)
             | Error::Seal(_)
             | Error::Source(_)
@@ -389,7 +413,10 @@ fn delete(error: &DeleteError) -> ErrorKind {
 fn workspace(error: &WorkspaceError) -> ErrorKind {
     match error {
         WorkspaceError::Empty { .. } | WorkspaceError::NoRecipe { .. } => ErrorKind::NotReady,
-        WorkspaceError::Busy { .. } | WorkspaceError::NotEffective { .. } | WorkspaceError::MovedOn => ErrorKind::Retry,
+        WorkspaceError::Busy { .. }
+        | WorkspaceError::NotEffective { .. }
+        | WorkspaceError::NotPlaced
+        | WorkspaceError::MovedOn => ErrorKind::Retry,
         WorkspaceError::KeyMissing { .. }
         | WorkspaceError::KeyMalformed { .. }
         | WorkspaceError::KeyWrong { .. }

@@ -8,8 +8,8 @@ use crate::{
     import::{ImportError, ImportReport, NewGeneration, import},
     learn::Layout,
     propose::Proposal,
-    schema::{Encoder, Ids},
-    source::{Batch, Input},
+    schema::{CellError, Encoder, Ids},
+    source::{Batch, Input, Place},
     train::Recipe,
     workspace::{Partition, Writing},
 };
@@ -70,7 +70,7 @@ impl Engine {
         let plan = NewGeneration {
             generation: GenerationId(writing.history().last_generation).next(),
             rekeys: None,
-            partition: Partition::new(grid, schema, config.form()),
+            partition: Partition::new(grid, schema, config.form()).with_later(config.later()?),
             handle_key,
             model_key: request.keys.model_key(self.workspace.files(), None)?,
         };
@@ -81,8 +81,7 @@ impl Engine {
         let report = self.pool.install(|| import(writing, &plan, &mut sources, &progress));
         let report = match report {
             Err(ImportError::Cell { place, error }) => {
-                let (rows, others) = bad_rows(&plan, &config.input(&request.sources))?;
-                return Err(Error::Cells { place, error, others, rows });
+                return Err(self.bad_cells(&plan, &config.input(&request.sources), place, error)?);
             }
             report => report?,
         };
@@ -94,6 +93,18 @@ impl Engine {
             ));
         }
         Ok(report)
+    }
+
+    /// What is wrong with the first cell that can't be read, and with some after it.
+    pub(super) fn bad_cells(
+        &self,
+        plan: &NewGeneration,
+        input: &Input,
+        place: Place,
+        error: CellError,
+    ) -> Result<Error, Error> {
+        let (rows, others) = bad_rows(plan, input)?;
+        Ok(Error::Cells { place, error, others, rows })
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Engine, Error, Observer, Progress};
 use crate::{
+    append::place,
     delete::{purge_stale, recover},
     fs::Durability,
     ids::{Cell, GenerationId, Handle, Part},
@@ -19,6 +20,7 @@ impl Engine {
     pub(super) fn mend(&self, from: &Input, observer: &dyn Observer) -> Result<(), Error> {
         // Not opened as usual: bringing accepted requests into effect may be what the damage prevents.
         let mut writing = self.workspace.write(self.wait)?;
+        place(&mut writing)?;
         let generations: Vec<GenerationId> = writing.history().generations.keys().copied().collect();
         let mut mended = 0;
         for generation in generations {
@@ -83,7 +85,7 @@ impl Engine {
         observer: &dyn Observer,
     ) -> Result<(), Error> {
         let absurd = |e: BuildError| SliceError::Damaged { path: store.path(cell), offset: 24, what: e.to_string() };
-        let empty = SliceFile::build(cell, store.row(), &[], store.key()).map_err(absurd)?;
+        let empty = SliceFile::build(store.named(cell), store.row(), &[], store.key()).map_err(absurd)?;
         let _commit = store.lock(cell.shard)?;
         // First the word, then the deed: a crash in between leaves a damaged slice, which the next call drops.
         let mended = Mended { generation, cell, before, after: empty.content, dropped: true };

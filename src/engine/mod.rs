@@ -1,5 +1,6 @@
 //! The facade: one method a command. Prints nothing and asks nothing.
 
+mod append;
 mod build;
 mod delete;
 mod error;
@@ -28,6 +29,7 @@ use std::{
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+pub use append::{AppendReport, AppendRequest};
 pub use delete::{DeleteReport, DeleteRequest, Forecast};
 pub use error::{Error, ErrorKind};
 pub use observe::{Observer, Progress, Quiet};
@@ -43,12 +45,13 @@ pub use verify::VerifyRequest;
 
 // What a caller needs to speak to the engine.
 pub use crate::{
+    append::AppendError,
     config::Overrides,
     delete::{DeleteError, UnknownIds},
     fs::{Durability, EntryKind, Files, Pending, RealDisk},
     ids::ShardId,
-    import::AlikeIds,
-    ledger::{Accepted, Effective, OutcomeKind, RequestRecord},
+    import::{AlikeIds, ImportReport},
+    ledger::{Accepted, BatchRecord, Effective, OutcomeKind, RequestRecord},
     plan::{Against, Candidate, CostTable, Question},
     predict::Scores,
     propose::{Advice, ColumnNote, Proposal},
@@ -60,6 +63,7 @@ pub use crate::{
 };
 
 use crate::{
+    append::place,
     delete::recover,
     fs::Disk,
     ledger::History,
@@ -206,9 +210,11 @@ impl Engine {
         }
     }
 
-    /// Opens the workspace for writing: takes the lock, sweeps what a crash left, brings accepted requests into effect.
+    /// Opens the workspace for writing: takes the lock, sweeps what a crash left, puts a committed batch in place, brings
+    /// accepted requests into effect.
     fn open_for_writing(&self) -> Result<Writing, Error> {
         let mut writing = self.workspace.write(self.wait)?;
+        place(&mut writing)?;
         recover(&mut writing)?;
         Ok(writing)
     }

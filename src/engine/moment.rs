@@ -17,11 +17,11 @@ impl Engine {
         }
     }
 
-    /// A snapshot in which every accepted request is in effect: until then slices are on their way to what it says.
+    /// A snapshot in which every accepted request is in effect and every batch in its place: until then slices are on their way to what it says.
     pub(crate) fn settled_snapshot(&self) -> Result<Snapshot, Error> {
         loop {
             let snapshot = self.workspace.snapshot()?;
-            if snapshot.history.unfinished().is_empty() {
+            if snapshot.history.unfinished().is_empty() && snapshot.history.placing().is_none() {
                 return Ok(snapshot);
             }
             // Whoever accepted it brings it into effect before letting the lock go, and if that process is gone, this does.

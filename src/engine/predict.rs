@@ -354,7 +354,7 @@ impl Loaded {
 
     fn evaluation(&self, metrics: &Metrics, shares: Option<Shares>) -> Evaluation {
         let members = self.ensemble.members();
-        let whole = members.iter().filter(|m| m.step == self.model.shards.grid().slices).count();
+        let whole = members.iter().filter(|m| m.weight >= 1.0).count();
         Evaluation { ensemble: metrics.report(), shares, classes: self.classes.to_vec(), members: (members.len(), whole) }
     }
 

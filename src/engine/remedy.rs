@@ -2,7 +2,7 @@ use serde::Serialize;
 
 use super::Error;
 use crate::{
-    checkpoint::CheckpointError, delete::DeleteError, fs::FsError, import::ImportError, ledger::LedgerError,
+    append::AppendError, checkpoint::CheckpointError, delete::DeleteError, fs::FsError, import::ImportError, ledger::LedgerError,
     predict::PredictError, propose::ProposeError, receipt::SealError, shard::SliceError, train::TrainError,
     workspace::WorkspaceError,
 };
@@ -37,6 +37,8 @@ pub enum Remedy {
     NameRows,
     /// Say that it is meant.
     Confirm,
+    /// Name the batch: [`AppendRequest::name`](super::AppendRequest::name).
+    NameBatch,
     /// Answer without comparing: [`Engine::predict`](super::Engine::predict).
     Predict,
     /// Evaluate on a source that was not trained on.
@@ -74,7 +76,11 @@ impl Error {
             Error::HasRecords { source_name, .. } => {
                 vec![Remedy::Train, Remedy::TrainFresh { source: Some(source_name.clone()) }]
             }
-            Error::NewerGeneration { .. } | Error::Delete(DeleteError::RowsDiffer { .. }) => vec![Remedy::Train],
+            Error::NewerGeneration { .. }
+            | Error::Append(AppendError::NewerGeneration { .. })
+            | Error::Delete(DeleteError::RowsDiffer { .. }) => vec![Remedy::Train],
+            Error::Append(AppendError::OtherContent { .. } | AppendError::BadName { .. }) => vec![Remedy::NameBatch],
+            Error::Append(AppendError::Fixed(_) | AppendError::NoFurther(_)) => vec![Remedy::Train],
             Error::Predict(PredictError::NoRecords) => vec![Remedy::TrainFresh { source: None }],
             Error::Delete(DeleteError::NoIdColumns) => vec![Remedy::NameRows],
             Error::Delete(DeleteError::OtherContent { .. }) => vec![Remedy::NameRecords],
@@ -154,7 +160,7 @@ fn workspace(error: &WorkspaceError) -> Vec<Remedy> {
         WorkspaceError::Empty { .. } => vec![Remedy::Import],
         WorkspaceError::NoRecipe { .. } => vec![Remedy::Train],
         WorkspaceError::Busy { .. } => vec![Remedy::Wait],
-        WorkspaceError::NotEffective { .. } => vec![Remedy::Repair],
+        WorkspaceError::NotEffective { .. } | WorkspaceError::NotPlaced => vec![Remedy::Repair],
         WorkspaceError::MovedOn => vec![Remedy::RunAgain],
         WorkspaceError::Ledger(e) => ledger(e),
         WorkspaceError::Slice(e) => slice(e),

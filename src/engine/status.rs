@@ -25,8 +25,10 @@ pub struct CellStatus {
 pub struct ShardStatus {
     /// Which.
     pub shard: ShardId,
-    /// The step that serves; 0 when the shard has no vote.
+    /// The step that serves; 0 when the shard has no vote. Until a batch is trained it may be one of the slices from before it.
     pub serves: u32,
+    /// Whether it has full weight.
+    pub full: bool,
     /// Its slices, in order.
     pub cells: Vec<CellStatus>,
     /// Rows held out.
@@ -104,10 +106,11 @@ impl Engine {
 }
 
 fn shard_status(plan: &ShardPlan, held_out: u64) -> ShardStatus {
-    let deepest = plan.deepest();
+    let serves = plan.serving().next();
     ShardStatus {
         shard: plan.shard,
-        serves: if plan.rows_upto(deepest) > 0 { deepest } else { 0 },
+        serves: serves.map_or(0, |(step, _, _)| step),
+        full: serves.is_some_and(|(_, _, full)| full),
         cells: plan
             .rows
             .iter()

@@ -7,12 +7,14 @@ use super::{
     build::{Built, Goal},
 };
 use crate::{
+    append::AppendError,
     config::{Config, Overrides},
     delete::Repair,
     digest::Digest,
     ids::{GenerationId, RecipeId, ShardId},
     import::ImportReport,
     ledger::{Event, History, RecipeFrozen},
+    order::Later,
     propose::Proposal,
     source::Input,
     train::{Model, Recipe, Report},
@@ -224,6 +226,9 @@ impl Engine {
         }
         if let Some(record) = history.generations.get(&generation) {
             let partition = self.workspace.partition(generation, record)?;
+            if record.batches > 1 && partition.later != Later::Cells {
+                wanted.goes_on().map_err(AppendError::NoFurther)?;
+            }
             self.check_rows(&wanted, &partition.schema, Some(file), &request.sources)?;
             self.check_memory(&wanted, &partition.schema.layout(), partition.shards)?;
         }

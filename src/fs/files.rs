@@ -195,6 +195,16 @@ impl Files {
         }
     }
 
+    /// Gives a durable file the name of another in the same folder, in whose place it is then. Not durable until the folder is synced.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn replace(&self, from: &Path, to: &Path) -> Result<(), FsError> {
+        self.trusted()?;
+        self.changed();
+        self.disk.rename(from, to).map_err(FsError::at("rename into place", to))
+    }
+
     /// Keeps a file's blocks while the guard lives; `None` when the file is gone.
     ///
     /// # Errors

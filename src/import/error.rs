@@ -1,5 +1,6 @@
 use crate::{
     fs::FsError,
+    ids::Cell,
     schema::{CellError, SchemaError},
     shard::{BuildError, SliceError},
     source::{Place, SourceError},
@@ -33,6 +34,16 @@ pub enum ImportError {
         first: Place,
         /// Where it stands again.
         second: Place,
+    },
+    /// A batch brings a record that is there.
+    #[error(
+        "{place}: a record with this id is there already, in slice {cell}; record ids are unique over all batches. Leave the row out"
+    )]
+    AlreadyThere {
+        /// Where it stands in the batch.
+        place: Place,
+        /// Where it is.
+        cell: Cell,
     },
     /// There are no rows.
     #[error("the sources hold no rows to train on")]

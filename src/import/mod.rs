@@ -3,11 +3,13 @@
 //! Memory is bounded by the largest shard and the number of threads, not by the number of rows.
 
 mod alike;
+mod batch;
 mod error;
 mod protocol;
 mod stage;
 
 pub use alike::AlikeIds;
+pub use batch::{BuiltBatch, StagedBatch, build_batch, stage_batch};
 pub use error::ImportError;
 pub use protocol::{ImportReport, NewGeneration, import, rekey_rows, restage};
-pub use stage::{Naming, Rules, Stage};
+pub use stage::{Naming, Noted, Rules, Stage};

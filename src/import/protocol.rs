@@ -15,7 +15,7 @@ use super::{
     stage::{Gathered, Naming, PassedOver, Rules},
 };
 use crate::{
-    digest::{Digest, HandleKey, ModelKey},
+    digest::{Digest, HandleKey, ModelKey, RowsDigest},
     fs::{Ahead, Durability, Stopwatch},
     ids::{Cell, GenerationId, Handle, Part, ShardId},
     ledger::Imported,
@@ -78,7 +78,9 @@ pub fn import(
     let handles = workspace.ledger().handles(writing.history())?;
     handles.check()?;
     let clock = Stopwatch::start();
-    let stage = stage_sources(workspace, plan, sources, |h| handles.is_suppressed(h).unwrap_or(true), progress)?;
+    let stage = stage_sources(workspace, plan, sources, |h| handles.is_suppressed(h).unwrap_or(true), None, progress)?;
+    stage.check_duplicates(sources, false)?;
+    stage.name_nameless(|h| handles.is_suppressed(h).unwrap_or(true))?;
     if stage.counts().in_slices == 0 {
         return Err(ImportError::NoRows);
     }
@@ -100,7 +102,9 @@ pub fn restage(
     gone: impl Fn(Handle) -> bool + Sync,
     progress: &(dyn Fn(u64, u64, u64) -> bool + Sync),
 ) -> Result<Vec<SliceFile>, ImportError> {
-    let stage = stage_sources(workspace, plan, sources, gone, progress)?;
+    let stage = stage_sources(workspace, plan, sources, &gone, None, progress)?;
+    stage.check_duplicates(sources, false)?;
+    stage.name_nameless(&gone)?;
     let row = plan.partition.schema.row();
     let mut by_shard: BTreeMap<ShardId, Vec<u8>> = BTreeMap::new();
     let mut files = Vec::new();
@@ -111,18 +115,19 @@ pub fn restage(
         let staged = by_shard.get(&cell.shard).map(Vec::as_slice).unwrap_or_default();
         let of_part = StagedRow::all(row, staged).zip(0..).filter(|(staged, _)| staged.part() == cell.part);
         let keys = of_part.map(|(staged, at)| sort_key(staged.record, at)).collect();
-        let file = SliceFile::of_staged(*cell, row, staged, keys, &plan.model_key);
+        let file = SliceFile::of_staged((*cell, None), row, staged, keys, &plan.model_key);
         files.push(file.map_err(|cause| ImportError::TooLarge { shard: cell.shard.0, cause })?);
     }
     Ok(files)
 }
 
-/// Reads, encodes, names and stages the rows of all sources.
-fn stage_sources(
+/// Reads, encodes and stages the rows of all sources; those that only their content names have no names yet. With `digest`, adds them up.
+pub(super) fn stage_sources(
     workspace: &Workspace,
     plan: &NewGeneration,
     sources: &mut [Box<dyn Source>],
     suppressed: impl Fn(Handle) -> bool + Sync,
+    digest: Option<&RowsDigest>,
     progress: &(dyn Fn(u64, u64, u64) -> bool + Sync),
 ) -> Result<Stage, ImportError> {
     let schema = &plan.partition.schema;
@@ -138,14 +143,13 @@ fn stage_sources(
             row: schema.row(),
             source: number,
             naming,
+            digest,
         };
         let told = |bytes, more| progress(done + bytes, total, rows + more);
         rows += each_batch(source.as_mut(), &told, |batch, gathered| rules.stage(&stage, batch, &suppressed, gathered))?;
         done += source.bytes_total();
         stage.note_unreadable(rules.encoder.unreadable());
     }
-    stage.check_duplicates(sources)?;
-    stage.name_nameless(&suppressed)?;
     Ok(stage)
 }
 
@@ -240,15 +244,16 @@ fn stage(workspace: &Workspace, plan: &NewGeneration, naming: Naming) -> Result<
 }
 
 /// How the rows of one source are encoded and named.
-struct RowRules {
+struct RowRules<'a> {
     encoder: Encoder,
     ids: Ids,
     row: RowLayout,
     source: u32,
     naming: Naming,
+    digest: Option<&'a RowsDigest>,
 }
 
-impl RowRules {
+impl RowRules<'_> {
     fn stage(
         &self,
         stage: &Stage,
@@ -281,6 +286,10 @@ impl RowRules {
                 continue;
             }
             if self.naming == Naming::Content {
+                if let Some(digest) = self.digest {
+                    let row = digest.row(None, subject, gathered.last_row(self.row));
+                    gathered.add(row);
+                }
                 match subject {
                     Some(subject) if suppressed(subject) => gathered.drop_row(self.row),
                     subject => stage.nameless(gathered, subject),
@@ -290,6 +299,10 @@ impl RowRules {
             let record = self.ids.record(batch, row).map_err(located)?;
             gathered.note_id(record, self.source, batch.line(row));
             gathered.alike.note(record, || self.ids.record_folded(batch, row));
+            if let Some(digest) = self.digest {
+                let row = digest.row(Some(record), subject, gathered.last_row(self.row));
+                gathered.add(row);
+            }
             // Without a subject each record is its own.
             let subject = subject.unwrap_or(record);
             if suppressed(record) || suppressed(subject) {
@@ -376,7 +389,7 @@ fn write_shard(store: &ShardStore, stage: &Stage, shard: ShardId, ahead: &Ahead<
     let mut digests = Vec::new();
     for cell in store.grid().cells_of(shard) {
         let keys = parts.remove(&cell.part).unwrap_or_default();
-        let file = SliceFile::of_staged(cell, store.row(), &staged, keys, store.key()).map_err(too_large)?;
+        let file = SliceFile::of_staged((cell, None), store.row(), &staged, keys, store.key()).map_err(too_large)?;
         store.publish(&file, Durability::Later)?;
         ahead.published(store.path(cell));
         digests.push((cell, (file.content, file.rows)));

@@ -1,11 +1,11 @@
 //! Rows sorted by shard on disk, before any slice is written.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use rayon::prelude::*;
 
 use crate::{
-    digest::HandleMaker,
+    digest::{HandleMaker, RowsSum},
     fs::{Files, FsError, Spill},
     ids::{Handle, Part},
     order::{Grid, Placement},
@@ -45,9 +45,13 @@ pub(super) struct Counts {
     pub(super) in_slices: u64,
     pub(super) held_out: u64,
     pub(super) refused: u64,
+    /// Rows that have no names yet.
+    pub(super) nameless: u64,
     /// By [`PassedOver`].
     pub(super) left_out: [u64; 3],
     pub(super) bad_cells: u64,
+    /// What the rows of a batch add up to.
+    pub(super) sum: RowsSum,
 }
 
 /// Why a row is left out, as declared.
@@ -158,6 +162,7 @@ impl Stage {
         let base = self.handles.content(subject, 0, gathered.last_row(self.row));
         // Where it goes is known when it has its name.
         let head = StagedRow::head(base, subject.unwrap_or(NOBODY), Part::Holdout);
+        gathered.counts.nameless += 1;
         gathered.finish_row(self.row, head, bucket(base));
     }
 
@@ -171,28 +176,31 @@ impl Stage {
         counts.in_slices += more.in_slices;
         counts.held_out += more.held_out;
         counts.refused += more.refused;
+        counts.nameless += more.nameless;
         counts.left_out.iter_mut().zip(more.left_out).for_each(|(to, more)| *to += more);
         counts.bad_cells += more.bad_cells;
+        counts.sum.add(more.sum);
     }
 
-    /// Finds the earliest duplicate record id.
+    /// Finds the earliest duplicate record id. With `keep`, says where every id stands.
     ///
     /// # Errors
     /// [`ImportError::DuplicateRecord`], or the disk refuses.
-    pub fn check_duplicates(&self, sources: &[Box<dyn Source>]) -> Result<(), ImportError> {
-        let Some(ids) = &self.ids else { return Ok(()) };
-        let found = (0..ids.buckets()).into_par_iter().map(|bucket| Ok(earliest_duplicate(&ids.take(bucket)?)));
-        let found: Vec<Option<Pair>> = found.collect::<Result<_, FsError>>()?;
-        let earliest = found.into_iter().flatten().min_by_key(|pair| pair.1);
-        let place = |(source, line): (u32, u64)| Place {
-            file: sources.get((source >> 1) as usize).map_or_else(|| "".into(), |s| s.name().clone()),
-            line,
-            kind: if source & 1 == 1 { PlaceKind::Row } else { PlaceKind::Line },
-        };
-        match earliest {
-            Some((first, second)) => Err(ImportError::DuplicateRecord { first: place(first), second: place(second) }),
-            None => Ok(()),
+    pub fn check_duplicates(&self, sources: &[Box<dyn Source>], keep: bool) -> Result<Noted, ImportError> {
+        let Some(ids) = &self.ids else { return Ok(Noted::default()) };
+        let found = (0..ids.buckets()).into_par_iter().map(|bucket| {
+            let noted = ids.take(bucket)?;
+            let records = if keep { noted.as_chunks::<NOTED_BYTES>().0.iter().map(stands).collect() } else { Vec::new() };
+            Ok((earliest_duplicate(&noted), records))
+        });
+        let found: Vec<(Option<Pair>, Vec<Stands>)> = found.collect::<Result<_, FsError>>()?;
+        let (pairs, records): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        let mut noted = Noted { names: sources.iter().map(|s| s.name().clone()).collect(), records: records.concat() };
+        if let Some((first, second)) = pairs.into_iter().flatten().min_by_key(|pair| pair.1) {
+            return Err(ImportError::DuplicateRecord { first: noted.place(first), second: noted.place(second) });
         }
+        noted.records.sort_unstable();
+        Ok(noted)
     }
 
     /// Names the rows that their content names, by occurrence among identical ones, and stages them.
@@ -200,6 +208,18 @@ impl Stage {
     /// # Errors
     /// The disk refuses.
     pub fn name_nameless(&self, suppressed: impl Fn(Handle) -> bool + Sync) -> Result<(), FsError> {
+        self.name_after(suppressed, |_, _| Ok(false))
+    }
+
+    /// The same where records are there already: of these it passes over the names.
+    ///
+    /// # Errors
+    /// The disk refuses, or `there` does.
+    pub(super) fn name_after<E: From<FsError> + Send>(
+        &self,
+        suppressed: impl Fn(Handle) -> bool + Sync,
+        there: impl Fn(Handle, Handle) -> Result<bool, E> + Sync,
+    ) -> Result<(), E> {
         let Some(nameless) = &self.nameless else { return Ok(()) };
         (0..nameless.buckets()).into_par_iter().try_for_each(|bucket| {
             let bytes = nameless.take(bucket)?;
@@ -212,7 +232,11 @@ impl Stage {
                 occurrence = if before == Some((subject, encoded)) { occurrence + 1 } else { 0 };
                 before = Some((subject, encoded));
                 let subject = (self.subjects == Subjects::Column && subject != NOBODY).then_some(subject);
-                let record = self.handles.content(subject, occurrence, encoded);
+                let mut record = self.handles.content(subject, occurrence, encoded);
+                while there(record, subject.unwrap_or(record))? {
+                    occurrence += 1;
+                    record = self.handles.content(subject, occurrence, encoded);
+                }
                 if suppressed(record) {
                     gathered.refuse();
                 } else {
@@ -221,7 +245,7 @@ impl Stage {
                     self.named(&mut gathered, record, subject.unwrap_or(record));
                 }
             }
-            self.gather_named(&mut gathered)
+            Ok(self.gather_named(&mut gathered)?)
         })
     }
 
@@ -235,6 +259,12 @@ impl Stage {
 
     pub(super) fn alike_ids(&self) -> AlikeIds {
         self.alike.count()
+    }
+
+    /// Rows that were staged, with names or without.
+    pub(super) fn rows(&self) -> u64 {
+        let Counts { in_slices, held_out, nameless, .. } = self.counts();
+        in_slices + held_out + nameless
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -259,6 +289,11 @@ impl Gathered {
         self.rows.truncate(length);
     }
 
+    /// Adds a row to what the batch adds up to.
+    pub(super) fn add(&mut self, row: RowsSum) {
+        self.counts.sum.add(row);
+    }
+
     /// Counts a row that is left out.
     pub(super) fn passed_over(&mut self, why: PassedOver) {
         if let Some(count) = self.counts.left_out.get_mut(why as usize) {
@@ -266,7 +301,7 @@ impl Gathered {
         }
     }
 
-    fn last_row(&self, row: RowLayout) -> &[u8] {
+    pub(super) fn last_row(&self, row: RowLayout) -> &[u8] {
         self.rows.get(self.rows.len() - row.len()..).unwrap_or_default()
     }
 
@@ -303,6 +338,32 @@ impl Gathered {
         self.id_buckets.clear();
         self.counts = Counts::default();
     }
+}
+
+/// A record, and where it stands: source number, line.
+type Stands = (Handle, (u32, u64));
+
+/// Where the record ids of a batch stand, ascending by handle.
+#[derive(Debug, Default)]
+pub struct Noted {
+    names: Vec<Arc<str>>,
+    pub(super) records: Vec<Stands>,
+}
+
+impl Noted {
+    /// The place that source number and line say.
+    pub(super) fn place(&self, (source, line): (u32, u64)) -> Place {
+        Place {
+            file: self.names.get((source >> 1) as usize).map_or_else(|| "".into(), Arc::clone),
+            line,
+            kind: if source & 1 == 1 { PlaceKind::Row } else { PlaceKind::Line },
+        }
+    }
+}
+
+fn stands(noted: &[u8; NOTED_BYTES]) -> Stands {
+    let (handle, place) = whole(noted);
+    (Handle(handle.first_chunk().copied().unwrap_or_default()), place)
 }
 
 /// Where the first and the second record of one id stand: source number, line.

@@ -133,7 +133,7 @@ pub struct Visit {
 pub struct Step<'a, 'r> {
     /// Which step, from 1.
     pub index: u32,
-    /// Steps in all (R).
+    /// Steps of the first batch (R); later batches have further ones.
     pub of: u32,
     /// Slices 1..=index. The last one is new to the state and not empty.
     pub prefix: &'a [Rows<'r>],

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BoostSettings, Descent, ForestSettings, Learner, NetSettings, RidgeSettings, SettingsError, Task};
+use super::{BoostSettings, Decay, Descent, ForestSettings, Learner, NetSettings, RidgeSettings, SettingsError, Task};
 
 /// What the settings of a kind of learner can do; their default is what is taken where only the kind is named.
 pub(super) trait Kind: Default {
@@ -111,6 +111,16 @@ impl LearnerSettings {
         if kind == self.kind() { Ok(self.clone()) } else { LearnerSettings::of(kind) }
     }
 
+    /// Whether the learning rate falls to nothing at the last step.
+    pub fn decays(&self) -> bool {
+        let descent = match self {
+            LearnerSettings::Linear(descent) => descent,
+            LearnerSettings::Mlp(settings) => &settings.descent,
+            LearnerSettings::Ridge(_) | LearnerSettings::Forest(_) | LearnerSettings::Boost(_) => return false,
+        };
+        descent.decay == Decay::Linear
+    }
+
     /// Changes the learning rate.
     ///
     /// # Errors
@@ -129,7 +139,7 @@ impl LearnerSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::{Activation, Decay, Optimizer};
+    use crate::learn::{Activation, Optimizer};
 
     fn mlp() -> NetSettings {
         let optimizer = Optimizer::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };

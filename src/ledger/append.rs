@@ -1,7 +1,7 @@
 //! Writing entries: sealed, one after the other, never over one that is there.
 
 use super::{
-    Entry, Event, Head, History, Imported, LEDGER_FORMAT, Ledger, LedgerError,
+    Appended, Entry, Event, Head, History, Imported, LEDGER_FORMAT, Ledger, LedgerError,
     handles::{OUTCOME_RECORD, OUTCOMES_IN_ENTRY, outcome_records},
     layout::folder_of,
     store::encode,
@@ -20,6 +20,14 @@ impl Ledger {
     /// As [`Ledger::append`].
     pub fn append_import(&self, history: &mut History, imported: Imported, cells: Cells) -> Result<Head, LedgerError> {
         self.append_with(history, Event::Imported(imported), Some(cells))
+    }
+
+    /// Appends the entry of a batch, after which the cells of its generation hold this.
+    ///
+    /// # Errors
+    /// As [`Ledger::append`].
+    pub fn append_batch(&self, history: &mut History, appended: Appended, cells: Cells) -> Result<Head, LedgerError> {
+        self.append_with(history, Event::Appended(appended), Some(cells))
     }
 
     /// Appends an entry, durably, and takes it into `history`, which is as it was if that fails. The caller holds the writer lock.
@@ -79,9 +87,9 @@ impl Ledger {
                 accepted.list = Some(name);
                 let _ = self.files.publish(&self.beside(sequence, "outcomes"), &[&bytes], Durability::Now)?;
             }
-            Event::Imported(imported) => {
+            Event::Imported(Imported { list, .. }) | Event::Appended(Appended { list, .. }) => {
                 let bytes = cells.map(Cells::encode).unwrap_or_default();
-                imported.list = Some(Digest::of(&bytes));
+                *list = Some(Digest::of(&bytes));
                 let _ = self.files.publish(&self.beside(sequence, "cells"), &[&bytes], Durability::Now)?;
             }
             _ => {}

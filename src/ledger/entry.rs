@@ -44,6 +44,10 @@ pub struct Entry {
 pub enum Event {
     /// A generation exists.
     Imported(Imported),
+    /// A batch of records came to a generation.
+    Appended(Appended),
+    /// The files of a batch are in their places.
+    Placed(Placed),
     /// A recipe was frozen for a generation.
     Recipe(RecipeFrozen),
     /// A deletion was accepted: a complete redo record.
@@ -94,6 +98,45 @@ pub struct Imported {
     /// The content digest of every cell, in format 1.
     #[serde(with = "by_name", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub cells: BTreeMap<Cell, Digest>,
+}
+
+/// A batch of records came to a generation. From here on its cells hold what this entry lists; the files wait beside those whose places
+/// they take.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Appended {
+    /// Which generation.
+    pub generation: GenerationId,
+    /// The batch's number, from 2.
+    pub batch: u32,
+    /// Its name.
+    pub name: String,
+    /// Keyed digest of its rows, whatever became of them, so that a repeat can be told from another batch.
+    pub content: Digest,
+    /// Its records that went into slices.
+    pub records: u64,
+    /// Its records held out.
+    pub held_out: u64,
+    /// Its rows refused because their subject or record is suppressed.
+    pub refused: u64,
+    /// Handles that were erased, and that it brings again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub returned: Vec<Handle>,
+    /// Root digest of all cells.
+    pub root: Digest,
+    /// Digest of the file that lists what every cell holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<Digest>,
+}
+
+/// The files of a batch are in their places, and those that it replaces are gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Placed {
+    /// Which generation.
+    pub generation: GenerationId,
+    /// The batch's number.
+    pub batch: u32,
 }
 
 /// A recipe was frozen.

@@ -82,6 +82,13 @@ impl Touched {
         }
     }
 
+    /// A batch brought people who were erased and may come again.
+    pub(super) fn returned(&mut self, handles: &[Handle]) {
+        for handle in handles {
+            self.few(*handle, Touch { clear: ERASED, set: 0 });
+        }
+    }
+
     pub(super) fn imported(&mut self) {
         if self.base.is_some() || !self.layers.is_empty() {
             self.layers.push(Layer::Imported);
@@ -270,7 +277,12 @@ mod tests {
         let handle = |n: u64| Handle([n as u8; 16]);
         let (mut touched, mut plain) = (Touched::default(), Plain::default());
         for round in 0..400 {
-            match draw(8) {
+            match draw(9) {
+                8 => {
+                    let back = handle(draw(20));
+                    touched.returned(&[back]);
+                    plain.0.entry(back).and_modify(|flags| *flags &= !ERASED);
+                }
                 0 => {
                     touched.imported();
                     plain.0.values_mut().for_each(|flags| *flags = imported(*flags));

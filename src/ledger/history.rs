@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Accepted, Effective, Entry, Event, Head, Imported, LEDGER_FORMAT_1, Mended, RecipeFrozen, Repaired, Switched,
-    handles::Touched,
+    Accepted, Appended, Durable, Effective, Entry, Event, Head, Imported, LEDGER_FORMAT_1, Mended, Placed, RecipeFrozen, Repaired,
+    Standby, Switched, handles::Touched,
 };
 use crate::{
     digest::Digest,
-    ids::{Cell, GenerationId, Part, RecipeId, ShardId},
+    ids::{Cell, GenerationId, RecipeId, ShardId},
     shard::Cells,
 };
 
@@ -27,6 +27,32 @@ pub struct GenerationRecord {
     pub recipes: Vec<RecipeFrozen>,
     /// For each recipe of which shards were once whole and durable, what is left of that.
     pub durable: BTreeMap<RecipeId, Durable>,
+    /// How many batches it has; the first is the import.
+    pub batches: u32,
+    /// The later batches by name, those too of the generations whose rows it took.
+    pub appended: BTreeMap<String, BatchRecord>,
+    /// Whether the files of the last batch are not in place yet.
+    pub placing: bool,
+    /// The number of the entry of the last later batch; 0 without one.
+    pub appended_at: u64,
+}
+
+/// A batch that came after an import.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchRecord {
+    /// The generation that it was appended to.
+    pub generation: GenerationId,
+    /// Its number there.
+    pub batch: u32,
+    /// Keyed digest of its rows.
+    pub content: Digest,
+    /// Records that went into slices.
+    pub records: u64,
+    /// Records held out.
+    pub held_out: u64,
+    /// Rows refused because their ids are suppressed.
+    pub refused: u64,
 }
 
 impl GenerationRecord {
@@ -50,49 +76,15 @@ impl GenerationRecord {
         (0..self.cells.shards()).map(ShardId).filter(|shard| !self.is_whole(recipe, *shard)).collect()
     }
 
-    /// A cell holds something else now: steps from its slice on are not what they were.
+    /// The state that serves of a shard until its later batches are trained, if there is one.
+    pub fn standby(&self, recipe: &RecipeId, shard: ShardId) -> Option<Standby> {
+        self.durable.get(recipe)?.standby.get(shard.0 as usize).copied().flatten()
+    }
+
+    /// A cell holds something else now.
     fn touch(&mut self, cell: Cell) {
-        let Part::Slice(slice) = cell.part else { return };
-        for durable in self.durable.values_mut() {
-            if let Some(steps) = durable.steps.get_mut(cell.shard.0 as usize) {
-                *steps = (*steps).min(slice.0.saturating_sub(1));
-            }
-        }
-    }
-}
-
-/// What of a recipe's steps is known to be trained and durable.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Durable {
-    /// For each shard, how many steps from the first.
-    pub steps: Vec<u32>,
-    /// For each shard, the lineage key of its last step when it was last whole.
-    pub lineages: Vec<Digest>,
-}
-
-impl Durable {
-    fn none(shards: u32) -> Durable {
-        Durable { steps: vec![0; shards as usize], lineages: vec![Digest([0; 32]); shards as usize] }
-    }
-
-    /// One digest over the lineage keys of the last steps of all shards that are whole; 32 zeros stand for one that is not.
-    fn root(&self, slices: u32) -> Digest {
-        let mut material = Vec::with_capacity(self.lineages.len() * 32);
-        for (steps, lineage) in self.steps.iter().zip(&self.lineages) {
-            material.extend_from_slice(if *steps == slices { &lineage.0 } else { &[0; 32] });
-        }
-        Digest::derive("sisa 2 lineages root", &[&material])
-    }
-
-    fn set(&mut self, whole: impl IntoIterator<Item = (ShardId, Digest)>, slices: u32) -> Result<(), String> {
-        for (shard, lineage) in whole {
-            let at = shard.0 as usize;
-            let (Some(steps), Some(last)) = (self.steps.get_mut(at), self.lineages.get_mut(at)) else {
-                return Err(format!("shard {shard} is outside the grid"));
-            };
-            (*steps, *last) = (slices, lineage);
-        }
-        Ok(())
+        let chain = self.cells.chain();
+        self.durable.values_mut().for_each(|durable| durable.touch(chain, cell.shard, cell.part));
     }
 }
 
@@ -154,6 +146,13 @@ impl History {
                     return Err("the root digest is not that of the cells".into());
                 }
             }
+            Event::Appended(appended) => self.check_appended(appended, cells, roots)?,
+            Event::Placed(Placed { generation, batch }) => {
+                let generation = self.generations.get(generation).ok_or("a batch in no generation")?;
+                if !generation.placing || generation.batches != *batch {
+                    return Err("a batch is in place that was not on its way".into());
+                }
+            }
             Event::Recipe(recipe) => {
                 self.generations.get(&recipe.generation).ok_or("a recipe for a generation that does not exist")?;
             }
@@ -198,6 +197,22 @@ impl History {
         Ok(())
     }
 
+    fn check_appended(&self, appended: &Appended, cells: Option<&Cells>, roots: bool) -> Result<(), String> {
+        let generation = self.generations.get(&appended.generation).ok_or("a batch for a generation that does not exist")?;
+        let cells = cells.ok_or("the cells are not those of a whole grid")?;
+        let chain = (cells.chain(), generation.cells.chain());
+        if cells.shards() != generation.cells.shards() || chain.0.first_slices() != chain.1.first_slices() || !cells.has_rows() {
+            return Err("the cells are not those of the generation".into());
+        }
+        if roots && cells.root() != appended.root {
+            return Err("the root digest is not that of the cells".into());
+        }
+        if generation.placing || appended.batch != generation.batches + 1 || generation.appended.contains_key(&appended.name) {
+            return Err("the batch is not the next".into());
+        }
+        Ok(())
+    }
+
     fn check_accepted(&self, accepted: &Accepted) -> Result<(), String> {
         if self.open.contains_key(&accepted.request) || self.requests.since.contains_key(&accepted.request) {
             return Err("a request was accepted twice".into());
@@ -217,6 +232,12 @@ impl History {
     pub(super) fn apply(&mut self, entry: &Entry, digest: Digest, cells: Option<Cells>) {
         match &entry.event {
             Event::Imported(imported) => self.imported(imported, cells),
+            Event::Appended(appended) => self.appended(appended, entry.sequence, cells),
+            Event::Placed(Placed { generation, .. }) => {
+                if let Some(generation) = self.generations.get_mut(generation) {
+                    generation.placing = false;
+                }
+            }
             Event::Recipe(recipe) => {
                 if let Some(generation) = self.generations.get_mut(&recipe.generation) {
                     generation.recipes.retain(|r| r.recipe != recipe.recipe);
@@ -260,18 +281,40 @@ impl History {
 
     fn imported(&mut self, imported: &Imported, cells: Option<Cells>) {
         let Some(cells) = cells else { return };
+        // Batches are known by their names also where their rows lie among others.
+        let from = imported.rekeys.and_then(|from| self.generations.get(&from));
+        let appended = from.map(|from| from.appended.clone()).unwrap_or_default();
         let record = GenerationRecord {
             imported: Imported { cells: BTreeMap::new(), ..imported.clone() },
             as_of: 0,
             cells,
             recipes: Vec::new(),
             durable: BTreeMap::new(),
+            batches: 1,
+            appended,
+            placing: false,
+            appended_at: 0,
         };
         self.last_generation = self.last_generation.max(imported.generation.0);
         self.generations.insert(imported.generation, record);
         if imported.rekeys.is_none() {
             self.handles.imported();
         }
+    }
+
+    fn appended(&mut self, appended: &Appended, sequence: u64, cells: Option<Cells>) {
+        let (Some(cells), Some(generation)) = (cells, self.generations.get_mut(&appended.generation)) else { return };
+        for durable in generation.durable.values_mut() {
+            durable.append(generation.batches, &generation.cells, &cells);
+        }
+        generation.cells = cells;
+        generation.batches = appended.batch;
+        generation.placing = true;
+        generation.appended_at = sequence;
+        let Appended { generation: id, batch, content, records, held_out, refused, .. } = *appended;
+        let batch = BatchRecord { generation: id, batch, content, records, held_out, refused };
+        generation.appended.insert(appended.name.clone(), batch);
+        self.handles.returned(&appended.returned);
     }
 
     fn accepted(&mut self, entry: &Entry, accepted: &Accepted) {
@@ -341,6 +384,11 @@ impl History {
         let mut durable = generation.durable.get(recipe).cloned().unwrap_or_else(|| Durable::none(shards));
         durable.set(whole, slices).ok()?;
         Some(durable.root(slices))
+    }
+
+    /// The generation whose last batch is not in place yet, if there is one.
+    pub fn placing(&self) -> Option<(GenerationId, &GenerationRecord)> {
+        self.generations.iter().find(|(_, generation)| generation.placing).map(|(id, generation)| (*id, generation))
     }
 
     /// Requests that are accepted and not yet in effect, in order.

@@ -3,6 +3,7 @@
 //! Does not know how anything is done, only that it was.
 
 mod append;
+mod durable;
 mod entry;
 mod error;
 mod handles;
@@ -12,12 +13,13 @@ mod store;
 mod summary;
 mod table;
 
+pub use durable::{Durable, Standby};
 pub use entry::{
-    Accepted, Aggregate, CellChange, Cost, Effective, Entry, Event, Imported, LEDGER_FORMAT, LEDGER_FORMAT_1, Mended, Outcome,
-    OutcomeKind, Purged, RecipeFrozen, Rekeyed, Repaired, ShardRepair, Switched, Trained, Unsuppressed, WholeShard,
+    Accepted, Aggregate, Appended, CellChange, Cost, Effective, Entry, Event, Imported, LEDGER_FORMAT, LEDGER_FORMAT_1, Mended, Outcome,
+    OutcomeKind, Placed, Purged, RecipeFrozen, Rekeyed, Repaired, ShardRepair, Switched, Trained, Unsuppressed, WholeShard,
 };
 pub use error::LedgerError;
 pub use handles::HandleSet;
-pub use history::{Durable, GenerationRecord, History, RequestRecord};
+pub use history::{BatchRecord, GenerationRecord, History, RequestRecord};
 pub use layout::ENTRIES_IN_FOLDER;
 pub use store::{Head, Ledger};

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Accepted, ENTRIES_IN_FOLDER, Entry, Event, HandleSet, History, Imported, LEDGER_FORMAT, LEDGER_FORMAT_1, LedgerError,
+    Accepted, Appended, ENTRIES_IN_FOLDER, Entry, Event, HandleSet, History, Imported, LEDGER_FORMAT, LEDGER_FORMAT_1, LedgerError,
     RequestRecord,
     handles::{HANDLE_RECORD, Layer, OUTCOME_RECORD, outcome_of},
     layout::folder_of,
@@ -343,10 +343,14 @@ impl Ledger {
         if of.any(|key| key != seal.fingerprint()) { Err(LedgerError::OtherKey) } else { Ok(()) }
     }
 
-    /// What the cells of a new generation hold.
+    /// What the cells of a new generation hold, or those of one that a batch came to.
     fn cells(&self, entry: &Entry) -> Result<Option<Cells>, LedgerError> {
-        let Event::Imported(Imported { list, cells, .. }) = &entry.event else { return Ok(None) };
-        let Some(list) = list else { return Ok(Cells::of_digests(cells)) };
+        let list = match &entry.event {
+            Event::Imported(Imported { list: None, cells, .. }) => return Ok(Cells::of_digests(cells)),
+            Event::Imported(Imported { list, .. }) | Event::Appended(Appended { list, .. }) => list,
+            _ => return Ok(None),
+        };
+        let Some(list) = list else { return Ok(None) };
         let path = self.beside(entry.sequence, "cells");
         let bytes = summary::named(&self.files, path.clone(), *list)?;
         Cells::decode(&bytes).map(Some).ok_or_else(|| self.damaged(&path, "it is not a file of cells"))

@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Durable, GenerationRecord, Head, History, Imported, LedgerError, RecipeFrozen, RequestRecord, Switched,
+    BatchRecord, Durable, GenerationRecord, Head, History, Imported, LedgerError, RecipeFrozen, RequestRecord, Switched,
     handles::{HANDLE_RECORD, Touched},
     history::Requests,
     table,
@@ -54,6 +54,19 @@ struct Generation {
     recipes: Vec<RecipeFrozen>,
     /// Of `g0001-RECIPE.durable`, by recipe.
     durable: BTreeMap<RecipeId, Digest>,
+    /// Of a generation that batches came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    later: Option<LaterBatches>,
+}
+
+/// The batches after the import.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LaterBatches {
+    batches: u32,
+    appended: BTreeMap<String, BatchRecord>,
+    placing: bool,
+    appended_at: u64,
 }
 
 /// The key of a request's name in the table.
@@ -71,12 +84,18 @@ pub(super) fn files_of(history: &History, handles: &[u8], requests: &[u8]) -> Ve
         let cells = record.cells.encode();
         let mut durable = BTreeMap::new();
         for (recipe, known) in &record.durable {
-            let bytes = encode_durable(known);
+            let bytes = known.encode();
             durable.insert(recipe.clone(), Digest::of(&bytes));
             files.push((format!("{id}-{recipe}.durable"), bytes));
         }
         let (imported, recipes) = (record.imported.clone(), record.recipes.clone());
-        generations.push(Generation { imported, cells: Digest::of(&cells), recipes, durable });
+        let later = (record.batches > 1 || !record.appended.is_empty()).then(|| LaterBatches {
+            batches: record.batches,
+            appended: record.appended.clone(),
+            placing: record.placing,
+            appended_at: record.appended_at,
+        });
+        generations.push(Generation { imported, cells: Digest::of(&cells), recipes, durable, later });
         files.push((format!("{id}.cells"), cells));
     }
     let (handles, handles_name) = table::encode(HANDLE_RECORD, handles);
@@ -129,11 +148,14 @@ pub(super) fn read(files: &Files, dir: &Path, number: u64, digest: Digest) -> Re
         let mut durable = BTreeMap::new();
         for (recipe, digest) in part.durable {
             let path = dir.join(format!("{id}-{recipe}.durable"));
-            let known = decode_durable(&named(files, path.clone(), digest)?, cells.shards());
+            let known = Durable::decode(&named(files, path.clone(), digest)?, cells.shards());
             durable.insert(recipe, known.ok_or_else(|| damaged(&path, "it is not a file of durable steps".into()))?);
         }
         let (imported, recipes, as_of) = (part.imported, part.recipes, summary.sequence);
-        generations.insert(id, GenerationRecord { imported, as_of, cells, recipes, durable });
+        let none = LaterBatches { batches: 1, appended: BTreeMap::new(), placing: false, appended_at: 0 };
+        let LaterBatches { batches, appended, placing, appended_at } = part.later.unwrap_or(none);
+        let record = GenerationRecord { imported, as_of, cells, recipes, durable, batches, appended, placing, appended_at };
+        generations.insert(id, record);
     }
     Ok(History {
         head: Head { sequence: summary.sequence, digest: summary.head },
@@ -162,24 +184,4 @@ pub(super) fn named(files: &Files, path: PathBuf, digest: Digest) -> Result<crat
     }
     let what = format!("its digest is {got}, the ledger says {digest}");
     Err(LedgerError::Damaged { path, offset: 0, what })
-}
-
-fn encode_durable(durable: &Durable) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(durable.steps.len() * 36);
-    for (steps, lineage) in durable.steps.iter().zip(&durable.lineages) {
-        bytes.extend_from_slice(&steps.to_le_bytes());
-        bytes.extend_from_slice(&lineage.0);
-    }
-    bytes
-}
-
-fn decode_durable(bytes: &[u8], shards: u32) -> Option<Durable> {
-    let (records, rest) = bytes.as_chunks::<36>();
-    let mut durable = Durable { steps: Vec::with_capacity(records.len()), lineages: Vec::with_capacity(records.len()) };
-    for record in records {
-        let (steps, lineage) = record.split_at(4);
-        durable.steps.push(u32::from_le_bytes(steps.try_into().ok()?));
-        durable.lineages.push(Digest(lineage.try_into().ok()?));
-    }
-    (rest.is_empty() && durable.steps.len() == shards as usize).then_some(durable)
 }

@@ -44,7 +44,7 @@ pub struct Member {
     pub shard: ShardId,
     /// The step that it serves.
     pub step: u32,
-    /// Its weight: (step / R)^4, so 1 when it is whole (docs/TRAINING.md, section 6).
+    /// Its weight: 1 when it is whole, or was before batches came; otherwise (step / steps)^4 (docs/TRAINING.md, section 6).
     pub weight: f32,
     /// The lineage key of that step: members with the same one are the same to the bit.
     pub lineage: Digest,
@@ -77,9 +77,9 @@ pub struct Scores {
     pub classes: Vec<u32>,
 }
 
-/// What a shard can answer with: step, lineage key and state; and the checkpoints above it that are damaged.
+/// What a shard can answer with: step, lineage key, whether it has full weight, and state; and the checkpoints above it that are damaged.
 struct Deepest {
-    found: Option<(u32, Digest, Loaded)>,
+    found: Option<(u32, Digest, bool, Loaded)>,
     damaged: Vec<String>,
 }
 
@@ -119,8 +119,8 @@ impl Ensemble {
             let shared =
                 |lineage: Digest| before?.members.iter().find(|m| m.shard == plan.shard && m.lineage == lineage)?.scorer.clone();
             let Deepest { found, damaged } = Ensemble::deepest(model, plan, shared)?;
-            let found = found.map(|(step, lineage, state)| {
-                let depth = step as f32 / plan.rows.len() as f32;
+            let found = found.map(|(step, lineage, full, state)| {
+                let depth = if full { 1.0 } else { step as f32 / plan.rows.len() as f32 };
                 let weight = depth * depth * depth * depth;
                 let state = match state {
                     Loaded::Shared(state) => Ok(state),
@@ -186,10 +186,9 @@ impl Ensemble {
         shared: impl Fn(Digest) -> Option<Arc<dyn Scorer>>,
     ) -> Result<Deepest, TrainError> {
         let mut damaged = Vec::new();
-        for step in (1..=plan.rows.len() as u32).rev().filter(|s| plan.has(*s) && plan.rows_upto(*s) > 0) {
-            let Some(lineage) = plan.lineage(step) else { continue };
+        for (step, lineage, full) in plan.serving() {
             if let Some(state) = shared(lineage) {
-                return Ok(Deepest { found: Some((step, lineage, Loaded::Shared(state))), damaged });
+                return Ok(Deepest { found: Some((step, lineage, full, Loaded::Shared(state))), damaged });
             }
             let (learner, layout) = (&model.learner, model.shards.layout());
             let decode = |payload: &[u8]| match learner.abilities().merge {
@@ -199,7 +198,7 @@ impl Ensemble {
             match model.checkpoints.read(plan.shard, SliceId(step), lineage, decode) {
                 Ok(state) => {
                     let state = state.map_err(|cause| TrainError::State { shard: plan.shard.0, step, cause })?;
-                    return Ok(Deepest { found: Some((step, lineage, state)), damaged });
+                    return Ok(Deepest { found: Some((step, lineage, full, state)), damaged });
                 }
                 Err(e @ CheckpointError::Damaged { .. }) => damaged.push(e.to_string()),
                 Err(CheckpointError::Fs(e)) if e.is_not_found() => {}

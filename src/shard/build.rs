@@ -10,6 +10,7 @@ use crate::{
     digest::{Digest, ModelKey},
     fs::AlignedBuf,
     ids::{Cell, Handle},
+    order::Batches,
     schema::{RowLayout, RowRef},
 };
 
@@ -47,7 +48,7 @@ impl Section<'_> {
 
 /// A file of so many rows, given one after the other: record, subject, cells.
 fn written<'a>(
-    cell: Cell,
+    (cell, batches): (Cell, Option<Batches>),
     row: RowLayout,
     rows: u64,
     given: impl Iterator<Item = (Handle, Handle, RowRef<'a>)>,
@@ -83,7 +84,7 @@ fn written<'a>(
     if !records.0.is_empty() {
         return Err(BuildError::Missing { rows });
     }
-    let mut header = Header { cell, rows, row, content: Digest([0; 32]) };
+    let mut header = Header { cell, batches, rows, row, content: Digest([0; 32]) };
     place(&header, &mut bytes);
     header.content = content_digest(key, &bytes);
     place(&header, &mut bytes);
@@ -107,11 +108,16 @@ pub fn sort_key(record: Handle, at: u32) -> SortKey {
 }
 
 impl SliceFile {
-    /// The file of these rows (record, subject, encoded cells), which may come in any order.
+    /// The file of a cell, and of its batches if it is a slice of later ones, with these rows (record, subject, encoded cells), which may come in any order.
     ///
     /// # Errors
     /// They are too many for one file, or one is cut short.
-    pub fn build(cell: Cell, row: RowLayout, rows: &[(Handle, Handle, &[u8])], key: &ModelKey) -> Result<SliceFile, BuildError> {
+    pub fn build(
+        cell: (Cell, Option<Batches>),
+        row: RowLayout,
+        rows: &[(Handle, Handle, &[u8])],
+        key: &ModelKey,
+    ) -> Result<SliceFile, BuildError> {
         let count = u32::try_from(rows.len()).map_err(|_| BuildError::TooLarge { rows: rows.len() as u64 })?;
         let order = rows.iter().zip(0..count).map(|(row, at)| sort_key(row.0, at)).collect();
         SliceFile::sorted(cell, row, order, |at| rows.get(at as usize).copied(), key)
@@ -122,7 +128,7 @@ impl SliceFile {
     /// # Errors
     /// As [`SliceFile::build`].
     pub fn of_staged(
-        cell: Cell,
+        cell: (Cell, Option<Batches>),
         row: RowLayout,
         staged: &[u8],
         order: Vec<SortKey>,
@@ -133,7 +139,7 @@ impl SliceFile {
     }
 
     fn sorted<'a>(
-        cell: Cell,
+        cell: (Cell, Option<Batches>),
         row: RowLayout,
         mut order: Vec<SortKey>,
         nth: impl Fn(u32) -> Option<(Handle, Handle, &'a [u8])>,
@@ -153,6 +159,6 @@ impl SliceFile {
         let keep: Vec<usize> = slice.records().iter().enumerate().filter(|(_, r)| !gone.contains(r)).map(|(at, _)| at).collect();
         let header = slice.header();
         let row = |at: &usize| Some((*slice.records().get(*at)?, *slice.subjects().get(*at)?, slice.row(*at)?));
-        written(header.cell, header.row, keep.len() as u64, keep.iter().filter_map(row), key)
+        written((header.cell, header.batches), header.row, keep.len() as u64, keep.iter().filter_map(row), key)
     }
 }

@@ -13,7 +13,7 @@ mod store;
 pub use build::{SliceFile, SortKey, sort_key};
 pub use cells::Cells;
 pub use error::{BuildError, SliceError};
-pub use format::{Header, SLICE_FORMAT, SliceLayout};
+pub use format::{Header, SLICE_FORMAT, SliceLayout, is_waiting};
 pub use slice::Slice;
 pub use staged::StagedRow;
 pub use store::ShardStore;

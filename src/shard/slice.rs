@@ -13,6 +13,7 @@ use crate::{
     fs::Bytes,
     ids::{Cell, Handle},
     learn::{Features, Labels, Layout, Rows, Task},
+    order::Batches,
     schema::{RowLayout, RowRef},
 };
 
@@ -32,7 +33,7 @@ impl Slice {
     pub fn open(
         bytes: Bytes,
         path: &Path,
-        cell: Cell,
+        cell: (Cell, Option<Batches>),
         layout: &Layout,
         row: RowLayout,
         key: &ModelKey,

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use super::{
     Header, Slice, SliceError, SliceFile,
-    format::{HEADER_BYTES, file_name, part_of},
+    format::{HEADER_BYTES, file_name, next_name, next_part_of, part_of},
 };
 use crate::{
     digest::ModelKey,
     fs::{Durability, EntryKind, Files, FsError, LockGuard, SyncAhead},
-    ids::{Cell, ShardId},
+    ids::{Cell, Part, ShardId},
     learn::Layout,
-    order::Grid,
+    order::{Batches, Chain, Grid},
     schema::RowLayout,
 };
 
@@ -24,17 +24,39 @@ pub struct ShardStore {
     layout: Layout,
     row: RowLayout,
     grid: Grid,
+    chain: Chain,
 }
 
 impl ShardStore {
-    /// The store in `dir`, the generation's folder.
+    /// The store in `dir`, the generation's folder, with the slices of the first batch.
     pub fn new(files: Files, dir: PathBuf, key: ModelKey, layout: Layout, row: RowLayout, grid: Grid) -> ShardStore {
-        ShardStore { files, dir, key, layout, row, grid }
+        ShardStore { files, dir, key, layout, row, grid, chain: Chain::new(grid.slices) }
     }
 
-    /// S, R and the holdout.
+    /// The same with all these slices.
+    pub fn with_chain(self, chain: Chain) -> ShardStore {
+        ShardStore { grid: Grid { slices: chain.steps(), ..self.grid }, chain, ..self }
+    }
+
+    /// S, how many slices a shard has now, and the holdout.
     pub fn grid(&self) -> Grid {
         self.grid
+    }
+
+    /// The slices that a shard has now.
+    pub fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// A cell, with its batches if it is a slice of later ones.
+    pub fn named(&self, cell: Cell) -> (Cell, Option<Batches>) {
+        (cell, self.chain.batches(cell.part))
+    }
+
+    /// The cells that may hold records of a subject whose records of the first batch are in `cell`.
+    pub fn cells_with(&self, cell: Cell) -> impl Iterator<Item = Cell> + use<> {
+        let later = self.chain.later_slices().filter(move |_| cell.part != Part::Holdout);
+        [cell].into_iter().chain(later.map(move |slice| Cell { part: Part::Slice(slice), ..cell }))
     }
 
     /// The shape of rows.
@@ -74,7 +96,7 @@ impl ShardStore {
     pub fn header(&self, cell: Cell) -> Result<Header, SliceError> {
         let path = self.path(cell);
         let (head, len) = self.files.head(&path, HEADER_BYTES).map_err(|e| missing(&path, e))?;
-        Header::decode(&head, &path, cell, self.row, len)
+        Header::decode(&head, &path, self.named(cell), self.row, len)
     }
 
     /// Opens a cell and checks all of it.
@@ -84,7 +106,7 @@ impl ShardStore {
     pub fn open(&self, cell: Cell) -> Result<Slice, SliceError> {
         let path = self.path(cell);
         let bytes = self.files.read(&path).map_err(|e| missing(&path, e))?;
-        Slice::open(bytes, &path, cell, &self.layout, self.row, &self.key)
+        Slice::open(bytes, &path, self.named(cell), &self.layout, self.row, &self.key)
     }
 
     /// Publishes a slice file.
@@ -93,6 +115,62 @@ impl ShardStore {
     /// When the disk refuses.
     pub fn publish(&self, file: &SliceFile, sync: Durability) -> Result<(), FsError> {
         let _ = self.files.publish(&self.path(file.cell), &[file.bytes()], sync)?;
+        Ok(())
+    }
+
+    /// Where a cell's file waits that is to take the place of the one that is there.
+    pub fn next_path(&self, cell: Cell) -> PathBuf {
+        self.shard_dir(cell.shard).join(next_name(cell.part))
+    }
+
+    /// Publishes a slice file beside the one whose place it is to take, or beside none. Counts for nothing until it is
+    /// [put in place](ShardStore::place).
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn publish_next(&self, file: &SliceFile) -> Result<(), FsError> {
+        let _ = self.files.publish(&self.next_path(file.cell), &[file.bytes()], Durability::Later)?;
+        Ok(())
+    }
+
+    /// The cells of a shard beside whose files others wait.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn waiting(&self, shard: ShardId) -> Result<Vec<Cell>, FsError> {
+        let names = self.files.list(&self.shard_dir(shard))?;
+        let files = names.iter().filter(|(_, kind)| *kind == EntryKind::File);
+        Ok(files.filter_map(|(name, _)| next_part_of(name)).map(|part| Cell { shard, part }).collect())
+    }
+
+    /// The header of the file that waits beside a cell's.
+    ///
+    /// # Errors
+    /// The file is missing or its header is damaged.
+    pub fn next_header(&self, cell: Cell) -> Result<Header, SliceError> {
+        let path = self.next_path(cell);
+        let (head, len) = self.files.head(&path, HEADER_BYTES).map_err(|e| missing(&path, e))?;
+        Header::decode(&head, &path, self.named(cell), self.row, len)
+    }
+
+    /// Puts the file that waits beside a cell's in its place. The caller holds the shard's commit lock, and syncs the folder.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn place(&self, cell: Cell) -> Result<(), FsError> {
+        self.files.replace(&self.next_path(cell), &self.path(cell))
+    }
+
+    /// Removes the slices of a shard that its chain does not have any more. The caller holds the shard's commit lock, and syncs the folder.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn remove_beyond(&self, shard: ShardId) -> Result<(), FsError> {
+        for (name, kind) in self.files.list(&self.shard_dir(shard))? {
+            if kind == EntryKind::File && part_of(&name).is_some_and(|part| part.number() > self.grid.slices) {
+                self.files.unlink(&self.shard_dir(shard).join(name))?;
+            }
+        }
         Ok(())
     }
 

@@ -68,7 +68,7 @@ pub fn advance(model: &Model, constituent: &mut Constituent, crew: &dyn Crew) ->
     if slices.last().is_some_and(|s| s.header().rows == 0) {
         return Ok(Ok(0));
     }
-    let of = model.shards.grid().slices;
+    let of = model.shards.chain().first_slices();
     let records: Vec<&[Handle]> = slices.iter().map(Slice::records).collect();
     let visits = model.recipe.schedule.visits(model.shards.key(), constituent.shard, of, &records);
     let prefix: Vec<Rows<'_>> = slices.iter().map(Slice::rows).collect();

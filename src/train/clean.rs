@@ -6,6 +6,7 @@ use crate::{
     digest::Digest,
     fs::FsError,
     ids::ShardId,
+    ledger::Standby,
     shard::Cells,
 };
 
@@ -14,14 +15,24 @@ pub fn lineages_of(root: &LineageRoot, shard: ShardId, cells: &Cells) -> Vec<Dig
     lineages(root, shard, cells.slices_of(shard).iter().copied())
 }
 
-/// The checkpoints of a shard that do not follow from slices with the contents that `cells` names.
+/// The checkpoints of a shard that do not follow from slices with the contents that `cells` names, and are not what serves until a batch is
+/// trained.
 ///
 /// # Errors
 /// The disk refuses.
-pub fn stale(store: &CheckpointStore, root: &LineageRoot, shard: ShardId, cells: &Cells) -> Result<Vec<Found>, FsError> {
+pub fn stale(
+    store: &CheckpointStore,
+    root: &LineageRoot,
+    shard: ShardId,
+    cells: &Cells,
+    standby: Option<Standby>,
+) -> Result<Vec<Found>, FsError> {
     let clean = lineages_of(root, shard, cells);
     let mut found = store.list(shard)?;
-    found.retain(|found| clean.get(found.step.0 as usize) != Some(&found.lineage));
+    found.retain(|found| {
+        let stands_by = standby.is_some_and(|s| (s.step, s.lineage) == (found.step.0, found.lineage));
+        clean.get(found.step.0 as usize) != Some(&found.lineage) && !stands_by
+    });
     Ok(found)
 }
 

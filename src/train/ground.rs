@@ -5,6 +5,7 @@ use crate::{
     digest::Digest,
     ids::{GenerationId, RecipeId, ShardId},
     ledger::Ledger,
+    order::Chain,
 };
 
 /// The ledger that a model stands on. Every change of a slice, and the end of every recipe, is an entry before it is done.
@@ -36,5 +37,16 @@ impl Ground {
         let record = history.generations.get(&self.generation).filter(|g| g.recipes.iter().any(|r| r.recipe == self.recipe));
         let record = record.ok_or_else(|| TrainError::Replaced { recipe: self.recipe.to_string() })?;
         Ok(Some((history.head.sequence, record.cells.slices_of(shard).to_vec())))
+    }
+
+    /// Whether the shards have other slices by now than these: a batch came.
+    ///
+    /// # Errors
+    /// As [`Ground::moved`].
+    pub fn outgrew(&self, chain: &Chain) -> Result<bool, TrainError> {
+        let history = self.ledger.read()?;
+        let record = history.generations.get(&self.generation).filter(|g| g.recipes.iter().any(|r| r.recipe == self.recipe));
+        let record = record.ok_or_else(|| TrainError::Replaced { recipe: self.recipe.to_string() })?;
+        Ok(record.cells.chain() != chain)
     }
 }

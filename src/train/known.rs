@@ -3,7 +3,12 @@
 use std::sync::OnceLock;
 
 use super::{LineageRoot, lineages};
-use crate::{digest::Digest, ids::ShardId, shard::Cells};
+use crate::{
+    digest::Digest,
+    ids::ShardId,
+    ledger::{Durable, Standby},
+    shard::Cells,
+};
 
 /// The contents of all cells and the steps that are trained and durable, as of one entry of the ledger.
 #[derive(Debug)]
@@ -11,15 +16,14 @@ pub struct Known {
     /// The entry.
     pub(super) sequence: u64,
     pub(super) cells: Cells,
-    /// For each shard, how many steps from the first are trained and durable.
-    durable: Vec<u32>,
+    durable: Option<Durable>,
     /// By shard, the lineage keys that its slices ask for, once somebody asked.
     lineages: Vec<OnceLock<Vec<Digest>>>,
 }
 
 impl Known {
-    /// As the ledger has it after entry `sequence`; `durable` says for each shard how many steps from the first are trained and durable.
-    pub fn new(sequence: u64, cells: Cells, durable: Vec<u32>) -> Known {
+    /// As the ledger has it after entry `sequence`.
+    pub fn new(sequence: u64, cells: Cells, durable: Option<Durable>) -> Known {
         let lineages = (0..cells.shards()).map(|_| OnceLock::new()).collect();
         Known { sequence, cells, durable, lineages }
     }
@@ -31,7 +35,12 @@ impl Known {
 
     /// How many steps of a shard, from the first, are trained and durable.
     pub fn durable_steps(&self, shard: ShardId) -> u32 {
-        self.durable.get(shard.0 as usize).copied().unwrap_or(0)
+        self.durable.as_ref().and_then(|durable| durable.steps.get(shard.0 as usize)).copied().unwrap_or(0)
+    }
+
+    /// The state that serves of a shard until its later batches are trained, if there is one.
+    pub fn standby(&self, shard: ShardId) -> Option<Standby> {
+        self.durable.as_ref()?.standby.get(shard.0 as usize).copied().flatten()
     }
 
     /// Whether every step of a shard is trained and durable.

@@ -10,6 +10,7 @@ use crate::{
     digest::Digest,
     ids::{Cell, Part, ShardId, SliceId},
     learn::{Learner, SettingsError},
+    ledger::Standby,
     shard::ShardStore,
 };
 
@@ -47,6 +48,12 @@ pub struct ShardPlan {
     pub present: Vec<Option<u64>>,
     /// For each step whether it is to leave a checkpoint.
     pub kept: Vec<bool>,
+    /// Steps of the first batch.
+    pub first: u32,
+    /// The state from before batches that are not trained yet.
+    pub standby: Option<Standby>,
+    /// The first step that has seen all that the standing state has.
+    pub past: u32,
 }
 
 impl Model {
@@ -62,7 +69,7 @@ impl Model {
     ) -> Result<Model, SettingsError> {
         let learner = recipe.learner.check()?;
         let root = LineageRoot::new(recipe.digest(), partition, shards.key());
-        let kept = recipe.keep.steps(recipe.schedule, shards.grid().slices);
+        let kept = recipe.kept(shards.chain());
         Ok(Model { shards, checkpoints, recipe, learner, root, kept, known: None, ground: None })
     }
 
@@ -109,7 +116,14 @@ impl Model {
             let listed = kept && found.binary_search(&Found { step, lineage: *lineage }).is_ok();
             present.push(if listed { self.checkpoints.glance(shard, step, *lineage)? } else { None });
         }
-        Ok(ShardPlan { shard, rows: headers.iter().map(|h| h.0).collect(), lineages: keys, present, kept: self.kept.clone() })
+        Ok(self.planned(shard, headers.iter().map(|h| h.0).collect(), keys, present))
+    }
+
+    fn planned(&self, shard: ShardId, rows: Vec<u64>, lineages: Vec<Digest>, present: Vec<Option<u64>>) -> ShardPlan {
+        let standby = self.known.as_ref().and_then(|known| known.standby(shard));
+        let chain = self.shards.chain();
+        let past = standby.map_or(chain.steps(), |standby| chain.past(standby.batch));
+        ShardPlan { shard, rows, lineages, present, kept: self.kept.clone(), first: chain.first_slices(), standby, past }
     }
 }
 
@@ -134,7 +148,7 @@ impl Model {
                 (true, false) => self.checkpoints.glance(shard, id, *lineage)?,
             });
         }
-        Ok(ShardPlan { shard, rows: self.rows(shard)?, lineages: keys.to_vec(), present, kept: self.kept.clone() })
+        Ok(self.planned(shard, self.rows(shard)?, keys.to_vec(), present))
     }
 
     /// The rows of a shard's slices, from the ledger if it has them, from their headers otherwise.
@@ -156,8 +170,8 @@ impl Model {
         let mut passes = 0;
         for shard in self.shards.grid().shards() {
             let rows = self.rows(shard)?;
-            let steps = (1..=rows.len())
-                .map(|step| self.recipe.schedule.row_passes(rows.get(..step).unwrap_or_default(), rows.len() as u32));
+            let first = self.shards.chain().first_slices();
+            let steps = (1..=rows.len()).map(|step| self.recipe.schedule.row_passes(rows.get(..step).unwrap_or_default(), first));
             passes += steps.sum::<u64>();
         }
         Ok(passes)
@@ -174,6 +188,14 @@ impl Model {
         }
     }
 
+    /// Whether a batch came since, so that there are other slices than this model knows.
+    ///
+    /// # Errors
+    /// The ledger is damaged, the recipe is gone, or the disk refuses.
+    pub fn outgrown(&self) -> Result<bool, TrainError> {
+        self.ground.as_ref().map_or(Ok(false), |ground| ground.outgrew(self.shards.chain()))
+    }
+
     /// Removes the checkpoints of a shard that do not follow from its slices, durably; they came late, by a copy or from another
     /// machine. The caller holds the shard's commit lock, and no entry of the ledger came after what is known.
     ///
@@ -181,7 +203,7 @@ impl Model {
     /// The disk refuses.
     pub fn discard_stale(&self, shard: ShardId) -> Result<usize, TrainError> {
         let Some(known) = &self.known else { return Ok(0) };
-        let stale = stale(&self.checkpoints, &self.root, shard, &known.cells)?;
+        let stale = stale(&self.checkpoints, &self.root, shard, &known.cells, known.standby(shard))?;
         for found in &stale {
             self.checkpoints.discard(shard, found.step, found.lineage)?;
         }
@@ -197,9 +219,22 @@ impl Model {
     /// The disk refuses.
     pub fn has_stale(&self, shard: ShardId) -> Result<bool, TrainError> {
         match &self.known {
-            Some(known) => Ok(!stale(&self.checkpoints, &self.root, shard, &known.cells)?.is_empty()),
+            Some(known) => Ok(!stale(&self.checkpoints, &self.root, shard, &known.cells, known.standby(shard))?.is_empty()),
             None => Ok(false),
         }
+    }
+
+    /// Removes the state that stood by until a shard's batches were trained, unless it is one of the shard's own, durably. The caller holds the
+    /// shard's commit lock.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn discard_standby(&self, plan: &ShardPlan, standby: Standby) -> Result<(), TrainError> {
+        let step = SliceId(standby.step);
+        if plan.lineage(standby.step) != Some(standby.lineage) && self.checkpoints.discard(plan.shard, step, standby.lineage)? {
+            self.checkpoints.sync_names(plan.shard)?;
+        }
+        Ok(())
     }
 
     /// Whether a step's checkpoint was once known to be durable.
@@ -324,6 +359,20 @@ impl ShardPlan {
         (step as usize).checked_sub(1).and_then(|index| self.kept.get(index)).copied().unwrap_or(false)
     }
 
+    /// What a shard may answer with, the best first: step, lineage key, and whether it has full weight. A state from before batches that are
+    /// not trained yet comes before steps that have seen less.
+    pub fn serving(&self) -> impl Iterator<Item = (u32, Digest, bool)> {
+        let last = self.rows.len() as u32;
+        let steps = |range: std::ops::RangeInclusive<u32>| {
+            range.rev().filter(|step| self.has(*step) && self.rows_upto(*step) > 0).filter_map(|step| Some((step, self.lineage(step)?)))
+        };
+        let (after, before) = (steps(self.past.max(1)..=last), steps(1..=self.past.saturating_sub(1)));
+        let full = move |step| step == last || self.standby.is_some();
+        let standby = self.standby.iter().map(|standby| (standby.step, standby.lineage, true));
+        let after = after.map(move |(step, lineage)| (step, lineage, full(step)));
+        after.chain(standby).chain(before.map(|(step, lineage)| (step, lineage, false)))
+    }
+
     /// The deepest step that exists; 0 when there is none.
     pub fn deepest(&self) -> u32 {
         (1..).zip(&self.present).filter(|(_, p)| p.is_some()).map(|(step, _)| step).last().unwrap_or(0)
@@ -345,6 +394,6 @@ impl ShardPlan {
     }
 
     fn step_row_passes(&self, recipe: &Recipe, step: u32) -> u64 {
-        recipe.schedule.row_passes(self.rows.get(..step as usize).unwrap_or_default(), self.rows.len() as u32)
+        recipe.schedule.row_passes(self.rows.get(..step as usize).unwrap_or_default(), self.first)
     }
 }

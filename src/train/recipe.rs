@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Keep, Schedule};
+use super::{Keep, Schedule, ScheduleKind};
 use crate::{
     checkpoint::CHECKPOINT_FORMAT,
     digest::Digest,
     ids::RecipeId,
     learn::{Layout, LearnerSettings, SettingsError},
+    order::Chain,
 };
 
 pub use crate::num::NUMERICS_VERSION;
@@ -32,6 +33,29 @@ impl Recipe {
     /// A recipe of this program's formats and arithmetic.
     pub fn new(learner: LearnerSettings, schedule: Schedule, keep: Keep) -> Recipe {
         Recipe { checkpoint_format: CHECKPOINT_FORMAT, numerics: NUMERICS_VERSION, learner, schedule, keep }
+    }
+
+    /// For each step of these slices whether it leaves a checkpoint: of the first batch those that [`Keep`] chooses, then all.
+    pub fn kept(&self, chain: &Chain) -> Vec<bool> {
+        let mut kept = self.keep.steps(self.schedule, chain.first_slices());
+        kept.resize(chain.steps() as usize, true);
+        kept
+    }
+
+    /// Refuses a recipe whose steps follow from how many there will be, so that none can come after the last.
+    ///
+    /// # Errors
+    /// Names the setting.
+    pub fn goes_on(&self) -> Result<(), SettingsError> {
+        if matches!(self.schedule.kind, ScheduleKind::Cumulative | ScheduleKind::Front) {
+            let value = format!("{:?}", self.schedule.kind).to_lowercase();
+            return Err(SettingsError { setting: "schedule.kind", value, allowed: "replay, to which batches can be appended".into() });
+        }
+        if self.learner.decays() {
+            let allowed = "constant, to which batches can be appended".into();
+            return Err(SettingsError { setting: "learner.decay", value: "linear".into(), allowed });
+        }
+        Ok(())
     }
 
     /// Whether the learner can work with such rows.
@@ -87,7 +111,7 @@ fn differences(path: &str, old: &serde_json::Value, new: &serde_json::Value, fou
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{learn::ForestSettings, train::ScheduleKind};
+    use crate::learn::ForestSettings;
 
     #[test]
     fn differences_are_shown_as_they_are_written() {

@@ -136,7 +136,12 @@ fn build(
         ShardReport { shard: plan.shard, from_step: from_step(plan).unwrap_or(0), steps: 0, row_passes: 0, bytes: 0, stop: None };
     let mut plan = plan.clone();
     loop {
-        match segments(model, &plan, &worker, watch, ahead, &mut report)? {
+        let end = segments(model, &plan, &worker, watch, ahead, &mut report);
+        // Whoever asked for this looks at what there is to be built now.
+        if !matches!(end, Ok(End::Complete | End::Stop(_))) && model.outgrown()? {
+            return Ok(report);
+        }
+        match end? {
             End::Complete => {}
             End::Again => {
                 plan = model.plan(plan.shard)?;

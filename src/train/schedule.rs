@@ -50,7 +50,7 @@ impl Schedule {
     /// More epochs than this overflow nothing, but are a typing mistake.
     pub const EPOCHS_MAX: u32 = 100_000;
 
-    /// The budget of step `r` of `of`, fixed point: passes (cumulative) or slice sizes.
+    /// The budget of step `r`, of which `of` are those of the first batch, fixed point: passes (cumulative) or slice sizes.
     fn budget(self, r: u32, of: u32) -> u128 {
         let epochs = u128::from(self.epochs);
         match self.kind {
@@ -70,10 +70,12 @@ impl Schedule {
         }
     }
 
-    /// The groups of step `rows.len()` of `of`, given the rows of slices 1..=r: new (or all), then old.
+    /// The groups of step `rows.len()`, given the rows of slices 1..=r: new (or all), then old. `of` steps are of the first batch; one after
+    /// them has a budget by its own rows.
     fn groups(self, rows: &[u64], of: u32) -> [Group; 2] {
         let none = Group { rows: 0, visits: 0, passes: 1 };
         let r = rows.len() as u32;
+        let later = r > of;
         let Some((&new, old)) = rows.split_last() else { return [none, Group { rows: 0, visits: 0, passes: 1 }] };
         let old: u64 = old.iter().sum();
         let all = new + old;
@@ -88,7 +90,8 @@ impl Schedule {
         if self.kind == ScheduleKind::Once {
             return [Group { rows: new, visits: new, passes: ONE }, none];
         }
-        let budget = (q * u128::from(all) / (u128::from(r) * ONE)) as u64;
+        let (of_rows, slices) = if later { (new, 1) } else { (all, u128::from(r)) };
+        let budget = (q * u128::from(of_rows) / (slices * ONE)) as u64;
         if self.kind == ScheduleKind::Window {
             let visits = budget.saturating_sub(new).min(old);
             return [Group { rows: new, visits: new, passes: ONE }, Group { rows: old, visits, passes: ONE }];
@@ -98,19 +101,25 @@ impl Schedule {
         }
         let new_visits = budget.max(new).min(2 * new);
         let new_passes = q.min(2 * ONE);
-        let old_passes = ((q - new_passes) / u128::from(r - 1)).max(1);
+        let old_visits = budget.saturating_sub(new_visits);
+        // What is replayed of the slices before is spread over the whole step. How large a batch will be nobody knows beforehand, so that
+        // of a later step follows from the rows that there are.
+        let old_passes = match later {
+            true => u128::from(old_visits) * ONE / u128::from(old),
+            false => (q - new_passes) / u128::from(r - 1),
+        };
         [
             Group { rows: new, visits: new_visits, passes: new_passes.max(1) },
-            Group { rows: old, visits: budget.saturating_sub(new_visits), passes: old_passes },
+            Group { rows: old, visits: old_visits, passes: old_passes.max(1) },
         ]
     }
 
-    /// How many rows step r visits, given the rows of slices 1..=r: the exact cost.
+    /// How many rows step r visits, given the rows of slices 1..=r and the steps of the first batch: the exact cost.
     pub fn row_passes(self, rows: &[u64], of: u32) -> u64 {
         self.groups(rows, of).iter().map(|g| g.visits).sum()
     }
 
-    /// The visits of step r, given the record handles of slices 1..=r (each ascending).
+    /// The visits of step r, given the steps of the first batch and the record handles of slices 1..=r (each ascending).
     pub fn visits(self, key: &ModelKey, shard: ShardId, of: u32, slices: &[&[Handle]]) -> Vec<Visit> {
         let counts: Vec<u64> = slices.iter().map(|s| s.len() as u64).collect();
         let [new, old] = self.groups(&counts, of);
@@ -246,6 +255,31 @@ mod tests {
         let fewer: Vec<Vec<Handle>> = slices.iter().map(|s| s.iter().copied().filter(|h| *h != gone).collect()).collect();
         let after = old(&fewer.iter().map(Vec::as_slice).collect::<Vec<_>>());
         assert!(before.iter().filter(|h| **h != gone && !after.contains(h)).count() <= 1, "the budget falls by a part of a row");
+    }
+
+    #[test]
+    fn a_later_step_costs_its_own_rows_and_replays_over_all_of_it() {
+        let key = ModelKey::from_bytes([3; 32]);
+        let slices: Vec<Vec<Handle>> = [200, 150, 10].iter().zip(0..).map(|(&n, s)| handles(s, n)).collect();
+        let views: Vec<&[Handle]> = slices.iter().map(Vec::as_slice).collect();
+        for (kind, epochs, expected) in [
+            (ScheduleKind::Replay, 1, (10, 0)),
+            (ScheduleKind::Replay, 8, (20, 60)),
+            (ScheduleKind::Replay, 100, (20, 980)),
+            (ScheduleKind::Once, 1, (10, 0)),
+            (ScheduleKind::Window, 4, (10, 30)),
+            (ScheduleKind::Window, 100, (10, 350)),
+        ] {
+            let schedule = Schedule { kind, epochs };
+            let visits = schedule.visits(&key, ShardId(0), 2, &views);
+            assert_eq!(visits.len() as u64, schedule.row_passes(&[200, 150, 10], 2));
+            let of_new = visits.iter().filter(|v| v.slice == 2).count();
+            assert_eq!((of_new, visits.len() - of_new), expected, "{kind:?} {epochs}");
+            if kind == ScheduleKind::Replay && epochs > 1 {
+                let late = |v: &&Visit| v.slice < 2 && v.progress > u32::MAX / 8 * 7;
+                assert!(visits.iter().filter(late).count() * 20 > expected.1, "replay reaches the end of the step");
+            }
+        }
     }
 
     #[test]

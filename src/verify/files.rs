@@ -7,7 +7,7 @@ use crate::{
     checkpoint::CheckpointError,
     digest::Digest,
     fs::{EntryKind, Files},
-    ids::{Cell, GenerationId, Handle, Part, ShardId},
+    ids::{Cell, GenerationId, Handle, Part, RecipeId, ShardId},
     ledger::{GenerationRecord, History, LedgerError},
     shard::SliceError,
     train::{Model, lineages},
@@ -45,6 +45,8 @@ pub fn quick(workspace: &Workspace) -> Result<(Verdict, Option<Snapshot>), Works
         Err(e) => return Err(e),
     };
     let history = &snapshot.history;
+    // What is on its way is no damage, and nothing to call sound either.
+    workspace.placed(&snapshot)?;
     for path in workspace.ledger().strangers()? {
         verdict.find(path, None, STRANGER);
     }
@@ -197,7 +199,7 @@ fn generation(
     }
     for recipe in &record.recipes {
         match workspace.model(id, record, &recipe.recipe) {
-            Ok(model) => checkpoints(&model, record, underway, verdict)?,
+            Ok(model) => checkpoints(&model, (record, &recipe.recipe), underway, verdict)?,
             Err(e) => note_error(verdict, &workspace.recipe_dir(id, &recipe.recipe).join("recipe.json"), e)?,
         }
     }
@@ -207,12 +209,13 @@ fn generation(
 /// Every checkpoint must be sound, and follow from the slices that the ledger has.
 fn checkpoints(
     model: &Model,
-    record: &GenerationRecord,
+    (record, recipe): (&GenerationRecord, &RecipeId),
     underway: &Underway,
     verdict: &mut Verdict,
 ) -> Result<(), WorkspaceError> {
     let grid = model.shards.grid();
-    for path in model.checkpoints.strangers(grid.shards, grid.slices)? {
+    let standing = (0..grid.shards).filter_map(|shard| record.standby(recipe, ShardId(shard))).map(|standby| standby.step).max();
+    for path in model.checkpoints.strangers(grid.shards, grid.slices.max(standing.unwrap_or(0)))? {
         verdict.find(path, None, STRANGER);
     }
     let mut missing = 0;
@@ -222,10 +225,12 @@ fn checkpoints(
         let found = model.checkpoints.list(shard)?;
         for checkpoint in &found {
             let path = model.checkpoints.path(shard, checkpoint.step, checkpoint.lineage);
-            if !model.kept.get(checkpoint.step.0 as usize - 1).is_some_and(|kept| *kept) {
+            let stands_by = record.standby(recipe, shard).is_some_and(|s| (s.step, s.lineage) == (checkpoint.step.0, checkpoint.lineage));
+            if !stands_by && !model.kept.get(checkpoint.step.0 as usize - 1).is_some_and(|kept| *kept) {
                 verdict.find(&path, None, "the recipe keeps no checkpoint of this step");
             }
-            if keys.get(checkpoint.step.0 as usize) != Some(&checkpoint.lineage) && !underway.purge.contains(&path) {
+            let follows = keys.get(checkpoint.step.0 as usize) == Some(&checkpoint.lineage);
+            if !follows && !stands_by && !underway.purge.contains(&path) {
                 verdict.find(&path, None, "a stale checkpoint: it does not follow from the slices that the ledger has");
             }
             let decode = |payload: &[u8]| (payload.len(), model.learner.decode(model.shards.layout(), payload).err());

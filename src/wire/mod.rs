@@ -10,6 +10,7 @@
 //! # Ok::<(), sisa::engine::Error>(())
 //! ```
 
+mod appended;
 mod bench;
 mod compare;
 mod deletion;
@@ -26,6 +27,7 @@ mod trained;
 mod tune;
 mod verified;
 
+pub use appended::Appended;
 pub use bench::{Bench, BenchBatch, BenchDeletion, BenchFrontier, BenchLearner, BenchLine, BenchMemory, BenchTraining, Training};
 pub use compare::{
     Auc, Between, Compare, CompareAdaptive, CompareExact, CompareLine, CompareMethod, CompareNewton, CompareReference,

@@ -32,6 +32,9 @@ pub enum WorkspaceError {
         /// The request.
         request: String,
     },
+    /// A batch was committed and its files are not in their places.
+    #[error("a batch that was appended is on its way to its place; whatever writes next puts it there")]
+    NotPlaced,
     /// The workspace changed while it was read.
     #[error("the workspace moved on while it was read: a deletion or a new model came into effect")]
     MovedOn,

@@ -222,7 +222,7 @@ impl Workspace {
     pub fn shard_store(&self, generation: GenerationId, record: &GenerationRecord) -> Result<ShardStore, WorkspaceError> {
         let partition = self.partition(generation, record)?;
         let key = self.model_key(generation, record)?;
-        Ok(self.shard_store_of(generation, &partition, key))
+        Ok(self.shard_store_of(generation, &partition, key).with_chain(record.cells.chain().clone()))
     }
 
     /// The slices of a generation that is being made.
@@ -289,8 +289,7 @@ impl Workspace {
         same_version(&path, "checkpoint format", recipe.checkpoint_format, CHECKPOINT_FORMAT)?;
         same_version(&path, "numerics", recipe.numerics, NUMERICS_VERSION)?;
         let model = Model::new(shards, checkpoints, recipe, record.imported.partition)?;
-        let durable = record.durable.get(id).map(|durable| durable.steps.clone()).unwrap_or_default();
-        let known = Known::new(record.as_of, record.cells.clone(), durable);
+        let known = Known::new(record.as_of, record.cells.clone(), record.durable.get(id).cloned());
         let ground = Ground::new(self.ledger(), generation, id.clone());
         Ok(Model { known: Some(known), ground: Some(ground), ..model })
     }

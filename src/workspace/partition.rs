@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{digest::Digest, order::Grid, schema::Schema, shard::SLICE_FORMAT, source::TextForm};
+use crate::{
+    digest::Digest,
+    order::{Chain, Grid, Later},
+    schema::Schema, shard::SLICE_FORMAT, source::TextForm};
 
 /// The content of `partition.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,13 +26,27 @@ pub struct Partition {
     /// How text sources are written; absent where that is the default.
     #[serde(default, skip_serializing_if = "TextForm::is_default")]
     pub form: TextForm,
+    /// What becomes of later batches; absent where that is the default.
+    #[serde(default, skip_serializing_if = "Later::is_default")]
+    pub later: Later,
 }
 
 impl Partition {
     /// A partition of this program's formats.
     pub fn new(grid: Grid, schema: Schema, form: TextForm) -> Partition {
         let Grid { shards, slices, holdout } = grid;
-        Partition { slice_format: SLICE_FORMAT, encoder: schema.encoder_version(), shards, slices, holdout, schema, form }
+        let (slice_format, encoder) = (SLICE_FORMAT, schema.encoder_version());
+        Partition { slice_format, encoder, shards, slices, holdout, schema, form, later: Later::default() }
+    }
+
+    /// The same with other rules for later batches.
+    pub fn with_later(self, later: Later) -> Partition {
+        Partition { later, ..self }
+    }
+
+    /// The slices of a shard once there are so many batches.
+    pub fn chain(&self, batches: u32) -> Chain {
+        Chain::of(self.slices, batches, self.later)
     }
 
     /// S, R and the holdout.

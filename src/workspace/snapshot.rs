@@ -64,6 +64,14 @@ impl Workspace {
         }
     }
 
+    /// Refuses to look at slices while a batch is on its way to its place.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::NotPlaced`].
+    pub fn placed(&self, snapshot: &Snapshot) -> Result<(), WorkspaceError> {
+        if snapshot.history.placing().is_some() { Err(WorkspaceError::NotPlaced) } else { Ok(()) }
+    }
+
     /// Whether nothing came into effect since the snapshot was taken.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use crate::{
     fs::{EntryKind, Files, FsError},
     ids::{GenerationId, ShardId},
     ledger::History,
+    shard::is_waiting,
 };
 
 impl Workspace {
@@ -35,7 +36,12 @@ impl Workspace {
                         self.remove_shards(generation, &dir)?;
                         removed = true;
                     }
-                    Some(_) if is_shards => self.sweep_shards(&dir, names)?,
+                    Some(record) if is_shards => {
+                        if !record.placing {
+                            self.sweep_waiting(&dir)?;
+                        }
+                        self.sweep_shards(&dir, names)?;
+                    }
                     Some(record) => {
                         let mut removed = false;
                         for (recipe, kind) in self.files().list(&dir)? {
@@ -72,7 +78,7 @@ impl Workspace {
         let sweeps = match self.files().stat(path)?.map(|s| s.kind) {
             // Swept meanwhile.
             None => return Ok(true),
-            Some(EntryKind::File) => Files::is_temporary(name),
+            Some(EntryKind::File) => Files::is_temporary(name) || is_waiting(name),
             Some(EntryKind::Dir) => of_generation || of_recipe,
             Some(EntryKind::Other) => false,
         };
@@ -130,6 +136,23 @@ impl Workspace {
             self.files().remove_tree(&dir.join(name))?;
         }
         self.files().remove_tree(dir)
+    }
+
+    /// Removes the files of a batch that was not committed, from beside those whose places they were to take.
+    fn sweep_waiting(&self, dir: &Path) -> Result<(), FsError> {
+        for (shard, kind) in self.files().list(dir)? {
+            let shard = dir.join(shard);
+            let mut swept = false;
+            for (name, _) in if kind == EntryKind::Dir { self.files().list(&shard)? } else { Vec::new() } {
+                if is_waiting(&name) {
+                    swept |= self.files().unlink(&shard.join(name))?;
+                }
+            }
+            if swept {
+                self.files().sync_dir(&shard)?;
+            }
+        }
+        Ok(())
     }
 
     /// Sweeps a folder of shard folders.

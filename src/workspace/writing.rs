@@ -3,7 +3,7 @@
 use super::{Current, Snapshot, Workspace, WorkspaceError};
 use crate::{
     fs::{Files, FsError, LockGuard, Pending},
-    ledger::{Event, Head, History, Imported, LedgerError, Switched},
+    ledger::{Appended, Event, Head, History, Imported, LedgerError, Switched},
     shard::Cells,
 };
 
@@ -104,6 +104,14 @@ impl Writing {
     /// As [`Writing::append`].
     pub fn append_import(&mut self, imported: Imported, cells: Cells) -> Result<Head, LedgerError> {
         self.workspace.ledger().append_import(&mut self.snapshot.history, imported, cells)
+    }
+
+    /// Appends the entry of a batch, after which the cells of its generation hold this.
+    ///
+    /// # Errors
+    /// As [`Writing::append`].
+    pub fn append_batch(&mut self, appended: Appended, cells: Cells) -> Result<Head, LedgerError> {
+        self.workspace.ledger().append_batch(&mut self.snapshot.history, appended, cells)
     }
 
     /// Puts a generation and recipe into service: the ledger says so first, then `CURRENT`.
