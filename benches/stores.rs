@@ -48,7 +48,7 @@ fn stores(c: &mut Criterion) {
     let encoded = [vec![0; 4], vec![1_u8; COLUMNS]].concat();
     let handle = |i: usize| Handle(Digest::of(&i.to_le_bytes()).0.first_chunk().copied().unwrap());
     let rows: Vec<_> = (0..ROWS).map(|i| (handle(i), handle(i), encoded.as_slice())).collect();
-    let build = || SliceFile::build(cell, store.row(), &rows, store.key()).unwrap();
+    let build = || SliceFile::build(store.named(cell), store.row(), &rows, store.key()).unwrap();
     let file = build();
     let payload = vec![7_u8; 1_100_000];
     let checkpoints = CheckpointStore::new(Files::new(Arc::new(RealDisk::new())), dir.path().to_owned());

@@ -25,9 +25,7 @@ pub enum AppendError {
         name: String,
     },
     /// A name can't be used.
-    #[error(
-        "`{name}` can't be the name of a batch: it has 1 to 128 of the characters A-Z a-z 0-9 - _ . and :"
-    )]
+    #[error("`{name}` can't be the name of a batch: it has 1 to 128 of the characters A-Z a-z 0-9 - _ . and :")]
     BadName {
         /// The name, cut short.
         name: String,

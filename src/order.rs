@@ -212,7 +212,7 @@ mod tests {
             assert_eq!(chain.steps(), 5 + chain.later.len() as u32);
             chain.later.iter().map(|b| b.last - b.first + 1).collect::<Vec<_>>()
         };
-        assert_eq!(sizes(1, 3), []);
+        assert!(sizes(1, 3).is_empty());
         assert_eq!(sizes(3, 3), [1, 1]);
         assert_eq!(sizes(4, 3), [3]);
         assert_eq!(sizes(1 + 2 * 9 + 3 + 2, 3), [9, 9, 3, 1, 1]);

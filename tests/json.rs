@@ -14,7 +14,7 @@ use common::{Bench, LINEAR, RIDGE, Setup, rows};
 use serde::Serialize;
 use serde_json::Value;
 use sisa::{
-    engine::{DeleteRequest, KeySource, Overrides, PlanRequest, Quiet, ShardId, TrainRequest, VerifyRequest},
+    engine::{AppendRequest, DeleteRequest, KeySource, Overrides, PlanRequest, Quiet, ShardId, TrainRequest, VerifyRequest},
     lab::{self, BenchRequest, Pick, tune::TuneRequest},
     source::Input,
     wire,
@@ -103,8 +103,22 @@ fn classes(fields: &mut Fields) {
     assert!(asked);
     fields.add(&wire::Predicted::of(answered.unwrap(), &table));
 
-    // Another recipe, of which one shard is trained.
-    let config = std::fs::read_to_string(bench.root().join("sisa.toml")).unwrap().replace("rate = 0.05", "rate = 0.04");
+    // Another recipe, to which batches can be appended, and one that is.
+    let path = bench.root().join("sisa.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    let config = config.replace("cumulative", "replay").replace("decay = \"linear\"", "decay = \"constant\"");
+    std::fs::write(&path, &config).unwrap();
+    bench.train();
+    let batch = bench.root().join("batch.csv");
+    std::fs::write(&batch, format!("{}900,1,20,10.00,a,t1,5,few\n", common::HEADER)).unwrap();
+    let append = AppendRequest { sources: batch.into(), ..AppendRequest::default() };
+    let appended = engine.append(&append, &Quiet, |name, batch, import| {
+        fields.add(&wire::Appended::of(name, batch, import.is_some()));
+    });
+    assert!(appended.unwrap().repair.is_some());
+
+    // Another one, of which one shard is trained.
+    let config = config.replace("rate = 0.05", "rate = 0.04");
     std::fs::write(bench.root().join("sisa.toml"), config).unwrap();
     let part = TrainRequest { only_shards: Some(vec![ShardId(0)]), ..bench.request() };
     let _ = engine.train(&part, &Quiet).unwrap();

@@ -83,7 +83,7 @@ fn damaged_slices_are_errors_or_slices() {
         .collect();
     let handle = |i: usize| Handle(*Digest::of(&i.to_le_bytes()).0.first_chunk().unwrap());
     let rows: Vec<_> = encoded.iter().enumerate().map(|(i, e)| (handle(i), handle(i / 2), e.as_slice())).collect();
-    let good = SliceFile::build(CELL, ROW, &rows, &key).unwrap();
+    let good = SliceFile::build((CELL, None), ROW, &rows, &key).unwrap();
     let mut random = Random(7);
     let mut opened = 0;
     for _ in 0..20_000 {
@@ -94,7 +94,7 @@ fn damaged_slices_are_errors_or_slices() {
             bytes[48..80].copy_from_slice(&digest.0);
         }
         let file = Bytes::owned(AlignedBuf::copy_of(&bytes));
-        if let Ok(slice) = Slice::open(file, Path::new("x"), CELL, &layout(), ROW, &key) {
+        if let Ok(slice) = Slice::open(file, Path::new("x"), (CELL, None), &layout(), ROW, &key) {
             opened += 1;
             assert_eq!(slice.records().len() as u64, slice.header().rows);
             assert_eq!(slice.rows().features.rows() as u64, slice.header().rows);

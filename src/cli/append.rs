@@ -17,8 +17,7 @@ use super::{
 
 impl Session {
     pub(super) fn append(&self, args: &AppendArgs) -> anyhow::Result<Exit> {
-        let request =
-            AppendRequest { sources: args.sources.clone().into(), name: args.batch.clone(), defer: args.defer };
+        let request = AppendRequest { sources: args.sources.clone().into(), name: args.batch.clone(), defer: args.defer };
         let told = |name: &str, batch: &BatchRecord, import: Option<&ImportReport>| {
             if self.json {
                 print!("{}", wire::line(&wire::Appended::of(name, batch, import.is_some())));
@@ -35,7 +34,10 @@ impl Session {
         } else if let Some(repair) = report.repair.as_ref().filter(|_| diverged || !self.quiet) {
             self.text(&trained(repair, &self.flag()))?;
         } else if !self.quiet {
-            self.text(&format!("deferred: `sisa train{}` trains on it; until then what was trained before serves\n", self.flag()))?;
+            self.text(&format!(
+                "deferred: `sisa train{}` trains on it; until then what was trained before serves\n",
+                self.flag()
+            ))?;
         }
         Ok(if diverged { Exit::Diverged } else { Exit::Done })
     }

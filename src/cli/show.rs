@@ -65,9 +65,15 @@ pub(crate) fn status(status: &Status, workspace_flag: &str) -> String {
         });
     }
     let _ = writeln!(out, "  held out  checkpoints");
-    let (mut rows, mut held_out, mut size) = (0, 0, 0);
+    let (mut rows, mut held_out, mut size, mut stands_by) = (0, 0, 0, false);
     for shard in &status.shards {
-        let serves = if shard.serves == 0 { "-".into() } else { format!("{}/{slices}", shard.serves) };
+        let before = shard.full && shard.cells.last().is_some_and(|cell| cell.checkpoint_bytes.is_none());
+        stands_by |= before;
+        let serves = match shard.serves {
+            0 => "-".into(),
+            _ if before => "before".into(),
+            step => format!("{step}/{slices}"),
+        };
         let _ = write!(out, " {}  {serves:>6}", shard.shard);
         if wide {
             let line: String = shard
@@ -110,6 +116,24 @@ pub(crate) fn status(status: &Status, workspace_flag: &str) -> String {
         status.ledger_entries,
         status.suppressed
     );
+    if status.batches > 1 {
+        let first = slices - status.later.len();
+        let of = |(at, batches): (usize, &sisa::Batches)| match batches.first == batches.last {
+            true => format!("{}: batch {}", first + 1 + at, batches.first),
+            false => format!("{}: batches {} to {}", first + 1 + at, batches.first, batches.last),
+        };
+        let later: Vec<String> = status.later.iter().enumerate().map(of).collect();
+        let _ = match later.is_empty() {
+            true => writeln!(out, "{} batches, whose rows are where their hashes say", status.batches),
+            false => writeln!(out, "{} batches; slice {}", status.batches, later.join(", slice ")),
+        };
+    }
+    if stands_by {
+        let _ = writeln!(
+            out,
+            "before: what was trained before the last batches serves until they are; `sisa train{workspace_flag}` trains on them"
+        );
+    }
     for (generation, recipe) in &status.beside {
         let _ = writeln!(
             out,

@@ -35,7 +35,8 @@ fn alike(ids: &AlikeIds) -> String {
 /// What became of rows and cells that are not as they should be.
 pub(super) fn left_out(import: &ImportReport) -> String {
     let mut out = String::new();
-    for (rows, why) in import.left_out.into_iter().zip(["without a label", "without a subject", "with a cell that can't be read"]) {
+    for (rows, why) in import.left_out.into_iter().zip(["without a label", "without a subject", "with a cell that can't be read"])
+    {
         if rows > 0 {
             let _ = writeln!(out, "left out {} rows {why}, as declared.", count(rows));
         }

@@ -96,13 +96,7 @@ impl Engine {
     }
 
     /// What is wrong with the first cell that can't be read, and with some after it.
-    pub(super) fn bad_cells(
-        &self,
-        plan: &NewGeneration,
-        input: &Input,
-        place: Place,
-        error: CellError,
-    ) -> Result<Error, Error> {
+    pub(super) fn bad_cells(&self, plan: &NewGeneration, input: &Input, place: Place, error: CellError) -> Result<Error, Error> {
         let (rows, others) = bad_rows(plan, input)?;
         Ok(Error::Cells { place, error, others, rows })
     }

@@ -226,6 +226,7 @@ impl Engine {
         self.pool.install(|| {
             let serving = self.loaded(observer)?;
             // Every slice is counted here, so every slice is checked first.
+            self.workspace.placed(&serving.snapshot)?;
             let evaluated = serving.check_cells(&self.workspace).and_then(|()| serving.of_holdout(observer));
             self.if_still(&serving.snapshot, evaluated)
         })

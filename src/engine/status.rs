@@ -3,6 +3,7 @@
 use super::{Engine, Error};
 use crate::{
     ids::{Cell, GenerationId, Part, RecipeId, ShardId},
+    order::Batches,
     train::ShardPlan,
     workspace::{Current, Snapshot},
 };
@@ -47,6 +48,10 @@ pub struct Status {
     pub beside: Vec<(GenerationId, RecipeId)>,
     /// Requests in effect and not repaired.
     pub unrepaired: Vec<String>,
+    /// How many batches of records there are; the first is the import.
+    pub batches: u32,
+    /// The batches of every slice behind those of the import, in order.
+    pub later: Vec<Batches>,
     /// Handles that imports refuse.
     pub suppressed: usize,
     /// The ledger's last entry.
@@ -81,6 +86,8 @@ impl Engine {
             shards: Vec::new(),
             beside: Vec::new(),
             unrepaired: snapshot.history.unrepaired().iter().map(|r| r.accepted.request.clone()).collect(),
+            batches: record.batches,
+            later: record.cells.chain().later().to_vec(),
             suppressed: self.workspace.ledger().handles(&snapshot.history)?.count_suppressed()?,
             ledger_entries: snapshot.history.head.sequence,
             missing_row_passes: 0,

@@ -8,11 +8,7 @@ use std::{
 
 use rayon::prelude::*;
 
-use super::{
-    ImportError, ImportReport, NewGeneration, Stage,
-    protocol::stage_sources,
-    stage::Noted,
-};
+use super::{ImportError, ImportReport, NewGeneration, Stage, protocol::stage_sources, stage::Noted};
 use crate::{
     digest::Digest,
     fs::Stopwatch,
@@ -110,7 +106,9 @@ impl Old<'_> {
             let there = slice.records();
             let twice: Vec<_> = match there.len() < noted.records.len() {
                 true => there.iter().filter_map(|r| noted.records.binary_search_by_key(r, |n| n.0).ok()).collect(),
-                false => (0..noted.records.len()).filter(|at| noted.records.get(*at).is_some_and(|n| there.binary_search(&n.0).is_ok())).collect(),
+                false => (0..noted.records.len())
+                    .filter(|at| noted.records.get(*at).is_some_and(|n| there.binary_search(&n.0).is_ok()))
+                    .collect(),
             };
             Ok(twice.into_iter().filter_map(|at| Some((noted.records.get(at)?.1, *cell))).min())
         });
@@ -189,7 +187,7 @@ fn unchanged(old: &Old<'_>, cell: Cell) -> Result<(Digest, u64), ImportError> {
     match (old.record.cells.get(&cell), old.record.cells.rows(&cell)) {
         (Some(digest), Some(rows)) => Ok((*digest, rows)),
         _ => {
-            let header = old.open(cell)?.header().clone();
+            let header = *old.open(cell)?.header();
             Ok((header.content, header.rows))
         }
     }

@@ -100,8 +100,7 @@ impl Durable {
         }
         if self.standby.iter().any(Option::is_some) {
             for standby in &self.standby {
-                let Standby { step, batch, lineage } =
-                    standby.unwrap_or(Standby { step: 0, batch: 0, lineage: Digest([0; 32]) });
+                let Standby { step, batch, lineage } = standby.unwrap_or(Standby { step: 0, batch: 0, lineage: Digest([0; 32]) });
                 bytes.extend_from_slice(&step.to_le_bytes());
                 bytes.extend_from_slice(&batch.to_le_bytes());
                 bytes.extend_from_slice(&lineage.0);

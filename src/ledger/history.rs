@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Accepted, Appended, Durable, Effective, Entry, Event, Head, Imported, LEDGER_FORMAT_1, Mended, Placed, RecipeFrozen, Repaired,
-    Standby, Switched, handles::Touched,
+    Accepted, Appended, Durable, Effective, Entry, Event, Head, Imported, LEDGER_FORMAT_1, Mended, Placed, RecipeFrozen,
+    Repaired, Standby, Switched, handles::Touched,
 };
 use crate::{
     digest::Digest,

@@ -15,8 +15,9 @@ mod table;
 
 pub use durable::{Durable, Standby};
 pub use entry::{
-    Accepted, Aggregate, Appended, CellChange, Cost, Effective, Entry, Event, Imported, LEDGER_FORMAT, LEDGER_FORMAT_1, Mended, Outcome,
-    OutcomeKind, Placed, Purged, RecipeFrozen, Rekeyed, Repaired, ShardRepair, Switched, Trained, Unsuppressed, WholeShard,
+    Accepted, Aggregate, Appended, CellChange, Cost, Effective, Entry, Event, Imported, LEDGER_FORMAT, LEDGER_FORMAT_1, Mended,
+    Outcome, OutcomeKind, Placed, Purged, RecipeFrozen, Rekeyed, Repaired, ShardRepair, Switched, Trained, Unsuppressed,
+    WholeShard,
 };
 pub use error::LedgerError;
 pub use handles::HandleSet;

@@ -364,7 +364,10 @@ impl ShardPlan {
     pub fn serving(&self) -> impl Iterator<Item = (u32, Digest, bool)> {
         let last = self.rows.len() as u32;
         let steps = |range: std::ops::RangeInclusive<u32>| {
-            range.rev().filter(|step| self.has(*step) && self.rows_upto(*step) > 0).filter_map(|step| Some((step, self.lineage(step)?)))
+            range
+                .rev()
+                .filter(|step| self.has(*step) && self.rows_upto(*step) > 0)
+                .filter_map(|step| Some((step, self.lineage(step)?)))
         };
         let (after, before) = (steps(self.past.max(1)..=last), steps(1..=self.past.saturating_sub(1)));
         let full = move |step| step == last || self.standby.is_some();

@@ -49,7 +49,11 @@ impl Recipe {
     pub fn goes_on(&self) -> Result<(), SettingsError> {
         if matches!(self.schedule.kind, ScheduleKind::Cumulative | ScheduleKind::Front) {
             let value = format!("{:?}", self.schedule.kind).to_lowercase();
-            return Err(SettingsError { setting: "schedule.kind", value, allowed: "replay, to which batches can be appended".into() });
+            return Err(SettingsError {
+                setting: "schedule.kind",
+                value,
+                allowed: "replay, to which batches can be appended".into(),
+            });
         }
         if self.learner.decays() {
             let allowed = "constant, to which batches can be appended".into();

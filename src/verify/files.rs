@@ -225,7 +225,8 @@ fn checkpoints(
         let found = model.checkpoints.list(shard)?;
         for checkpoint in &found {
             let path = model.checkpoints.path(shard, checkpoint.step, checkpoint.lineage);
-            let stands_by = record.standby(recipe, shard).is_some_and(|s| (s.step, s.lineage) == (checkpoint.step.0, checkpoint.lineage));
+            let stands_by =
+                record.standby(recipe, shard).is_some_and(|s| (s.step, s.lineage) == (checkpoint.step.0, checkpoint.lineage));
             if !stands_by && !model.kept.get(checkpoint.step.0 as usize - 1).is_some_and(|kept| *kept) {
                 verdict.find(&path, None, "the recipe keeps no checkpoint of this step");
             }

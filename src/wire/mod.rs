@@ -42,7 +42,7 @@ pub use receipt::{Keys, Receipt, Signature};
 pub use rekey_due::RekeyDue;
 pub use repaired::{Rekeyed, Repaired};
 pub use schema::Schema;
-pub use status::{Beside, Shard, Slice, Status};
+pub use status::{Batches, Beside, Shard, Slice, Status};
 pub use trained::{Diverged, Imported, Trained};
 pub use tune::{Tune, TuneCandidate, TuneLine};
 pub use verified::{Finding, Verified};

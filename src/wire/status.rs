@@ -20,6 +20,10 @@ pub struct Status {
     pub complete: bool,
     /// Names of requests in effect and not repaired.
     pub unrepaired: Vec<String>,
+    /// How many batches of records there are; the first is the import.
+    pub batches: u32,
+    /// The batches of every slice behind those of the import, in order.
+    pub later: Vec<Batches>,
     /// Handles that imports refuse, a count.
     pub suppressed: usize,
     /// Number of the ledger's last entry.
@@ -32,6 +36,16 @@ pub struct Status {
     pub beside: Vec<Beside>,
     /// Every shard, in order.
     pub shards: Vec<Shard>,
+}
+
+/// Consecutive batches that are one slice of every shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Batches {
+    /// The first of them.
+    pub first: u32,
+    /// The last of them.
+    pub last: u32,
 }
 
 /// A generation and recipe that is being built.
@@ -52,6 +66,8 @@ pub struct Shard {
     pub shard: u32,
     /// The step in service; 0 when it has no vote.
     pub serves: u32,
+    /// Whether it has full weight: it is the last step, or was before batches came that are not trained yet.
+    pub full: bool,
     /// Rows held out.
     pub held_out: u64,
     /// Its slices, in order.
@@ -76,6 +92,7 @@ impl From<&ShardStatus> for Shard {
         Shard {
             shard: shard.shard.0,
             serves: shard.serves,
+            full: shard.full,
             held_out: shard.held_out,
             slices: shard.cells.iter().map(slice).collect(),
         }
@@ -94,6 +111,8 @@ impl From<&engine::Status> for Status {
             aggregate: status.serving.aggregate,
             complete: status.complete(),
             unrepaired: status.unrepaired.clone(),
+            batches: status.batches,
+            later: status.later.iter().map(|b| Batches { first: b.first, last: b.last }).collect(),
             suppressed: status.suppressed,
             ledger_entries: status.ledger_entries,
             missing_row_passes: status.missing_row_passes,

@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     digest::Digest,
     order::{Chain, Grid, Later},
-    schema::Schema, shard::SLICE_FORMAT, source::TextForm};
+    schema::Schema,
+    shard::SLICE_FORMAT,
+    source::TextForm,
+};
 
 /// The content of `partition.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

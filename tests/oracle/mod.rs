@@ -39,22 +39,40 @@ type Handle = [u8; 16];
 
 // Other tests may need only one of the two.
 const _: fn(&Setup, &[Row]) -> Store = expected;
+const _: fn(&Setup, &[Vec<Row>]) -> Store = expected_of;
 const _: fn(&Store, &Path, &Path) -> Option<String> = first_difference;
 
 /// Every slice and checkpoint that importing `rows` and training from scratch must leave.
 pub(crate) fn expected(setup: &Setup, rows: &[Row]) -> Store {
+    expected_of(setup, &[rows.to_vec()])
+}
+
+/// The same after importing the first batch and appending the others in order.
+pub(crate) fn expected_of(setup: &Setup, batches: &[Vec<Row>]) -> Store {
     let partition: Value = serde_json::from_slice(&setup.partition_json).unwrap();
     let recipe: Value = serde_json::from_slice(&setup.recipe_json).unwrap();
-    let (shards, steps) = (int(&partition["shards"]), int(&partition["slices"]));
+    let (shards, first) = (int(&partition["shards"]), int(&partition["slices"]));
     let schema = rows::Schema::new(&partition["schema"]);
-    let cells = slices::place(setup, &partition, rows::encode(setup, &schema, rows));
+    let later = match &partition["later"] {
+        Value::Null => slices::later(batches.len() as u32, 16),
+        Value::String(cells) if cells == "cells" => Vec::new(),
+        merge => slices::later(batches.len() as u32, int(&merge["merge"]) as usize),
+    };
+    let steps = first + later.len() as u32;
+    // The slice of a batch: none of its own for the first, or where later ones go among the others.
+    let slice_of = |batch: u32| Some(first + 1 + later.iter().position(|(from, to)| (*from..=*to).contains(&batch))? as u32);
+    let own = (1..).zip(batches).flat_map(|(batch, rows)| rows.iter().map(move |_| slice_of(batch)));
+    let records = own.zip(rows::encode(setup, &schema, &batches.concat())).collect();
+    let cells = slices::place(setup, &partition, steps, records);
     let fingerprint = derive("sisa 1 model key fingerprint", &[&setup.model_key]);
     let digests = [hash(&setup.recipe_json), hash(&setup.partition_json), fingerprint];
-    let kept = keep::steps(&recipe["keep"], &recipe["schedule"], steps);
+    let mut kept = keep::steps(&recipe["keep"], &recipe["schedule"], first);
+    kept.resize(steps as usize, true);
     let mut store = Store::new();
     for shard in 0..shards {
+        let interval = |part: u32| part.checked_sub(first + 1).map(|at| later[at as usize]);
         let files: Vec<Vec<u8>> =
-            (0..=steps).map(|part| slices::file(setup, &schema, shard, part, &cells[&(shard, part)])).collect();
+            (0..=steps).map(|part| slices::file(setup, &schema, shard, (part, interval(part)), &cells[&(shard, part)])).collect();
         let [recipe_digest, partition_digest, key] = &digests;
         let mut lineage = derive("sisa 1 lineage root", &[recipe_digest, partition_digest, key, &shard.to_le_bytes()]);
         let seed = derive("sisa 1 initial state", &[&setup.model_key, &shard.to_le_bytes()]);
@@ -66,8 +84,8 @@ pub(crate) fn expected(setup: &Setup, rows: &[Row]) -> Store {
             prefix.push(new);
             lineage = derive("sisa 1 lineage step", &[&lineage, &step.to_le_bytes(), slices::content(&files[step as usize])]);
             if alive && !new.is_empty() {
-                let visits = order::visits(setup, &recipe["schedule"], shard, steps, &prefix);
-                alive = net.step(step, steps, &prefix, &visits);
+                let visits = order::visits(setup, &recipe["schedule"], shard, first, &prefix);
+                alive = net.step(step, first, &prefix, &visits);
             }
             // A step that diverged leaves nothing, and neither do those after it.
             if alive && kept[step as usize - 1] {

@@ -15,7 +15,7 @@ pub(super) struct Visit {
 
 const ONE: u128 = 1 << 20;
 
-/// The visits of step r = `prefix.len()`, given the rows of slices 1..=r.
+/// The visits of step r = `prefix.len()`, given the rows of slices 1..=r; `steps` are those of the first batch.
 pub(super) fn visits(setup: &Setup, schedule: &Value, shard: u32, steps: u32, prefix: &[&[Record]]) -> Vec<Visit> {
     let kind = schedule["kind"].as_str().unwrap();
     let r = prefix.len();
@@ -28,14 +28,18 @@ pub(super) fn visits(setup: &Setup, schedule: &Value, shard: u32, steps: u32, pr
     if kind == "cumulative" {
         groups.push((false, 0..r, q * all / ONE, q));
     } else {
-        let budget = q * all / (r as u128 * ONE);
+        let later = r as u32 > steps;
+        // A step of later batches costs what its own rows do, others what the mean slice so far does.
+        let budget = if later { q * new / ONE } else { q * all / (r as u128 * ONE) };
         if all == new {
             groups.push((false, r - 1..r, budget.max(new), q));
         } else {
             let visits = budget.max(new).min(2 * new);
             let passes = q.min(2 * ONE);
             groups.push((false, r - 1..r, visits, passes));
-            groups.push((true, 0..r - 1, budget.saturating_sub(visits), ((q - passes) / (r as u128 - 1)).max(1)));
+            let replayed = budget.saturating_sub(visits);
+            let old_passes = if later { replayed * ONE / (all - new) } else { (q - passes) / (r as u128 - 1) };
+            groups.push((true, 0..r - 1, replayed, old_passes.max(1)));
         }
     }
     let mut places: Vec<(u128, bool, Handle, usize, usize)> = Vec::new();

@@ -10,7 +10,14 @@ use super::{
 };
 
 /// The records of every cell (shard from 0; slice from 1, 0 is the held-out part), ascending by record handle.
-pub(super) fn place(setup: &Setup, partition: &Value, records: Vec<Record>) -> BTreeMap<(u32, u32), Vec<Record>> {
+///
+/// `records` come with the slice that those of their batch go to, if it is not that of their hash.
+pub(super) fn place(
+    setup: &Setup,
+    partition: &Value,
+    steps: u32,
+    records: Vec<(Option<u32>, Record)>,
+) -> BTreeMap<(u32, u32), Vec<Record>> {
     let (shards, slices) = (int(&partition["shards"]), int(&partition["slices"]));
     let held_out_below = (partition["holdout"].as_f64().unwrap() * 18_446_744_073_709_551_616.0).floor() as u64;
     let shard_key = derive("sisa 1 shard", &[&setup.model_key]);
@@ -18,15 +25,15 @@ pub(super) fn place(setup: &Setup, partition: &Value, records: Vec<Record>) -> B
     let holdout_key = derive("sisa 1 holdout", &[&setup.handle_key]);
     let mut cells: BTreeMap<(u32, u32), Vec<Record>> = BTreeMap::new();
     for shard in 0..shards {
-        for part in 0..=slices {
+        for part in 0..=steps {
             cells.insert((shard, part), Vec::new());
         }
     }
-    for record in records {
+    for (own, record) in records {
         let of = |key: &[u8; 32]| draw(key, record.subject);
         let shard = (of(&shard_key) % u64::from(shards)) as u32;
         let slice = 1 + (of(&slice_key) % u64::from(slices)) as u32;
-        let part = if of(&holdout_key) < held_out_below { 0 } else { slice };
+        let part = if of(&holdout_key) < held_out_below { 0 } else { own.unwrap_or(slice) };
         cells.get_mut(&(shard, part)).unwrap().push(record);
     }
     for rows in cells.values_mut() {
@@ -36,15 +43,45 @@ pub(super) fn place(setup: &Setup, partition: &Value, records: Vec<Record>) -> B
     cells
 }
 
+/// What follows the first slices once there are so many batches: the first and the last batch of each slice. Batch after batch becomes a
+/// slice, and as many last ones of one size as `base` become one.
+pub(super) fn later(batches: u32, base: usize) -> Vec<(u32, u32)> {
+    let mut slices: Vec<(u32, u32)> = Vec::new();
+    for batch in 2..=batches {
+        slices.push((batch, batch));
+        loop {
+            let size = |slice: &(u32, u32)| slice.1 - slice.0 + 1;
+            let alike = slices.iter().rev().take_while(|slice| size(slice) == size(&slices[slices.len() - 1])).count();
+            if alike < base {
+                break;
+            }
+            let joined = (slices[slices.len() - base].0, batch);
+            slices.truncate(slices.len() - base);
+            slices.push(joined);
+        }
+    }
+    slices
+}
+
 /// The file of a cell: the table at the top of the engine's slice format.
-pub(super) fn file(setup: &Setup, schema: &Schema, shard: u32, part: u32, rows: &[Record]) -> Vec<u8> {
+pub(super) fn file(
+    setup: &Setup,
+    schema: &Schema,
+    shard: u32,
+    (part, batches): (u32, Option<(u32, u32)>),
+    rows: &[Record],
+) -> Vec<u8> {
     let mut file = b"\x89SISASL\n".to_vec();
-    for field in [1, shard, part, u32::from(schema.label.is_err())] {
+    for field in [if batches.is_some() { 2 } else { 1 }, shard, part, u32::from(schema.label.is_err())] {
         file.extend(field.to_le_bytes());
     }
     file.extend((rows.len() as u64).to_le_bytes());
     for field in [schema.numbers.len(), schema.categories.len(), schema.bytes.len(), 0] {
         file.extend((field as u32).to_le_bytes());
+    }
+    file.resize(80, 0);
+    if let Some((first, last)) = batches {
+        file.extend([first.to_le_bytes(), last.to_le_bytes()].concat());
     }
     file.resize(128, 0);
     let mut section = |bytes: &dyn Fn(&Record) -> Vec<u8>| {

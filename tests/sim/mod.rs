@@ -11,6 +11,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
+    clippy::print_stderr,
     reason = "each test uses some of it, and stops at what it does not expect"
 )]
 
@@ -18,10 +19,14 @@ mod check;
 mod disk;
 mod fault;
 mod image;
+mod story;
 mod world;
 
 pub use check::{Claims, check_finished, check_image};
 pub use disk::SimDisk;
 pub use fault::Fault;
 pub use image::{Coin, Image};
+pub use story::{
+    Finish, Run, Story, every_sync_fails, every_write_fails, kill_at_every_operation_then_power_cut, power_cut_at_every_operation,
+};
 pub use world::{GONE, Reference, World, workspace};

@@ -8,7 +8,7 @@ use std::{
 };
 
 use sisa::{
-    engine::{DeleteRequest, Engine, Error, Input, KeySource, Overrides, Quiet, TrainRequest, VerifyRequest},
+    engine::{AppendRequest, DeleteRequest, Engine, Error, Input, KeySource, Overrides, Quiet, TrainRequest, VerifyRequest},
     fs::Files,
     ids::{GenerationId, Handle, ShardId},
     ledger::{Event, Unsuppressed},
@@ -38,6 +38,7 @@ pub struct World {
     sources: tempfile::TempDir,
     setup: Setup,
     rows: Vec<Row>,
+    merge: Option<u32>,
 }
 
 impl World {
@@ -48,7 +49,7 @@ impl World {
     /// With another learner.
     pub fn of(learner: &'static str) -> World {
         let setup = Setup { shards: 3, slices: 2, learner, epochs: 2, ..Setup::default() };
-        let world = World { sources: tempfile::tempdir().unwrap(), setup, rows: rows(40) };
+        let world = World { sources: tempfile::tempdir().unwrap(), setup, rows: rows(40), merge: None };
         fs::write(world.source(), csv(&world.rows)).unwrap();
         world
     }
@@ -56,9 +57,55 @@ impl World {
     /// With another grid, of these many persons.
     pub fn cut(shards: u32, slices: u32, persons: u32) -> World {
         let setup = Setup { shards, slices, learner: LINEAR, epochs: 1, ..Setup::default() };
-        let world = World { sources: tempfile::tempdir().unwrap(), setup, rows: rows(persons) };
+        let world = World { sources: tempfile::tempdir().unwrap(), setup, rows: rows(persons), merge: None };
         fs::write(world.source(), csv(&world.rows)).unwrap();
         world
+    }
+
+    /// Where two last slices of one size become one.
+    pub fn merging(learner: &'static str) -> World {
+        let merge = if learner == LINEAR { Some(2) } else { None };
+        World { merge, ..World::of(learner) }
+    }
+
+    /// The table of a batch: others, and people who were there before.
+    pub fn batch(&self, number: u32) -> PathBuf {
+        let newcomers = 30 + 10 * number..40 + 10 * number;
+        let mut batch = without(&rows(60), |row| !newcomers.contains(&row.person));
+        for person in [GONE.as_slice(), &[2, 3]].concat() {
+            batch.push(Row { person, year: 8 + number, cells: format!("4{number}.5,70{number},b,t{number},{person},many") });
+        }
+        let path = self.sources.path().join(format!("{number}.csv"));
+        fs::write(&path, csv(&batch)).unwrap();
+        path
+    }
+
+    fn batch_without(&self, number: u32) -> PathBuf {
+        let text = fs::read_to_string(self.batch(number)).unwrap();
+        let of_gone = |line: &&str| GONE.iter().any(|person| line.starts_with(&format!("{person},")));
+        let path = self.sources.path().join(format!("{number}-without.csv"));
+        fs::write(&path, text.lines().filter(|line| !of_gone(line)).map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+        path
+    }
+
+    /// A workspace that was trained, and trained on so many batches in all.
+    pub fn appended(&self, batches: u32) -> SimDisk {
+        let disk = self.trained();
+        (2..=batches).for_each(|number| World::append(&World::engine(&disk), &self.batch(number), number, false).unwrap());
+        disk
+    }
+
+    /// The deleted persons never were in this one.
+    pub fn appended_without(&self, batches: u32) -> SimDisk {
+        let disk = self.trained_without();
+        (2..=batches)
+            .for_each(|number| World::append(&World::engine(&disk), &self.batch_without(number), number, false).unwrap());
+        disk
+    }
+
+    pub fn append(engine: &Engine, source: &Path, number: u32, defer: bool) -> Result<(), Error> {
+        let request = AppendRequest { sources: source.to_owned().into(), name: Some(format!("b{number}")), defer };
+        engine.append(&request, &Quiet, |_, _, _| {}).map(drop)
     }
 
     /// A workspace that was trained just now, with so many more entries in its ledger that say nothing.
@@ -83,6 +130,8 @@ impl World {
     fn disk_for(&self, source: &Path) -> SimDisk {
         let disk = SimDisk::of(Image::new());
         let config = self.setup.config().replace("\"table.csv\"", &format!("{:?}", source.to_str().unwrap()));
+        let merge = self.merge.map_or(String::new(), |merge| format!("merge = {merge}\n"));
+        let config = config.replace("\n[learner]", &format!("{merge}\n[learner]"));
         disk.put(&World::root().join("sisa.toml"), config.as_bytes());
         disk
     }
