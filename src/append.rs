@@ -77,21 +77,24 @@ pub struct InPlace {
     pub report: Option<ImportReport>,
 }
 
-/// The generation that a batch may come to: the one in service, beside which no other is being built.
+/// The generation that a batch may come to: the one in service, beside which no other is being built; and what becomes of the batch.
 ///
 /// # Errors
 /// There is none, or its recipes have steps that none can follow.
-pub fn open_to_batches(workspace: &Workspace, snapshot: &Snapshot) -> Result<GenerationId, AppendError> {
+pub fn open_to_batches(workspace: &Workspace, snapshot: &Snapshot) -> Result<(GenerationId, Later), AppendError> {
     let (current, record) = workspace.serving(snapshot)?;
     if let Some((newer, _)) = snapshot.history.newest().filter(|(newest, _)| *newest > current.generation) {
         return Err(AppendError::NewerGeneration { newer, serving: current.generation });
     }
-    if let Later::Merge(_) = workspace.partition(current.generation, record)?.later {
+    let learner = workspace.recipe(current.generation, record, &current.recipe)?.learner.check().map_err(WorkspaceError::from)?;
+    let partition = workspace.partition(current.generation, record)?;
+    let later = partition.later((record.batches, record.cells.chain()), learner.abilities().downdate);
+    if let Later::Merge(_) = later {
         for recipe in &record.recipes {
             workspace.recipe(current.generation, record, &recipe.recipe)?.goes_on().map_err(AppendError::Fixed)?;
         }
     }
-    Ok(current.generation)
+    Ok((current.generation, later))
 }
 
 /// Appends a staged batch: committed, and in place on return. A batch that was appended before is left as it is. Without a name the batch is
@@ -110,7 +113,7 @@ pub fn append(
         Some(name) => checked(name)?,
         None => staged.content.to_string().chars().take(16).collect(),
     };
-    let generation = open_to_batches(&workspace, writing.snapshot())?;
+    let (generation, later) = open_to_batches(&workspace, writing.snapshot())?;
     let record = writing.history().generations.get(&generation).filter(|_| generation == plan.generation);
     let record = record.ok_or(WorkspaceError::MovedOn)?;
     match record.appended.get(&name) {
@@ -127,7 +130,7 @@ pub fn append(
     let built = {
         let handles = workspace.ledger().handles(writing.history())?;
         handles.check()?;
-        build_batch(&workspace, (plan, record), staged, &handles)?
+        build_batch(&workspace, (plan, record, later), staged, &handles)?
     };
     workspace.files().reached("waiting");
     let BuiltBatch { cells, returned, report } = built;

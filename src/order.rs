@@ -1,8 +1,6 @@
 //! From a subject's handle to the cell that holds its records, and from a count of batches to the slices there are. Pure: no file, no
 //! count of rows, no position.
 
-use serde::{Deserialize, Serialize};
-
 use crate::{
     digest::{Draw, HandleMaker, ModelKey},
     ids::{Cell, Handle, Part, ShardId, SliceId},
@@ -42,9 +40,8 @@ impl Grid {
     }
 }
 
-/// What becomes of a batch of records that comes later; fixed for a generation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// What becomes of a batch of records that comes later; one of the two for a generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Later {
     /// Its rows go to the cells of their hashes, as if they had come with the first batch.
     Cells,
@@ -55,13 +52,6 @@ pub enum Later {
 impl Default for Later {
     fn default() -> Later {
         Later::Merge(16)
-    }
-}
-
-impl Later {
-    /// Whether this is what a file says that says nothing.
-    pub fn is_default(&self) -> bool {
-        *self == Later::default()
     }
 }
 

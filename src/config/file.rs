@@ -8,7 +8,7 @@ use super::{ConfigError, Overrides, Suited, suited::SHARDS_MAX};
 use crate::{
     fs::{EntryKind, Files},
     learn::{LearnerSettings, Task},
-    order::{Grid, Later},
+    order::Grid,
     predict::Aggregate,
     schema::{ColumnDeclaration, Declaration, Exceptions, IdForm, LabelDeclaration, MissingSubject, NumberFormat, OnBad},
     source::{Comment, Delimiter, Encoding, Input, TextForm},
@@ -291,17 +291,16 @@ impl Config {
         Ok(Grid { shards, slices, holdout })
     }
 
-    /// What becomes of batches that come later.
+    /// How many last slices of one size become one as batches come, where that is declared.
     ///
     /// # Errors
     /// The setting is out of range, or means nothing to the learner.
-    pub fn later(&self) -> Result<Later, ConfigError> {
+    pub fn merge(&self) -> Result<Option<u32>, ConfigError> {
         let wrong = |value: u32, allowed| Err(ConfigError::Setting { setting: "merge", value: value.to_string(), allowed });
         match (self.learner.check()?.abilities().downdate, self.shards.merge) {
-            (true, None) => Ok(Later::Cells),
+            (_, None) => Ok(None),
             (true, Some(base)) => wrong(base, "nothing: this learner takes the rows of later batches in where they belong"),
-            (false, None) => Ok(Later::default()),
-            (false, Some(base)) if (2..=MERGE_MAX).contains(&base) => Ok(Later::Merge(base)),
+            (false, Some(base)) if (2..=MERGE_MAX).contains(&base) => Ok(Some(base)),
             (false, Some(base)) => wrong(base, "2 to 1000"),
         }
     }

@@ -66,7 +66,7 @@ impl Engine {
         loop {
             tries += 1;
             let snapshot = self.settled_snapshot()?;
-            let generation = open_to_batches(&self.workspace, &snapshot)?;
+            let (generation, _) = open_to_batches(&self.workspace, &snapshot)?;
             let plan = self.grown(&snapshot, generation)?;
             let progress = |bytes, total, rows| {
                 observer.progress(Progress::Importing { bytes, total, rows });

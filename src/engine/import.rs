@@ -70,7 +70,7 @@ impl Engine {
         let plan = NewGeneration {
             generation: GenerationId(writing.history().last_generation).next(),
             rekeys: None,
-            partition: Partition::new(grid, schema, config.form()).with_later(config.later()?),
+            partition: Partition::new(grid, schema, config.form()).with_merge(config.merge()?),
             handle_key,
             model_key: request.keys.model_key(self.workspace.files(), None)?,
         };

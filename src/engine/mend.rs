@@ -121,27 +121,25 @@ impl Engine {
             observer.progress(Progress::Importing { bytes, total, rows });
             !observer.stopped()
         };
-        let cells: Vec<Cell> = damaged.iter().map(|(cell, _)| *cell).collect();
+        let cells: Vec<_> = damaged.iter().map(|(cell, _)| store.named(*cell)).collect();
         let gone = left_out(&self.workspace.ledger(), generation)?;
         let files =
             self.pool.install(|| restage(&self.workspace, &plan, &mut sources, &cells, |h| gone.contains(&h), &progress))?;
+        // Slices of several batches come from several sources, one call each.
+        let mut other = None;
         for (file, (cell, digest)) in files.iter().zip(damaged) {
             if file.content != *digest {
-                return Err(Error::OtherSource {
-                    path: store.path(*cell),
-                    got: file.content.to_string(),
-                    expected: digest.to_string(),
-                });
+                let (path, got) = (store.path(*cell), file.content.to_string());
+                other.get_or_insert(Error::OtherSource { path, got, expected: digest.to_string() });
+                continue;
             }
-        }
-        for (file, (cell, digest)) in files.iter().zip(damaged) {
             let _commit = store.lock(cell.shard)?;
             store.publish(file, Durability::Now)?;
             let mended = Mended { generation, cell: *cell, before: *digest, after: *digest, dropped: false };
             writing.append(Event::Mended(mended))?;
             observer.note(&format!("{} was written again, to the byte", store.path(*cell).display()));
         }
-        Ok(())
+        other.map_or(Ok(()), Err)
     }
 }
 

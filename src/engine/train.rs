@@ -14,7 +14,6 @@ use crate::{
     ids::{GenerationId, RecipeId, ShardId},
     import::ImportReport,
     ledger::{Event, History, RecipeFrozen},
-    order::Later,
     propose::Proposal,
     source::Input,
     train::{Model, Recipe, Report},
@@ -226,7 +225,7 @@ impl Engine {
         }
         if let Some(record) = history.generations.get(&generation) {
             let partition = self.workspace.partition(generation, record)?;
-            if record.batches > 1 && partition.later != Later::Cells {
+            if !record.cells.chain().later().is_empty() {
                 wanted.goes_on().map_err(AppendError::NoFurther)?;
             }
             self.check_rows(&wanted, &partition.schema, Some(file), &request.sources)?;

@@ -6,7 +6,7 @@ use super::{Engine, Error, Observer, observe::TrainingWatch};
 use crate::{
     digest::Digest,
     ids::ShardId,
-    receipt::Receipt,
+    receipt::{CLAIM_BEFORE, Receipt},
     train::ThreadShare,
     verify::{Finding, Verdict, quick, retrain},
     workspace::{Purpose, Snapshot, WorkspaceError},
@@ -122,7 +122,10 @@ impl Engine {
             None => find(format!("the ledger does not know request `{}`", receipt.request)),
             Some(record) => {
                 let head = crate::ledger::Head { sequence: receipt.ledger_sequence, digest: receipt.ledger_digest };
-                let expected = Receipt { format: receipt.format, ..Receipt::new(record, head) };
+                let mut expected = Receipt { format: receipt.format, ..Receipt::new(record, head) };
+                if receipt.claim == CLAIM_BEFORE {
+                    expected.claim = CLAIM_BEFORE.into();
+                }
                 // A receipt made before the repair says less than the ledger does now.
                 let same = if receipt.repaired_at.is_some() { expected == receipt } else { before_repair(expected) == receipt };
                 if !same {

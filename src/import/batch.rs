@@ -14,7 +14,7 @@ use crate::{
     fs::Stopwatch,
     ids::{Cell, Handle, Part, ShardId, SliceId},
     ledger::{GenerationRecord, HandleSet},
-    order::{Later, Placement},
+    order::{Chain, Later, Placement},
     schema::Subjects,
     shard::{BuildError, Cells, ShardStore, Slice, SliceFile, StagedRow, sort_key},
     source::Source,
@@ -138,19 +138,19 @@ struct Shard {
 /// A record is there already, a slice is damaged, or the disk refuses.
 pub fn build_batch(
     workspace: &Workspace,
-    (plan, record): (&NewGeneration, &GenerationRecord),
+    (plan, record, later): (&NewGeneration, &GenerationRecord, Later),
     batch: &StagedBatch,
     handles: &HandleSet<'_>,
 ) -> Result<BuiltBatch, ImportError> {
     let clock = Stopwatch::start();
     let store = workspace.shard_store_of(plan.generation, &plan.partition, plan.model_key.clone());
-    let new = store.clone().with_chain(plan.partition.chain(record.batches + 1));
+    let new = store.clone().with_chain(Chain::of(plan.partition.slices, record.batches + 1, later));
     let placement = Placement::new(plan.partition.grid(), plan.handle_key.maker(), &plan.model_key);
     let old = Old { store: store.with_chain(record.cells.chain().clone()), placement, record, opened: Mutex::default() };
     old.check_new(&batch.noted)?;
     batch.stage.name_after(|_| false, |record, subject| old.holds(record, subject))?;
     let shards: Vec<ShardId> = new.grid().shards().collect();
-    let built = shards.par_iter().with_max_len(1).map(|shard| shard_of(plan, &old, &new, batch, handles, *shard));
+    let built = shards.par_iter().with_max_len(1).map(|shard| shard_of((plan, later), &old, &new, batch, handles, *shard));
     let built: Vec<Shard> = built.collect::<Result<_, _>>()?;
     make_durable(workspace, &new, &shards, &built)?;
     let (mut digests, mut rows) = (Vec::new(), Vec::new());
@@ -195,7 +195,7 @@ fn unchanged(old: &Old<'_>, cell: Cell) -> Result<(Digest, u64), ImportError> {
 
 /// Sorts out the rows of a shard and publishes the files of the cells that change.
 fn shard_of(
-    plan: &NewGeneration,
+    (plan, later): (&NewGeneration, Later),
     old: &Old<'_>,
     new: &ShardStore,
     batch: &StagedBatch,
@@ -219,7 +219,7 @@ fn shard_of(
                 made.returned.insert(handle);
             }
         }
-        let part = match (row.part(), plan.partition.later) {
+        let part = match (row.part(), later) {
             (Part::Slice(_), Later::Merge(_)) => last,
             (part, _) => part,
         };
@@ -229,7 +229,7 @@ fn shard_of(
         }
         parts.entry(part).or_default().push((row.record, at));
     }
-    if let Later::Merge(_) = plan.partition.later {
+    if let Later::Merge(_) = later {
         // An empty slice is one too.
         parts.entry(last).or_default();
     }

@@ -19,7 +19,7 @@ use crate::{
     fs::{Ahead, Durability, Stopwatch},
     ids::{Cell, GenerationId, Handle, Part, ShardId},
     ledger::Imported,
-    order::Placement,
+    order::{Batches, Placement},
     schema::{Encoder, Fate, Ids, RowLayout, Schema, Subject},
     shard::{BuildError, Cells, ShardStore, SliceFile, SortKey, StagedRow, sort_key},
     source::{Batch, Source},
@@ -90,7 +90,8 @@ pub fn import(
     Ok(ImportReport { read_seconds, publish_seconds: clock.seconds() - read_seconds, ..report })
 }
 
-/// The files of `cells` as a generation's source gives them, without the rows that `gone` names. Publishes nothing.
+/// The files of `cells` as a generation's source gives them, without the rows that `gone` names; those of slices of later batches as the
+/// sources of these batches do. Publishes nothing.
 ///
 /// # Errors
 /// Anything wrong with a row or the disk.
@@ -98,7 +99,7 @@ pub fn restage(
     workspace: &Workspace,
     plan: &NewGeneration,
     sources: &mut [Box<dyn Source>],
-    cells: &[Cell],
+    cells: &[(Cell, Option<Batches>)],
     gone: impl Fn(Handle) -> bool + Sync,
     progress: &(dyn Fn(u64, u64, u64) -> bool + Sync),
 ) -> Result<Vec<SliceFile>, ImportError> {
@@ -108,14 +109,17 @@ pub fn restage(
     let row = plan.partition.schema.row();
     let mut by_shard: BTreeMap<ShardId, Vec<u8>> = BTreeMap::new();
     let mut files = Vec::new();
-    for cell in cells {
+    for (cell, batches) in cells {
         if let std::collections::btree_map::Entry::Vacant(vacant) = by_shard.entry(cell.shard) {
             vacant.insert(stage.take(cell.shard.0)?);
         }
         let staged = by_shard.get(&cell.shard).map(Vec::as_slice).unwrap_or_default();
-        let of_part = StagedRow::all(row, staged).zip(0..).filter(|(staged, _)| staged.part() == cell.part);
+        let of_part = StagedRow::all(row, staged).zip(0..).filter(|(staged, _)| match batches {
+            Some(_) => staged.part() != Part::Holdout,
+            None => staged.part() == cell.part,
+        });
         let keys = of_part.map(|(staged, at)| sort_key(staged.record, at)).collect();
-        let file = SliceFile::of_staged((*cell, None), row, staged, keys, &plan.model_key);
+        let file = SliceFile::of_staged((*cell, *batches), row, staged, keys, &plan.model_key);
         files.push(file.map_err(|cause| ImportError::TooLarge { shard: cell.shard.0, cause })?);
     }
     Ok(files)
@@ -154,7 +158,7 @@ pub(super) fn stage_sources(
 }
 
 /// Batches of a source, and how far they have come.
-struct Batches<'a> {
+struct Taking<'a> {
     source: &'a mut dyn Source,
     taken: u64,
     rows: u64,
@@ -167,7 +171,7 @@ fn each_batch(
     progress: &(dyn Fn(u64, u64) -> bool + Sync),
     work: impl Fn(&Batch, &mut Gathered) -> Result<(), ImportError> + Sync,
 ) -> Result<u64, ImportError> {
-    let batches = Mutex::new(Batches { source, taken: 0, rows: 0 });
+    let batches = Mutex::new(Taking { source, taken: 0, rows: 0 });
     let stop = AtomicBool::new(false);
     // Takes the next batch; the number that says how early its rows are comes with the outcome.
     let take = |batch: &mut Batch| {

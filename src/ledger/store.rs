@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
-    Accepted, Appended, ENTRIES_IN_FOLDER, Entry, Event, HandleSet, History, Imported, LEDGER_FORMAT, LEDGER_FORMAT_1, LedgerError,
-    RequestRecord,
+    Accepted, Appended, ENTRIES_IN_FOLDER, Entry, Event, HandleSet, History, Imported, LEDGER_FORMAT, LEDGER_FORMAT_1,
+    LedgerError, RequestRecord,
     handles::{HANDLE_RECORD, Layer, OUTCOME_RECORD, outcome_of},
     layout::folder_of,
     summary::{self, HANDLES, REQUEST_RECORD, REQUESTS, SUMMARY, request_key},

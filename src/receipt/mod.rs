@@ -20,6 +20,11 @@ pub const RECEIPT_FORMAT: u32 = 2;
 
 /// What is claimed, in every receipt.
 pub const CLAIM: &str = "Once repaired, every slice file and every checkpoint of the generation and recipe in service is bit-identical to importing \
+     the remaining records, appending those of later batches in order, and training from scratch with the same keys and recipe; anyone \
+     who holds the workspace can replay it (`sisa verify --retrain`).";
+
+/// What was claimed before batches could be appended.
+pub const CLAIM_BEFORE: &str = "Once repaired, every slice file and every checkpoint of the generation and recipe in service is bit-identical to importing \
      the remaining records and training from scratch with the same keys and recipe; anyone who holds the workspace can replay it \
      (`sisa verify --retrain`).";
 

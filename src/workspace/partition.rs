@@ -29,9 +29,9 @@ pub struct Partition {
     /// How text sources are written; absent where that is the default.
     #[serde(default, skip_serializing_if = "TextForm::is_default")]
     pub form: TextForm,
-    /// What becomes of later batches; absent where that is the default.
-    #[serde(default, skip_serializing_if = "Later::is_default")]
-    pub later: Later,
+    /// How many last slices of one size become one as batches come, where that is declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merge: Option<u32>,
 }
 
 impl Partition {
@@ -39,17 +39,22 @@ impl Partition {
     pub fn new(grid: Grid, schema: Schema, form: TextForm) -> Partition {
         let Grid { shards, slices, holdout } = grid;
         let (slice_format, encoder) = (SLICE_FORMAT, schema.encoder_version());
-        Partition { slice_format, encoder, shards, slices, holdout, schema, form, later: Later::default() }
+        Partition { slice_format, encoder, shards, slices, holdout, schema, form, merge: None }
     }
 
-    /// The same with other rules for later batches.
-    pub fn with_later(self, later: Later) -> Partition {
-        Partition { later, ..self }
+    /// The same, where so many last slices of one size become one.
+    pub fn with_merge(self, merge: Option<u32>) -> Partition {
+        Partition { merge, ..self }
     }
 
-    /// The slices of a shard once there are so many batches.
-    pub fn chain(&self, batches: u32) -> Chain {
-        Chain::of(self.slices, batches, self.later)
+    /// What becomes of the next batch: as of those before, whose slices these are, or as suits the learner.
+    pub fn later(&self, (batches, chain): (u32, &Chain), of_sets: bool) -> Later {
+        let in_cells = if batches > 1 { chain.later().is_empty() } else { of_sets && self.merge.is_none() };
+        match self.merge {
+            _ if in_cells => Later::Cells,
+            Some(base) => Later::Merge(base),
+            None => Later::default(),
+        }
     }
 
     /// S, R and the holdout.
