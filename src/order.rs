@@ -49,9 +49,12 @@ pub enum Later {
     Merge(u32),
 }
 
+/// As many last slices of one size become one, where nothing else is declared.
+pub const MERGE: u32 = 16;
+
 impl Default for Later {
     fn default() -> Later {
-        Later::Merge(16)
+        Later::Merge(MERGE)
     }
 }
 
@@ -102,10 +105,10 @@ impl Chain {
     pub fn from_parts(slices: u32, later: Vec<Batches>) -> Option<Chain> {
         let mut next = 2;
         for batches in &later {
-            if batches.first != next || batches.last < batches.first {
+            if u64::from(batches.first) != next || batches.last < batches.first {
                 return None;
             }
-            next = batches.last.checked_add(1)?;
+            next = u64::from(batches.last) + 1;
         }
         Some(Chain { slices, later })
     }

@@ -127,6 +127,22 @@ fn a_person_in_five_batches_is_gone_by_one_request() {
     }
 }
 
+/// The rows of a batch are added to the sums of a ridge regression; nothing is trained.
+#[test]
+fn a_batch_costs_a_learner_of_sums_its_rows_alone() {
+    let bench = bench(RIDGE);
+    let path = batch(&bench, 2, [7, 8, 50, 51]);
+    let report = append(&bench, path.clone(), None).unwrap().repair.unwrap();
+    assert!(report.complete && report.report.row_passes() == 0, "{:?}", report.report);
+    let union = fs::read_to_string(bench.root().join("table.csv")).unwrap()
+        + fs::read_to_string(path).unwrap().strip_prefix(common::HEADER).unwrap();
+    let fresh = Bench::new(&Setup { learner: RIDGE, ..Setup::default() }, &[]);
+    fs::write(fresh.root().join("table.csv"), union).unwrap();
+    fresh.train();
+    assert_same(&bench.artefacts(), &fresh.artefacts(), "one import of all");
+    sound(&bench);
+}
+
 #[test]
 fn who_comes_back_is_there_with_the_rows_of_that_batch_alone() {
     let bench = bench(ADAM);

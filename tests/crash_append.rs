@@ -5,7 +5,7 @@
 mod common;
 mod sim;
 
-use common::{FOREST, LINEAR};
+use common::{FOREST, LINEAR, RIDGE};
 use sim::{
     Coin, Fault, Finish, GONE, Reference, SimDisk, Story, World, every_sync_fails, every_write_fails,
     kill_at_every_operation_then_power_cut, power_cut_at_every_operation, workspace,
@@ -126,6 +126,8 @@ held! {
     a_kill_of_an_append_then_a_power_cut_leaves_the_batch_in_or_out: kill_at_every_operation_then_power_cut(append(LINEAR, 2));
     a_kill_of_an_append_that_merges_then_a_power_cut_leaves_the_batch_in_or_out: kill_at_every_operation_then_power_cut(append(LINEAR, 3));
     a_kill_of_an_append_to_a_forest_then_a_power_cut_leaves_the_batch_in_or_out: kill_at_every_operation_then_power_cut(append(FOREST, 2));
+    a_power_cut_at_any_operation_of_an_append_to_sums_leaves_the_batch_in_or_out: power_cut_at_every_operation(append(RIDGE, 2));
+    a_kill_of_an_append_to_sums_then_a_power_cut_leaves_the_batch_in_or_out: kill_at_every_operation_then_power_cut(append(RIDGE, 2));
     a_write_that_fails_in_an_append_is_an_error_and_breaks_nothing: every_write_fails(append(LINEAR, 3));
     after_a_failed_sync_in_an_append_nothing_is_written_until_reopened: every_sync_fails(append(LINEAR, 3));
     a_write_that_fails_in_an_append_to_a_forest_is_an_error_and_breaks_nothing: every_write_fails(append(FOREST, 2));

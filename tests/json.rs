@@ -159,6 +159,7 @@ fn classes(fields: &mut Fields) {
         least_records: 10,
         shards: Vec::new(),
         slices: Vec::new(),
+        batches: Some((20, 0.05)),
     };
     wire::PlanLine::all(&engine.plan(&plan, &Quiet).unwrap()).iter().for_each(|line| fields.add(line));
 

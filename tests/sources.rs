@@ -268,6 +268,7 @@ fn a_table_in_memory_is_proposed_from_and_planned_for() {
         least_records: 1,
         shards: vec![2],
         slices: vec![2],
+        batches: None,
     };
     let report = engine.plan(&request, &Quiet).unwrap();
     assert!(report.question.records > 150 && report.question.subjects > 50, "{:?}", report.question);

@@ -49,6 +49,12 @@ pub(crate) struct PlanArgs {
     /// Numbers of slices to compare, separated by commas
     #[arg(long, value_name = "R,...", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=9999))]
     slices: Vec<u32>,
+    /// Also tell what so many batches that are appended later will cost, with the recommended R
+    #[arg(long, value_name = "N")]
+    batches: Option<u32>,
+    /// What each of them brings, as a share of the records
+    #[arg(long, value_name = "SHARE", default_value_t = 0.01, requires = "batches")]
+    batch_share: f64,
     /// Another kind of learner
     #[arg(long, value_name = "KIND")]
     learner: Option<String>,
@@ -92,8 +98,16 @@ impl PlanArgs {
             least_records: self.least,
             shards: self.shards.clone(),
             slices: self.slices.clone(),
+            batches: self.batches.map(|batches| arrivals(batches, self.batch_share)).transpose()?,
         })
     }
+}
+
+/// How many batches, and what each brings.
+fn arrivals(batches: u32, share: f64) -> anyhow::Result<(u32, f64)> {
+    anyhow::ensure!((1..=100_000).contains(&batches), "--batches {batches}: plan for 1 to 100000");
+    anyhow::ensure!(share > 0.0 && share <= 10.0, "--batch-share {share}: a share of the records, above 0 and at most 10");
+    Ok((batches, share))
 }
 
 /// A number and its unit.
@@ -237,6 +251,27 @@ pub(crate) fn text(report: &PlanReport) -> String {
         );
     }
     let _ = writeln!(out, "\nRecommended: {}.", report.plan.reason);
+    if let Some(growth) = &report.growth {
+        let _ = writeln!(
+            out,
+            "{} batches of {:.1} % each, appended: {:.2} trainings of what is there now in all (anew with each: {:.1}), the dearest {:.2}; then a shard \
+             has {} slices, and one deletion costs {:.0} % of its shard's training ({:.0} % before).",
+            show::count(u64::from(growth.arrivals.batches)),
+            100.0 * growth.arrivals.share,
+            growth.all,
+            growth.anew,
+            growth.worst,
+            growth.slices,
+            100.0 * growth.deletion_after,
+            100.0 * growth.deletion_before,
+        );
+    } else if report.batches {
+        let _ = writeln!(
+            out,
+            "Batches have no steps of their own with {}: their rows go where they would have gone with the others.",
+            report.learner
+        );
+    }
     if let Some(advice) = &report.advice {
         let own = if advice.kind() == report.learner { "which this plan is for" } else { "this plan is for another" };
         let _ = writeln!(out, "Learner ({own}): {}", advice.sentence());

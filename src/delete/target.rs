@@ -142,7 +142,7 @@ impl Targets {
     }
 
     /// At least as many as the targets are.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.ids.len() + self.found.len()
     }
 

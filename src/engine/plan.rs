@@ -4,14 +4,16 @@ use std::path::PathBuf;
 
 use super::{Engine, Error, Observer, Progress};
 use crate::{
+    append::AppendError,
     config::{Config, ConfigError, Overrides},
     digest::HandleKey,
     learn::Layout,
-    plan::{CostTable, Question},
+    order::MERGE,
+    plan::{Arrivals, CostTable, Growth, Question, growth},
     propose::{Advice, Shape},
     schema::{EncodedRows, Encoder, Ids, Subject},
     source::{Batch, Input},
-    train::{Keep, Schedule, pilot_on},
+    train::{Keep, Schedule, ScheduleKind, pilot_on},
 };
 
 /// What a plan is to be about.
@@ -39,6 +41,8 @@ pub struct PlanRequest {
     pub shards: Vec<u32>,
     /// Candidates for R; a default row when there are none.
     pub slices: Vec<u32>,
+    /// Batches that will come, and what each brings as a share of the records.
+    pub batches: Option<(u32, f64)>,
 }
 
 impl Default for PlanRequest {
@@ -56,6 +60,7 @@ impl Default for PlanRequest {
             least_records: 1000,
             shards: Vec::new(),
             slices: Vec::new(),
+            batches: None,
         }
     }
 }
@@ -70,6 +75,10 @@ pub struct PlanReport {
     pub largest_subject: u64,
     /// The table and the recommendation.
     pub plan: CostTable,
+    /// What the batches that were asked about will cost with the recommended R; `None` for a learner that has no steps of theirs.
+    pub growth: Option<Growth>,
+    /// Whether batches were asked about.
+    pub batches: bool,
     /// The kind of learner that it is for.
     pub learner: &'static str,
     /// Which learner to take; `None` when no source was looked at.
@@ -130,12 +139,29 @@ impl Engine {
             slices: some(&request.slices, &SLICES),
         };
         let plan = question.answer();
+        let growth = match request.batches {
+            Some((batches, share)) if !matches!(look.schedule.kind, ScheduleKind::Once) => {
+                config.recipe()?.goes_on().map_err(AppendError::Fixed)?;
+                let recommended = plan.recommended.and_then(|at| plan.candidates.get(at)).or(plan.candidates.first());
+                let merge = config.merge()?.unwrap_or(MERGE);
+                recommended.map(|c| growth(look.schedule, c.slices, Arrivals { batches, share, merge }))
+            }
+            _ => None,
+        };
         let learner = config.recipe()?.learner.kind();
         let advice = look.layout.map(|layout| {
             Shape { layout: &layout, rows: look.records, subjects: look.subjects, threads: self.threads() }.advice()
         });
         let advice = advice.transpose().map_err(ConfigError::from)?;
-        Ok(PlanReport { question, largest_subject: look.largest, plan, learner, advice })
+        Ok(PlanReport {
+            question,
+            largest_subject: look.largest,
+            plan,
+            growth,
+            batches: request.batches.is_some(),
+            learner,
+            advice,
+        })
     }
 
     fn look(&self, request: &PlanRequest, config: &Config, observer: &dyn Observer) -> Result<Look, Error> {

@@ -159,6 +159,8 @@ pub struct Abilities {
     pub downdate: bool,
     /// States of several shards add up to one model ([`State::merge`]). Their seed is then the same for all shards.
     pub merge: bool,
+    /// Rows can be added to a state beside those that it has seen, whichever slices they belong to ([`State::extend`]).
+    pub extend: bool,
     /// A step looks at all its visits many times over, not at one after the other: what is visited is its data, not its work.
     pub whole: bool,
 }
@@ -170,6 +172,17 @@ pub struct Removal<'a, 'r> {
     pub before: &'a [Rows<'r>],
     /// For each of those slices the rows that go, ascending.
     pub gone: &'a [Vec<u32>],
+    /// How many ways the work may be split; changes no bit.
+    pub team: Team,
+}
+
+/// Rows that come to the state of a prefix.
+#[derive(Debug)]
+pub struct Addition<'a, 'r> {
+    /// Slices 1..=index as they are with these rows.
+    pub after: &'a [Rows<'r>],
+    /// For each of those slices the rows that come, ascending.
+    pub come: &'a [Vec<u32>],
     /// How many ways the work may be split; changes no bit.
     pub team: Team,
 }
@@ -238,6 +251,14 @@ pub trait State: Scorer + std::any::Any {
     /// The removal does not fit the state (or nothing can be taken out of it); the state is then to be thrown away.
     fn downdate(&mut self, _removal: &Removal<'_, '_>) -> Result<(), StateError> {
         Err(StateError("its learner does not take rows out".into()))
+    }
+
+    /// Adds rows: the state is then, to the bit, that of training on all. Only for learners whose [`Abilities`] say so.
+    ///
+    /// # Errors
+    /// The addition does not fit the state (or nothing can be added to it); the state is then to be thrown away.
+    fn extend(&mut self, _addition: &Addition<'_, '_>) -> Result<(), StateError> {
+        Err(StateError("its learner does not add rows".into()))
     }
 
     /// Adds the state of another shard: one model of the rows of both. Only for learners whose [`Abilities`] say so.

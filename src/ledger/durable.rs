@@ -138,7 +138,7 @@ mod tests {
     use super::*;
     use crate::{ids::SliceId, order::Later};
 
-    fn cells(batches: u32, contents: [[u8; 4]; 2]) -> Cells {
+    fn cells(batches: u32, contents: [[u8; 5]; 2]) -> Cells {
         let chain = Chain::of(2, batches, Later::Merge(3));
         let digests = contents.iter().flat_map(|shard| &shard[..chain.steps() as usize + 1]).map(|c| Digest::of(&[*c]));
         let (digests, rows) = digests.map(|digest| (digest, 1)).unzip();
@@ -147,14 +147,14 @@ mod tests {
 
     #[test]
     fn what_was_whole_stands_by_until_it_is_again_or_a_record_goes_that_it_saw() {
-        let (one, two) = (cells(2, [[1, 2, 3, 0], [1, 2, 3, 0]]), cells(3, [[1, 2, 3, 4], [1, 2, 3, 5]]));
+        let (one, two) = (cells(2, [[1, 2, 3, 0, 0]; 2]), cells(3, [[1, 2, 3, 4, 0]; 2]));
         let mut durable = Durable::none(2);
         durable.set([(ShardId(0), Digest::of(b"whole"))], 3).unwrap();
         durable.append(2, &one, &two);
         let standby = Standby { step: 3, batch: 2, lineage: Digest::of(b"whole") };
         assert_eq!((&durable.steps, &durable.standby), (&vec![3, 0], &vec![Some(standby), None]));
         // Three slices of one batch become one of three.
-        let three = cells(4, [[1, 2, 6, 0], [1, 2, 6, 0]]);
+        let three = cells(4, [[1, 2, 6, 0, 0]; 2]);
         durable.append(3, &two, &three);
         assert_eq!((&durable.steps, &durable.standby), (&vec![2, 0], &vec![Some(standby), None]));
         assert_eq!(Durable::decode(&durable.encode(), 2), Some(durable.clone()));

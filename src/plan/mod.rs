@@ -1,8 +1,10 @@
 //! Which S and R to take: what each would cost, and a recommendation. Pure: counts in, a table out.
 
 mod cost;
+mod growth;
 
 pub use cost::CostModel;
+pub use growth::{Arrivals, Growth, growth};
 
 use crate::learn::FOREST_SHARDS;
 use crate::train::{Keep, Schedule, ScheduleKind};

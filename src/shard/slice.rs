@@ -38,10 +38,9 @@ impl Slice {
         row: RowLayout,
         key: &ModelKey,
     ) -> Result<Slice, SliceError> {
-        let header = Header::decode(bytes.get(..HEADER_BYTES).unwrap_or(&bytes), path, cell, row, bytes.len() as u64)?;
-        let sections =
-            SliceLayout::new(row, header.rows).ok_or_else(|| SliceError::damaged(path, 24, "the row count is absurd"))?;
-        let got = content_digest(key, &bytes);
+        let slice = Slice::of_header(bytes, path, cell, row)?;
+        let Slice { header, bytes, .. } = &slice;
+        let got = content_digest(key, bytes);
         if got != header.content {
             return Err(SliceError::damaged(
                 path,
@@ -49,9 +48,19 @@ impl Slice {
                 format!("the content digest is {got}, the header says {}", header.content),
             ));
         }
-        let slice = Slice { header, layout: sections, bytes };
         slice.check_values(path, layout)?;
         Ok(slice)
+    }
+
+    /// Checks the header of a slice file alone: of what it holds nothing may be relied on.
+    ///
+    /// # Errors
+    /// As [`Slice::open`].
+    pub fn of_header(bytes: Bytes, path: &Path, cell: (Cell, Option<Batches>), row: RowLayout) -> Result<Slice, SliceError> {
+        let header = Header::decode(bytes.get(..HEADER_BYTES).unwrap_or(&bytes), path, cell, row, bytes.len() as u64)?;
+        let layout =
+            SliceLayout::new(row, header.rows).ok_or_else(|| SliceError::damaged(path, 24, "the row count is absurd"))?;
+        Ok(Slice { header, layout, bytes })
     }
 
     /// What the digest can't vouch for is our own promise to learners; broken, it must not become a panic there.

@@ -109,6 +109,16 @@ impl ShardStore {
         Slice::open(bytes, &path, self.named(cell), &self.layout, self.row, &self.key)
     }
 
+    /// Opens a cell and checks its header alone: for a look at handles that decides nothing but what is refused.
+    ///
+    /// # Errors
+    /// The file is missing or its header is damaged.
+    pub fn glance(&self, cell: Cell) -> Result<Slice, SliceError> {
+        let path = self.path(cell);
+        let bytes = self.files.read(&path).map_err(|e| missing(&path, e))?;
+        Slice::of_header(bytes, &path, self.named(cell), self.row)
+    }
+
     /// Publishes a slice file.
     ///
     /// # Errors
@@ -151,6 +161,16 @@ impl ShardStore {
         let path = self.next_path(cell);
         let (head, len) = self.files.head(&path, HEADER_BYTES).map_err(|e| missing(&path, e))?;
         Header::decode(&head, &path, self.named(cell), self.row, len)
+    }
+
+    /// Opens the file that waits beside a cell's, and checks all of it.
+    ///
+    /// # Errors
+    /// The file is missing or damaged.
+    pub fn open_next(&self, cell: Cell) -> Result<Slice, SliceError> {
+        let path = self.next_path(cell);
+        let bytes = self.files.read(&path).map_err(|e| missing(&path, e))?;
+        Slice::open(bytes, &path, self.named(cell), &self.layout, self.row, &self.key)
     }
 
     /// Puts the file that waits beside a cell's in its place. The caller holds the shard's commit lock, and syncs the folder.

@@ -36,7 +36,7 @@ pub use compare::{
 pub use deletion::{AlikeIds, CellWritten, Deleted, Effective, Forecast, Outcome, Request, Unsuppressed};
 pub use error::Failed;
 pub use evaluated::{Class, Evaluated, Measures, Shares};
-pub use plan::{Candidate, Plan, PlanLine, RecommendedLearner};
+pub use plan::{Candidate, Growth, Plan, PlanLine, RecommendedLearner};
 pub use predicted::{Answer, Predicted, Prediction};
 pub use receipt::{Keys, Receipt, Signature};
 pub use rekey_due::RekeyDue;

@@ -65,10 +65,34 @@ pub struct Plan {
     pub slices: Option<u32>,
     /// Why these.
     pub reason: String,
+    /// What batches that come later will cost, if that was asked and they have steps of their own.
+    pub growth: Option<Growth>,
     /// The kind of learner that the plan is for.
     pub learner: &'static str,
     /// By the shape of the rows; `None` when no source was looked at.
     pub recommended_learner: Option<RecommendedLearner>,
+}
+
+/// What batches cost, in trainings of everything as it is now.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Growth {
+    /// How many.
+    pub batches: u32,
+    /// What each brings, as a share of the records.
+    pub share: f64,
+    /// Training on all of them as they come.
+    pub all: f64,
+    /// The dearest of them.
+    pub worst: f64,
+    /// Training everything anew with each of them, instead.
+    pub anew: f64,
+    /// Slices of a shard once all are there.
+    pub slices: u32,
+    /// A deletion's mean cost, of training its shard anew, before the first.
+    pub deletion_before: f64,
+    /// The same once all are there.
+    pub deletion_after: f64,
 }
 
 /// A learner that suits the rows.
@@ -85,6 +109,14 @@ pub struct RecommendedLearner {
     pub slices: u32,
     /// Its settings, as in a recipe.
     pub settings: LearnerSettings,
+}
+
+impl From<&plan::Growth> for Growth {
+    fn from(growth: &plan::Growth) -> Growth {
+        let plan::Growth { arrivals, all, worst, anew, slices, deletion_before, deletion_after } = *growth;
+        let (batches, share) = (arrivals.batches, arrivals.share);
+        Growth { batches, share, all, worst, anew, slices, deletion_before, deletion_after }
+    }
 }
 
 impl From<&plan::Candidate> for Candidate {
@@ -139,6 +171,7 @@ impl From<&PlanReport> for Plan {
             shards: recommended.map(|c| c.shards),
             slices: recommended.map(|c| c.slices),
             reason: report.plan.reason.clone(),
+            growth: report.growth.as_ref().map(Growth::from),
             learner: report.learner,
             recommended_learner: report.advice.as_ref().map(RecommendedLearner::from),
         }

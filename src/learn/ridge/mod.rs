@@ -22,7 +22,9 @@ use std::sync::OnceLock;
 use map::Map;
 use targets::Targets;
 
-use super::{Abilities, Features, Layout, Learner, Removal, Rows, Scorer, SettingsError, State, StateError, Step, StepError};
+use super::{
+    Abilities, Addition, Features, Layout, Learner, Removal, Rows, Scorer, SettingsError, State, StateError, Step, StepError,
+};
 use crate::num::normal::{BLOCK_ROWS, Normal, Packed, ROWS_MAX, Sign, padded};
 use crate::num::{Isa, Team, cholesky};
 
@@ -54,7 +56,7 @@ impl Ridge {
 
 impl Learner for Ridge {
     fn abilities(&self) -> Abilities {
-        Abilities { downdate: true, merge: true, whole: false }
+        Abilities { downdate: true, extend: true, merge: true, whole: false }
     }
 
     fn accepts(&self, layout: &Layout) -> Result<(), SettingsError> {
@@ -180,22 +182,25 @@ impl State for RidgeState {
         Ok(())
     }
 
+    fn extend(&mut self, addition: &Addition<'_, '_>) -> Result<(), StateError> {
+        let (after, come) = (addition.after, addition.come);
+        let places = places_of(after, come, "come to")?;
+        let rows = self.rows.saturating_add(places.len() as u64);
+        if rows > ROWS_MAX {
+            return Err(StateError(format!("with those that come it would be of {rows} rows, and at most {ROWS_MAX} fit")));
+        }
+        self.rows = rows;
+        self.weights = OnceLock::new();
+        let mut buffers = Buffers::default();
+        for places in places.chunks(BLOCK_ROWS) {
+            self.update(addition.team, Sign::Add, after, places, &mut buffers);
+        }
+        Ok(())
+    }
+
     fn downdate(&mut self, removal: &Removal<'_, '_>) -> Result<(), StateError> {
         let (before, gone) = (removal.before, removal.gone);
-        if before.len() != gone.len() {
-            return Err(StateError(format!("rows of {} slices are to go, and the state has seen {}", gone.len(), before.len())));
-        }
-        let mut places = Vec::new();
-        for (slice, (rows, gone)) in before.iter().zip(gone).enumerate() {
-            let (count, ascending) = (rows.features.rows(), gone.is_sorted_by(|a, b| a < b));
-            if !ascending || gone.last().is_some_and(|&row| row as usize >= count) {
-                return Err(StateError(format!(
-                    "the rows that are to go from slice {} are not ascending rows of its {count}",
-                    slice + 1
-                )));
-            }
-            places.extend(gone.iter().map(|&row| (slice, row as usize)));
-        }
+        let places = places_of(before, gone, "go from")?;
         let rows = self.rows.checked_sub(places.len() as u64);
         self.rows = rows.ok_or_else(|| StateError(format!("{} rows are to go from {}", places.len(), self.rows)))?;
         self.weights = OnceLock::new();
@@ -234,4 +239,21 @@ impl State for RidgeState {
     fn encode(&self) -> Vec<u8> {
         state::encode(self.seed, self.rows, &self.sums)
     }
+}
+
+/// Slice and row of rows that come to slices or go from them, which are named ascending.
+fn places_of(slices: &[Rows<'_>], named: &[Vec<u32>], what: &str) -> Result<Vec<(usize, usize)>, StateError> {
+    if slices.len() != named.len() {
+        return Err(StateError(format!("rows are to {what} {} slices, and the state is of {}", named.len(), slices.len())));
+    }
+    let mut places = Vec::new();
+    for (slice, (rows, named)) in slices.iter().zip(named).enumerate() {
+        let (count, ascending) = (rows.features.rows(), named.is_sorted_by(|a, b| a < b));
+        if !ascending || named.last().is_some_and(|&row| row as usize >= count) {
+            let slice = slice + 1;
+            return Err(StateError(format!("the rows that are to {what} slice {slice} are not ascending rows of its {count}")));
+        }
+        places.extend(named.iter().map(|&row| (slice, row as usize)));
+    }
+    Ok(places)
 }

@@ -3,6 +3,8 @@
 //! Its files wait beside those whose places they take before the entry is written, as an entry can't hold rows. What a batch brings is
 //! trained like whatever else is missing.
 
+mod extend;
+
 use crate::{
     delete::{DeleteError, purge_stale},
     fs::FsError,
@@ -163,9 +165,21 @@ pub fn place(writing: &mut Writing) -> Result<bool, AppendError> {
     let workspace = writing.workspace().clone();
     let Some((generation, record)) = writing.history().placing() else { return Ok(false) };
     let store = workspace.shard_store(generation, record)?;
+    let mut extended = Vec::new();
+    for recipe in &record.recipes {
+        let rules = workspace.recipe(generation, record, &recipe.recipe)?;
+        if rules.learner.check().map_err(WorkspaceError::from)?.abilities().extend {
+            extended.push(workspace.model(generation, record, &recipe.recipe)?);
+        }
+    }
     for shard in store.grid().shards() {
         let _commit = store.lock(shard)?;
-        for cell in store.waiting(shard)? {
+        let waiting = store.waiting(shard)?;
+        // States with the rows first, then those without them go. A crash in between costs nothing.
+        for model in &extended {
+            extend::extend(model, shard, &waiting)?;
+        }
+        for cell in waiting {
             let known = record.cells.get(&cell);
             let is = |header: Result<Header, SliceError>| header.is_ok_and(|header| Some(&header.content) == known);
             if !is(store.next_header(cell)) && is(store.header(cell)) {
