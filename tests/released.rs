@@ -123,3 +123,57 @@ fn what_older_versions_wrote_is_deleted_from_and_exact() {
         fine(&root, &["verify", "--retrain"]);
     }
 }
+
+#[test]
+fn a_workspace_with_batches_is_deleted_from_appended_to_and_exact() {
+    let (version, learner) = ("workspaces-batches", "linear");
+    let (dir, root) = opened(version, learner);
+    let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(version);
+    let (then, now) = (fs::read_to_string(root.join("predictions.csv")).unwrap(), root.join("now.csv"));
+    fine(&root, &["predict", "../table.csv", "-o", "now.csv"]);
+    assert_eq!(fs::read_to_string(now).unwrap(), then);
+    fine(&root, &["verify", "--receipt", "receipt.json"]);
+    // The last batch is there; a deletion reaches all, and another batch joins what can be joined.
+    let without = |name: &str, gone: &[&str]| {
+        let text = fs::read_to_string(stored.join(name)).unwrap();
+        let left = text.lines().filter(|line| !gone.iter().any(|person| line.starts_with(&format!("{person},"))));
+        fs::write(dir.path().join(name), left.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    };
+    without("batch-3.csv", &[]);
+    let told = fine(&root, &["append", "../batch-3.csv", "--batch", "three", "--json"]);
+    assert!(told.lines().next().unwrap().contains("\"new\":false"), "{told}");
+    fine(&root, &["delete", "--subject", "11", "--request-id", "later"]);
+    without("batch-4.csv", &[]);
+    fine(&root, &["append", "../batch-4.csv"]);
+    fine(&root, &["verify", "--retrain", "--receipt", "receipt.json"]);
+    // From scratch, without the three.
+    let fresh = dir.path().join("fresh");
+    fs::create_dir(&fresh).unwrap();
+    fs::copy(root.join("sisa.toml"), fresh.join("sisa.toml")).unwrap();
+    ["table.csv", "batch-2.csv", "batch-3.csv", "batch-4.csv"].iter().for_each(|name| without(name, &["3", "7", "11"]));
+    fine(&fresh, &["train", "--seed", "5"]);
+    ["2", "3", "4"].iter().for_each(|batch| drop(fine(&fresh, &["append", &format!("../batch-{batch}.csv"), "--defer"])));
+    fine(&fresh, &["train"]);
+    common::assert_same(&artefacts(&root), &artefacts(&fresh), learner);
+}
+
+/// What 0.1 wrote takes batches: a forest and sums where their rows belong, networks behind the others.
+#[test]
+fn what_older_versions_wrote_takes_batches() {
+    for (version, learner, _) in STORED {
+        let (dir, root) = opened(version, learner);
+        let table = fs::read_to_string(dir.path().join("table.csv")).unwrap();
+        let mut lines = table.lines();
+        let (header, first) = (lines.next().unwrap(), lines.next().unwrap());
+        let rest = first.splitn(3, ',').nth(2).unwrap();
+        fs::write(dir.path().join("batch.csv"), format!("{header}\n800,1,{rest}\n801,1,{rest}\n")).unwrap();
+        let output = sisa(&root, &["append", "../batch.csv"]);
+        let text = fs::read_to_string(root.join("sisa.toml")).unwrap();
+        if text.contains("decay = \"linear\"") || text.contains("\"cumulative\"") || text.contains("\"front\"") {
+            assert_eq!(output.status.code(), Some(3), "{version} {learner}: {output:?}");
+            continue;
+        }
+        assert!(output.status.success(), "{version} {learner}: {output:?}");
+        fine(&root, &["verify", "--retrain"]);
+    }
+}
