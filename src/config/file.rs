@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{ConfigError, Overrides, Suited, suited::SHARDS_MAX};
+use super::{ConfigError, Overrides, ServeConfig, Suited, suited::SHARDS_MAX};
 use crate::{
     fs::{EntryKind, Files},
     learn::{LearnerSettings, Task},
@@ -30,6 +30,8 @@ pub struct Config {
     checkpoints: Checkpoints,
     #[serde(default)]
     guard: Guard,
+    #[serde(default)]
+    serve: ServeConfig,
     #[serde(skip)]
     path: PathBuf,
     #[serde(skip)]
@@ -329,6 +331,17 @@ impl Config {
     /// The share of a generation's records from which on, once deleted, a rekey is asked for.
     pub fn rekey_after(&self) -> f64 {
         self.guard.rekey_after
+    }
+
+    /// How the service answers.
+    ///
+    /// # Errors
+    /// A setting is out of range.
+    pub fn serve(&self) -> Result<ServeConfig, ConfigError> {
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        let serve = self.serve.clone();
+        let sign = serve.sign.as_ref().map(|file| folder.join(file));
+        ServeConfig { sign, ..serve }.checked()
     }
 
     /// How constituents are trained.

@@ -3,9 +3,11 @@
 mod error;
 mod file;
 mod overrides;
+mod serve;
 mod suited;
 
 pub use error::ConfigError;
 pub use file::{Config, REKEY_AFTER};
 pub use overrides::Overrides;
+pub use serve::{RepairPolicy, ServeConfig};
 pub use suited::Suited;

@@ -1,6 +1,8 @@
 //! `sisa delete` and `sisa unsuppress`.
 
-use super::{Engine, Error, Observer, RepairReport, queue::InEffect};
+use std::sync::Arc;
+
+use super::{Engine, Error, Observer, RepairReport, queue::Heard};
 use crate::{
     delete::{DeleteError, Draft, Pending, RowsAsked, Targets, UnknownIds, alike, draft},
     ids::Handle,
@@ -36,8 +38,12 @@ pub struct DeleteRequest {
 pub struct DeleteReport {
     /// What was accepted.
     pub accepted: Accepted,
+    /// When.
+    pub accepted_at: String,
     /// How it came into effect.
     pub effective: Effective,
+    /// When.
+    pub effective_at: String,
     /// Whether this is a repeat of a request that was accepted before.
     pub repeated: bool,
     /// Whether it was repaired before this call.
@@ -63,7 +69,7 @@ pub struct Forecast {
 /// A request, looked up or worked out.
 pub(super) enum Asked {
     /// It was accepted before, and is in effect.
-    Before(Box<(Accepted, Effective)>),
+    Before(Box<RequestRecord>),
     /// It is one of those that are accepted and come into effect in a moment.
     Waiting,
     /// What it would do.
@@ -90,14 +96,47 @@ impl Engine {
         observer: &dyn Observer,
         effective: impl FnOnce(&Accepted, &Effective, bool),
     ) -> Result<DeleteReport, Error> {
-        let InEffect { accepted, effective, repeated, done, unknown } = self.in_effect(request, effective)?;
-        let repair = if request.defer || done {
+        let nobody: Heard = Arc::new(|_, _| ());
+        let came = self.in_effect(request, &nobody, effective)?;
+        let repair = if request.defer || came.done {
             None
         } else {
             let _turn = self.queue.repairs();
             self.repair_serving(false, observer)?
         };
-        Ok(DeleteReport { accepted, effective, repeated, done, repair, unknown })
+        Ok(came.report(repair))
+    }
+
+    /// As [`Engine::delete`] of a deferred request, and calls back with the time of its acceptance as soon as the request is durable in the ledger: from then on it is
+    /// finished whatever becomes of this process. Of a request that was accepted before nothing is called back. Whoever asks for this repairs by
+    /// [`Engine::repair_waiting`].
+    ///
+    /// # Errors
+    /// As [`Engine::delete`].
+    pub fn begin_deletion(
+        &self,
+        request: &DeleteRequest,
+        accepted: impl Fn(&Accepted, &str) + Send + Sync + 'static,
+    ) -> Result<DeleteReport, Error> {
+        let heard: Heard = Arc::new(accepted);
+        Ok(self.in_effect(request, &heard, |_, _, _| ())?.report(None))
+    }
+
+    /// A request that was accepted, and how far it has come; `None` where none has the name. Of one that is not repaired yet no more is read than
+    /// the end of the ledger.
+    ///
+    /// # Errors
+    /// The ledger is damaged.
+    pub fn deletion(&self, name: &str) -> Result<Option<RequestRecord>, Error> {
+        let (snapshot, ledger) = (self.workspace.snapshot()?, self.workspace.ledger());
+        if let Some(record) = snapshot.history.open_request(name) {
+            let accepted = ledger.whole(record.sequence, &record.accepted)?;
+            return Ok(Some(RequestRecord { accepted, ..record.clone() }));
+        }
+        match ledger.request_ids(&snapshot.history, name)? {
+            None => Ok(None),
+            Some(_) => Ok(ledger.requests()?.0.into_iter().find(|r| r.accepted.request == name)),
+        }
     }
 
     /// What a request comes to, before anything is changed. `pending` are requests that are accepted and not yet in effect.
@@ -118,9 +157,7 @@ impl Engine {
             Some(ids) if ids != targets.digest(&key) => Err(DeleteError::OtherIds { request: name }.into()),
             Some(_) if pending.iter().any(|p| p.accepted().request == name) => Ok((targets, Asked::Waiting)),
             Some(_) => match ledger.requests()?.0.into_iter().find(|r| r.accepted.request == name) {
-                Some(RequestRecord { accepted, effective: Some((_, effective)), .. }) => {
-                    Ok((targets, Asked::Before(Box::new((accepted, effective)))))
-                }
+                Some(record) if record.effective.is_some() => Ok((targets, Asked::Before(Box::new(record)))),
                 // Opening for writing has brought every accepted request into effect.
                 _ => Err(WorkspaceError::NotEffective { request: name }.into()),
             },

@@ -37,8 +37,8 @@ pub use plan::{PlanReport, PlanRequest};
 pub use predict::{Answers, Evaluation, Named, Quality, Shares};
 pub use receipt::RekeyDue;
 pub use remedy::Remedy;
-pub use repair::RepairReport;
-pub use serving::{Epoch, Serving};
+pub use repair::{RepairReport, Waiting};
+pub use serving::{Epoch, InputKind, Interface, Serving};
 pub use status::{CellStatus, ShardStatus, Status};
 pub use train::{TrainReport, TrainRequest};
 pub use verify::VerifyRequest;
@@ -46,9 +46,9 @@ pub use verify::VerifyRequest;
 // What a caller needs to speak to the engine.
 pub use crate::{
     append::AppendError,
-    config::Overrides,
+    config::{Overrides, RepairPolicy, ServeConfig},
     delete::{DeleteError, UnknownIds},
-    fs::{Durability, EntryKind, Files, Pending, RealDisk},
+    fs::{Durability, EntryKind, Files, FsError, LockGuard, Pending, RealDisk, Stopwatch, utc_now},
     ids::ShardId,
     import::{AlikeIds, ImportReport},
     ledger::{Accepted, BatchRecord, Effective, OutcomeKind, RequestRecord},
@@ -57,13 +57,14 @@ pub use crate::{
     propose::{Advice, ColumnNote, Proposal},
     receipt::{Envelope, Receipt},
     schema::Likeness,
-    source::{Input, MemoryTable, Source, SourceError, Table},
+    source::{Batch, CellKind, Cells, Input, MemoryTable, Shape, Source, SourceError, Table},
     verify::{Finding, Verdict},
     workspace::KeySource,
 };
 
 use crate::{
     append::place,
+    config::Config,
     delete::recover,
     fs::Disk,
     ledger::History,
@@ -185,6 +186,18 @@ impl Engine {
     /// The configuration file that is meant: `sisa.toml` in the workspace, if none is named.
     pub(crate) fn config_file(&self, given: &Path) -> PathBuf {
         if given.as_os_str().is_empty() { self.workspace.root().join("sisa.toml") } else { given.to_owned() }
+    }
+
+    /// What `sisa.toml` says under `[serve]`; the defaults where there is no such file. It is read anew at every call.
+    ///
+    /// # Errors
+    /// The file is wrong.
+    pub fn serve_config(&self) -> Result<ServeConfig, Error> {
+        let path = self.config_file(Path::new(""));
+        Ok(match self.files().stat(&path)? {
+            Some(_) => Config::read(self.files(), &path)?.serve()?,
+            None => ServeConfig::default(),
+        })
     }
 
     /// The threads.

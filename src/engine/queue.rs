@@ -1,34 +1,56 @@
 //! Deletions of one process that wait for the writer lock come into effect together: each slice is written again once.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError, TryLockError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use super::{DeleteRequest, Engine, Error, delete::Asked};
+use super::{DeleteReport, DeleteRequest, Engine, Error, RepairReport, delete::Asked};
 use crate::{
     delete::{Pending, Targets, UnknownIds, accept, effect},
-    ledger::{Accepted, Effective},
+    ledger::{Accepted, Effective, RequestRecord},
     workspace::{WorkspaceError, Writing},
 };
 
 /// A request that is in effect.
 #[derive(Debug)]
 pub(super) struct InEffect {
-    pub(super) accepted: Accepted,
-    pub(super) effective: Effective,
+    accepted: Accepted,
+    accepted_at: String,
+    effective: Effective,
+    effective_at: String,
     /// Whether it was accepted before.
-    pub(super) repeated: bool,
+    repeated: bool,
     /// Whether it was repaired before.
     pub(super) done: bool,
-    pub(super) unknown: UnknownIds,
+    unknown: UnknownIds,
 }
 
+impl InEffect {
+    /// What a caller is told.
+    pub(super) fn report(self, repair: Option<RepairReport>) -> DeleteReport {
+        let InEffect { accepted, accepted_at, effective, effective_at, repeated, done, unknown } = self;
+        DeleteReport { accepted, accepted_at, effective, effective_at, repeated, done, repair, unknown }
+    }
+}
+
+/// Hears of a request as soon as it is in the ledger, and since when, on the thread that put it there.
+pub(super) type Heard = Arc<dyn Fn(&Accepted, &str) + Send + Sync>;
+
 /// A request that waits for another thread, and what came of it.
-#[derive(Debug)]
 struct Ticket {
     request: DeleteRequest,
+    heard: Heard,
     outcome: Outcome,
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket").field("request", &self.request.request_id).finish_non_exhaustive()
+    }
 }
 
 /// What came of a request, once it is known.
@@ -50,7 +72,7 @@ impl Outcome {
 }
 
 /// A request that is brought into effect now: of this thread, or of one that waits.
-type Asking<'a> = (&'a DeleteRequest, &'a Outcome);
+type Asking<'a> = (&'a DeleteRequest, &'a Heard, &'a Outcome);
 
 /// The requests that wait in this process.
 #[derive(Debug, Default)]
@@ -65,8 +87,8 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    fn enter(&self, request: &DeleteRequest) -> Arc<Ticket> {
-        let ticket = Arc::new(Ticket { request: request.clone(), outcome: Outcome::default() });
+    fn enter(&self, request: &DeleteRequest, heard: Heard) -> Arc<Ticket> {
+        let ticket = Arc::new(Ticket { request: request.clone(), heard, outcome: Outcome::default() });
         lock(&self.waiting).push(ticket.clone());
         ticket
     }
@@ -100,13 +122,14 @@ impl Engine {
     pub(super) fn in_effect(
         &self,
         request: &DeleteRequest,
+        heard: &Heard,
         effective: impl FnOnce(&Accepted, &Effective, bool),
     ) -> Result<InEffect, Error> {
         let _turn = match self.queue.turn.try_lock() {
             Ok(turn) => turn,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => {
-                let ticket = self.queue.enter(request);
+                let ticket = self.queue.enter(request, heard.clone());
                 let turn = lock(&self.queue.turn);
                 if let Some(outcome) = ticket.outcome.take() {
                     let came = outcome?;
@@ -121,8 +144,8 @@ impl Engine {
         let writing = self.open_for_writing();
         self.queue.first.store(false, Ordering::SeqCst);
         let (mut writing, mut others, own) = (writing?, self.queue.take(), Outcome::default());
-        let asking: Vec<Asking<'_>> =
-            std::iter::once((request, &own)).chain(others.iter().map(|other| (&other.request, &other.outcome))).collect();
+        let of_others = others.iter().map(|other| (&other.request, &other.heard, &other.outcome));
+        let asking: Vec<Asking<'_>> = std::iter::once((request, heard, &own)).chain(of_others).collect();
         if let Err(e) = self.together(&mut writing, &asking) {
             // Those of other threads are tried again, each in its turn.
             others.retain(|other| !other.outcome.is_known());
@@ -142,7 +165,7 @@ impl Engine {
     fn together(&self, writing: &mut Writing, asking: &[Asking<'_>]) -> Result<(), Error> {
         let mut waits: Vec<(&Outcome, Targets, Pending)> = Vec::new();
         let mut repeats = Vec::new();
-        for (request, outcome) in asking {
+        for (request, heard, outcome) in asking {
             // Rows are looked for by what is on the disk, which must be what it is to be.
             if !request.rows.is_empty() {
                 self.bring_into_effect(writing, &mut waits)?;
@@ -151,9 +174,13 @@ impl Engine {
             match self.work_out(writing.snapshot(), request, &pending) {
                 Ok((targets, Asked::New(draft))) => {
                     let draft = if asking.len() > 1 { draft.one_of_several() } else { *draft };
-                    waits.push((outcome, targets, accept(writing, draft)?));
+                    let pending = accept(writing, draft)?;
+                    if let Some(record) = writing.history().open_request(&pending.accepted().request) {
+                        heard(pending.accepted(), &record.accepted_at);
+                    }
+                    waits.push((outcome, targets, pending));
                 }
-                Ok((targets, Asked::Before(came))) => outcome.tell(Ok(in_effect(writing, &targets, *came, true))),
+                Ok((targets, Asked::Before(came))) => outcome.tell(before(writing, &targets, *came)),
                 Ok((_, Asked::Waiting)) => repeats.push((request, outcome)),
                 Err(e) => outcome.tell(Err(e)),
             }
@@ -161,7 +188,7 @@ impl Engine {
         self.bring_into_effect(writing, &mut waits)?;
         for (request, outcome) in repeats {
             outcome.tell(match self.work_out(writing.snapshot(), request, &[]) {
-                Ok((targets, Asked::Before(came))) => Ok(in_effect(writing, &targets, *came, true)),
+                Ok((targets, Asked::Before(came))) => before(writing, &targets, *came),
                 Ok(_) => Err(WorkspaceError::MovedOn.into()),
                 Err(e) => Err(e),
             });
@@ -178,15 +205,29 @@ impl Engine {
         // States that rows are taken out of use all threads.
         let came = self.pool.install(|| effect(writing, pending))?;
         for ((outcome, targets), came) in told.into_iter().zip(came) {
-            outcome.tell(Ok(in_effect(writing, &targets, came, false)));
+            outcome.tell(Ok(in_effect(writing, &targets, came)));
         }
         Ok(())
     }
 }
 
-fn in_effect(writing: &Writing, targets: &Targets, (accepted, effective): (Accepted, Effective), repeated: bool) -> InEffect {
-    // A repeated request may have been stopped before it was repaired.
-    let done = !writing.history().unrepaired().iter().any(|r| r.accepted.request == accepted.request);
+/// A request that came into effect just now, or is not repaired yet.
+fn in_effect(writing: &Writing, targets: &Targets, (accepted, effective): (Accepted, Effective)) -> InEffect {
+    let record = writing.history().open_request(&accepted.request);
+    let accepted_at = record.map(|r| r.accepted_at.clone()).unwrap_or_default();
+    let effective_at = record.and_then(|r| r.effective.as_ref()).map(|e| e.0.clone()).unwrap_or_default();
     let unknown = targets.unknown(&accepted.outcomes);
-    InEffect { accepted, effective, repeated, done, unknown }
+    InEffect { accepted, accepted_at, effective, effective_at, repeated: false, done: record.is_none(), unknown }
+}
+
+/// A request that was accepted before, as the ledger tells it.
+fn before(writing: &Writing, targets: &Targets, record: RequestRecord) -> Result<InEffect, Error> {
+    let RequestRecord { accepted, accepted_at, effective, .. } = record;
+    let Some((effective_at, effective)) = effective else {
+        return Err(WorkspaceError::NotEffective { request: accepted.request }.into());
+    };
+    // It may have been stopped before it was repaired.
+    let done = writing.history().open_request(&accepted.request).is_none();
+    let unknown = targets.unknown(&accepted.outcomes);
+    Ok(InEffect { accepted, accepted_at, effective, effective_at, repeated: true, done, unknown })
 }

@@ -20,6 +20,18 @@ pub struct RepairReport {
     pub rebuilt: usize,
 }
 
+/// Requests that are not at their end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Waiting {
+    /// The ledger's last entry, of which this is as of.
+    pub entry: u64,
+    /// How many are accepted and not in effect.
+    pub unfinished: usize,
+    /// The names of those that are in effect and not repaired, with the time of their acceptance, in that order.
+    pub unrepaired: Vec<(String, String)>,
+}
+
 impl Engine {
     /// Trains what the generation and recipe in service lack, and closes the requests that waited for it. If another model takes their place
     /// meanwhile, it is that one. With `all`, every checkpoint is read and checked first, also those that are known to be durable.
@@ -41,6 +53,47 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Trains what deletions left missing of what is in service, and closes the requests that wait for it; brings into effect before
+    /// that what a process that is gone left accepted. `None` where nothing is in service. Unlike [`Engine::repair`] it reads no more than
+    /// what it builds upon.
+    ///
+    /// # Errors
+    /// A slice is damaged, the disk refuses, or another process writes and this engine does not wait.
+    pub fn repair_waiting(&self, observer: &dyn Observer) -> Result<Option<RepairReport>, Error> {
+        let _turn = self.queue.repairs();
+        self.repair_serving(false, observer)
+    }
+
+    /// What waits, as the ledger says it now. Reads no checkpoint and no slice.
+    ///
+    /// # Errors
+    /// The ledger is damaged.
+    pub fn waiting(&self) -> Result<Waiting, Error> {
+        let snapshot = self.workspace.snapshot()?;
+        let history = &snapshot.history;
+        Ok(Waiting {
+            entry: history.head.sequence,
+            unfinished: history.unfinished().len(),
+            unrepaired: history.unrepaired().iter().map(|r| (r.accepted.request.clone(), r.accepted_at.clone())).collect(),
+        })
+    }
+
+    /// Whether something came into the ledger after the entry of this number: one look at one name.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn moved_since(&self, entry: u64) -> Result<bool, Error> {
+        Ok(self.workspace.ledger().goes_on_after(entry)?)
+    }
+
+    /// Brings into effect what a process that is gone left accepted; waits for one that is at it.
+    ///
+    /// # Errors
+    /// The disk refuses, or another process writes and this engine does not wait.
+    pub fn finish_accepted(&self) -> Result<(), Error> {
+        self.settled_snapshot().map(|_| ())
     }
 
     /// Removes the damaged checkpoints of models that are not in service, which training goes on with. Returns how many there were.

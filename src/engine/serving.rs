@@ -11,7 +11,7 @@ use super::{Engine, Error, Observer};
 use crate::{
     ids::{GenerationId, RecipeId},
     predict::Ensemble,
-    schema::{Label, Schema},
+    schema::{Kind, Label, Schema},
     source::TextForm,
     train::{Model, ShardPlan},
     workspace::{Partition, Snapshot, Workspace, WorkspaceError},
@@ -133,13 +133,71 @@ impl Engine {
     /// # Errors
     /// Nothing is in service, an accepted deletion is not yet in effect, or the workspace is damaged.
     pub fn serving(&self) -> Result<Serving, Error> {
-        let serving = Serving { workspace: self.workspace.clone(), pool: self.pool.clone(), loaded: Mutex::new(None) };
+        let serving = self.serving_later();
         serving.loaded()?;
         Ok(serving)
     }
+
+    /// As [`Engine::serving`], and loads nothing before it is asked: there may be nothing that can answer yet.
+    pub fn serving_later(&self) -> Serving {
+        Serving { workspace: self.workspace.clone(), pool: self.pool.clone(), loaded: Mutex::new(None) }
+    }
+}
+
+/// What is asked and what is answered, of an ensemble in service.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Interface {
+    /// The columns that rows must have, in the order of the schema: each with what its cells are.
+    pub inputs: Vec<(String, InputKind)>,
+    /// The column that is answered.
+    pub label: String,
+    /// The class names, in order; empty for numbers.
+    pub classes: Arc<[String]>,
+    /// Members that vote, how many of them with their full weight, and how many shards there are.
+    pub members: (usize, usize, u32),
+    /// What an answer would stand on.
+    pub epoch: Epoch,
+}
+
+/// What the cells of an input are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InputKind {
+    /// A number.
+    Number,
+    /// A whole number from 0 to 255.
+    Byte,
+    /// Text: a category, a date, yes or no.
+    Text,
 }
 
 impl Serving {
+    /// What is asked and what is answered.
+    ///
+    /// # Errors
+    /// As for [`Engine::serving`].
+    pub fn interface(&self) -> Result<Interface, Error> {
+        let loaded = self.loaded()?;
+        let kind = |kind: &Kind| match kind {
+            Kind::Number { .. } => Some(InputKind::Number),
+            Kind::Byte { .. } => Some(InputKind::Byte),
+            Kind::Date { .. } | Kind::Boolean | Kind::Values { .. } | Kind::Buckets { .. } => Some(InputKind::Text),
+            Kind::Ignore => None,
+        };
+        let columns = loaded.schema.columns.iter();
+        let grid = loaded.model.shards.grid();
+        let members = loaded.ensemble.members();
+        let whole = members.iter().filter(|m| m.step == grid.slices).count();
+        Ok(Interface {
+            inputs: columns.filter_map(|c| kind(&c.kind).map(|kind| (c.name.clone(), kind))).collect(),
+            label: loaded.schema.label.column().to_owned(),
+            classes: loaded.classes.clone(),
+            members: (members.len(), whole, grid.shards),
+            epoch: loaded.epoch.clone(),
+        })
+    }
+
     /// What an answer would stand on now.
     ///
     /// # Errors

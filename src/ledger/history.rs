@@ -401,6 +401,11 @@ impl History {
         self.in_order(|r| r.effective.is_some())
     }
 
+    /// A request that is accepted and not yet repaired.
+    pub fn open_request(&self, name: &str) -> Option<&RequestRecord> {
+        self.open.get(name)
+    }
+
     fn in_order(&self, which: impl Fn(&RequestRecord) -> bool) -> Vec<&RequestRecord> {
         let mut found: Vec<_> = self.open.values().filter(|r| which(r)).collect();
         found.sort_by_key(|r| r.sequence);

@@ -29,7 +29,11 @@ enum Inner {
 impl Bytes {
     /// Opens a file and looks at its first bytes.
     pub(crate) fn open(path: &Path) -> Result<Self, SourceError> {
-        let mut file = SourceFile::open(path)?;
+        Self::of(SourceFile::open(path)?)
+    }
+
+    /// Of a file that is open, from its beginning.
+    pub(super) fn of(mut file: SourceFile) -> Result<Self, SourceError> {
         let mut magic = [0; 2];
         let is_gzip = match file.read_exact(&mut magic) {
             Ok(()) => magic == [0x1f, 0x8b],

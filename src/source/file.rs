@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -14,9 +14,17 @@ use super::error::SourceError;
 pub struct SourceFile {
     path: PathBuf,
     name: Arc<str>,
-    file: File,
+    body: Body,
     stamp: Stamp,
     position: u64,
+}
+
+/// Where the bytes are.
+#[derive(Debug)]
+enum Body {
+    File(File),
+    /// Not a file at all: bytes of whoever calls, which nobody can change.
+    Memory(Cursor<Arc<[u8]>>),
 }
 
 /// What tells one state of a file from another without reading it.
@@ -47,7 +55,14 @@ impl SourceFile {
         }
         let file = File::open(path).map_err(failed)?;
         let stamp = Stamp::of(&file.metadata().map_err(failed)?);
-        Ok(Self { path: path.to_owned(), name, file, stamp, position: 0 })
+        Ok(Self { path: path.to_owned(), name, body: Body::File(file), stamp, position: 0 })
+    }
+
+    /// Bytes in memory, which are read as a file's would be; `name` stands for them in messages.
+    pub(super) fn memory(name: &Arc<str>, bytes: &Arc<[u8]>) -> Self {
+        let stamp = Stamp { len: bytes.len() as u64, modified: None, inode: 0 };
+        let body = Body::Memory(Cursor::new(bytes.clone()));
+        Self { path: PathBuf::new(), name: name.clone(), body, stamp, position: 0 }
     }
 
     /// Opens the same file again, with a position of its own.
@@ -56,7 +71,10 @@ impl SourceFile {
     ///
     /// As [`SourceFile::open`], and [`SourceError::Changed`] if it is no longer the same file.
     pub fn reopen(&self) -> Result<Self, SourceError> {
-        let again = Self::open(&self.path)?;
+        let again = match &self.body {
+            Body::File(_) => Self::open(&self.path)?,
+            Body::Memory(bytes) => Self::memory(&self.name, bytes.get_ref()),
+        };
         self.compare(again.stamp)?;
         Ok(again)
     }
@@ -94,6 +112,9 @@ impl SourceFile {
     ///
     /// [`SourceError::Changed`] or [`SourceError::Vanished`].
     pub fn verify_unchanged(&self) -> Result<(), SourceError> {
+        if matches!(self.body, Body::Memory(_)) {
+            return Ok(());
+        }
         let now = fs::metadata(&self.path).map_err(|cause| SourceError::Vanished { file: self.name.clone(), cause })?;
         self.compare(Stamp::of(&now))
     }
@@ -108,7 +129,10 @@ impl SourceFile {
 
 impl Read for SourceFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read(buffer)?;
+        let count = match &mut self.body {
+            Body::File(file) => file.read(buffer)?,
+            Body::Memory(bytes) => bytes.read(buffer)?,
+        };
         self.position += count as u64;
         Ok(count)
     }
@@ -116,7 +140,10 @@ impl Read for SourceFile {
 
 impl Seek for SourceFile {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.position = self.file.seek(to)?;
+        self.position = match &mut self.body {
+            Body::File(file) => file.seek(to)?,
+            Body::Memory(bytes) => bytes.seek(to)?,
+        };
         Ok(self.position)
     }
 }

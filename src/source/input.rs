@@ -45,6 +45,8 @@ pub struct Input {
 pub(super) enum Part {
     File(PathBuf),
     Table(Arc<dyn Table>),
+    /// Text in memory, and what it is called.
+    Text(Arc<str>, Arc<[u8]>),
 }
 
 impl Input {
@@ -68,6 +70,13 @@ impl Input {
         self
     }
 
+    /// The same sources, and after them text in memory, written as text files are; `name` stands for it in messages. It may be gzipped.
+    #[must_use]
+    pub fn with_text(mut self, name: &str, text: impl Into<Arc<[u8]>>) -> Self {
+        self.parts.push(Part::Text(name.into(), text.into()));
+        self
+    }
+
     /// Whether there is no source.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -79,6 +88,7 @@ impl Input {
         self.parts.iter().map(|part| match part {
             Part::File(path) => path.display().to_string(),
             Part::Table(table) => table.name().to_owned(),
+            Part::Text(name, _) => name.as_ref().to_owned(),
         })
     }
 
@@ -90,7 +100,7 @@ impl Input {
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.parts.iter().filter_map(|part| match part {
             Part::File(path) => Some(path.as_path()),
-            Part::Table(_) => None,
+            Part::Table(_) | Part::Text(..) => None,
         })
     }
 

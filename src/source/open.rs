@@ -8,6 +8,7 @@ use super::bytes::Bytes;
 use super::columnar;
 use super::csv::Csv;
 use super::error::SourceError;
+use super::file::SourceFile;
 use super::form::TextForm;
 use super::idx_table::{IdxFile, IdxTable};
 use super::input::Part;
@@ -46,6 +47,10 @@ pub(super) fn parts(parts: &[Part], form: &TextForm) -> Result<Vec<Box<dyn Sourc
         let path = match part {
             Part::Table(table) => {
                 tables.push(Some(table.open()?));
+                continue;
+            }
+            Part::Text(name, text) => {
+                tables.push(Some(Box::new(Csv::new(not_foreign(Bytes::of(SourceFile::memory(name, text))?)?, form)?)));
                 continue;
             }
             Part::File(path) => path,
@@ -94,11 +99,8 @@ enum Opened {
 
 impl Opened {
     fn new(path: &Path, form: &TextForm) -> Result<Self, SourceError> {
-        let bytes = Bytes::open(path)?;
+        let bytes = not_foreign(Bytes::open(path)?)?;
         let name = bytes.name().clone();
-        if let Some(&(_, found, advice)) = FOREIGN.iter().find(|(magic, ..)| bytes.head().starts_with(magic)) {
-            return Err(SourceError::Foreign { file: name, found, advice });
-        }
         match bytes.head() {
             [0xff, 0xfe, ..] | [0xfe, 0xff, ..] if !form.encoding.is_utf16() => Err(SourceError::Foreign {
                 file: name,
@@ -128,6 +130,14 @@ impl Opened {
             [0, 0, ..] => Ok(Self::Idx(IdxFile::new(bytes)?)),
             _ => Ok(Self::Table(Box::new(Csv::new(bytes, form)?))),
         }
+    }
+}
+
+/// Refuses forms that are often met and not read.
+fn not_foreign(bytes: Bytes) -> Result<Bytes, SourceError> {
+    match FOREIGN.iter().find(|(magic, ..)| bytes.head().starts_with(magic)) {
+        Some(&(_, found, advice)) => Err(SourceError::Foreign { file: bytes.name().clone(), found, advice }),
+        None => Ok(bytes),
     }
 }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::super::{
-    BATCH_BYTES, BATCH_ROWS_MAX, BadItem, Batch, Cell, CellKind, Cells, Chunk, Chunks, Column, FIELD_BYTES_MAX, Input,
+    BATCH_BYTES, BATCH_ROWS_MAX, BadItem, Batch, Cell, CellKind, Cells, Chunk, Chunks, Column, Delimiter, FIELD_BYTES_MAX, Input,
     MemoryTable, Part, Source, SourceError, Table, TextForm, Values,
 };
 use super::testing::{Folder, drain};
@@ -145,4 +145,31 @@ fn files_and_tables_stand_in_the_order_given() {
     let sources = Input::new().with(table()).with_file(path).with(table()).open(&TextForm::default()).unwrap();
     let names: Vec<&str> = sources.iter().map(|source| source.name().rsplit('/').next().unwrap()).collect();
     assert_eq!(names, ["m", "a.csv", "m"]);
+}
+
+/// Text in memory is read as a file with the same bytes is, packed or not, with the same places in messages.
+#[test]
+fn text_in_memory_is_a_file_without_a_path() {
+    let folder = Folder::new();
+    let text = b"a;b\n1;\"x;\ny\"\n\n2;z\n";
+    let form = TextForm { delimiter: Delimiter::Semicolon, ..TextForm::default() };
+    let cells = |input: Input| {
+        let (mut batch, mut found) = (Batch::new(), Vec::new());
+        for mut source in input.open(&form).unwrap() {
+            assert_eq!(source.columns(), ["a", "b"]);
+            while source.next(&mut batch).unwrap() > 0 {
+                for row in 0..batch.rows() {
+                    found.push((batch.line(row), batch.cell(row, 0).to_string(), batch.cell(row, 1).to_string()));
+                }
+            }
+        }
+        found
+    };
+    let file = cells(Input::from(folder.file("t.csv", text)));
+    assert_eq!(file.len(), 2);
+    assert_eq!(cells(Input::new().with_text("t", text.as_slice())), file);
+    let packed = [super::make::gzip(&text[..7]), super::make::gzip(&text[7..])].concat();
+    assert_eq!(cells(Input::new().with_text("t", packed)), file);
+    let error = Input::new().with_text("the body", b"BZh9".as_slice()).open(&form).err().unwrap();
+    assert!(error.to_string().contains("the body"), "{error}");
 }

@@ -1,0 +1,133 @@
+//! `[serve]`: how the service answers. Nothing is frozen from it.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::ConfigError;
+
+/// `[serve]`, checked.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ServeConfig {
+    /// The address that is listened on, with its port.
+    pub listen: String,
+    /// The model's name.
+    pub model: String,
+    /// Bytes of a body, unpacked, in mebibytes.
+    pub body_mib: u32,
+    /// Rows of a request.
+    pub rows: u32,
+    /// Ids of a deletion request.
+    pub ids: u32,
+    /// Predictions that wait for a thread; further ones are told to come again.
+    pub queue: u32,
+    /// Deletions that wait for their turn; further ones are told to come again.
+    pub deletions: u32,
+    /// Connections at once; further ones wait to be taken.
+    pub connections: u32,
+    /// Seconds for reading a request and answering it.
+    pub answer_seconds: u32,
+    /// Seconds that a prediction waits while a deletion is on its way into effect.
+    pub wait_seconds: u32,
+    /// Seconds from the wish to stop until connections are no longer taken.
+    pub drain_seconds: u32,
+    /// When what deletions leave missing is trained.
+    pub repair: RepairPolicy,
+    /// Minutes between two repairs, of `window`.
+    pub window_minutes: u32,
+    /// Days from acceptance in which a request is to be repaired, of `deadline`.
+    pub deadline_days: u32,
+    /// The share of its full weight below which the vote of all shards may not fall before a repair begins.
+    pub min_weight: f64,
+    /// The secret key that receipts are signed with, from the folder of the file.
+    pub sign: Option<PathBuf>,
+}
+
+/// When what deletions leave missing is trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RepairPolicy {
+    /// At once; what comes meanwhile is repaired next, together.
+    #[default]
+    Eager,
+    /// At most once in a while.
+    Window,
+    /// As late as it can be.
+    Deadline,
+}
+
+impl Default for ServeConfig {
+    fn default() -> ServeConfig {
+        ServeConfig {
+            listen: "127.0.0.1:8080".into(),
+            model: "sisa".into(),
+            body_mib: 16,
+            rows: 65_536,
+            ids: 1_000,
+            queue: 64,
+            deletions: 4_096,
+            connections: 1_024,
+            answer_seconds: 30,
+            wait_seconds: 2,
+            drain_seconds: 1,
+            repair: RepairPolicy::default(),
+            window_minutes: 60,
+            deadline_days: 28,
+            min_weight: 0.5,
+            sign: None,
+        }
+    }
+}
+
+impl ServeConfig {
+    /// Refuses what is out of range.
+    pub(super) fn checked(self) -> Result<ServeConfig, ConfigError> {
+        let wrong = |setting, value: String, allowed| Err(ConfigError::Setting { setting, value, allowed });
+        let ranges = [
+            ("body_mib", self.body_mib, 1, 1_024, "1 to 1024"),
+            ("rows", self.rows, 1, 1_000_000, "1 to 1000000"),
+            ("ids", self.ids, 1, 100_000, "1 to 100000"),
+            ("queue", self.queue, 1, 100_000, "1 to 100000"),
+            ("deletions", self.deletions, 1, 100_000, "1 to 100000"),
+            ("connections", self.connections, 1, 100_000, "1 to 100000"),
+            ("answer_seconds", self.answer_seconds, 1, 3_600, "1 to 3600"),
+            ("wait_seconds", self.wait_seconds, 0, 60, "0 to 60"),
+            ("drain_seconds", self.drain_seconds, 0, 5, "0 to 5, as all ends within 10 seconds"),
+            ("window_minutes", self.window_minutes, 1, 10_080, "1 to 10080, a week"),
+            ("deadline_days", self.deadline_days, 1, 3_650, "1 to 3650"),
+        ];
+        for (setting, value, low, high, allowed) in ranges {
+            if !(low..=high).contains(&value) {
+                return wrong(setting, value.to_string(), allowed);
+            }
+        }
+        let named = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if self.model.is_empty() || self.model.len() > 64 || !self.model.chars().all(named) {
+            return wrong("model", self.model, "1 to 64 letters, digits, `-`, `_` or `.`");
+        }
+        if !(0.0..=1.0).contains(&self.min_weight) {
+            return wrong("min_weight", self.min_weight.to_string(), "a share from 0 to 1");
+        }
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_has_a_default_and_what_is_wrong_is_named() {
+        let read = |text: &str| toml::from_str::<ServeConfig>(text);
+        assert_eq!(read("").unwrap(), ServeConfig::default());
+        assert_eq!(read("repair = \"window\"").unwrap().repair, RepairPolicy::Window);
+        assert!(read("repair = \"never\"").is_err() && read("lissen = \"x\"").is_err());
+        ServeConfig::default().checked().unwrap();
+        for (text, setting) in [("rows = 0", "rows"), ("model = \"a b\"", "model"), ("min_weight = 2.0", "min_weight")] {
+            let error = read(text).unwrap().checked().unwrap_err();
+            assert!(error.to_string().starts_with(setting), "{error}");
+        }
+    }
+}
