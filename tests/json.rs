@@ -131,6 +131,10 @@ fn classes(fields: &mut Fields) {
         fields.add(&wire::Effective::of(accepted, effective.seconds));
     });
     let deleted = deleted.unwrap();
+    fields.add(&wire::Deletion::effective(&deleted));
+    fields.add(&wire::Key::of("a".into(), vec!["audit".into()], "t".into(), None, None));
+    fields.add(&wire::Listening::of("http://127.0.0.1:1".into(), false));
+    fields.add(&wire::Problem::of("no".into(), None));
     fields.add(&wire::Repaired::from(deleted.repair.as_ref().unwrap()));
     fields.add(&wire::Deleted::from(&deleted));
     engine.log().unwrap().iter().for_each(|r| fields.add(&wire::Request::from(r)));

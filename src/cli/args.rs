@@ -81,8 +81,26 @@ pub(crate) enum Command {
     Compare(CompareArgs),
     /// Try a small grid of settings on a part of the training subjects, and write the best into sisa.toml
     Tune(TuneArgs),
+    /// Answer predictions and deletions over HTTP, until it is stopped
+    #[cfg(feature = "serve")]
+    Serve(super::serve::ServeArgs),
+    /// Make, take back and list keys of the service
+    #[cfg(feature = "serve")]
+    #[command(subcommand)]
+    Key(super::serve::KeyCommand),
     /// Print completions for a shell
     Completions(CompletionArgs),
+}
+
+impl Command {
+    /// Whether it goes on until it is stopped, and so waits for whoever writes meanwhile.
+    pub(crate) fn lasts(&self) -> bool {
+        #[cfg(feature = "serve")]
+        if matches!(self, Command::Serve(_)) {
+            return true;
+        }
+        false
+    }
 }
 
 #[derive(Debug, ClapArgs)]

@@ -15,6 +15,8 @@ mod predict;
 mod progress;
 mod report;
 mod run;
+#[cfg(feature = "serve")]
+mod serve;
 mod session;
 mod show;
 mod trained;

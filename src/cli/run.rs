@@ -75,6 +75,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         Command::Bench(bench) => session.bench(bench),
         Command::Compare(compare) => session.compare(compare),
         Command::Tune(tune) => session.tune(tune),
+        #[cfg(feature = "serve")]
+        Command::Serve(serve) => session.serve(serve),
+        #[cfg(feature = "serve")]
+        Command::Key(key) => session.key(key),
         Command::Completions(completions) => {
             clap_complete::generate(completions.shell, &mut Args::command(), "sisa", &mut std::io::stdout());
             Ok(Exit::Done)

@@ -43,7 +43,7 @@ impl Session {
             Err(_) => RealDisk::new(),
         };
         let global = &args.global;
-        let builder = Engine::builder(&global.workspace).disk(Arc::new(disk)).wait(global.wait);
+        let builder = Engine::builder(&global.workspace).disk(Arc::new(disk)).wait(global.wait || args.command.lasts());
         let builder = builder.in_scratch(std::env::var_os(IN_SCRATCH).is_some());
         let builder = match global.threads {
             Some(threads) => builder.threads(threads.into()),

@@ -1,0 +1,320 @@
+//! From a request to its answer: who asks, whether it may, how large it is, what it is, and what is written down of it.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{RawPathParams, Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    response::Response,
+    routing::{MethodFilter, on},
+};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
+use sisa::{
+    engine::{ErrorKind, Stopwatch},
+    wire,
+};
+
+use super::{
+    app::App,
+    audit::{self, Act},
+    deletions,
+    keys::Caller,
+    log::{self, trace_id},
+    predict,
+    problem::Problem,
+    reply::{EPOCH, JSON, Reply},
+    role::Role,
+    route::{Endpoint, ROUTES},
+    v2,
+};
+
+/// The router of all endpoints.
+pub(super) fn router(app: Arc<App>) -> Router {
+    let mut router = Router::new();
+    for route in &ROUTES {
+        let (endpoint, roles) = (route.endpoint, route.roles);
+        let handler = move |State(app): State<Arc<App>>, params: RawPathParams, request: Request| async move {
+            Asking { app, endpoint, roles, params: params.iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect() }
+                .serve(request)
+                .await
+        };
+        let method = if route.method == axum::http::Method::POST { MethodFilter::POST } else { MethodFilter::GET };
+        router = router.route(route.path, on(method, handler));
+    }
+    let unknown = |State(app): State<Arc<App>>, request: Request| async move {
+        Asking { app, endpoint: Endpoint::Unknown, roles: &[], params: Vec::new() }.serve(request).await
+    };
+    let other = |State(app): State<Arc<App>>, request: Request| async move {
+        Asking { app, endpoint: Endpoint::Method, roles: &[], params: Vec::new() }.serve(request).await
+    };
+    router.fallback(unknown).method_not_allowed_fallback(other).with_state(app)
+}
+
+/// One request on its way.
+struct Asking {
+    app: Arc<App>,
+    endpoint: Endpoint,
+    roles: &'static [Role],
+    params: Vec<(String, String)>,
+}
+
+impl Asking {
+    async fn serve(self, request: Request) -> Response {
+        let clock = Stopwatch::start();
+        let (parts, body) = request.into_parts();
+        let trace = parts.headers.get("traceparent").cloned();
+        let (caller, reply) = match self.admitted(&parts) {
+            Ok(caller) => {
+                let done = self.answer(&caller, &parts, body).await;
+                (caller, done.unwrap_or_else(Reply::from))
+            }
+            Err((caller, problem)) => (caller, problem.into()),
+        };
+        let seconds = clock.seconds();
+        self.app.metrics.answered(self.endpoint, reply.status, seconds);
+        let line = log::Line {
+            endpoint: Some(self.endpoint.name()),
+            status: Some(reply.status.as_u16()),
+            seconds: Some(seconds),
+            key: Some(&caller.name),
+            trace: trace.as_ref().and_then(|t| t.to_str().ok()).and_then(trace_id),
+            request: reply.about.as_deref(),
+            ..log::line("request")
+        };
+        // An answer that went well is told by the metrics.
+        if reply.about.is_some() || !reply.status.is_success() || line.trace.is_some() {
+            line.write();
+        }
+        let mut response = reply.into_response();
+        if let Some(trace) = trace.filter(|t| t.to_str().is_ok_and(|t| trace_id(t).is_some())) {
+            response.headers_mut().insert("traceparent", trace);
+        }
+        response
+    }
+
+    /// Who asks, if that is someone who may.
+    fn admitted(&self, parts: &Parts) -> Result<Caller, (Caller, Problem)> {
+        let refuse = |problem| (Caller::anyone(), problem);
+        if self.roles.is_empty() {
+            return Ok(Caller::anyone());
+        }
+        let key = key_of(&parts.headers);
+        let caller = self.app.caller(key.as_deref()).map_err(refuse)?.ok_or_else(|| refuse(Problem::no_key()))?;
+        if self.app.is_open() && !is_local(&parts.headers) {
+            return Err((
+                caller,
+                Problem::forbidden(
+                    "without keys only this machine is answered, by its own name; make a key by `sisa key add NAME --role ROLE`",
+                ),
+            ));
+        }
+        if !caller.may(self.roles) {
+            let roles: Vec<&str> = self.roles.iter().map(|role| role.name()).collect();
+            return Err((caller, Problem::forbidden(format!("the key does not have the role {}", roles.join(" or ")))));
+        }
+        Ok(caller)
+    }
+
+    fn param(&self, name: &str) -> String {
+        self.params.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).unwrap_or_default()
+    }
+
+    async fn answer(&self, caller: &Caller, parts: &Parts, body: Body) -> Result<Reply, Problem> {
+        let (app, headers) = (&self.app, &parts.headers);
+        if self.params.iter().any(|(key, value)| key == "model" && *value != app.config.model) {
+            return Err(Problem::unknown(
+                "there is no model of this name; `GET /v2/models/NAME` tells of the one there is, whose name is in the configuration",
+            ));
+        }
+        match self.endpoint {
+            Endpoint::Invocations => {
+                let (body, _room) = read_body(app, headers, body).await?;
+                predict::invocations(app, headers, asked_for(parts, "proba"), body).await
+            }
+            Endpoint::Infer => {
+                let (body, _room) = read_body(app, headers, body).await?;
+                let version = self.params.iter().find(|(key, _)| key == "version").map(|(_, version)| version.clone());
+                predict::infer(app, headers, version, body).await
+            }
+            Endpoint::Delete => {
+                let (body, _room) = read_body(app, headers, body).await?;
+                let asked = deletions::read(app, headers, asked_for(parts, "dry_run"), &body)?;
+                drop(body);
+                let name = asked.name().cloned();
+                let reply = deletions::delete(app, asked).await;
+                let (about, status) = match &reply {
+                    Ok(reply) => (reply.about.clone(), reply.status),
+                    Err(problem) => (None, problem.status),
+                };
+                // What is refused may have any name; what is accepted has one that can be told.
+                self.write_down(caller, about.or(name.filter(|_| status.is_success())), status).await;
+                reply
+            }
+            Endpoint::Deletion => deletions::one(app, self.param("request")).await,
+            Endpoint::Deletions => deletions::all(app).await,
+            Endpoint::Receipt => {
+                let reply = deletions::receipt(app, self.param("request"), asked_for(parts, "signed")).await?;
+                self.write_down(caller, reply.about.clone(), reply.status).await;
+                Ok(reply)
+            }
+            Endpoint::Repair => {
+                app.keeper.wake(true);
+                self.write_down(caller, None, StatusCode::ACCEPTED).await;
+                let waiting = self.look(|app| app.engine.waiting().map_err(|e| predict::failed(&e))).await?;
+                let names: Vec<String> = waiting.unrepaired.into_iter().map(|(name, _)| name).collect();
+                Ok(Reply::json(StatusCode::ACCEPTED, &serde_json::json!({ "unrepaired": names })))
+            }
+            Endpoint::Status => {
+                let status = self.look(|app| app.engine.status().map_err(|e| predict::failed(&e))).await?;
+                Ok(Reply::json(StatusCode::OK, &wire::Status::from(&status)))
+            }
+            Endpoint::Audit => {
+                let text = self
+                    .look(|app| {
+                        audit::read(&app.engine).map_err(|e| {
+                            log::alarm(&e.to_string());
+                            Problem::unavailable("the audit log is damaged; whoever runs the service is told by its log where")
+                        })
+                    })
+                    .await?;
+                Ok(Reply::new(StatusCode::OK, "application/jsonl", text))
+            }
+            Endpoint::Metrics => {
+                let text = self.look(|app| Ok(app.metrics.text(&app.gauges()))).await?;
+                Ok(Reply::new(StatusCode::OK, "text/plain; version=0.0.4", text))
+            }
+            Endpoint::Live => Ok(Reply::json(StatusCode::OK, &serde_json::json!({ "live": true }))),
+            Endpoint::Ping => Ok(Reply::new(StatusCode::OK, JSON, "\n")),
+            Endpoint::Version => Ok(Reply::new(StatusCode::OK, "text/plain", env!("CARGO_PKG_VERSION"))),
+            Endpoint::Server => Ok(Reply::json(StatusCode::OK, &v2::server())),
+            Endpoint::Ready => predict::ready(app).await,
+            Endpoint::Model | Endpoint::ModelReady => {
+                let interface = self.look(|app| app.serving.interface().map_err(|e| predict::failed(&e))).await?;
+                let epoch = interface.epoch.to_string();
+                if self.params.iter().any(|(key, version)| key == "version" && *version != epoch) {
+                    return Err(predict::no_version());
+                }
+                if self.endpoint == Endpoint::ModelReady {
+                    return predict::ready(app).await;
+                }
+                Ok(Reply::json(StatusCode::OK, &v2::model(&app.config.model, &interface)).with(EPOCH, &epoch))
+            }
+            Endpoint::Document => Ok(Reply::new(StatusCode::OK, JSON, include_str!("../../docs/openapi.json"))),
+            Endpoint::Unknown => Err(Problem::unknown("there is nothing here; `GET /openapi.json` tells what there is")),
+            Endpoint::Method => Err(Problem::method()),
+        }
+    }
+
+    /// Reads something off the runtime's threads.
+    async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&App) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let app = self.app.clone();
+        tokio::task::spawn_blocking(move || look(&app)).await.unwrap_or_else(|_| Err(Problem::internal()))
+    }
+
+    /// Writes an act into the audit log; durable on return.
+    async fn write_down(&self, caller: &Caller, about: Option<String>, status: StatusCode) {
+        let act = Act { who: caller.name.clone(), what: self.endpoint.name().into(), about, result: status.as_u16().to_string() };
+        let app = self.app.clone();
+        let _ = tokio::task::spawn_blocking(move || app.write_down(act)).await;
+    }
+}
+
+/// The key that was sent: as a bearer's, or as the password of whatever user.
+fn key_of(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, rest) = value.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(rest.trim().to_owned());
+    }
+    if scheme.eq_ignore_ascii_case("basic") {
+        use base64::Engine as _;
+        let text = String::from_utf8(base64::engine::general_purpose::STANDARD.decode(rest.trim()).ok()?).ok()?;
+        return text.split_once(':').map(|(_, password)| password.to_owned());
+    }
+    None
+}
+
+/// Whether a request comes from this machine by its own name, and from no page of another one that a browser shows.
+fn is_local(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("?"));
+    let host = text(header::HOST).unwrap_or("localhost");
+    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(name, _)| name);
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    let own = name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+    own && text(header::ORIGIN).is_none_or(|origin| origin == format!("http://{host}"))
+}
+
+/// Whether a parameter of the query says yes.
+fn asked_for(parts: &Parts, name: &str) -> bool {
+    let query = parts.uri.query().unwrap_or_default();
+    query.split('&').any(|pair| pair.split_once('=').is_some_and(|(key, value)| key == name && (value == "1" || value == "true")))
+}
+
+/// Reads a body, within the bounds on its size, on its time, and on what may lie in memory of all bodies at once.
+async fn read_body(app: &App, headers: &HeaderMap, body: Body) -> Result<(Bytes, tokio::sync::OwnedSemaphorePermit), Problem> {
+    let most = (app.config.body_mib as usize) << 20;
+    let too_large = || Problem::too_large(format!("the body is more than {most} bytes"));
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|l| l.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > most) {
+        return Err(too_large());
+    }
+    let kib = u32::try_from(length.unwrap_or(most).div_ceil(1024).max(1)).unwrap_or(u32::MAX);
+    let room = app.bodies.clone().try_acquire_many_owned(kib);
+    let room = room.map_err(|_| Problem::busy("as many bodies as may lie in memory are being read; ask again"))?;
+    let patience = Duration::from_secs(app.config.answer_seconds.into());
+    match tokio::time::timeout(patience, Limited::new(body, most).collect()).await {
+        Err(_) => Err(Problem::slow("the body did not come within the time that is allowed")),
+        Ok(Err(e)) if e.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::input("the body can't be read to its end")),
+        Ok(Ok(body)) => Ok((body.to_bytes(), room)),
+    }
+}
+
+/// Whether an error at the start is one that passes: the service then starts and answers when it can.
+pub(super) fn passes(error: &sisa::engine::Error) -> bool {
+    let repairs = error.remedies().contains(&sisa::engine::Remedy::Repair);
+    error.kind() == ErrorKind::Retry || (error.kind() == ErrorKind::NotReady && repairs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(of: &[(&'static str, &str)]) -> HeaderMap {
+        of.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect::<HeaderMap>()
+    }
+
+    #[test]
+    fn keys_come_as_bearer_or_as_password() {
+        assert_eq!(key_of(&headers(&[("authorization", "Bearer a.b")])).as_deref(), Some("a.b"));
+        assert_eq!(key_of(&headers(&[("authorization", "basic dXNlcjphLmI=")])).as_deref(), Some("a.b"));
+        for wrong in ["", "Bearer", "Basic !", "Digest x", "Basic YQ=="] {
+            assert_eq!(key_of(&headers(&[("authorization", wrong)])), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn pages_of_other_machines_are_not_this_machine() {
+        for (host, origin, local) in [
+            ("localhost:8080", None, true),
+            ("127.0.0.1", None, true),
+            ("[::1]:8080", Some("http://[::1]:8080"), true),
+            ("localhost:8080", Some("http://localhost:8080"), true),
+            ("localhost:8080", Some("https://evil.example"), false),
+            ("localhost:8080", Some("null"), false),
+            ("rebound.example:8080", None, false),
+            ("127.0.0.1.evil.example", None, false),
+            ("192.168.1.1", None, false),
+        ] {
+            let mut all = headers(&[("host", host)]);
+            all.extend(origin.map(|o| (Some(header::ORIGIN), o.parse().unwrap())));
+            assert_eq!(is_local(&all), local, "{host} {origin:?}");
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! Repairs in the background: looks at what waits, asks the desk, and does it, one repair at a time.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use sisa::engine::{Engine, Error, Observer, Progress, RepairPolicy, RepairReport, ServeConfig, Stopwatch, Waiting};
+
+use super::{
+    desk::{self, Ground, Next, Rule, Waits},
+    log,
+    metrics::{self, Metrics},
+};
+
+/// How often the ledger is looked at for what other processes put there.
+const LOOK: Duration = Duration::from_millis(500);
+/// After a repair that did not come to its end, the next waits so long: at first, and at most.
+const BACKOFF: (f64, f64) = (1.0, 300.0);
+
+/// Who repairs.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    engine: Arc<Engine>,
+    metrics: Arc<Metrics>,
+    rule: Rule,
+    /// Seconds from acceptance in which a request is to be repaired.
+    deadline: f64,
+    /// Something happened, and whether a repair was asked for.
+    asked: Mutex<(bool, bool)>,
+    bell: Condvar,
+    stopped: AtomicBool,
+}
+
+/// Hears the wish to stop while a repair is on; training stops between batches.
+#[derive(Debug)]
+struct Until<'a>(&'a AtomicBool);
+
+impl Observer for Until<'_> {
+    fn progress(&self, _: Progress) {}
+
+    fn note(&self, _: &str) {}
+
+    fn stopped(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// What the keeper remembers from one look to the next.
+#[derive(Debug, Default)]
+struct Memory {
+    waiting: Option<Waiting>,
+    /// When each request was first seen to wait.
+    seen: BTreeMap<String, f64>,
+    last_start: Option<f64>,
+    /// Not before this time, and how long to wait after the next failure.
+    again: (f64, f64),
+    /// Seconds of the last repairs, by row-pass.
+    seconds_a_row_pass: f64,
+}
+
+impl Keeper {
+    pub(super) fn new(engine: Arc<Engine>, metrics: Arc<Metrics>, config: &ServeConfig) -> Keeper {
+        Keeper {
+            engine,
+            metrics,
+            rule: Rule { policy: config.repair, window: f64::from(config.window_minutes) * 60.0, min_weight: config.min_weight },
+            deadline: f64::from(config.deadline_days) * 86_400.0,
+            asked: Mutex::new((true, false)),
+            bell: Condvar::new(),
+            stopped: AtomicBool::new(false),
+        }
+    }
+
+    /// Something came into effect, or is on its way; with `repair`, a repair is asked for.
+    pub(super) fn wake(&self, repair: bool) {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        *asked = (true, asked.1 || repair);
+        self.bell.notify_all();
+    }
+
+    pub(super) fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
+        self.wake(false);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
+    }
+
+    /// Repairs until it is stopped; the life of a thread.
+    pub(super) fn run(&self) {
+        let clock = Stopwatch::start();
+        let mut memory = Memory { again: (0.0, BACKOFF.0), ..Memory::default() };
+        while !self.is_stopped() {
+            let asked = self.sleep();
+            if self.is_stopped() {
+                return;
+            }
+            if let Err(e) = self.look(&clock, asked, &mut memory) {
+                if self.is_stopped() {
+                    return;
+                }
+                metrics::count(&self.metrics.repairs_failed);
+                log::alarm(&format!("a repair did not come to its end, and is tried again: {e}"));
+                let (_, pause) = memory.again;
+                memory.again = (clock.seconds() + pause, (pause * 2.0).min(BACKOFF.1));
+                memory.waiting = None;
+            }
+        }
+    }
+
+    /// Waits until it is woken, or for the time between two looks; tells whether a repair was asked for.
+    fn sleep(&self) -> bool {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut asked, _) =
+            self.bell.wait_timeout_while(asked, LOOK, |(woken, _)| !*woken).unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *asked).1
+    }
+
+    fn look(&self, clock: &Stopwatch, asked: bool, memory: &mut Memory) -> Result<(), Error> {
+        let now = clock.seconds();
+        if now < memory.again.0 && !asked {
+            return Ok(());
+        }
+        let moved = match &memory.waiting {
+            Some(waiting) => self.engine.moved_since(waiting.entry)?,
+            None => true,
+        };
+        if moved {
+            memory.waiting = Some(self.engine.waiting()?);
+        }
+        let Some(waiting) = &memory.waiting else { return Ok(()) };
+        if waiting.unfinished > 0 {
+            // Its process is at it and has the lock, or is gone.
+            self.engine.finish_accepted()?;
+            memory.waiting = None;
+            self.wake(asked);
+            return Ok(());
+        }
+        memory.seen.retain(|name, _| waiting.unrepaired.iter().any(|(other, _)| other == name));
+        for (name, _) in &waiting.unrepaired {
+            memory.seen.entry(name.clone()).or_insert(now);
+        }
+        if waiting.unrepaired.is_empty() {
+            return Ok(());
+        }
+        let waits: Vec<Waits> = waiting
+            .unrepaired
+            .iter()
+            .map(|(name, accepted_at)| Waits {
+                since: memory.seen.get(name).copied().unwrap_or(now),
+                // The clock of the day says how old it is, and a clock that only goes on what is left.
+                due: now - age(accepted_at).unwrap_or(0.0) + self.deadline,
+            })
+            .collect();
+        let ground = self.ground(now, asked, memory)?;
+        if desk::next(&self.rule, &waits, &ground) == Next::Repair {
+            self.repair(clock, memory)?;
+        }
+        Ok(())
+    }
+
+    fn ground(&self, now: f64, asked: bool, memory: &Memory) -> Result<Ground, Error> {
+        let mut ground = Ground { now, last_start: memory.last_start, weight: 1.0, cost: 0.0, seconds: 0.0, asked };
+        if self.rule.policy != RepairPolicy::Eager {
+            let status = self.engine.status()?;
+            // The weight of a member that serves step r of R is (r / R)^4 (docs/TRAINING.md, section 6).
+            let share = |serves: u32, slices: usize| (f64::from(serves) / slices.max(1) as f64).powi_4();
+            let weights: f64 = status.shards.iter().map(|s| share(s.serves, s.cells.len())).fold(0.0, |sum, w| sum + w);
+            ground.weight = weights / status.shards.len().max(1) as f64;
+            ground.cost = status.missing_row_passes as f64 / status.full_row_passes.max(1) as f64;
+            ground.seconds = status.missing_row_passes as f64 * memory.seconds_a_row_pass;
+        }
+        Ok(ground)
+    }
+
+    fn repair(&self, clock: &Stopwatch, memory: &mut Memory) -> Result<(), Error> {
+        let begun = clock.seconds();
+        memory.last_start = Some(begun);
+        memory.waiting = None;
+        let report = self.engine.repair_waiting(&Until(&self.stopped))?;
+        let Some(RepairReport { report, repaired, complete, .. }) = report else { return Ok(()) };
+        if report.interrupted() {
+            return Ok(());
+        }
+        let seconds = clock.seconds() - begun;
+        if let Some(diverged) = report.diverged().next() {
+            let text = format!("a step diverged, and its shard serves what is before it: {diverged:?}");
+            log::alarm(&text.chars().take(300).collect::<String>());
+        }
+        if complete {
+            metrics::count(&self.metrics.repairs);
+            memory.again = (0.0, BACKOFF.0);
+        } else {
+            metrics::count(&self.metrics.repairs_failed);
+            let (_, pause) = memory.again;
+            memory.again = (clock.seconds() + pause, (pause * 2.0).min(BACKOFF.1));
+        }
+        if report.row_passes() > 0 {
+            memory.seconds_a_row_pass = seconds / report.row_passes() as f64;
+        }
+        if repaired.is_some() {
+            log::Line { seconds: Some(seconds), ..log::line("repair") }.write();
+        }
+        // What came meanwhile is looked at without a pause.
+        self.wake(false);
+        Ok(())
+    }
+}
+
+/// Seconds since a time of day in RFC 3339, by the clock of the day.
+fn age(time: &str) -> Option<f64> {
+    Some((seconds(&sisa::engine::utc_now())? - seconds(time)?).max(0.0))
+}
+
+/// Seconds since 1970 of a time as the ledger writes it: `2026-11-26T12:00:00.000Z`.
+/// Days of a civil date: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `days_from_civil`.
+fn seconds(time: &str) -> Option<f64> {
+    let number = |range: std::ops::Range<usize>| time.get(range)?.parse::<i64>().ok();
+    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+    let (hour, minute) = (number(11..13)?, number(14..16)?);
+    let second: f64 = time.get(17..)?.strip_suffix('Z')?.parse().ok()?;
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year - era * 400;
+    let day_of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    let days = era * 146_097 + day_of_era - 719_468;
+    Some((days * 86_400 + hour * 3600 + minute * 60) as f64 + second)
+}
+
+/// Powers by multiplication alone.
+trait Powers {
+    fn powi_4(self) -> Self;
+}
+
+impl Powers for f64 {
+    fn powi_4(self) -> f64 {
+        let square = self * self;
+        square * square
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_the_ledger_are_seconds() {
+        assert_eq!(seconds("1970-01-01T00:00:00.000Z"), Some(0.0));
+        assert_eq!(seconds("2000-02-29T12:34:56.500Z"), Some(951_827_696.5));
+        assert_eq!(seconds("2099-12-31T23:59:59.000Z"), Some(4_102_444_799.0));
+        assert_eq!(seconds("today"), None);
+        assert!(age(&sisa::engine::utc_now()).unwrap() < 60.0);
+    }
+}

@@ -1,0 +1,162 @@
+//! What the service says beside the answers that all faces share.
+
+use serde::Serialize;
+
+use crate::{
+    engine::{self, DeleteReport, Error},
+    ledger::{Accepted, OutcomeKind, RequestRecord},
+};
+
+use super::Failed;
+
+/// A deletion request, as told to who may ask for one: no handle, no cell and no cost, from which its place could be guessed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "type", rename = "deletion")]
+#[non_exhaustive]
+pub struct Deletion {
+    /// Its name; `None` of a dry run.
+    pub request: Option<String>,
+    /// How far it has come: `forecast` (nothing was changed), `accepted`, `effective` or `repaired`.
+    pub state: &'static str,
+    /// When it was accepted.
+    pub accepted_at: Option<String>,
+    /// When it came into effect.
+    pub effective_at: Option<String>,
+    /// Seconds from acceptance to effect.
+    pub effective_seconds: Option<f64>,
+    /// When it was repaired.
+    pub repaired_at: Option<String>,
+    /// Ids whose records are erased.
+    pub erased: u64,
+    /// Ids whose records were erased by a request before.
+    pub already_erased: u64,
+    /// Ids that were not found.
+    pub unknown: u64,
+    /// Records that go, held-out ones included.
+    pub records: u64,
+}
+
+impl Deletion {
+    fn counted(state: &'static str, accepted: &Accepted) -> Deletion {
+        let count = |kind| accepted.outcomes.iter().filter(|o| o.outcome == kind).count() as u64;
+        Deletion {
+            request: Some(accepted.request.clone()),
+            state,
+            accepted_at: None,
+            effective_at: None,
+            effective_seconds: None,
+            repaired_at: None,
+            erased: count(OutcomeKind::Erased),
+            already_erased: count(OutcomeKind::AlreadyErased),
+            unknown: count(OutcomeKind::NotFound),
+            records: accepted.outcomes.iter().map(|o| o.in_slices + o.held_out).sum(),
+        }
+    }
+
+    /// A request that is durable in the ledger since this time.
+    pub fn accepted(accepted: &Accepted, at: &str) -> Deletion {
+        Deletion { accepted_at: Some(at.to_owned()), ..Deletion::counted("accepted", accepted) }
+    }
+
+    /// The same, of which no more is told than that.
+    #[must_use]
+    pub fn as_accepted(self) -> Deletion {
+        Deletion { state: "accepted", effective_at: None, effective_seconds: None, repaired_at: None, ..self }
+    }
+
+    /// A request that is in effect, whether it is repaired or not: the same every time it is told.
+    pub fn effective(report: &DeleteReport) -> Deletion {
+        Deletion {
+            accepted_at: Some(report.accepted_at.clone()),
+            effective_at: Some(report.effective_at.clone()),
+            effective_seconds: Some(report.effective.seconds),
+            ..Deletion::counted("effective", &report.accepted)
+        }
+    }
+}
+
+impl From<&engine::Forecast> for Deletion {
+    fn from(forecast: &engine::Forecast) -> Deletion {
+        Deletion { request: None, ..Deletion::counted("forecast", &forecast.accepted) }
+    }
+}
+
+impl From<&RequestRecord> for Deletion {
+    /// As it is now.
+    fn from(record: &RequestRecord) -> Deletion {
+        let (effective, repaired) = (record.effective.as_ref(), record.repaired.as_ref());
+        let state = match (effective, repaired) {
+            (_, Some(_)) => "repaired",
+            (Some(_), None) => "effective",
+            (None, None) => "accepted",
+        };
+        Deletion {
+            accepted_at: Some(record.accepted_at.clone()),
+            effective_at: effective.map(|e| e.0.clone()),
+            effective_seconds: effective.map(|e| e.1.seconds),
+            repaired_at: repaired.map(|r| r.0.clone()),
+            ..Deletion::counted(state, &record.accepted)
+        }
+    }
+}
+
+/// Why the service gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename = "problem")]
+#[non_exhaustive]
+pub struct Problem {
+    /// What is wrong, and what to do.
+    pub error: String,
+    /// Whom it concerns, as in `error.kind`; `None` for a problem of the service itself.
+    pub kind: Option<&'static str>,
+}
+
+impl Problem {
+    /// A problem; `of` is the engine's error, if it is one of those.
+    pub fn of(error: String, of: Option<&Error>) -> Problem {
+        let Failed { kind, message, .. } = Failed::of(0, error, of);
+        Problem { error: message, kind }
+    }
+}
+
+/// The service listens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename = "listening")]
+#[non_exhaustive]
+pub struct Listening {
+    /// Where.
+    pub address: String,
+    /// Whether a key is asked for; without keys only this machine is answered.
+    pub keys: bool,
+}
+
+impl Listening {
+    /// At this address.
+    pub fn of(address: String, keys: bool) -> Listening {
+        Listening { address, keys }
+    }
+}
+
+/// A key of the service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename = "key")]
+#[non_exhaustive]
+pub struct Key {
+    /// Its name.
+    pub name: String,
+    /// What it may be used for.
+    pub roles: Vec<String>,
+    /// When it was made.
+    pub added_at: String,
+    /// When it was taken back.
+    pub revoked_at: Option<String>,
+    /// The key itself: only when it is made, as nobody keeps it.
+    pub key: Option<String>,
+}
+
+impl Key {
+    /// A key of this name.
+    pub fn of(name: String, roles: Vec<String>, added_at: String, revoked_at: Option<String>, key: Option<String>) -> Key {
+        Key { name, roles, added_at, revoked_at, key }
+    }
+}
