@@ -388,6 +388,8 @@ fn every_role_may_what_the_document_says_and_nothing_else() {
                     _ => client.with_key(&keys[at - 1]),
                 };
                 let reply = client.ask(&method.to_uppercase(), &real, &headers, body.as_bytes()).unwrap();
+                let told = &operation["responses"][reply.status.to_string()];
+                assert!(told.is_object(), "{method} {path}: the document does not tell of {}", reply.status);
                 let role = at.checked_sub(1).and_then(|at| ROLES.get(at));
                 match (allowed.is_empty(), role) {
                     (true, _) => assert_eq!(reply.status, 200, "{method} {path} {role:?}"),
