@@ -6,7 +6,7 @@
 //! deletion takes away the states that saw the records, writes their slices again, and trains what is missing.
 //! Afterwards every slice and checkpoint is byte for byte what training from scratch on the remaining records would have written.
 //!
-//! **What it is not.** A serving system, a distributed trainer, or a statement about copies outside the workspace.
+//! **What it is not.** A distributed trainer, or a statement about copies outside the workspace.
 //!
 //! **Limits.** S and R up to 9,999; a shard (not the data set) must fit in memory; little-endian machines; a local file system with
 //! working locks.

@@ -104,6 +104,8 @@ fn what_was_waited_for_is_told_and_what_is_unknown_is_counted() {
     assert_eq!((&dry["state"], &dry["erased"], &dry["request"]), (&json!("forecast"), &json!(1), &Value::Null));
     client.post("/v1/deletions", r#"{"subjects": ["3"], "dry_run": true}"#).is(200);
     assert_eq!(ledger(&mut client), before, "nothing was changed");
+    let trail = client.get("/v1/audit").is(200).text();
+    assert_eq!(trail.matches("\"dry_run\"").count(), 2, "{trail}");
 
     let accepted = client.post("/v1/deletions", r#"{"subjects": ["3"], "request": "a", "wait": "accepted"}"#).is(202).json();
     assert_eq!((&accepted["state"], &accepted["effective_at"]), (&json!("accepted"), &Value::Null));
@@ -626,6 +628,34 @@ fn a_wish_to_stop_under_load_breaks_no_answer_and_loses_nothing() {
     settled(&mut service.client());
     drop(service);
     whole(&bench);
+}
+
+#[test]
+fn the_page_shows_the_state_without_a_script_and_fetches_nothing() {
+    let bench = trained(LINEAR, &rows(60));
+    configure(bench.root(), "repair = \"window\"\nmin_weight = 0.0");
+    let service = Service::start(bench.root(), &[]);
+    let mut client = service.client();
+    let page = client.get("/").is(200).text();
+    for part in ["Everything is repaired.", "None yet.", "<th scope=\"row\">0002</th><td class=\"cell\">C</td>"] {
+        assert!(page.contains(part), "{part} is not in\n{page}");
+    }
+    client.post("/v1/deletions", r#"{"subjects": ["1"], "request": "case-1"}"#).is(200);
+    let reply = client.get("/").is(200);
+    let page = reply.text();
+    for part in
+        ["1 deletion is in effect and waits for its repair.", "<td class=\"cell missing\">M</td>", "/v1/deletions/case-1/receipt"]
+    {
+        assert!(page.contains(part), "{part} is not in\n{page}");
+    }
+    let policy = reply.header("content-security-policy").unwrap();
+    let nonce = policy.split("'nonce-").nth(1).unwrap().split('\'').next().unwrap();
+    assert!(policy.starts_with("default-src 'none';") && page.contains(&format!("<style nonce=\"{nonce}\">")), "{policy}");
+    assert!(["<script", "http:", "https:", "<img", "<link", "onclick", "style=\""].iter().all(|part| !page.contains(part)));
+    // Asked for, the repair begins although the window has not passed.
+    assert_eq!(client.post("/v1/repair", "").is(202).json()["unrepaired"], json!(["case-1"]));
+    assert_eq!(settled(&mut client).len(), 1);
+    assert!(client.get("/").is(200).text().contains("Everything is repaired."));
 }
 
 #[test]

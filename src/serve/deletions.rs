@@ -86,9 +86,9 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Its name, if it has one.
-    pub(super) fn name(&self) -> Option<&String> {
-        self.request.request_id.as_ref()
+    /// Whether nothing is to be changed.
+    pub(super) fn is_dry_run(&self) -> bool {
+        self.dry_run
     }
 }
 
@@ -224,18 +224,21 @@ fn no_such_request() -> Problem {
 /// `GET /v1/deletions/{request}`.
 pub(super) async fn one(app: &Arc<App>, name: String) -> Result<Reply, Problem> {
     let found = find(app, name).await?.ok_or_else(no_such_request)?;
+    app.given.drained().await;
     Ok(told(StatusCode::OK, found))
 }
 
 /// `GET /v1/deletions`.
 pub(super) async fn all(app: &Arc<App>) -> Result<Reply, Problem> {
-    let app = app.clone();
+    let shared = app.clone();
     let listed = tokio::task::spawn_blocking(move || {
-        let requests = app.engine.log().map_err(|e| failed(&e))?;
+        let requests = shared.engine.log().map_err(|e| failed(&e))?;
         let deletions: Vec<wire::Deletion> = requests.iter().map(wire::Deletion::from).collect();
         Ok(Reply::json(StatusCode::OK, &serde_json::json!({ "deletions": deletions })))
     });
-    listed.await.unwrap_or_else(|_| Err(Problem::internal()))
+    let listed = listed.await.unwrap_or_else(|_| Err(Problem::internal()));
+    app.given.drained().await;
+    listed
 }
 
 /// `GET /v1/deletions/{request}/receipt`, signed if that is asked for.

@@ -23,7 +23,7 @@ use super::{
     deletions,
     keys::Caller,
     log::{self, trace_id},
-    predict,
+    page, predict,
     problem::Problem,
     reply::{EPOCH, JSON, Reply},
     role::Role,
@@ -143,26 +143,20 @@ impl Asking {
                 let (body, _room) = read_body(app, headers, body).await?;
                 let asked = deletions::read(app, headers, asked_for(parts, "dry_run"), &body)?;
                 drop(body);
-                let name = asked.name().cloned();
-                let reply = deletions::delete(app, asked).await;
-                let (about, status) = match &reply {
-                    Ok(reply) => (reply.about.clone(), reply.status),
-                    Err(problem) => (None, problem.status),
-                };
-                // What is refused may have any name; what is accepted has one that can be told.
-                self.write_down(caller, about.or(name.filter(|_| status.is_success())), status).await;
-                reply
+                // Once begun it goes on and is written down, also when nobody listens any more.
+                let done = tokio::spawn(delete(app.clone(), caller.clone(), asked));
+                done.await.unwrap_or_else(|_| Err(Problem::internal()))
             }
             Endpoint::Deletion => deletions::one(app, self.param("request")).await,
             Endpoint::Deletions => deletions::all(app).await,
             Endpoint::Receipt => {
                 let reply = deletions::receipt(app, self.param("request"), asked_for(parts, "signed")).await?;
-                self.write_down(caller, reply.about.clone(), reply.status).await;
+                write_down(app, caller, self.endpoint.name(), reply.about.clone(), reply.status).await;
                 Ok(reply)
             }
             Endpoint::Repair => {
                 app.keeper.wake(true);
-                self.write_down(caller, None, StatusCode::ACCEPTED).await;
+                write_down(app, caller, self.endpoint.name(), None, StatusCode::ACCEPTED).await;
                 let waiting = self.look(|app| app.engine.waiting().map_err(|e| predict::failed(&e))).await?;
                 let names: Vec<String> = waiting.unrepaired.into_iter().map(|(name, _)| name).collect();
                 Ok(Reply::json(StatusCode::ACCEPTED, &serde_json::json!({ "unrepaired": names })))
@@ -185,6 +179,11 @@ impl Asking {
             Endpoint::Metrics => {
                 let text = self.look(|app| Ok(app.metrics.text(&app.gauges()))).await?;
                 Ok(Reply::new(StatusCode::OK, "text/plain; version=0.0.4", text))
+            }
+            Endpoint::Page => {
+                let page = self.look(page::page).await?;
+                app.given.drained().await;
+                Ok(page)
             }
             Endpoint::Live => Ok(Reply::json(StatusCode::OK, &serde_json::json!({ "live": true }))),
             Endpoint::Ping => Ok(Reply::new(StatusCode::OK, JSON, "\n")),
@@ -216,13 +215,26 @@ impl Asking {
         let app = self.app.clone();
         tokio::task::spawn_blocking(move || look(&app)).await.unwrap_or_else(|_| Err(Problem::internal()))
     }
+}
 
-    /// Writes an act into the audit log; durable on return.
-    async fn write_down(&self, caller: &Caller, about: Option<String>, status: StatusCode) {
-        let act = Act { who: caller.name.clone(), what: self.endpoint.name().into(), about, result: status.as_u16().to_string() };
-        let app = self.app.clone();
-        let _ = tokio::task::spawn_blocking(move || app.write_down(act)).await;
-    }
+/// Deletes, and writes down who asked for it.
+async fn delete(app: Arc<App>, caller: Caller, asked: deletions::Asked) -> Result<Reply, Problem> {
+    let what = if asked.is_dry_run() { "dry_run" } else { Endpoint::Delete.name() };
+    let reply = deletions::delete(&app, asked).await;
+    // What is refused may have any name; what is accepted has one that can be told.
+    let (about, status) = match &reply {
+        Ok(reply) => (reply.about.clone(), reply.status),
+        Err(problem) => (None, problem.status),
+    };
+    write_down(&app, &caller, what, about, status).await;
+    reply
+}
+
+/// Writes an act into the audit log; durable on return.
+async fn write_down(app: &Arc<App>, caller: &Caller, what: &str, about: Option<String>, status: StatusCode) {
+    let act = Act { who: caller.name.clone(), what: what.into(), about, result: status.as_u16().to_string() };
+    let app = app.clone();
+    let _ = tokio::task::spawn_blocking(move || app.write_down(act)).await;
 }
 
 /// The key that was sent: as a bearer's, or as the password of whatever user.

@@ -16,6 +16,7 @@ mod keys;
 mod log;
 mod metrics;
 mod mlflow;
+mod page;
 mod predict;
 mod problem;
 mod reply;

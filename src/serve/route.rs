@@ -25,13 +25,14 @@ pub(super) enum Endpoint {
     Metrics,
     Repair,
     Document,
+    Page,
     Unknown,
     /// Something that is there, by a method that is not.
     Method,
 }
 
 impl Endpoint {
-    pub(super) const ALL: [Endpoint; 20] = [
+    pub(super) const ALL: [Endpoint; 21] = [
         Endpoint::Invocations,
         Endpoint::Ping,
         Endpoint::Version,
@@ -50,6 +51,7 @@ impl Endpoint {
         Endpoint::Metrics,
         Endpoint::Repair,
         Endpoint::Document,
+        Endpoint::Page,
         Endpoint::Unknown,
         Endpoint::Method,
     ];
@@ -74,6 +76,7 @@ impl Endpoint {
             Endpoint::Metrics => "metrics",
             Endpoint::Repair => "repair",
             Endpoint::Document => "document",
+            Endpoint::Page => "page",
             Endpoint::Unknown => "unknown",
             Endpoint::Method => "method",
         }
@@ -101,7 +104,7 @@ const fn post(path: &'static str, roles: &'static [Role], endpoint: Endpoint) ->
 const ANYONE: &[Role] = &[];
 
 /// All of them.
-pub(super) const ROUTES: [Route; 22] = [
+pub(super) const ROUTES: [Route; 23] = [
     post("/invocations", &[Role::Predict], Endpoint::Invocations),
     get("/ping", ANYONE, Endpoint::Ping),
     get("/health", ANYONE, Endpoint::Ping),
@@ -123,6 +126,7 @@ pub(super) const ROUTES: [Route; 22] = [
     get("/v1/audit", &[Role::Audit], Endpoint::Audit),
     get("/metrics", &[Role::Audit], Endpoint::Metrics),
     post("/v1/repair", &[Role::Admin], Endpoint::Repair),
+    get("/", &[Role::Audit], Endpoint::Page),
     get("/openapi.json", ANYONE, Endpoint::Document),
 ];
 

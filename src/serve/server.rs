@@ -19,8 +19,8 @@ use super::{app::App, audit::Act, http, log};
 
 /// Everything has come to its end within this time of the wish to stop.
 const END: Duration = Duration::from_secs(9);
-/// Headers have to come within this time.
-const HEADERS: Duration = Duration::from_secs(10);
+/// Headers have to come within this time, and a connection that asks nothing is kept so long.
+const HEADERS: Duration = Duration::from_secs(30);
 /// Bytes of the headers of a request.
 const HEADER_BYTES: usize = 64 << 10;
 
