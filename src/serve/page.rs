@@ -129,7 +129,7 @@ fn listed(out: &mut String, requests: &[RequestRecord]) {
         let _ = writeln!(
             out,
             "<tr><th scope=\"row\">{name}</th><td{}>{}</td><td>{}</td><td class=\"number\">{after}</td><td>{}</td><td class=\"number\">{}</td>\
-             <td class=\"number\">{}</td><td class=\"number\">{}</td><td><a href=\"/v1/deletions/{name}/receipt\">receipt of {name}</a></td></tr>",
+             <td class=\"number\">{}</td><td class=\"number\">{}</td><td><a href=\"/v1/deletions/{name}/receipt\" aria-label=\"receipt of {name}\">receipt</a></td></tr>",
             if told.state == "repaired" { "" } else { " class=\"warn\"" },
             told.state,
             text(told.accepted_at.as_deref().unwrap_or("–")),
