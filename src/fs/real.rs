@@ -19,6 +19,8 @@ const MAP_FROM_BYTES: u64 = 64 * 1024;
 pub struct RealDisk {
     /// The process stops for good when it reaches this point, so that a test can kill it there.
     stop_at: Option<String>,
+    /// Nothing is waited for until it is durable.
+    unsynced: bool,
 }
 
 impl RealDisk {
@@ -29,7 +31,13 @@ impl RealDisk {
 
     /// A disk that says `stopped at POINT` on stderr and waits to be killed when the protocol point is reached.
     pub fn stopping_at(point: String) -> RealDisk {
-        RealDisk { stop_at: Some(point) }
+        RealDisk { stop_at: Some(point), ..RealDisk::default() }
+    }
+
+    /// A disk for workspaces that nobody wants to find again after a power failure: it waits for no sync, and what it calls durable
+    /// is what the system holds.
+    pub fn unsynced() -> RealDisk {
+        RealDisk { unsynced: true, ..RealDisk::default() }
     }
 }
 
@@ -46,13 +54,33 @@ pub fn random_key() -> io::Result<[u8; 32]> {
 #[derive(Debug)]
 struct OpenFile(File);
 
-impl Writable for OpenFile {
+/// A new file, and whether it is waited for until it is durable.
+#[derive(Debug)]
+struct NewFile {
+    lock: Lock,
+    synced: bool,
+}
+
+/// A locked file. It is unlocked before it is closed: a process that was forked meanwhile has the same open file, and would keep the lock.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Should it fail, closing does it.
+        let _ = self.0.unlock();
+    }
+}
+
+impl LockGuard for Lock {}
+
+impl Writable for NewFile {
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all(bytes)
+        self.lock.0.write_all(bytes)
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.0.sync_data()
+        if self.synced { self.lock.0.sync_data() } else { Ok(()) }
     }
 }
 
@@ -89,7 +117,7 @@ impl Disk for RealDisk {
         }
         // A sweeper may have taken the file for an orphan between the two calls; then the name is gone or another's.
         match fs::metadata(path) {
-            Ok(now) if now.ino() == file.metadata()?.ino() => Ok(Box::new(OpenFile(file))),
+            Ok(now) if now.ino() == file.metadata()?.ino() => Ok(Box::new(NewFile { lock: Lock(file), synced: !self.unsynced })),
             _ => Err(io::ErrorKind::AlreadyExists.into()),
         }
     }
@@ -149,11 +177,13 @@ impl Disk for RealDisk {
     }
 
     fn sync_file(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_data()
+        let file = File::open(path)?;
+        if self.unsynced { Ok(()) } else { file.sync_data() }
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
+        let file = File::open(path)?;
+        if self.unsynced { Ok(()) } else { file.sync_all() }
     }
 
     fn syncs_at_once(&self) -> usize {
@@ -175,7 +205,7 @@ impl Disk for RealDisk {
             // Something else may have this name by now; a lock on what had it keeps nobody out.
             let (ours, named) = (file.metadata()?, fs::metadata(path)?);
             if (ours.dev(), ours.ino()) == (named.dev(), named.ino()) {
-                return Ok(Some(Box::new(OpenFile(file))));
+                return Ok(Some(Box::new(Lock(file))));
             }
         }
     }

@@ -47,6 +47,8 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "parquet")]
+pub use columnar::ArrowTable;
 pub use batch::{Batch, Cell, CellKind, Cells, Part, Row, Shape, Text, single};
 pub use error::SourceError;
 pub use file::{SourceFile, Stamp};

@@ -44,6 +44,9 @@ impl Values {
             Items::Doubles(items) => items.get(at).is_some_and(|item| item.is_nan()),
             _ => false,
         };
+        if !(0..self.rows()).any(nan) {
+            return self;
+        }
         let missing = (0..self.rows()).map(|at| nan(at) || self.missing.get(at) == Some(&true)).collect();
         self.with_missing(missing)
     }

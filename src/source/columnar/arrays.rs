@@ -18,8 +18,9 @@ use super::super::memory::{BadItem, Column};
 use super::super::values::Values;
 use super::{Unread, text};
 
-/// A part of a column, or what its items are called if they are not read. Texts stay where they are.
-pub(super) fn column(array: &ArrayRef) -> Result<Arc<dyn Column>, String> {
+/// A part of a column, or what its items are called if they are not read. Texts stay where they are. Where NaN is missing no float
+/// is one.
+pub(super) fn column(array: &ArrayRef, nan_is_missing: bool) -> Result<Arc<dyn Column>, String> {
     let values = match array.data_type() {
         DataType::Null => return Ok(Arc::new(Unread { rows: array.len() })),
         DataType::Boolean => {
@@ -70,19 +71,22 @@ pub(super) fn column(array: &ArrayRef) -> Result<Arc<dyn Column>, String> {
         }
         other => return Err(format!("items of type {other}")),
     };
-    Ok(Arc::new(values))
+    Ok(Arc::new(if nan_is_missing { values.with_nan_missing() } else { values }))
 }
 
 /// What the items of a column are called if they are not read.
 pub(super) fn unread(kind: &DataType) -> Option<String> {
-    column(&new_empty_array(kind)).err()
+    column(&new_empty_array(kind), false).err()
 }
 
 fn items<T: ArrowPrimitiveType, U>(array: &ArrayRef, to: impl Fn(T::Native) -> U) -> Result<Values, String>
 where
-    Values: From<Vec<Option<U>>>,
+    Values: From<Vec<U>> + From<Vec<Option<U>>>,
 {
     let array = array.as_primitive_opt::<T>().ok_or("broken")?;
+    if array.null_count() == 0 {
+        return Ok(Values::from(array.values().iter().map(|item| to(*item)).collect::<Vec<_>>()));
+    }
     Ok(Values::from((0..array.len()).map(|at| array.is_valid(at).then(|| to(array.value(at)))).collect::<Vec<_>>()))
 }
 

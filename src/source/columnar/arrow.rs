@@ -6,15 +6,15 @@ use arrow_array::RecordBatch;
 use arrow_ipc::convert::try_fb_to_schema;
 use arrow_ipc::reader::FileDecoder;
 use arrow_ipc::{Block, Buffer as Place, CompressionType, MetadataVersion, root_as_footer, root_as_message};
-use arrow_schema::{Field, SchemaRef};
+use arrow_schema::SchemaRef;
 use bytes::Bytes;
 
 use super::super::error::SourceError;
 use super::super::file::SourceFile;
-use super::super::memory::{Chunk, Chunks, Column, Pieces};
+use super::super::memory::{Chunk, Chunks, Pieces};
 use super::guard::{guarded, unsound};
 use super::stored::Stored;
-use super::{FOOTER_BYTES_MAX, ROWS_AT_ONCE, Unread, arrays};
+use super::{FOOTER_BYTES_MAX, ROWS_AT_ONCE, batches};
 
 const FORM: &str = "Arrow";
 /// Bytes of the largest record batch.
@@ -168,31 +168,13 @@ impl Table {
         let rows = (batch.num_rows() - self.at).min(ROWS_AT_ONCE);
         let some = batch.slice(self.at, rows);
         let mut read = some.columns().iter();
-        let mut columns: Vec<Arc<dyn Column>> = Vec::new();
-        for (field, wanted) in self.schema.fields().iter().zip(wanted) {
-            match read.next_if(*wanted) {
-                Some(array) => columns.push(arrays::column(array).map_err(|found| SourceError::ColumnType {
-                    file: self.name.clone(),
-                    column: field.name().clone(),
-                    found,
-                    advice: "write it as numbers, text or dates, or declare it \"ignore\" in sisa.toml",
-                })?),
-                None => columns.push(Arc::new(Unread { rows })),
-            }
-        }
+        // The decoder leaves out what is not wanted.
+        let columns = wanted.iter().map(|wanted| if *wanted { read.next() } else { None });
+        let chunk = batches::chunk(&self.name, &self.schema, columns, (rows, false))?;
         self.at += rows;
-        Ok(Some(Chunk::new(&self.name, columns)?))
+        Ok(Some(chunk))
     }
 }
-
-/// An iterator that is asked only where there is reason to.
-trait NextIf: Iterator {
-    fn next_if(&mut self, ask: bool) -> Option<Self::Item> {
-        if ask { self.next() } else { None }
-    }
-}
-
-impl<I: Iterator> NextIf for I {}
 
 impl Pieces for Table {
     fn next(&mut self, wanted: &[bool]) -> Result<Option<Chunk>, SourceError> {
@@ -201,8 +183,7 @@ impl Pieces for Table {
     }
 
     fn unread(&self) -> Vec<(usize, String)> {
-        let found = |(at, field): (usize, &Arc<Field>)| Some((at, arrays::unread(field.data_type())?));
-        self.schema.fields().iter().enumerate().filter_map(found).collect()
+        batches::unread(&self.schema)
     }
 
     fn file_bytes(&self) -> Option<u64> {

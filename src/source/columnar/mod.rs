@@ -1,4 +1,4 @@
-//! Tables that lie in their files column by column: Parquet, and Arrow IPC (Feather, version 2).
+//! Tables that lie column by column: in files of Parquet and Arrow IPC (Feather, version 2), and in memory as Arrow has them.
 //!
 //! Their grammar is read by the crates of the Arrow project. What a file declares is checked before memory is taken for it, and a
 //! panic of theirs is an error here, so that no file can stop the program. Only the columns that are asked for are read. Times, dates,
@@ -6,6 +6,7 @@
 
 mod arrays;
 mod arrow;
+mod batches;
 mod delta;
 mod footer;
 mod guard;
@@ -16,6 +17,8 @@ mod text;
 mod unpack;
 
 use std::ops::Range;
+
+pub use self::batches::ArrowTable;
 
 pub(super) use self::arrow::open as open_arrow;
 pub(super) use self::parquet::open as open_parquet;

@@ -1,0 +1,404 @@
+"""One workspace: a folder of records, models and the ledger of what was asked and done."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import numpy as np
+
+from . import _errors, _sisa
+from ._tables import Table, ids, parts, record_ids
+
+if TYPE_CHECKING:
+    from . import answers
+
+log = logging.getLogger("sisa")
+
+#: Called some ten times a second with ``{"stage", "done", "total", ..}``; or true for a bar of tqdm.
+Progress: TypeAlias = "Callable[[answers.Progress], object] | bool | None"
+
+
+class Proposal(str):
+    """The text of a ``sisa.toml``, with what was guessed."""
+
+    notes: list[str]
+    columns: list[answers.Column]
+
+    @classmethod
+    def _of(cls, text: str, told: dict[str, Any]) -> Proposal:
+        proposal = cls(text)
+        proposal.notes, proposal.columns = told["notes"], told["columns"]
+        return proposal
+
+
+class _Listener:
+    """Hands on what the engine tells while it works."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._bar: Any = None
+        if progress is True:
+            from tqdm.auto import tqdm
+
+            self._bar = tqdm(unit=" row-passes", unit_scale=True)
+            progress = self._show
+        self._progress = progress or None
+
+    def __enter__(self) -> _Listener:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def __call__(self, event: str, told: Any) -> None:
+        if event == "progress":
+            if callable(self._progress):
+                self._progress(told)
+            return
+        text, remedy = told
+        log.info("%s", "; ".join([text, *_errors.advice([json.loads(remedy)] if remedy else [])]))
+
+    def _show(self, told: answers.Progress) -> None:
+        bar = self._bar
+        if bar.desc != told["stage"] + ": ":
+            bar.set_description(told["stage"])
+            bar.reset(total=told["total"])
+        bar.update(told["done"] - bar.n)
+
+
+_ASKED: dict[str, Any] = {
+    "label": None,
+    "subject": None,
+    "record": [],
+    "holdout": None,
+    "shards": None,
+    "slices": None,
+    "learner": None,
+    "epochs": None,
+    "schedule": None,
+    "checkpoints": None,
+    "rate": None,
+    "no_ids": False,
+}
+
+
+def _asked(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a call that come before the configuration's, all of them."""
+    unknown = settings.keys() - _ASKED.keys()
+    if unknown:
+        raise TypeError(f"no such setting: {', '.join(sorted(unknown))}; there are {', '.join(_ASKED)}")
+    record = settings.get("record", [])
+    return {**_ASKED, **settings, "record": [record] if isinstance(record, str) else list(record)}
+
+
+def _lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+class Workspace:
+    """A workspace in a folder. Nothing is read or made before it is asked for something.
+
+    Answers are dictionaries with the names of docs/JSON.md. Many threads may use one workspace, and so may other processes and the
+    command line meanwhile: an answer that comes after a deletion is in effect knows nothing of what was deleted.
+
+    Args:
+        path: the folder.
+        threads: how many threads work; by default as many as the machine has cores.
+        wait: whether to wait for another process that writes, instead of `RetryError`.
+        temporary: the folder goes when the process does, so nothing waits until it is safe from a power failure.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, threads: int | None = None, wait: bool = False, temporary: bool = False
+    ) -> None:
+        self._given = (os.path.abspath(path), threads, wait, temporary)
+        self._engine = _sisa.Engine(*self._given)
+
+    @property
+    def path(self) -> str:
+        """The folder."""
+        return self._given[0]
+
+    def __repr__(self) -> str:
+        return f"sisa.Workspace({self.path!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _open, self._given
+
+    # Tables in, models out.
+
+    def propose(self, table: Table, **settings: Any) -> Proposal:
+        """A configuration for a table: what its columns are, whom it is about, which learner suits it. Nothing is written.
+
+        Settings that are asked for are written in it: label, subject, record, learner, shards, slices, holdout, epochs, schedule,
+        checkpoints, rate.
+        """
+        with _Listener(None) as listener:
+            text, told = self._engine.propose(parts(table), _asked(settings), listener)
+        return Proposal._of(text, json.loads(told))
+
+    def train(
+        self,
+        table: Table | None = None,
+        *,
+        config: str | None = None,
+        seed: int | None = None,
+        key: str | os.PathLike[str] | None = None,
+        fresh: bool = False,
+        progress: Progress = None,
+        **settings: Any,
+    ) -> answers.Training:
+        """Imports a table where there are no records yet, and trains what is missing of the model.
+
+        Without a table it goes on with the records that are there: after an interruption, a deferred deletion, or a change of
+        ``sisa.toml``.
+
+        Args:
+            table: a DataFrame, a table of Arrow, `{name: array}`, a matrix of NumPy, or paths of files.
+            config: the text of ``sisa.toml``, to be written into the workspace; one that is there and differs is left alone, and the call
+                refused. Without it and without a file one is proposed, and written.
+            seed: derives the keys from a number, so that others can do the same again. Not for people's data.
+            key: derives the keys from a key file.
+            fresh: starts a new generation from the table, beside the one that serves until the new one is whole.
+            progress: see `Progress`.
+            settings: those of `propose`, and ``no_ids``.
+
+        Raises:
+            DivergedError: a shard came to numbers that are not finite.
+            InputError: a cell, a column or a setting is wrong.
+        """
+        return self._train(table, config and (config, False), seed, key, fresh, progress, settings)
+
+    def _train(self, table, config, seed, key, fresh, progress, settings) -> answers.Training:  # type: ignore[no-untyped-def]
+        with _Listener(progress) as listener:
+            text = self._engine.train(parts(table), config, _asked(settings), seed, key, fresh, listener)
+        told = {line["type"]: line for line in _lines(text)}
+        answer = {**told["trained"], "schema": told.get("schema"), "evaluated": told.get("evaluated")}
+        return cast("answers.Training", _converged(answer))
+
+    def predict(self, table: Table, *, progress: Progress = None) -> np.ndarray[Any, Any]:
+        """The answer for each row: the name of its class, or its number."""
+        classes, scores, decided, _ = self._scores(table, progress)
+        return np.array(classes, dtype=object)[decided] if classes else scores[:, 0]
+
+    def predict_proba(self, table: Table, *, progress: Progress = None) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """The probability of each class for each row, in the order of `classes`."""
+        classes, scores, _, _ = self._scores(table, progress)
+        if not classes:
+            raise TypeError("what is learnt is a number, which has no probabilities; use predict")
+        return scores
+
+    def _scores(
+        self, table: Table, progress: Progress
+    ) -> tuple[list[str], np.ndarray[Any, np.dtype[np.float32]], np.ndarray[Any, np.dtype[np.uint32]], str]:
+        with _Listener(progress) as listener:
+            return self._engine.scores(parts(table), listener)
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of the classes in the order of their probabilities; none where a number is learnt."""
+        return self._scores([], None)[0]
+
+    def evaluate(self, table: Table | None = None, *, progress: Progress = None) -> answers.Evaluated:
+        """How good the answers are: on a table with labels, or on the part that was held out."""
+        with _Listener(progress) as listener:
+            return cast("answers.Evaluated", json.loads(self._engine.evaluate(parts(table), listener)))
+
+    # Deletion.
+
+    def delete(
+        self,
+        subjects: Iterable[str | int] | str | int | None = None,
+        *,
+        records: Iterable[Any] | None = None,
+        rows: Table | None = None,
+        request_id: str | None = None,
+        defer: bool = False,
+        suppress: bool = True,
+        progress: Progress = None,
+    ) -> answers.Deletion:
+        """Deletes people's records, or single ones, from slices and models, exactly.
+
+        When the call returns the deletion is in effect and, unless deferred, repaired: every file is what training on what remains
+        would have written. The same `request_id` with the same ids reports the first outcome and does nothing more.
+
+        Args:
+            subjects: ids of whom the records are about.
+            records: ids of records; with several columns a tuple each.
+            rows: a table in the form of the one that was imported: each row takes one record that holds the same.
+            request_id: the name of the request, for receipts; one is made up without it.
+            defer: leaves the training to a later `repair` or `train`; shards serve what they had before they saw the records.
+            suppress: whether later imports refuse the ids.
+            progress: see `Progress`.
+        """
+        asked = _deletion(subjects, records, request_id, defer, suppress)
+        with _Listener(progress) as listener:
+            told, *unknown = self._engine.delete(asked, parts(rows), listener)
+        lines = {line["type"]: line for line in _lines(told)}
+        answer = {**lines["deleted"], "effective": lines["effective"], "repair": lines.get("repaired"), **_unknown(asked, unknown)}
+        if answer["unknown"]:
+            log.warning("request %s: some of what it names is not there; see unknown_subjects, unknown_records, unknown_rows", answer["request"])
+        _converged(answer["repair"] or {"diverged": []}, answer)
+        return cast("answers.Deletion", answer)
+
+    def forecast(
+        self, subjects: Iterable[str | int] | str | int | None = None, *, records: Iterable[Any] | None = None, rows: Table | None = None
+    ) -> answers.Forecast:
+        """What a deletion would do and cost. Nothing is changed."""
+        asked = _deletion(subjects, records, None, False, True)
+        with _Listener(None) as listener:
+            told, *unknown = self._engine.forecast(asked, parts(rows), listener)
+        return cast("answers.Forecast", {**json.loads(told), **_unknown(asked, unknown)})
+
+    def unsuppress(self, subjects: Iterable[str | int] | str | int | None = None, *, records: Iterable[Any] | None = None) -> int:
+        """Takes ids off the list of those that imports refuse. Returns how many were on it."""
+        with _Listener(None) as listener:
+            told = self._engine.unsuppress(_deletion(subjects, records, None, False, True), listener)
+        return int(json.loads(told)["ids"])
+
+    def repair(self, source: Table | None = None, *, drop_slice: bool = False, progress: Progress = None) -> answers.Repaired:
+        """Checks every checkpoint and trains what is damaged or missing; so also what deferred deletions left.
+
+        Damaged slices are first written again from the `source` that was imported, or with `drop_slice` given up.
+        """
+        with _Listener(progress) as listener:
+            return cast("answers.Repaired", _converged(json.loads(self._engine.repair(parts(source), drop_slice, listener))))
+
+    def verify(
+        self,
+        *,
+        retrain: bool = False,
+        sample: int | None = None,
+        receipts: Iterable[str | os.PathLike[str]] = (),
+        progress: Progress = None,
+    ) -> answers.Verified:
+        """Looks at everything again: `same` says whether all is as the ledger says.
+
+        With `retrain` everything, or a `sample` of so many shards, is trained again in a scratch folder and every byte compared.
+        """
+        with _Listener(progress) as listener:
+            told = self._engine.verify(retrain, sample, [os.fspath(path) for path in receipts], listener)
+        return cast("answers.Verified", json.loads(told))
+
+    def rekey(
+        self, *, seed: int | None = None, key: str | os.PathLike[str] | None = None, progress: Progress = None
+    ) -> answers.Rekeyed:
+        """Trains everything anew under a fresh key, beside what serves."""
+        with _Listener(progress) as listener:
+            return cast("answers.Rekeyed", json.loads(self._engine.rekey(seed, key, listener)))
+
+    # What is there.
+
+    def status(self) -> answers.Status:
+        """What is there, what serves, what is missing."""
+        with _Listener(None) as listener:
+            return cast("answers.Status", json.loads(self._engine.status(listener)))
+
+    def log(self) -> list[answers.Request]:
+        """The requests in the ledger, in order."""
+        return cast("list[answers.Request]", [line for line in self._log() if line["type"] == "request"])
+
+    def rekey_due(self) -> answers.RekeyDue | None:
+        """Whether so much was deleted under one key that a fresh one is due."""
+        due = [line for line in self._log() if line["type"] == "rekey_due"]
+        return cast("answers.RekeyDue", due[0]) if due else None
+
+    def _log(self) -> list[dict[str, Any]]:
+        with _Listener(None) as listener:
+            return _lines(self._engine.log(listener))
+
+    def receipt(self, request_id: str | None = None, *, sign: str | os.PathLike[str] | None = None) -> dict[str, Any]:
+        """The receipt of a request, or of the last one, as docs/RECEIPT.md describes it; signed with a key file, in its envelope."""
+        with _Listener(None) as listener:
+            told = json.loads(self._engine.receipt(request_id, sign, listener))
+        return cast("dict[str, Any]", told if sign is not None else told["receipt"])
+
+    def check_receipt(self, file: str | os.PathLike[str], public: str | os.PathLike[str]) -> dict[str, Any]:
+        """What a signed receipt says, if its signature holds under a public key."""
+        with _Listener(None) as listener:
+            return cast("dict[str, Any]", json.loads(self._engine.check_receipt(file, public, listener))["receipt"])
+
+    def keygen(self, file: str | os.PathLike[str]) -> str:
+        """Makes a pair of keys to sign receipts with. Returns the path of the public one."""
+        with _Listener(None) as listener:
+            return cast("str", json.loads(self._engine.keygen(file, listener))["public"])
+
+    def plan(
+        self,
+        table: Table | None = None,
+        *,
+        sizes: tuple[int, int] | None = None,
+        requests: int = 8,
+        pilot: bool = True,
+        disk: int | None = None,
+        time: float | None = None,
+        least_records: int = 1000,
+        shard_counts: Iterable[int] = (),
+        slice_counts: Iterable[int] = (),
+        progress: Progress = None,
+        **settings: Any,
+    ) -> answers.Planning:
+        """What S and R would cost, before anything is trained.
+
+        Args:
+            table: to look at; without it what the configuration names.
+            sizes: records and subjects, instead of counting them.
+            requests: deletions that are repaired together.
+            pilot: whether to measure the speed of this machine.
+            disk: bytes that checkpoints may take.
+            time: seconds that the repair may take.
+            least_records: that a shard should have.
+            shard_counts, slice_counts: candidates; default ones without them.
+        """
+        planned = {
+            "sizes": sizes,
+            "requests": requests,
+            "pilot": pilot,
+            "disk": disk,
+            "time": time,
+            "least_records": least_records,
+            "shards": list(shard_counts),
+            "slices": list(slice_counts),
+        }
+        with _Listener(progress) as listener:
+            *candidates, plan = _lines(self._engine.plan(parts(table), _asked(settings), planned, listener))
+        return cast("answers.Planning", {**plan, "candidates": candidates})
+
+    def id_columns(self) -> tuple[str | None, list[str]]:
+        """The columns of ids: the subject's, if there is one, and those that name a record."""
+        with _Listener(None) as listener:
+            return self._engine.id_columns(listener)
+
+
+def _open(path: str, threads: int | None, wait: bool, temporary: bool) -> Workspace:
+    return Workspace(path, threads=threads, wait=wait, temporary=temporary)
+
+
+def _deletion(subjects: Any, records: Any, request_id: str | None, defer: bool, suppress: bool) -> dict[str, Any]:
+    return {
+        "subjects": ids(subjects, "subjects"),
+        "records": record_ids(records),
+        "request_id": request_id,
+        "defer": defer,
+        "suppress": suppress,
+    }
+
+
+def _unknown(asked: dict[str, Any], unknown: list[Any]) -> dict[str, Any]:
+    subjects, records, rows = unknown
+    return {
+        "unknown_subjects": [asked["subjects"][at] for at in subjects],
+        "unknown_records": [asked["records"][at] for at in records],
+        "unknown_rows": rows,
+    }
+
+
+def _converged(told: dict[str, Any], answer: Any = None) -> dict[str, Any]:
+    if told["diverged"]:
+        text = "; ".join(f"shard {one['shard']}: {one['message']}" for one in told["diverged"])
+        raise _errors.DivergedError(f"training diverged, and these shards serve their last clean step: {text}", answer=answer or told)
+    return told

@@ -1,0 +1,309 @@
+//! One workspace, as Python holds it: each method is one of the engine's, and answers with lines of JSON.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use numpy::{PyArray1, PyArrayMethods};
+use pyo3::{prelude::*, types::PyList};
+use sisa::{
+    Answers, DeleteRequest, Error, Input, PlanRequest, Quiet, Serving, TrainRequest, VerifyRequest,
+    config::Config,
+    fs::{Durability, RealDisk},
+    wire,
+};
+
+use crate::{
+    error::raise,
+    fork::Own,
+    guard::{self, Relay},
+    requests::{Asked, Deletion, Planned, keys},
+    table::{Tables, tables},
+};
+
+/// What a process holds of a workspace once it was asked for something.
+#[derive(Debug)]
+struct Held {
+    engine: Arc<Own<sisa::Engine>>,
+    /// From the first answer on.
+    serving: Option<Arc<Own<Serving>>>,
+}
+
+/// A workspace and how to work on it.
+#[pyclass(frozen, module = "sisa._sisa")]
+#[derive(Debug)]
+pub(crate) struct Engine {
+    path: PathBuf,
+    threads: Option<usize>,
+    wait: bool,
+    /// For a folder that goes with the process: no write waits for the disk.
+    temporary: bool,
+    /// Locked for moments, and only by who holds Python's lock, as whoever forks does: no fork finds it locked.
+    held: Mutex<Option<Held>>,
+}
+
+/// What deletions answer: the lines, and which of the subjects, records and rows asked for are unknown.
+type Deleted = (String, Vec<usize>, Vec<usize>, Vec<String>);
+
+impl Engine {
+    /// The engine of this process: a forked one makes its own, as it has no threads of its parent's.
+    fn engine(&self, py: Python<'_>) -> PyResult<Arc<Own<sisa::Engine>>> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(held) = held.as_ref().filter(|held| held.engine.get().is_some()) {
+            return Ok(held.engine.clone());
+        }
+        let builder = sisa::Engine::builder(&self.path).wait(self.wait);
+        let builder = match self.threads {
+            Some(threads) => builder.threads(threads),
+            None => builder,
+        };
+        let builder = if self.temporary { builder.disk(Arc::new(RealDisk::unsynced())) } else { builder };
+        let engine = Arc::new(Own::new(builder.open().map_err(|error| raise(py, &error))?));
+        *held = Some(Held { engine: engine.clone(), serving: None });
+        Ok(engine)
+    }
+
+    /// Does something with the engine while it is listened for signals.
+    fn run<T: Send>(
+        &self,
+        listener: &Bound<'_, PyAny>,
+        work: impl FnOnce(&sisa::Engine, &Relay) -> Result<T, Error> + Send,
+    ) -> PyResult<T> {
+        let engine = self.engine(listener.py())?;
+        guard::run(listener, |relay| match engine.get() {
+            Some(engine) => work(engine, relay),
+            // The thread is one of the process that made it.
+            None => Err(Error::Interrupted),
+        })
+    }
+
+    /// What answers, once it is loaded.
+    fn serving(&self) -> Option<Arc<Own<Serving>>> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.as_ref()?.serving.clone().filter(|serving| serving.get().is_some())
+    }
+
+    fn answers(&self, tables: &Tables, listener: &Bound<'_, PyAny>) -> PyResult<Answers> {
+        let serving = match self.serving() {
+            // A thread and a look at the signals would take longer than the answer.
+            Some(serving) if tables.few => {
+                let py = listener.py();
+                let answers = py.detach(|| serving.get().map(|serving| serving.scores(&tables.input, &Quiet)));
+                if let Some(answers) = answers {
+                    return answers.map_err(|error| raise(py, &error));
+                }
+                serving
+            }
+            Some(serving) => serving,
+            None => {
+                let serving = Arc::new(Own::new(self.run(listener, |engine, _| engine.serving())?));
+                let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+                held.iter_mut().for_each(|held| held.serving = Some(serving.clone()));
+                drop(held);
+                serving
+            }
+        };
+        self.run(listener, |engine, relay| match serving.get() {
+            Some(serving) => serving.scores(&tables.input, relay),
+            None => engine.scores(&tables.input, relay),
+        })
+    }
+
+    /// Writes the configuration of a workspace, if the text is one; over a file that is there only if that is ours.
+    fn configure(engine: &sisa::Engine, text: &str, over: bool) -> Result<(), Error> {
+        let path = engine.workspace().root().join("sisa.toml");
+        Config::parse(text, &path)?;
+        let files = engine.files();
+        if files.stat(&path)?.is_some() {
+            if &*files.read(&path)? == text.as_bytes() {
+                return Ok(());
+            }
+            if !over {
+                return Err(Error::Exists { path });
+            }
+        }
+        let _ = files.publish(&path, &[text.as_bytes()], Durability::Now)?;
+        Ok(())
+    }
+}
+
+#[pymethods]
+impl Engine {
+    #[new]
+    fn new(path: PathBuf, threads: Option<usize>, wait: bool, temporary: bool) -> Engine {
+        Engine { path, threads, wait, temporary, held: Mutex::new(None) }
+    }
+
+    /// `schema` if a configuration was proposed, `trained`, `evaluated` if there is something to compare with.
+    #[expect(clippy::too_many_arguments, reason = "Python has them by name")]
+    fn train(
+        &self,
+        parts: &Bound<'_, PyList>,
+        config: Option<(String, bool)>,
+        asked: Asked,
+        seed: Option<u64>,
+        key: Option<PathBuf>,
+        fresh: bool,
+        listener: &Bound<'_, PyAny>,
+    ) -> PyResult<String> {
+        let request = TrainRequest {
+            sources: tables(parts)?.input,
+            overrides: asked.overrides()?,
+            keys: keys(seed, key),
+            fresh,
+            ..TrainRequest::default()
+        };
+        self.run(listener, |engine, relay| {
+            if let Some((text, over)) = &config {
+                Engine::configure(engine, text, *over)?;
+            }
+            let report = engine.train(&request, relay)?;
+            let config = engine.workspace().root().join("sisa.toml");
+            let schema = report.proposal.iter().map(|proposal| wire::line(&wire::Schema::of(&config, proposal)));
+            let evaluated = report.evaluation.iter().map(|evaluation| wire::line(&wire::Evaluated::from(evaluation)));
+            Ok(schema.chain([wire::line(&wire::Trained::from(&report))]).chain(evaluated).collect())
+        })
+    }
+
+    /// The text of a proposed configuration, and `schema`.
+    fn propose(&self, parts: &Bound<'_, PyList>, asked: Asked, listener: &Bound<'_, PyAny>) -> PyResult<(String, String)> {
+        let (input, overrides) = (tables(parts)?.input, asked.overrides()?);
+        self.run(listener, |engine, _| {
+            let path = engine.workspace().root().join("sisa.toml");
+            let proposal = engine.propose(&input, &path, &overrides)?;
+            Ok((proposal.text.clone(), wire::line(&wire::Schema::of(&path, &proposal))))
+        })
+    }
+
+    /// The names of the classes (none for numbers), scores row by row, decided classes by their index, and the epoch.
+    #[expect(clippy::type_complexity, reason = "Python takes it apart at once")]
+    fn scores<'py>(
+        &self,
+        parts: &Bound<'py, PyList>,
+        listener: &Bound<'py, PyAny>,
+    ) -> PyResult<(Vec<String>, Bound<'py, PyAny>, Bound<'py, PyArray1<u32>>, String)> {
+        let py = listener.py();
+        let Answers { classes, scores, epoch, .. } = self.answers(&tables(parts)?, listener)?;
+        let (rows, outputs) = (scores.values.len() / scores.outputs.max(1), scores.outputs);
+        let values = PyArray1::from_vec(py, scores.values).reshape([rows, outputs])?.into_any();
+        Ok((classes.to_vec(), values, PyArray1::from_vec(py, scores.classes), epoch.to_string()))
+    }
+
+    fn evaluate(&self, parts: &Bound<'_, PyList>, listener: &Bound<'_, PyAny>) -> PyResult<String> {
+        let input = tables(parts)?.input;
+        self.run(listener, |engine, relay| Ok(wire::line(&wire::Evaluated::from(&engine.evaluate(&input, relay)?))))
+    }
+
+    /// `effective`, `repaired` unless deferred or done before, `deleted`.
+    fn delete(&self, asked: Deletion, rows: &Bound<'_, PyList>, listener: &Bound<'_, PyAny>) -> PyResult<Deleted> {
+        let request = deletion(asked, tables(rows)?.input);
+        self.run(listener, |engine, relay| {
+            let report = engine.delete(&request, relay, |_, _, _| ())?;
+            let effective = wire::line(&wire::Effective::of(&report.accepted, report.effective.seconds));
+            let repaired = report.repair.iter().map(|repair| wire::line(&wire::Repaired::from(repair)));
+            let deleted = wire::line(&wire::Deleted::from(&report));
+            let rows = report.unknown.rows.iter().map(ToString::to_string).collect();
+            let lines = [effective].into_iter().chain(repaired).chain([deleted]).collect();
+            Ok((lines, report.unknown.subjects, report.unknown.records, rows))
+        })
+    }
+
+    fn forecast(&self, asked: Deletion, rows: &Bound<'_, PyList>, listener: &Bound<'_, PyAny>) -> PyResult<Deleted> {
+        let request = deletion(asked, tables(rows)?.input);
+        self.run(listener, |engine, _| {
+            let forecast = engine.forecast(&request)?;
+            let rows = forecast.unknown.rows.iter().map(ToString::to_string).collect();
+            Ok((wire::line(&wire::Forecast::from(&forecast)), forecast.unknown.subjects, forecast.unknown.records, rows))
+        })
+    }
+
+    fn unsuppress(&self, asked: Deletion, listener: &Bound<'_, PyAny>) -> PyResult<String> {
+        let (subjects, records) = (asked.subjects, asked.records);
+        self.run(listener, |engine, _| Ok(wire::line(&wire::Unsuppressed::of(engine.unsuppress(&subjects, &records)?))))
+    }
+
+    fn repair(&self, parts: &Bound<'_, PyList>, drop_slice: bool, listener: &Bound<'_, PyAny>) -> PyResult<String> {
+        let from = tables(parts)?.input;
+        self.run(listener, |engine, relay| Ok(wire::line(&wire::Repaired::from(&engine.repair(&from, drop_slice, relay)?))))
+    }
+
+    fn verify(&self, retrain: bool, sample: Option<u32>, receipts: Vec<PathBuf>, listener: &Bound<'_, PyAny>) -> PyResult<String> {
+        let request = VerifyRequest { retrain, sample, receipts };
+        self.run(listener, |engine, relay| Ok(wire::line(&wire::Verified::from(&engine.verify(&request, relay)?))))
+    }
+
+    fn rekey(&self, seed: Option<u64>, key: Option<PathBuf>, listener: &Bound<'_, PyAny>) -> PyResult<String> {
+        let keys = keys(seed, key);
+        self.run(listener, |engine, relay| {
+            let (import, generation, report) = engine.rekey(&keys, relay)?;
+            Ok(wire::line(&wire::Rekeyed::of(&import, generation, &report)))
+        })
+    }
+
+    /// `candidate` for each S and R, then `plan`.
+    fn plan(&self, parts: &Bound<'_, PyList>, asked: Asked, planned: Planned, listener: &Bound<'_, PyAny>) -> PyResult<String> {
+        let Planned { sizes, requests, pilot, disk, time, least_records, shards, slices } = planned;
+        let request = PlanRequest {
+            sources: tables(parts)?.input,
+            config: PathBuf::new(),
+            overrides: asked.overrides()?,
+            sizes,
+            requests,
+            pilot,
+            disk,
+            time,
+            least_records,
+            shards,
+            slices,
+        };
+        self.run(listener, |engine, relay| {
+            Ok(wire::PlanLine::all(&engine.plan(&request, relay)?).iter().map(wire::line).collect())
+        })
+    }
+
+    fn status(&self, listener: &Bound<'_, PyAny>) -> PyResult<String> {
+        self.run(listener, |engine, _| Ok(wire::line(&wire::Status::from(&engine.status()?))))
+    }
+
+    /// `request` for every request, then `rekey_due` if one is.
+    fn log(&self, listener: &Bound<'_, PyAny>) -> PyResult<String> {
+        self.run(listener, |engine, _| {
+            let requests = engine.log()?;
+            let due = engine.rekey_due(&engine.workspace().root().join("sisa.toml"))?;
+            let requests = requests.iter().map(|request| wire::line(&wire::Request::from(request)));
+            Ok(requests.chain(due.iter().map(|due| wire::line(&wire::RekeyDue::from(due)))).collect())
+        })
+    }
+
+    /// A receipt, as its file has it; signed with the key in a file, in an envelope.
+    fn receipt(&self, request: Option<String>, sign: Option<PathBuf>, listener: &Bound<'_, PyAny>) -> PyResult<String> {
+        self.run(listener, |engine, _| match &sign {
+            Some(key) => Ok(wire::line(&engine.sign_receipt(request.as_deref(), key)?)),
+            None => Ok(wire::line(&wire::Receipt::from(&engine.receipt(request.as_deref())?))),
+        })
+    }
+
+    fn check_receipt(&self, file: PathBuf, public: PathBuf, listener: &Bound<'_, PyAny>) -> PyResult<String> {
+        self.run(listener, |engine, _| Ok(wire::line(&wire::Signature::holds(&engine.check_signed_receipt(&file, &public)?))))
+    }
+
+    fn keygen(&self, file: PathBuf, listener: &Bound<'_, PyAny>) -> PyResult<String> {
+        self.run(listener, |engine, _| Ok(wire::line(&wire::Keys::of(&file, &engine.keygen(&file)?))))
+    }
+
+    /// The columns of ids: the subject's, if there is one, and the record's.
+    fn id_columns(&self, listener: &Bound<'_, PyAny>) -> PyResult<(Option<String>, Vec<String>)> {
+        self.run(listener, |engine, _| engine.id_columns().map(|columns| (columns.subject, columns.record)))
+    }
+
+    #[getter]
+    fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn deletion(asked: Deletion, rows: Input) -> DeleteRequest {
+    let Deletion { subjects, records, request_id, defer, suppress } = asked;
+    DeleteRequest { subjects, records, rows, request_id, defer, no_suppress: !suppress, ..DeleteRequest::default() }
+}

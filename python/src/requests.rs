@@ -1,0 +1,66 @@
+//! What is asked of the engine, as `sisa._workspace` writes it: dictionaries with every field.
+
+use std::path::PathBuf;
+
+use pyo3::{exceptions::PyValueError, prelude::*};
+use sisa::{KeySource, Overrides};
+
+/// Settings that come before the configuration's.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct Asked {
+    label: Option<String>,
+    subject: Option<String>,
+    record: Vec<String>,
+    holdout: Option<f64>,
+    shards: Option<u32>,
+    slices: Option<u32>,
+    learner: Option<String>,
+    epochs: Option<u32>,
+    schedule: Option<String>,
+    checkpoints: Option<u32>,
+    rate: Option<f32>,
+    no_ids: bool,
+}
+
+/// Whose records are to go, and how.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct Deletion {
+    pub(crate) subjects: Vec<String>,
+    pub(crate) records: Vec<Vec<String>>,
+    pub(crate) request_id: Option<String>,
+    pub(crate) defer: bool,
+    pub(crate) suppress: bool,
+}
+
+/// What a plan is to be about.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct Planned {
+    pub(crate) sizes: Option<(u64, u64)>,
+    pub(crate) requests: u64,
+    pub(crate) pilot: bool,
+    pub(crate) disk: Option<u64>,
+    pub(crate) time: Option<f64>,
+    pub(crate) least_records: u64,
+    pub(crate) shards: Vec<u32>,
+    pub(crate) slices: Vec<u32>,
+}
+
+impl Asked {
+    pub(crate) fn overrides(self) -> PyResult<Overrides> {
+        let Asked { label, subject, record, holdout, shards, slices, learner, epochs, checkpoints, rate, no_ids, .. } = self;
+        let schedule = self.schedule.as_deref().map(str::parse).transpose().map_err(PyValueError::new_err)?;
+        Ok(Overrides { label, subject, record, holdout, shards, slices, learner, epochs, schedule, checkpoints, rate, no_ids })
+    }
+}
+
+/// Where new keys come from.
+pub(crate) fn keys(seed: Option<u64>, file: Option<PathBuf>) -> KeySource {
+    match (seed, file) {
+        (Some(seed), _) => KeySource::Seed(seed),
+        (None, Some(file)) => KeySource::File(file),
+        (None, None) => KeySource::Random,
+    }
+}
