@@ -47,9 +47,9 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+pub use batch::{Batch, Cell, CellKind, Cells, Part, Row, Shape, Text, single};
 #[cfg(feature = "parquet")]
 pub use columnar::ArrowTable;
-pub use batch::{Batch, Cell, CellKind, Cells, Part, Row, Shape, Text, single};
 pub use error::SourceError;
 pub use file::{SourceFile, Stamp};
 pub use form::{Comment, Delimiter, Encoding, TextForm};

@@ -130,7 +130,9 @@ mod tests {
         let batch = |first: i32, rows: i32| {
             let at = || first..first + rows;
             let columns: Vec<ArrayRef> = vec![
-                Arc::new(at().map(|i| (i % 5 != 1).then_some(if i % 5 == 2 { f64::NAN } else { i.into() })).collect::<Float64Array>()),
+                Arc::new(
+                    at().map(|i| (i % 5 != 1).then_some(if i % 5 == 2 { f64::NAN } else { i.into() })).collect::<Float64Array>(),
+                ),
                 Arc::new(at().map(|i| Some(format!("a person of a long name {i}"))).collect::<StringViewArray>()),
                 Arc::new(at().map(|i| (i % 7 != 3).then_some(i)).collect::<Int32Array>()),
             ];
@@ -145,7 +147,7 @@ mod tests {
         let (mut batch, mut found) = (Batch::new(), Vec::new());
         while source.next(&mut batch).unwrap() > 0 {
             for row in 0..batch.rows() {
-                let spelt = |cell| if cell == Cell::Missing { "-".to_owned() } else { cell.to_string() };
+                let spelt = |cell: Cell<'_>| if cell == Cell::Missing { "-".to_owned() } else { cell.to_string() };
                 found.push((0..3).map(|column| spelt(batch.cell(row, column))).collect());
             }
         }
