@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::{Engine, Error};
 use crate::{
-    config::{Config, Overrides},
+    config::{Config, ConfigError, Overrides},
     fs::Durability,
     order::Grid,
-    propose::{Proposal, Request, propose, rewritten},
+    propose::{Advice, Proposal, Request, Shape, propose, rewritten},
     source::{Guess, Input},
     train::Recipe,
 };
@@ -29,6 +29,25 @@ impl Engine {
 }
 
 impl Engine {
+    /// What to train on rows whose columns somebody has declared: a learner of this `kind`, or the one that suits them, with S, R and settings.
+    /// Of the `config`uration its data, label and columns count.
+    ///
+    /// # Errors
+    /// It is no configuration of a source with these `columns`, or there is no such kind.
+    pub fn advise(
+        &self,
+        config: &str,
+        columns: &[String],
+        (rows, subjects): (u64, u64),
+        kind: Option<&str>,
+    ) -> Result<Advice, Error> {
+        let config = Config::parse(config, Path::new("the configuration"))?;
+        let layout = config.declaration()?.resolve("the table", columns)?.layout();
+        let shape = Shape { layout: &layout, rows, subjects, threads: self.threads() };
+        let advice = kind.map_or_else(|| shape.advice(), |kind| shape.advice_of(kind));
+        Ok(advice.map_err(ConfigError::from)?)
+    }
+
     /// Writes S, R, the learner and the schedule into a configuration that is there; `why` goes beside them as a comment. Everything else in it stays.
     ///
     /// # Errors
@@ -79,6 +98,12 @@ mod tests {
         let recipe = config.recipe().unwrap();
         assert_eq!((recipe.learner.kind(), config.grid().unwrap().slices), ("forest", 1));
         assert_eq!(recipe.learner, proposal.advice.learner);
+        // The same for whoever declares the columns and has no rows at hand.
+        let columns = ["patient_id", "age", "ward", "label"].map(str::to_owned);
+        let advise = |kind| engine.advise(&proposal.text, &columns, (proposal.rows, proposal.subjects), kind);
+        assert_eq!(advise(None).unwrap(), proposal.advice);
+        assert_eq!(advise(Some("ridge")).unwrap().shards, 3);
+        assert!(advise(Some("tree")).is_err());
 
         for (kind, shards, slices) in [("forest", 1, 1), ("ridge", 3, 1), ("linear", 1, 10), ("mlp", 1, 10), ("boost", 1, 1)] {
             let grid = of(&Overrides { learner: Some(kind.into()), ..Overrides::default() }).1.grid().unwrap();
