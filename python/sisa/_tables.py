@@ -45,9 +45,6 @@ def parts(table: Table | None) -> list[Part]:
         return [(name, _frame(table))]
     if hasattr(table, "__arrow_c_stream__"):
         return [(name, table)]
-    if hasattr(table, "arrow") and callable(table.arrow):
-        # A relation of an older DuckDB.
-        return [(name, table.arrow())]
     if isinstance(table, (list, tuple)) and all(isinstance(one, (str, os.PathLike)) or _is_table(one) for one in table):
         return [part for one in table for part in parts(one)]
     raise TypeError(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import numpy as np
 
 from . import _errors, _sisa
-from ._tables import Table, ids, parts, record_ids
+from ._tables import Part, Table, ids, parts, record_ids
 
 if TYPE_CHECKING:
     from . import answers
@@ -171,11 +171,21 @@ class Workspace:
             DivergedError: a shard came to numbers that are not finite.
             InputError: a cell, a column or a setting is wrong.
         """
-        return self._train(table, config and (config, False), seed, key, fresh, progress, settings)
+        written = None if config is None else (str(config), False)
+        return self._train_parts(parts(table), written, seed, key, fresh, progress, settings)
 
-    def _train(self, table, config, seed, key, fresh, progress, settings) -> answers.Training:  # type: ignore[no-untyped-def]
+    def _train_parts(
+        self,
+        table: list[Part],
+        config: tuple[str, bool] | None,
+        seed: int | None,
+        key: str | os.PathLike[str] | None,
+        fresh: bool,
+        progress: Progress,
+        settings: dict[str, Any],
+    ) -> answers.Training:
         with _Listener(progress) as listener:
-            text = self._engine.train(parts(table), config, _asked(settings), seed, key, fresh, listener)
+            text = self._engine.train(table, config, _asked(settings), seed, key, fresh, listener)
         told = {line["type"]: line for line in _lines(text)}
         answer = {**told["trained"], "schema": told.get("schema"), "evaluated": told.get("evaluated")}
         return cast("answers.Training", _converged(answer))
@@ -195,8 +205,18 @@ class Workspace:
     def _scores(
         self, table: Table, progress: Progress
     ) -> tuple[list[str], np.ndarray[Any, np.dtype[np.float32]], np.ndarray[Any, np.dtype[np.uint32]], str]:
+        return self._scores_of(parts(table), progress)
+
+    def _scores_of(
+        self, table: list[Part], progress: Progress = None
+    ) -> tuple[list[str], np.ndarray[Any, np.dtype[np.float32]], np.ndarray[Any, np.dtype[np.uint32]], str]:
         with _Listener(progress) as listener:
-            return self._engine.scores(parts(table), listener)
+            return self._engine.scores(table, listener)
+
+    def _advise(
+        self, config: str, columns: list[str], sizes: tuple[int, int], kind: str | None, listener: _Listener
+    ) -> answers.RecommendedLearner:
+        return cast("answers.RecommendedLearner", json.loads(self._engine.advise(config, columns, sizes, kind, listener)))
 
     @property
     def classes(self) -> list[str]:
@@ -235,9 +255,21 @@ class Workspace:
             suppress: whether later imports refuse the ids.
             progress: see `Progress`.
         """
+        return self._delete_parts(parts(rows), request_id, defer, progress, subjects, records, suppress)
+
+    def _delete_parts(
+        self,
+        rows: list[Part],
+        request_id: str | None,
+        defer: bool,
+        progress: Progress,
+        subjects: Any = None,
+        records: Any = None,
+        suppress: bool = True,
+    ) -> answers.Deletion:
         asked = _deletion(subjects, records, request_id, defer, suppress)
         with _Listener(progress) as listener:
-            told, *unknown = self._engine.delete(asked, parts(rows), listener)
+            told, *unknown = self._engine.delete(asked, rows, listener)
         lines = {line["type"]: line for line in _lines(told)}
         answer = {**lines["deleted"], "effective": lines["effective"], "repair": lines.get("repaired"), **_unknown(asked, unknown)}
         if answer["unknown"]:

@@ -123,6 +123,7 @@ impl Engine {
                 return Err(Error::Exists { path });
             }
         }
+        files.make_dirs(engine.workspace().root())?;
         let _ = files.publish(&path, &[text.as_bytes()], Durability::Now)?;
         Ok(())
     }
@@ -173,6 +174,21 @@ impl Engine {
             let path = engine.workspace().root().join("sisa.toml");
             let proposal = engine.propose(&input, &path, &overrides)?;
             Ok((proposal.text.clone(), wire::line(&wire::Schema::of(&path, &proposal))))
+        })
+    }
+
+    /// What to train on rows with these columns, declared as in `config`: the `recommended_learner` of a plan.
+    fn advise(
+        &self,
+        config: String,
+        columns: Vec<String>,
+        sizes: (u64, u64),
+        kind: Option<String>,
+        listener: &Bound<'_, PyAny>,
+    ) -> PyResult<String> {
+        self.run(listener, |engine, _| {
+            let advice = engine.advise(&config, &columns, sizes, kind.as_deref())?;
+            Ok(wire::line(&wire::RecommendedLearner::from(&advice)))
         })
     }
 
@@ -228,7 +244,13 @@ impl Engine {
         self.run(listener, |engine, relay| Ok(wire::line(&wire::Repaired::from(&engine.repair(&from, drop_slice, relay)?))))
     }
 
-    fn verify(&self, retrain: bool, sample: Option<u32>, receipts: Vec<PathBuf>, listener: &Bound<'_, PyAny>) -> PyResult<String> {
+    fn verify(
+        &self,
+        retrain: bool,
+        sample: Option<u32>,
+        receipts: Vec<PathBuf>,
+        listener: &Bound<'_, PyAny>,
+    ) -> PyResult<String> {
         let request = VerifyRequest { retrain, sample, receipts };
         self.run(listener, |engine, relay| Ok(wire::line(&wire::Verified::from(&engine.verify(&request, relay)?))))
     }

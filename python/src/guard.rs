@@ -74,10 +74,7 @@ impl Observer for Relay {
 /// Runs `work` and returns what it returns. What a signal or `listener` raises stops it first; what is durable by then stays so.
 ///
 /// `listener` is called with the name of an event and what belongs to it.
-pub(crate) fn run<T: Send>(
-    listener: &Bound<'_, PyAny>,
-    work: impl FnOnce(&Relay) -> Result<T, Error> + Send,
-) -> PyResult<T> {
+pub(crate) fn run<T: Send>(listener: &Bound<'_, PyAny>, work: impl FnOnce(&Relay) -> Result<T, Error> + Send) -> PyResult<T> {
     let py = listener.py();
     let (sender, receiver) = channel();
     let relay = Relay { stop: AtomicBool::new(false), due: AtomicBool::new(true), events: Mutex::new(sender) };
@@ -107,12 +104,7 @@ pub(crate) fn run<T: Send>(
 }
 
 /// Listens until the work is done; returns the first exception, after which the work was told to stop.
-fn listen(
-    relay: &Relay,
-    events: &Receiver<Event>,
-    listener: &Py<PyAny>,
-    finished: impl Fn() -> bool,
-) -> Option<PyErr> {
+fn listen(relay: &Relay, events: &Receiver<Event>, listener: &Py<PyAny>, finished: impl Fn() -> bool) -> Option<PyErr> {
     let (mut raised, mut ticks) = (None, 0);
     loop {
         let (event, done) = match events.recv_timeout(TICK) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::{
     RecordBatch, RecordBatchReader,
-    ffi_stream::{RecordBatchStreamReader, FFI_ArrowArrayStream},
+    ffi_stream::{FFI_ArrowArrayStream, RecordBatchStreamReader},
 };
 use pyo3::{prelude::*, types::PyCapsule};
 use sisa::source::ArrowTable;

@@ -120,7 +120,13 @@ pub(super) fn table(name: &str, columns: &Bound<'_, PyList>) -> PyResult<(Memory
             Ok(texts) => Arc::new(Values::from(texts.extract::<Vec<Option<String>>>()?)) as Arc<dyn Column>,
             Err(_) => matrix(&items).ok_or_else(|| {
                 let kind = items.getattr("dtype").map_or_else(|_| String::from("no array"), |kind| kind.to_string());
-                wrong(name, format!("array `{}` has items of type {kind}, which are not read; cast it to float64, int64 or str", of.join(", ")))
+                wrong(
+                    name,
+                    format!(
+                        "array `{}` has items of type {kind}, which are not read; cast it to float64, int64 or str",
+                        of.join(", ")
+                    ),
+                )
             })?,
         };
         names.extend(of);

@@ -1,0 +1,369 @@
+"""What calls answer: dictionaries with the names of docs/JSON.md, which says what each of them means.
+
+``type`` names the kind. Only for annotations; nothing here does anything.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypedDict
+
+
+class _Progress(TypedDict):
+    stage: Literal["importing", "training", "scoring", "working"]
+    #: Bytes or rows read, row-passes trained, rows scored; and in all, where that is known.
+    done: int
+    total: int | None
+
+
+class Progress(_Progress, total=False):
+    """How far a call is, some ten times a second; rows of an import, steps of a training."""
+
+    rows: int
+    steps: int
+    total_steps: int
+
+
+class AlikeIds(TypedDict):
+    """Ids that are there in another spelling."""
+
+    differs_in: str
+    ids: int
+
+
+class Imported(TypedDict):
+    """An import."""
+
+    records: int
+    held_out: int
+    refused: int
+    point_zero_ids: int
+    alike_ids: list[AlikeIds]
+    read_seconds: float
+    publish_seconds: float
+
+
+class Diverged(TypedDict):
+    """A shard that came to a number that is not finite."""
+
+    shard: int
+    message: str
+
+
+class Trained(TypedDict):
+    """``trained``."""
+
+    type: str
+    generation: str
+    recipe: str
+    imported: Imported | None
+    steps: int
+    row_passes: int
+    bytes: int
+    seconds: float
+    complete: bool
+    diverged: list[Diverged]
+    repaired: list[str]
+
+
+class Column(TypedDict):
+    """What became of a column."""
+
+    column: str
+    columns: int
+    kind: str
+    notable: bool
+    odd_cells: int
+    place: str | None
+    remark: str
+
+
+class Schema(TypedDict):
+    """``schema``."""
+
+    type: str
+    file: str
+    notes: list[str]
+    columns: list[Column]
+
+
+#: One class. (The form of a call, as one of the names is a word of Python.)
+Class = TypedDict(
+    "Class",
+    {
+        "class": str,
+        "rows": int,
+        "answered": int,
+        "precision": float,
+        "recall": float,
+        "auc": "float | None",
+        "average_precision": "float | None",
+    },
+)
+
+
+class Evaluated(TypedDict, total=False):
+    """``evaluated``: of classes and of numbers other fields are there."""
+
+    type: str
+    rows: int
+    accuracy: float
+    balanced_accuracy: float
+    log_loss: float
+    calibration_error: float
+    auc: float | None
+    average_precision: float | None
+    classes: list[Class]
+    worse_than_constant: bool
+    constituent_accuracy: float | None
+    majority_accuracy: float
+    rmse: float
+    mae: float
+    r2: float
+    members: int
+    whole_members: int
+
+
+class Training(Trained):
+    """What `train` answers: ``trained``, with ``schema`` if a configuration was proposed and ``evaluated`` if there is a held-out part."""
+
+    schema: Schema | None
+    evaluated: Evaluated | None
+
+
+class Outcome(TypedDict):
+    """What became of one id."""
+
+    handle: str
+    subject: bool
+    outcome: Literal["erased", "not_found", "already_erased"]
+    in_slices: int
+    held_out: int
+
+
+class CellWritten(TypedDict):
+    """A slice file that is written again."""
+
+    generation: str
+    cell: str
+    records: int
+
+
+class Effective(TypedDict):
+    """``effective``."""
+
+    type: str
+    request: str
+    seconds: float
+    outcomes: list[Outcome]
+    cells: list[CellWritten]
+    purged: int
+    predicted_row_passes: int
+    full_row_passes: int
+
+
+class Repaired(TypedDict):
+    """``repaired``."""
+
+    type: str
+    requests: list[str]
+    complete: bool
+    rebuilt: int
+    row_passes: int
+    full_row_passes: int | None
+    seconds: float
+    diverged: list[Diverged]
+
+
+class Unknown(TypedDict):
+    """What a request names that is not there: ids as they were given, and places of rows."""
+
+    unknown_subjects: list[str]
+    unknown_records: list[list[str]]
+    unknown_rows: list[str]
+
+
+class Deleted(TypedDict):
+    """``deleted``."""
+
+    type: str
+    request: str
+    repeated: bool
+    unknown: bool
+    unknown_lines: list[int]
+    unknown_alike: list[AlikeIds]
+    repaired: bool
+
+
+class Deletion(Deleted, Unknown):
+    """What `delete` answers: ``deleted``, with ``effective`` and, unless deferred or done before, ``repair``."""
+
+    effective: Effective
+    repair: Repaired | None
+
+
+class Forecasted(TypedDict):
+    """``forecast``."""
+
+    type: str
+    outcomes: list[Outcome]
+    cells: list[CellWritten]
+    checkpoints: int
+    row_passes: int
+    full_row_passes: int
+    seconds: float | None
+    full_seconds: float | None
+    unknown_lines: list[int]
+    unknown_alike: list[AlikeIds]
+
+
+class Forecast(Forecasted, Unknown):
+    """What `forecast` answers: ``forecast``, and what is not there."""
+
+
+class Finding(TypedDict):
+    """One difference."""
+
+    file: str
+    offset: int | None
+    what: str
+
+
+class Verified(TypedDict):
+    """``verified``."""
+
+    type: str
+    same: bool
+    files: int
+    bytes: int
+    retrained: int
+    findings: list[Finding]
+    notes: list[str]
+
+
+class Rekeyed(TypedDict):
+    """``rekeyed``."""
+
+    type: str
+    generation: str
+    records: int
+    row_passes: int
+    seconds: float
+
+
+class Slice(TypedDict):
+    """One slice and the checkpoint of its step."""
+
+    rows: int
+    checkpoint_bytes: int | None
+    kept: bool
+
+
+class Shard(TypedDict):
+    """One shard."""
+
+    shard: int
+    serves: int
+    held_out: int
+    slices: list[Slice]
+
+
+class Beside(TypedDict):
+    """A model that is being built."""
+
+    generation: str
+    recipe: str
+
+
+class Status(TypedDict):
+    """``status``."""
+
+    type: str
+    generation: str
+    recipe: str
+    aggregate: str
+    complete: bool
+    unrepaired: list[str]
+    suppressed: int
+    ledger_entries: int
+    missing_row_passes: int
+    full_row_passes: int
+    beside: list[Beside]
+    shards: list[Shard]
+
+
+class Request(TypedDict):
+    """``request``."""
+
+    type: str
+    request: str
+    accepted_at: str
+    effective_at: str | None
+    effective_seconds: float | None
+    repaired_at: str | None
+    repair_seconds: float | None
+    outcomes: list[Outcome]
+    predicted_row_passes: int
+    row_passes: int | None
+    full_row_passes: int
+
+
+class RekeyDue(TypedDict):
+    """``rekey_due``."""
+
+    type: str
+    share: float
+    limit: float
+    deleted: int
+
+
+class Candidate(TypedDict):
+    """``candidate``."""
+
+    type: str
+    shards: int
+    slices: int
+    full_row_passes: float
+    one_row_passes: float
+    batch_row_passes: float
+    batch_row_passes_p95: float
+    speed_up: float
+    coalesced: float
+    break_even: int | None
+    checkpoint_bytes: int | None
+    seconds: float | None
+    full_seconds: float | None
+    against: Literal["FewRecords", "FewSubjects", "Disk", "Time"] | None
+
+
+class RecommendedLearner(TypedDict):
+    """The learner that suits rows."""
+
+    kind: str
+    reason: str
+    shards: int
+    slices: int
+    settings: dict[str, Any]
+
+
+class Plan(TypedDict):
+    """``plan``."""
+
+    type: str
+    records: int
+    subjects: int
+    largest_subject: int
+    requests: int
+    keep: int | None
+    state_bytes: int | None
+    row_passes_per_second: float | None
+    shards: int | None
+    slices: int | None
+    reason: str
+    learner: str
+    recommended_learner: RecommendedLearner | None
+
+
+class Planning(Plan):
+    """What `plan` answers: ``plan``, with every ``candidate``."""
+
+    candidates: list[Candidate]

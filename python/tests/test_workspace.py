@@ -1,0 +1,207 @@
+"""A workspace from Python: what is asked, what is answered, what is refused."""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+import re
+import threading
+import typing
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import CONFIG, columns, digest, numbers
+
+import sisa
+from sisa import answers
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_a_deletion_from_the_first_row_to_the_receipt(tmp_path: Path) -> None:
+    frame = pd.DataFrame(columns(numbers())).assign(y=lambda f: np.where(f["y"] == 1, "sick", "well"))
+    ws = sisa.Workspace(tmp_path, threads=2)
+    proposal = ws.propose(frame, label="y", subject="subject", record="id", learner="boost", shards=2, slices=3)
+    assert not (tmp_path / "sisa.toml").exists()
+    assert 'subject = "subject"' in proposal and len(proposal.columns) == 4
+    told = ws.train(frame, config=proposal, seed=1)
+    assert (tmp_path / "sisa.toml").read_text() == proposal
+    assert told["complete"] and told["imported"]["records"] + told["imported"]["held_out"] == 600
+    assert told["evaluated"]["accuracy"] > 0.8 and told["schema"] is None
+    assert ws.evaluate()["accuracy"] == told["evaluated"]["accuracy"]
+    assert ws.evaluate(frame)["rows"] == 600
+    assert ws.id_columns() == ("subject", ["id"])
+
+    new = frame.drop(columns=["y", "subject", "id"])
+    assert ws.classes == ["sick", "well"]
+    shares = ws.predict_proba(new)
+    assert shares.dtype == np.float32 and shares.shape == (600, 2) and np.allclose(shares.sum(axis=1), 1, atol=1e-6)
+    assert (ws.predict(new) == np.array(["sick", "well"])[shares.argmax(axis=1)]).all()
+
+    forecast = ws.forecast([7, "99999"])
+    assert forecast["row_passes"] > 0 and forecast["unknown_subjects"] == ["99999"]
+    deferred = ws.delete([7, "99999"], request_id="case-1", defer=True)
+    assert deferred["unknown"] and deferred["unknown_subjects"] == ["99999"] and not deferred["repaired"]
+    assert ws.status()["unrepaired"] == ["case-1"] and not ws.status()["complete"]
+    assert ws.repair()["requests"] == ["case-1"] and ws.status()["complete"]
+    again = ws.delete([7, "99999"], request_id="case-1")
+    assert again["repeated"] and again["repair"] is None
+    with pytest.raises(sisa.InputError, match="used for other ids"):
+        ws.delete([8], request_id="case-1")
+    deleted = ws.delete(records=[10_000, ("10001",)], request_id="case-2")
+    assert [one["outcome"] for one in deleted["effective"]["outcomes"]] == ["erased"] * 2
+    assert [request["request"] for request in ws.log()] == ["case-1", "case-2"]
+    assert ws.rekey_due() is None
+
+    verdict = ws.verify(retrain=True)
+    assert verdict["same"] and verdict["retrained"] == 6
+    receipt = ws.receipt("case-1")
+    (tmp_path / "receipt.json").write_text(json.dumps(receipt))
+    assert receipt["request"] == "case-1" and ws.verify(receipts=[tmp_path / "receipt.json"])["same"]
+    public = ws.keygen(tmp_path / "key")
+    (tmp_path / "signed.json").write_text(json.dumps(ws.receipt("case-1", sign=tmp_path / "key")))
+    assert ws.check_receipt(tmp_path / "signed.json", public) == receipt
+    assert ws.unsuppress([7]) == 1
+
+    remaining = frame[(frame["subject"] != 7) & ~frame["id"].isin([10_000, 10_001])]
+    scratch = sisa.Workspace(tmp_path / "scratch")
+    scratch.train(remaining, config=proposal, seed=1)
+    assert digest(scratch.path) == digest(ws.path)
+    rekeyed = ws.rekey(seed=2)
+    assert rekeyed["records"] + ws.status()["shards"][0]["held_out"] + ws.status()["shards"][1]["held_out"] == len(remaining)
+
+
+def test_rows_are_deleted_by_what_they_hold(tmp_path: Path) -> None:
+    arrays = {"X": numbers()["X"], "y": numbers()["y"]}
+    config = CONFIG.format(learner="forest").replace('subject = "subject"\nrecord = ["id"]\n', "").replace("slices = 3", "slices = 1")
+    ws = sisa.Workspace(tmp_path / "a")
+    ws.train(arrays, config=config, seed=1)
+    deleted = ws.delete(rows={"X": np.vstack([arrays["X"][:3], np.full((1, 4), 7.5, "f4")]), "y": np.append(arrays["y"][:3], 0)})
+    assert deleted["unknown_rows"] == ["the arrays, row 4"] or len(deleted["unknown_rows"]) == 1
+    assert ws.verify(retrain=True)["same"]
+    scratch = sisa.Workspace(tmp_path / "b")
+    scratch.train({name: items[3:] for name, items in arrays.items()}, config=config, seed=1)
+    assert digest(scratch.path) == digest(ws.path)
+
+
+def test_numbers_are_learnt_too(tmp_path: Path) -> None:
+    arrays = numbers()
+    config = CONFIG.format(learner="boost").replace('values = ["0", "1"]', "range = [-20, 20]")
+    ws = sisa.Workspace(tmp_path)
+    ws.train({**arrays, "y": arrays["X"][:, 0] * 2}, config=config, seed=1)
+    assert np.corrcoef(ws.predict({"X": arrays["X"]}), arrays["X"][:, 0])[0, 1] > 0.9
+    assert ws.classes == [] and ws.evaluate({**arrays, "y": arrays["X"][:, 0] * 2})["r2"] > 0.8
+    with pytest.raises(TypeError, match="no probabilities"):
+        ws.predict_proba({"X": arrays["X"]})
+
+
+def test_a_plan_needs_no_training(tmp_path: Path) -> None:
+    frame = pd.DataFrame(columns(numbers()))
+    plan = sisa.Workspace(tmp_path).plan(frame, label="y", subject="subject", shard_counts=[1, 2], slice_counts=[1, 4], pilot=False)
+    assert [(one["shards"], one["slices"]) for one in plan["candidates"]] == [(1, 1), (1, 4), (2, 1), (2, 4)]
+    assert plan["subjects"] == 180 and plan["recommended_learner"]["kind"] == "forest"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_configuration_that_is_there_is_not_written_over(tmp_path: Path) -> None:
+    ws, config = sisa.Workspace(tmp_path), CONFIG.format(learner="boost")
+    (tmp_path / "sisa.toml").write_text("# mine\n" + config)
+    with pytest.raises(sisa.InputError, match=r"sisa\.toml exists and is not overwritten"):
+        ws.train(numbers(), config=config)
+    assert (tmp_path / "sisa.toml").read_text().startswith("# mine")
+    ws.train(numbers(), config="# mine\n" + config, seed=1)
+    with pytest.raises(sisa.InputError, match="TOML"):
+        sisa.Workspace(tmp_path / "other").train(numbers(), config="[data")
+    assert not (tmp_path / "other" / "sisa.toml").exists()
+    with pytest.raises(TypeError, match="no such setting: leaner"):
+        ws.train(leaner="forest")
+
+
+def test_errors_say_whom_they_concern_and_what_helps(trained: sisa.Workspace, tmp_path: Path) -> None:
+    with pytest.raises(sisa.NotReadyError, match=r"holds no records yet") as empty:
+        sisa.Workspace(tmp_path / "empty").predict(numbers())
+    assert empty.value.exit_code == 9 and empty.value.remedies == [{"do": "import"}] and "`train(table)`" in str(empty.value)
+    with pytest.raises(ValueError, match=r"holds 600 records already") as again:
+        trained.train(numbers())
+    assert isinstance(again.value, sisa.InputError) and "fresh=True" in str(again.value)
+    back = pickle.loads(pickle.dumps(again.value))
+    assert (type(back), str(back), back.remedies) == (sisa.InputError, str(again.value), again.value.remedies)
+    with pytest.raises(sisa.InputError, match=r"`log\(\)` lists the requests"):
+        trained.receipt("nobody's")
+    bad = numbers(50)
+    bad["y"] = bad["y"] + 7
+    with pytest.raises(sisa.InputError, match="row 1.*label `[78]` is not one of the declared values"):
+        sisa.Workspace(tmp_path / "bad").train(bad, config=CONFIG.format(learner="boost"))
+    next(Path(trained.path).glob("checkpoints/g*/*/0000/03-*.ckpt")).write_bytes(b"torn")
+    assert not trained.verify()["same"]
+    assert trained.repair()["rebuilt"] == 1 and trained.verify(retrain=True)["same"]
+    next(Path(trained.path).glob("shards/g*/0000/02.slice")).write_bytes(b"torn")
+    with pytest.raises(sisa.DamageError):
+        trained.repair()
+    trained.repair(numbers())
+    assert trained.verify(retrain=True)["same"]
+    disk = sisa.DiskError("full")
+    assert isinstance(disk, OSError) and str(disk) == "full" and str(pickle.loads(pickle.dumps(disk))) == "full"
+
+
+def test_divergence_is_an_error_and_the_workspace_serves_what_it_has(tmp_path: Path) -> None:
+    config = CONFIG.format(learner="mlp").replace(
+        'kind = "mlp"', 'kind = "mlp"\nhidden = [8]\nactivation = "relu"\noptimizer = { kind = "sgd", momentum = 0.9 }\nrate = 1e6\n'
+        'decay = "constant"\nl2 = 0\nbatch = 16'
+    )
+    with pytest.raises(sisa.DivergedError, match="shard 0") as diverged:
+        sisa.Workspace(tmp_path).train(numbers(), config=config, seed=1)
+    assert diverged.value.exit_code == 8 and not diverged.value.answer["complete"]
+
+
+def test_notes_are_logged_and_progress_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "sisa")
+    seen: list[answers.Progress] = []
+    ws = sisa.Workspace(tmp_path)
+    ws.train(pd.DataFrame(columns(numbers())), label="y", subject="subject", seed=1, progress=seen.append)
+    assert any("look at it, it is yours" in record.message for record in caplog.records)
+    assert seen and {"stage", "done", "total"} <= seen[0].keys()
+    ws.train(learner="linear", epochs=200, progress=True)
+    assert "settings differ" in caplog.text
+
+
+def test_many_threads_use_one_workspace(trained: sisa.Workspace) -> None:
+    X, found = {"X": numbers()["X"]}, []
+    expected = trained.predict_proba(X)
+
+    def ask() -> None:
+        for at in range(20):
+            some = {"X": X["X"][: 1 + 40 * at]}
+            found.append((trained.predict_proba(some) == expected[: 1 + 40 * at]).all())
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    [thread.start() for thread in threads]
+    [thread.join(60) for thread in threads]
+    assert len(found) == 80 and all(found)
+
+
+def test_a_pickle_is_a_path(trained: sisa.Workspace) -> None:
+    back = pickle.loads(pickle.dumps(trained))
+    assert back.path == trained.path and (back.predict({"X": numbers()["X"]}) == trained.predict({"X": numbers()["X"]})).all()
+    assert len(pickle.dumps(trained)) < 500
+
+
+def documented(kind: str) -> set[str]:
+    """The fields of a type in docs/JSON.md, at its first level."""
+    section = (DOCS / "JSON.md").read_text().split(f"\n## {kind}\n")[1].split("\n## ")[0]
+    cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell) if "." not in name and "[" not in name}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["trained", "evaluated", "status", "effective", "forecast", "repaired", "deleted", "request", "verified", "schema", "rekeyed", "rekey_due",
+     "candidate", "plan"],
+)
+def test_answers_have_the_names_of_the_documentation(kind: str) -> None:
+    name = {"forecast": "Forecasted", "rekey_due": "RekeyDue"}.get(kind, kind.capitalize())
+    fields = set(typing.get_type_hints(getattr(answers, name))) - {"type"}
+    assert fields == documented(kind)
