@@ -37,14 +37,14 @@ def numbers(names: list[str], matrix: Any, groups: Groups, ranges: Mapping[str, 
     """Columns of numbers. `indicators`: whether it is an input that a number is missing, where some are."""
     column = Column(names, matrix)
     if matrix.dtype == np.uint8:
-        column.lines = [f"{json.dumps(name)} = 'byte'" for name in names]
+        column.lines = [f"{toml(name)} = 'byte'" for name in names]
         return column
     for at, name in enumerate(names):
         items = matrix[:, at]
         low, high = ranges.get(name) or outward(*groups.ends(items))
         missing = indicators and items.dtype.kind == "f" and bool(np.isnan(items).any())
         column.lines.append(
-            f"{json.dumps(name)} = {{ kind = 'number', range = {pair(low, high)}{', indicator = true' if missing else ''} }}"
+            f"{toml(name)} = {{ kind = 'number', range = {pair(low, high)}{', indicator = true' if missing else ''} }}"
         )
     return column
 
@@ -52,8 +52,8 @@ def numbers(names: list[str], matrix: Any, groups: Groups, ranges: Mapping[str, 
 def category(name: str, items: list[str | None], groups: Groups, values: Iterable[Any] | None) -> Column:
     """A column of text."""
     listed = [str(value) for value in values] if values is not None else groups.shared(items)
-    what = f"values = {json.dumps(listed)}" if 0 < len(listed) <= VALUES or values is not None else f"buckets = {BUCKETS}"
-    return Column([name], items, [f"{json.dumps(name)} = {{ kind = 'category', {what} }}"])
+    what = f"values = {toml(listed)}" if 0 < len(listed) <= VALUES or values is not None else f"buckets = {BUCKETS}"
+    return Column([name], items, [f"{toml(name)} = {{ kind = 'category', {what} }}"])
 
 
 class Groups:
@@ -128,5 +128,5 @@ def toml(value: Any) -> str:
         return "[" + ", ".join(toml(of) for of in value) + "]"
     if isinstance(value, (np.integer, np.floating)):
         value = value.item()
-    # Of texts, truth values and numbers the form is the same; TOML wants a digit before an exponent's point.
-    return json.dumps(value)
+    # Of texts, truth values and numbers the form is that of JSON, but for characters beyond 16 bits.
+    return json.dumps(value, ensure_ascii=False)

@@ -26,7 +26,8 @@ def _is_number(column: Any) -> bool:
         return kind.kind in "iufb"
     numeric = getattr(kind, "is_numeric", None)
     if callable(numeric):
-        return bool(numeric())
+        # Of polars, which counts truth values apart.
+        return bool(numeric()) or str(kind) == "Boolean"
     if numeric is None:
         numeric = getattr(kind, "_is_numeric", None)
     if numeric is not None:

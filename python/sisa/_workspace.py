@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from . import _errors, _sisa
-from ._tables import Part, Table, ids, parts, record_ids
+from . import _sisa
+from ._calls import Listener, Progress, asked, converged, deletion, lines, log, unknown
+from ._tables import Part, Table, parts
 
 if TYPE_CHECKING:
     from . import answers
-
-log = logging.getLogger("sisa")
-
-#: Called some ten times a second with ``{"stage", "done", "total", ..}``; or true for a bar of tqdm.
-Progress: TypeAlias = "Callable[[answers.Progress], object] | bool | None"
 
 
 class Proposal(str):
@@ -33,70 +28,6 @@ class Proposal(str):
         proposal = cls(text)
         proposal.notes, proposal.columns = told["notes"], told["columns"]
         return proposal
-
-
-class _Listener:
-    """Hands on what the engine tells while it works."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._bar: Any = None
-        if progress is True:
-            from tqdm.auto import tqdm
-
-            self._bar = tqdm(unit=" row-passes", unit_scale=True)
-            progress = self._show
-        self._progress = progress or None
-
-    def __enter__(self) -> _Listener:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-
-    def __call__(self, event: str, told: Any) -> None:
-        if event == "progress":
-            if callable(self._progress):
-                self._progress(told)
-            return
-        text, remedy = told
-        log.info("%s", "; ".join([text, *_errors.advice([json.loads(remedy)] if remedy else [])]))
-
-    def _show(self, told: answers.Progress) -> None:
-        bar = self._bar
-        if bar.desc != told["stage"] + ": ":
-            bar.set_description(told["stage"])
-            bar.reset(total=told["total"])
-        bar.update(told["done"] - bar.n)
-
-
-_ASKED: dict[str, Any] = {
-    "label": None,
-    "subject": None,
-    "record": [],
-    "holdout": None,
-    "shards": None,
-    "slices": None,
-    "learner": None,
-    "epochs": None,
-    "schedule": None,
-    "checkpoints": None,
-    "rate": None,
-    "no_ids": False,
-}
-
-
-def _asked(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings of a call that come before the configuration's, all of them."""
-    unknown = settings.keys() - _ASKED.keys()
-    if unknown:
-        raise TypeError(f"no such setting: {', '.join(sorted(unknown))}; there are {', '.join(_ASKED)}")
-    record = settings.get("record", [])
-    return {**_ASKED, **settings, "record": [record] if isinstance(record, str) else list(record)}
-
-
-def _lines(text: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in text.splitlines()]
 
 
 class Workspace:
@@ -137,8 +68,8 @@ class Workspace:
         Settings that are asked for are written in it: label, subject, record, learner, shards, slices, holdout, epochs, schedule,
         checkpoints, rate.
         """
-        with _Listener(None) as listener:
-            text, told = self._engine.propose(parts(table), _asked(settings), listener)
+        with Listener(None) as listener:
+            text, told = self._engine.propose(parts(table), asked(settings), listener)
         return Proposal._of(text, json.loads(told))
 
     def train(
@@ -184,11 +115,11 @@ class Workspace:
         progress: Progress,
         settings: dict[str, Any],
     ) -> answers.Training:
-        with _Listener(progress) as listener:
-            text = self._engine.train(table, config, _asked(settings), seed, key, fresh, listener)
-        told = {line["type"]: line for line in _lines(text)}
+        with Listener(progress) as listener:
+            text = self._engine.train(table, config, asked(settings), seed, key, fresh, listener)
+        told = {line["type"]: line for line in lines(text)}
         answer = {**told["trained"], "schema": told.get("schema"), "evaluated": told.get("evaluated")}
-        return cast("answers.Training", _converged(answer))
+        return cast("answers.Training", converged(answer))
 
     def predict(self, table: Table, *, progress: Progress = None) -> np.ndarray[Any, Any]:
         """The answer for each row: the name of its class, or its number."""
@@ -210,11 +141,11 @@ class Workspace:
     def _scores_of(
         self, table: list[Part], progress: Progress = None
     ) -> tuple[list[str], np.ndarray[Any, np.dtype[np.float32]], np.ndarray[Any, np.dtype[np.uint32]], str]:
-        with _Listener(progress) as listener:
+        with Listener(progress) as listener:
             return self._engine.scores(table, listener)
 
     def _advise(
-        self, config: str, columns: list[str], sizes: tuple[int, int], kind: str | None, listener: _Listener
+        self, config: str, columns: list[str], sizes: tuple[int, int], kind: str | None, listener: Listener
     ) -> answers.RecommendedLearner:
         return cast("answers.RecommendedLearner", json.loads(self._engine.advise(config, columns, sizes, kind, listener)))
 
@@ -225,7 +156,7 @@ class Workspace:
 
     def evaluate(self, table: Table | None = None, *, progress: Progress = None) -> answers.Evaluated:
         """How good the answers are: on a table with labels, or on the part that was held out."""
-        with _Listener(progress) as listener:
+        with Listener(progress) as listener:
             return cast("answers.Evaluated", json.loads(self._engine.evaluate(parts(table), listener)))
 
     # Deletion.
@@ -267,29 +198,29 @@ class Workspace:
         records: Any = None,
         suppress: bool = True,
     ) -> answers.Deletion:
-        asked = _deletion(subjects, records, request_id, defer, suppress)
-        with _Listener(progress) as listener:
-            told, *unknown = self._engine.delete(asked, rows, listener)
-        lines = {line["type"]: line for line in _lines(told)}
-        answer = {**lines["deleted"], "effective": lines["effective"], "repair": lines.get("repaired"), **_unknown(asked, unknown)}
+        who = deletion(subjects, records, request_id, defer, suppress)
+        with Listener(progress) as listener:
+            told, *places = self._engine.delete(who, rows, listener)
+        of = {line["type"]: line for line in lines(told)}
+        answer = {**of["deleted"], "effective": of["effective"], "repair": of.get("repaired"), **unknown(who, places)}
         if answer["unknown"]:
             log.warning("request %s: some of what it names is not there; see unknown_subjects, unknown_records, unknown_rows", answer["request"])
-        _converged(answer["repair"] or {"diverged": []}, answer)
+        converged(answer["repair"] or {"diverged": []}, answer)
         return cast("answers.Deletion", answer)
 
     def forecast(
         self, subjects: Iterable[str | int] | str | int | None = None, *, records: Iterable[Any] | None = None, rows: Table | None = None
     ) -> answers.Forecast:
         """What a deletion would do and cost. Nothing is changed."""
-        asked = _deletion(subjects, records, None, False, True)
-        with _Listener(None) as listener:
-            told, *unknown = self._engine.forecast(asked, parts(rows), listener)
-        return cast("answers.Forecast", {**json.loads(told), **_unknown(asked, unknown)})
+        who = deletion(subjects, records, None, False, True)
+        with Listener(None) as listener:
+            told, *places = self._engine.forecast(who, parts(rows), listener)
+        return cast("answers.Forecast", {**json.loads(told), **unknown(who, places)})
 
     def unsuppress(self, subjects: Iterable[str | int] | str | int | None = None, *, records: Iterable[Any] | None = None) -> int:
         """Takes ids off the list of those that imports refuse. Returns how many were on it."""
-        with _Listener(None) as listener:
-            told = self._engine.unsuppress(_deletion(subjects, records, None, False, True), listener)
+        with Listener(None) as listener:
+            told = self._engine.unsuppress(deletion(subjects, records, None, False, True), listener)
         return int(json.loads(told)["ids"])
 
     def repair(self, source: Table | None = None, *, drop_slice: bool = False, progress: Progress = None) -> answers.Repaired:
@@ -297,8 +228,8 @@ class Workspace:
 
         Damaged slices are first written again from the `source` that was imported, or with `drop_slice` given up.
         """
-        with _Listener(progress) as listener:
-            return cast("answers.Repaired", _converged(json.loads(self._engine.repair(parts(source), drop_slice, listener))))
+        with Listener(progress) as listener:
+            return cast("answers.Repaired", converged(json.loads(self._engine.repair(parts(source), drop_slice, listener))))
 
     def verify(
         self,
@@ -312,7 +243,7 @@ class Workspace:
 
         With `retrain` everything, or a `sample` of so many shards, is trained again in a scratch folder and every byte compared.
         """
-        with _Listener(progress) as listener:
+        with Listener(progress) as listener:
             told = self._engine.verify(retrain, sample, [os.fspath(path) for path in receipts], listener)
         return cast("answers.Verified", json.loads(told))
 
@@ -320,14 +251,14 @@ class Workspace:
         self, *, seed: int | None = None, key: str | os.PathLike[str] | None = None, progress: Progress = None
     ) -> answers.Rekeyed:
         """Trains everything anew under a fresh key, beside what serves."""
-        with _Listener(progress) as listener:
+        with Listener(progress) as listener:
             return cast("answers.Rekeyed", json.loads(self._engine.rekey(seed, key, listener)))
 
     # What is there.
 
     def status(self) -> answers.Status:
         """What is there, what serves, what is missing."""
-        with _Listener(None) as listener:
+        with Listener(None) as listener:
             return cast("answers.Status", json.loads(self._engine.status(listener)))
 
     def log(self) -> list[answers.Request]:
@@ -340,23 +271,23 @@ class Workspace:
         return cast("answers.RekeyDue", due[0]) if due else None
 
     def _log(self) -> list[dict[str, Any]]:
-        with _Listener(None) as listener:
-            return _lines(self._engine.log(listener))
+        with Listener(None) as listener:
+            return lines(self._engine.log(listener))
 
     def receipt(self, request_id: str | None = None, *, sign: str | os.PathLike[str] | None = None) -> dict[str, Any]:
         """The receipt of a request, or of the last one, as docs/RECEIPT.md describes it; signed with a key file, in its envelope."""
-        with _Listener(None) as listener:
+        with Listener(None) as listener:
             told = json.loads(self._engine.receipt(request_id, sign, listener))
         return cast("dict[str, Any]", told if sign is not None else told["receipt"])
 
     def check_receipt(self, file: str | os.PathLike[str], public: str | os.PathLike[str]) -> dict[str, Any]:
         """What a signed receipt says, if its signature holds under a public key."""
-        with _Listener(None) as listener:
+        with Listener(None) as listener:
             return cast("dict[str, Any]", json.loads(self._engine.check_receipt(file, public, listener))["receipt"])
 
     def keygen(self, file: str | os.PathLike[str]) -> str:
         """Makes a pair of keys to sign receipts with. Returns the path of the public one."""
-        with _Listener(None) as listener:
+        with Listener(None) as listener:
             return cast("str", json.loads(self._engine.keygen(file, listener))["public"])
 
     def plan(
@@ -396,41 +327,15 @@ class Workspace:
             "shards": list(shard_counts),
             "slices": list(slice_counts),
         }
-        with _Listener(progress) as listener:
-            *candidates, plan = _lines(self._engine.plan(parts(table), _asked(settings), planned, listener))
+        with Listener(progress) as listener:
+            *candidates, plan = lines(self._engine.plan(parts(table), asked(settings), planned, listener))
         return cast("answers.Planning", {**plan, "candidates": candidates})
 
     def id_columns(self) -> tuple[str | None, list[str]]:
         """The columns of ids: the subject's, if there is one, and those that name a record."""
-        with _Listener(None) as listener:
+        with Listener(None) as listener:
             return self._engine.id_columns(listener)
 
 
 def _open(path: str, threads: int | None, wait: bool, temporary: bool) -> Workspace:
     return Workspace(path, threads=threads, wait=wait, temporary=temporary)
-
-
-def _deletion(subjects: Any, records: Any, request_id: str | None, defer: bool, suppress: bool) -> dict[str, Any]:
-    return {
-        "subjects": ids(subjects, "subjects"),
-        "records": record_ids(records),
-        "request_id": request_id,
-        "defer": defer,
-        "suppress": suppress,
-    }
-
-
-def _unknown(asked: dict[str, Any], unknown: list[Any]) -> dict[str, Any]:
-    subjects, records, rows = unknown
-    return {
-        "unknown_subjects": [asked["subjects"][at] for at in subjects],
-        "unknown_records": [asked["records"][at] for at in records],
-        "unknown_rows": rows,
-    }
-
-
-def _converged(told: dict[str, Any], answer: Any = None) -> dict[str, Any]:
-    if told["diverged"]:
-        text = "; ".join(f"shard {one['shard']}: {one['message']}" for one in told["diverged"])
-        raise _errors.DivergedError(f"training diverged, and these shards serve their last clean step: {text}", answer=answer or told)
-    return told

@@ -39,7 +39,7 @@ pub(crate) struct Engine {
     wait: bool,
     /// For a folder that goes with the process: no write waits for the disk.
     temporary: bool,
-    /// Locked for moments, and only by who holds Python's lock, as whoever forks does: no fork finds it locked.
+    /// Locked for moments in which no Python runs, by who holds Python's lock, as whoever forks does: no fork finds it locked.
     held: Mutex<Option<Held>>,
 }
 
@@ -48,7 +48,7 @@ type Deleted = (String, Vec<usize>, Vec<usize>, Vec<String>);
 
 impl Engine {
     /// The engine of this process: a forked one makes its own, as it has no threads of its parent's.
-    fn engine(&self, py: Python<'_>) -> PyResult<Arc<Own<sisa::Engine>>> {
+    fn engine(&self) -> Result<Arc<Own<sisa::Engine>>, Error> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(held) = held.as_ref().filter(|held| held.engine.get().is_some()) {
             return Ok(held.engine.clone());
@@ -59,7 +59,7 @@ impl Engine {
             None => builder,
         };
         let builder = if self.temporary { builder.disk(Arc::new(RealDisk::unsynced())) } else { builder };
-        let engine = Arc::new(Own::new(builder.open().map_err(|error| raise(py, &error))?));
+        let engine = Arc::new(Own::new(builder.open()?));
         *held = Some(Held { engine: engine.clone(), serving: None });
         Ok(engine)
     }
@@ -70,7 +70,7 @@ impl Engine {
         listener: &Bound<'_, PyAny>,
         work: impl FnOnce(&sisa::Engine, &Relay) -> Result<T, Error> + Send,
     ) -> PyResult<T> {
-        let engine = self.engine(listener.py())?;
+        let engine = self.engine().map_err(|error| raise(listener.py(), &error))?;
         guard::run(listener, |relay| match engine.get() {
             Some(engine) => work(engine, relay),
             // The thread is one of the process that made it.

@@ -63,7 +63,9 @@ def test_samples_are_unfitted_by_what_they_hold(tmp_path: Path) -> None:
         clf.unlearn([5])
     with pytest.raises(ValueError, match="no subjects"):
         clf.unfit(X[:4], Y[:4], subjects=WHO[:4])
-    assert clf.unfit(X[:1], Y[:1])["unknown"]
+    again = clf.unfit(np.vstack([X[:1], X[5:6] + 1]), Y[:2])
+    assert again["effective"]["outcomes"][0]["outcome"] in ("already_erased", "not_found") and again["unknown"]
+    assert len(again["unknown_rows"]) == 1 and again["unknown_rows"][0].endswith("row 2")
     reg = SisaRegressor("ridge", random_state=1, workspace=tmp_path / "b").fit(X, X[:, 0], subjects=WHO)
     assert not reg.unfit(X[:4], X[:4, 0], subjects=WHO[:4])["unknown"] and reg.verify()["same"]
     with pytest.raises(ValueError, match="give subjects"):
@@ -137,6 +139,7 @@ def test_columns_of_text_are_categories(to, tmp_path: Path) -> None:
     frame = pd.DataFrame({"age": rng.integers(20, 80, rows), "ward": np.array(["east", "west", "north"])[rng.integers(0, 3, rows)]})
     frame["dose"] = rng.normal(size=rows)
     frame.loc[::7, "dose"] = np.nan
+    frame["fast\u00e9 \U0001f600 \"*\""] = rng.integers(0, 2, rows) > 0
     frame.loc[::9, "ward"] = None
     frame.loc[5, "ward"] = "Mrs Miller's room"
     y = np.where(frame["ward"] == "east", "sick", "well")
@@ -148,7 +151,7 @@ def test_columns_of_text_are_categories(to, tmp_path: Path) -> None:
     assert '"ward" = { kind = \'category\', values = ["east", "north", "west"] }' in clf.schema_
     assert clf.unlearn("p2")["repaired"] and clf.verify()["same"]
     assert (sisa.Workspace(tmp_path).predict(frame) == clf.predict(to(frame))).all()
-    with pytest.raises(ValueError, match="feature names|3 features"):
+    with pytest.raises(ValueError, match="feature names|4 features"):
         clf.predict(to(frame[["dose", "age", "ward"]].drop(columns="age")))
 
 
@@ -157,7 +160,7 @@ def test_what_is_declared_is_taken_and_what_is_not_says_nothing_of_few(tmp_path:
     values[7] = 123.456
     y = values[:, 0] > 5
     clf = SisaClassifier("forest", random_state=0).fit(values, y)
-    assert "range = [0.0, 9.9]" in clf.schema_
+    assert "range = [0.1, 10.0]" in clf.schema_
     assert clf.classes_.dtype == bool and clf.predict(values[:3]).dtype == bool
     declared = SisaClassifier("forest", ranges=[(-1, 11)], settings={"depth": 3}, random_state=0).fit(values, y)
     assert "range = [-1.0, 11.0]" in declared.schema_ and "depth = 3" in declared.schema_
