@@ -73,6 +73,10 @@ class ExactnessWarning(UserWarning):
     """Something that learnt from everyone stands before the model, and a deletion does not undo what it learnt."""
 
 
+# As people name them.
+for _public in (SisaError, InputError, RetryError, DamageError, DiskError, DivergedError, NotReadyError, ExactnessWarning):
+    _public.__module__ = "sisa"
+
 _KINDS: dict[str | None, type[SisaError]] = {
     "input": InputError,
     "retry": RetryError,
