@@ -233,3 +233,22 @@ impl Disk for RealDisk {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_ends_with_its_holder_although_another_process_has_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = File::open(dir.path()).unwrap();
+        file.try_lock().unwrap();
+        // A second descriptor of the same open file, as a forked process has it.
+        let twin = file.try_clone().unwrap();
+        let disk = RealDisk::new();
+        assert!(disk.lock(dir.path(), false).unwrap().is_none());
+        drop(Lock(file));
+        assert!(disk.lock(dir.path(), false).unwrap().is_some());
+        drop(twin);
+    }
+}
