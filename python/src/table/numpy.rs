@@ -54,7 +54,12 @@ impl<T: Item> Column for Matrix<T> {
                 return Err(bad("of another shape than before", "leave the array alone until the call is done"));
             }
             let array = array.try_readonly().map_err(|_| bad("being written to", "wait for the other thread"))?;
-            T::cells(array.as_array().slice(s![rows.clone(), ..]).iter().copied(), out);
+            let array = array.as_array();
+            let some = array.slice(s![rows.clone(), ..]);
+            match some.as_slice() {
+                Some(items) => T::cells(items.iter().copied(), out),
+                None => T::cells(some.iter().copied(), out),
+            }
             Ok(())
         });
         read.unwrap_or_else(|| Err(bad("gone, as Python is ending", "wait for the call before the program ends")))
@@ -68,16 +73,13 @@ macro_rules! floats {
             const KIND: CellKind = CellKind::Float;
 
             fn cells(items: impl Iterator<Item = Self>, out: &mut Part) {
-                let mut missing = Vec::new();
-                if let Cells::Floats(cells) = out.cells() {
-                    for (at, item) in items.enumerate() {
-                        if item.is_nan() {
-                            missing.push(at);
-                        }
-                        cells.push(single(item.into()));
-                    }
+                let Cells::Floats(cells) = out.cells() else { return };
+                cells.extend(items.map(|item| single(item.into())));
+                // All at once, as nearly no batch has one.
+                if cells.iter().fold(false, |any, cell| any | cell.is_nan()) {
+                    let missing: Vec<_> = (0..).zip(&*cells).filter(|(_, cell)| cell.is_nan()).map(|(at, _)| at).collect();
+                    missing.into_iter().for_each(|at| out.miss(at));
                 }
-                missing.into_iter().for_each(|at| out.miss(at));
             }
         }
     )*};
