@@ -26,6 +26,9 @@ Table: TypeAlias = "str | os.PathLike[str] | ArrowStream | np.ndarray[Any, Any] 
 #: A path; or a name for messages with a stream, or with lists of column names and items.
 Part: TypeAlias = "str | tuple[str, Any]"
 
+#: So few rows are read by their arrays.
+FEW_ROWS = 256
+
 #: How the arrays of a mapping are called as columns, where NPZ files have them too.
 _NAMES = {"ids": "id", "subjects": "subject"}
 
@@ -74,6 +77,9 @@ def _frame(frame: Any) -> Any:
             changed[name] = frame[name].astype("Int64" if whole and frame[name].hasnans else kind.categories.dtype)
     if changed:
         frame = frame.assign(**changed)
+    if len(frame) <= FEW_ROWS and all(isinstance(kind, np.dtype) and kind.kind in "iufb" for kind in frame.dtypes):
+        # A stream takes pandas longer than the answer does.
+        return _arrays({name: frame[name].to_numpy() for name in frame.columns}, named=False)
     try:
         import pyarrow  # noqa: F401
     except ImportError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -65,6 +66,25 @@ def test_what_a_callback_raises_comes_out_and_nothing_is_lost(tmp_path: Path) ->
     scratch = sisa.Workspace(tmp_path / "b")
     scratch.train(numbers(), config=SHORT, seed=1)
     assert digest(ws.path) == digest(scratch.path)
+
+
+def test_an_import_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
+    table, config = numbers(200_000), CONFIG.format(learner="forest").replace("slices = 3", "slices = 1").replace("shards = 2", "shards = 40")
+
+    def stop(told: answers.Progress) -> None:
+        if told["stage"] == "importing" and told["done"] >= first:
+            raise Enough
+
+    for first in (0, 1, 150_000, 200_000):
+        ws = sisa.Workspace(tmp_path / str(first), threads=2)
+        with contextlib.suppress(Enough):
+            ws.train(table, config=config, seed=1, progress=stop)
+            continue
+        with pytest.raises(sisa.NotReadyError):
+            ws.predict({"X": table["X"][:1]})
+        assert ws.verify()["same"]
+        assert ws.train(table, config=config, seed=1)["complete"]
+        assert ws.verify()["same"]
 
 
 INTERRUPTED = """

@@ -41,6 +41,8 @@ def test_a_deletion_from_the_first_row_to_the_receipt(tmp_path: Path) -> None:
     assert shares.dtype == np.float32 and shares.shape == (600, 2) and np.allclose(shares.sum(axis=1), 1, atol=1e-6)
     assert (ws.predict(new) == np.array(["sick", "well"])[shares.argmax(axis=1)]).all()
 
+    assert (ws.predict_proba(new[5:9]) == shares[5:9]).all()
+
     forecast = ws.forecast([7, "99999"])
     assert forecast["row_passes"] > 0 and forecast["unknown_subjects"] == ["99999"]
     deferred = ws.delete([7, "99999"], request_id="case-1", defer=True)

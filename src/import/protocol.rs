@@ -84,9 +84,12 @@ pub fn import(
     if stage.counts().in_slices == 0 {
         return Err(ImportError::NoRows);
     }
-    let read_seconds = clock.seconds();
+    let (read_seconds, rows) = (clock.seconds(), stage.counts().in_slices + stage.counts().held_out);
     drop(handles);
-    let report = publish(writing, plan, &stage)?;
+    // Whoever asks to stop does not wait until all slices are written; those that are belong to no generation, and are swept.
+    let total = sources.iter().map(|source| source.bytes_total()).sum();
+    let goes_on = || progress(total, total, rows);
+    let report = publish(writing, plan, &stage, &goes_on)?;
     Ok(ImportReport { read_seconds, publish_seconds: clock.seconds() - read_seconds, ..report })
 }
 
@@ -236,7 +239,7 @@ pub fn rekey_rows(
         }
         stage.gather(&mut gathered)?;
     }
-    publish(writing, plan, &stage)
+    publish(writing, plan, &stage, &|| true)
 }
 
 fn stage(workspace: &Workspace, plan: &NewGeneration, naming: Naming) -> Result<Stage, ImportError> {
@@ -319,8 +322,13 @@ impl RowRules<'_> {
     }
 }
 
-/// Publishes every slice, then `imported`.
-fn publish(writing: &mut Writing, plan: &NewGeneration, stage: &Stage) -> Result<ImportReport, ImportError> {
+/// Publishes every slice, then `imported`; asks before each shard whether it `goes_on`.
+fn publish(
+    writing: &mut Writing,
+    plan: &NewGeneration,
+    stage: &Stage,
+    goes_on: &(dyn Fn() -> bool + Sync),
+) -> Result<ImportReport, ImportError> {
     let workspace = &writing.workspace().clone();
     let grid = plan.partition.grid();
     workspace.found(plan.generation, &plan.model_key, &plan.partition)?;
@@ -330,7 +338,9 @@ fn publish(writing: &mut Writing, plan: &NewGeneration, stage: &Stage) -> Result
     let ahead = store.sync_ahead();
     let written = std::thread::scope(|scope| {
         let ahead = ahead.start(scope);
-        let written = shards.par_iter().with_max_len(1).map(|shard| write_shard(&store, stage, *shard, &ahead));
+        let write =
+            |shard: &ShardId| if goes_on() { write_shard(&store, stage, *shard, &ahead) } else { Err(ImportError::Interrupted) };
+        let written = shards.par_iter().with_max_len(1).map(write);
         written.collect::<Vec<_>>()
     });
     let mut cells: BTreeMap<Cell, (Digest, u64)> = BTreeMap::new();
