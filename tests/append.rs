@@ -16,7 +16,7 @@ use std::{
     sync::Arc,
 };
 
-use common::{ADAM, Bench, FOREST, LINEAR, RIDGE, Row, Setup, assert_same, csv, rows, without};
+use common::{ADAM, BOOST, Bench, FOREST, LINEAR, RIDGE, Row, Setup, assert_same, csv, rows, without};
 use serde_json::Value;
 use sim::{Image, SimDisk};
 use sisa::engine::{
@@ -218,11 +218,12 @@ fn what_can_not_be_appended_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn schedules_that_need_the_last_step_are_refused_by_name() {
+fn what_takes_no_batches_is_refused_by_name() {
     for (setup, name) in [
         (Setup { learner: LINEAR, schedule: "cumulative", ..Setup::default() }, "cumulative"),
         (Setup { learner: LINEAR, schedule: "front", ..Setup::default() }, "front"),
         (Setup::default(), "linear"),
+        (Setup { learner: BOOST, ..Setup::default() }, "boost"),
     ] {
         let bench = Bench::trained(&setup, &rows(40));
         let error = append(&bench, batch(&bench, 2, [50]), None).unwrap_err().to_string();

@@ -14,7 +14,7 @@ use std::{
     sync::{Arc, atomic::AtomicI64},
 };
 
-use common::{ADAM, BOOST, FOREST, LINEAR, RIDGE, Row, Setup, StopAfter, csv};
+use common::{ADAM, FOREST, LINEAR, RIDGE, Row, Setup, StopAfter, csv};
 use sim::{Coin, Fault, Image, SimDisk, workspace};
 use sisa::engine::{
     AppendRequest, DeleteRequest, Engine, Error, Input, KeySource, Observer, Overrides, Quiet, TrainRequest, VerifyRequest,
@@ -125,7 +125,7 @@ fn append(engine: &Engine, source: &Path, name: &str, defer: bool, observer: &dy
 impl World {
     fn new(number: u64) -> World {
         let mut dice = Dice(number);
-        let learner = dice.pick(&[LINEAR, LINEAR, ADAM, ADAM, BOOST, RIDGE, FOREST]);
+        let learner = dice.pick(&[LINEAR, LINEAR, ADAM, ADAM, RIDGE, FOREST]);
         let slices = dice.pick(&[1, 2, 3, 5]);
         let setup = Setup {
             shards: dice.pick(&[1, 2, 3]),

@@ -33,12 +33,10 @@ pub enum AppendError {
         name: String,
     },
     /// A recipe of the generation has steps that none can follow.
-    #[error(
-        "batches can't be appended, as steps follow from which one is the last: {0}, and the model that is trained then takes batches"
-    )]
+    #[error("batches can't be appended to what is trained so: {0}, and the model that is trained then takes batches")]
     Fixed(SettingsError),
-    /// A recipe is to be trained on batches whose steps follow from which one is the last.
-    #[error("this generation has batches that were appended, and steps of these settings follow from which one is the last: {0}")]
+    /// A recipe is to be trained on batches to which they could not have been appended.
+    #[error("this generation has batches that were appended, and they can't be trained on so: {0}")]
     NoFurther(SettingsError),
     /// Another generation is being built.
     #[error("generation {newer} is not whole yet and will take the place of {serving}; batches come after that")]

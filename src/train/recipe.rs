@@ -42,7 +42,8 @@ impl Recipe {
         kept
     }
 
-    /// Refuses a recipe whose steps follow from how many there will be, so that none can come after the last.
+    /// Refuses a recipe to which batches can't be appended: its steps follow from how many there will be, so that none can come after the
+    /// last; or, of a learner that looks at a step as a whole, steps of few rows make it worse.
     ///
     /// # Errors
     /// Names the setting.
@@ -54,6 +55,11 @@ impl Recipe {
                 value,
                 allowed: "replay, to which batches can be appended".into(),
             });
+        }
+        if self.schedule.kind == ScheduleKind::Window {
+            let allowed = "one that is trained in passes or a function of the set of rows, to which batches can be appended: \
+                           trees grown on few rows make this one worse";
+            return Err(SettingsError { setting: "kind", value: self.learner.kind().into(), allowed: allowed.into() });
         }
         if self.learner.decays() {
             let allowed = "constant, to which batches can be appended".into();

@@ -267,8 +267,6 @@ mod tests {
             (ScheduleKind::Replay, 8, (20, 60)),
             (ScheduleKind::Replay, 100, (20, 980)),
             (ScheduleKind::Once, 1, (10, 0)),
-            (ScheduleKind::Window, 4, (10, 30)),
-            (ScheduleKind::Window, 100, (10, 350)),
         ] {
             let schedule = Schedule { kind, epochs };
             let visits = schedule.visits(&key, ShardId(0), 2, &views);

@@ -49,7 +49,7 @@ impl Boost {
     }
 
     fn limits(&self, loss: Loss) -> Limits {
-        Limits { models: loss.models(), leaves: self.settings.leaves as usize }
+        Limits { models: loss.models(), rounds: self.settings.rounds as usize, leaves: self.settings.leaves as usize }
     }
 
     fn state(&self, layout: &Layout, payload: Payload) -> Box<dyn State> {

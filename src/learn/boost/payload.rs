@@ -25,6 +25,8 @@ pub(super) struct Payload {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     pub(super) models: usize,
+    /// Trees of a model.
+    pub(super) rounds: usize,
     /// Leaves of a tree.
     pub(super) leaves: usize,
 }
@@ -69,9 +71,11 @@ pub(super) fn decode(codes: &Codes, limits: Limits, bytes: &[u8]) -> Result<Payl
         base.push(score);
     }
     let count = u32::from_le_bytes(*array(&mut rest, "the number of trees")?) as usize;
-    // Batches bring rounds of their own, so how many there are at most is not known.
-    if !count.is_multiple_of(limits.models.max(1)) {
-        return Err(StateError(format!("it says it has {count} trees, of {} models", limits.models)));
+    if count > limits.rounds.saturating_mul(limits.models) || !count.is_multiple_of(limits.models.max(1)) {
+        return Err(StateError(format!(
+            "it says it has {count} trees, of {} rounds and {} models",
+            limits.rounds, limits.models
+        )));
     }
     let mut trees = Vec::new();
     for i in 0..count {

@@ -132,14 +132,18 @@ fn damaged_bytes_are_an_error_or_a_state() {
 }
 
 #[test]
-fn fewer_leaves_than_a_state_has_are_refused() {
+fn fewer_leaves_and_rounds_than_a_state_has_are_refused() {
     let (layout, settings) = cases().swap_remove(3);
     let mut state = boost(&settings).init(&layout, [0; 32]);
     let slices = vec![Dice(3).records(&layout, 300)];
     step(&mut *state, &layout, &slices, &visits(&slices, 0), 1, 1);
-    let small = BoostSettings { leaves: 3, ..settings };
-    let error = boost(&small).decode(&layout, &state.encode()).unwrap_err();
-    assert!(error.to_string().contains("more than 3 leaves"), "{error}");
+    for (small, what) in [
+        (BoostSettings { leaves: 3, ..settings.clone() }, "more than 3 leaves"),
+        (BoostSettings { rounds: 3, ..settings.clone() }, "4 trees"),
+    ] {
+        let error = boost(&small).decode(&layout, &state.encode()).unwrap_err();
+        assert!(error.to_string().contains(what), "{error}");
+    }
 }
 
 #[derive(Debug)]
