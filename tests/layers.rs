@@ -160,8 +160,9 @@ fn only_the_command_line_prints_and_faces_know_the_engine_the_lab_and_the_wire_a
 
 /// Texts that name a command on purpose: a receipt is read by people, far from any face.
 const NAMES_COMMANDS: [&str; 1] = ["src/receipt/mod.rs"];
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "train",
+    "append",
     "schema",
     "plan",
     "predict",

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use sisa::engine::{Accepted, Forecast, Likeness, OutcomeKind, RekeyDue, RepairReport, RequestRecord, Status, Verdict};
+use sisa::engine::{Accepted, Batches, Forecast, Likeness, OutcomeKind, RekeyDue, RepairReport, RequestRecord, Status, Verdict};
 
 pub(super) fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
@@ -118,7 +118,7 @@ pub(crate) fn status(status: &Status, workspace_flag: &str) -> String {
     );
     if status.batches > 1 {
         let first = slices - status.later.len();
-        let of = |(at, batches): (usize, &sisa::Batches)| match batches.first == batches.last {
+        let of = |(at, batches): (usize, &Batches)| match batches.first == batches.last {
             true => format!("{}: batch {}", first + 1 + at, batches.first),
             false => format!("{}: batches {} to {}", first + 1 + at, batches.first, batches.last),
         };

@@ -52,6 +52,7 @@ pub use crate::{
     ids::ShardId,
     import::{AlikeIds, ImportReport},
     ledger::{Accepted, BatchRecord, Effective, OutcomeKind, RequestRecord},
+    order::Batches,
     plan::{Against, Candidate, CostTable, Question},
     predict::Scores,
     propose::{Advice, ColumnNote, Proposal},
