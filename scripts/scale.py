@@ -2,9 +2,9 @@
 """The figures of docs/SCALE.md, "On a quiet machine": processor time, wall time and memory of whole
 processes on generated tables.
 
-    python3 scripts/scale.py SISA FOLDER [--only grid,forest,wide,slices,batch]
+    python3 scripts/scale.py SISA FOLDER [--only grid,forest,wide,slices,append,batch]
 
-Needs Linux and 1 GB of disk in FOLDER. `batch` works on what scripts/effective.py leaves in
+Needs Linux and 2 GB of disk in FOLDER. `batch` works on what scripts/effective.py leaves in
 FOLDER/effective, and makes that first. Python's standard library alone.
 """
 import argparse, os, random, subprocess, sys, threading, time
@@ -17,7 +17,7 @@ FOREST = 'kind = "forest"\ntrees = 20\ndepth = 12\ncuts = 16\nmin_split = 8\ncou
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("sisa", type=Path)
 parser.add_argument("folder", type=Path)
-parser.add_argument("--only", default="grid,forest,wide,slices,batch")
+parser.add_argument("--only", default="grid,forest,wide,slices,append,batch")
 asked = parser.parse_args()
 BINARY, ROOT = str(asked.sisa.resolve()), asked.folder.resolve()
 
@@ -40,11 +40,11 @@ def sisa(workspace, *words):
           f"{wall:.3f} s, {used.ru_maxrss / 1024:.0f} MB", flush=True)
 
 
-def table(path, rows, people, numbers):
-    rng = random.Random(1)
+def table(path, rows, people, numbers, first=0):
+    rng = random.Random(1 + first)
     with path.open("w") as out:
         out.write("row,who," + ",".join(f"x{i}" for i in range(numbers)) + ",label\n")
-        for row in range(rows):
+        for row in range(first, first + rows):
             cells = [rng.random() for _ in range(numbers)]
             out.write(f"{row},p{rng.randrange(people)}," + ",".join(f"{cell:.4f}" for cell in cells)
                       + ("," + "AB"[sum(cells[:2]) > 1]) + "\n")
@@ -102,6 +102,18 @@ def slices():
         sisa(workspace(f"slices-{count}", 1, 2, count, LINEAR), "train", source, "--seed", 1)
 
 
+def append():
+    learner = LINEAR.replace("epochs = 1", "epochs = 5")
+    folder, source = workspace("append", 8, 10, 10, learner), ROOT / "append.csv"
+    table(source, 1_000_000, 250_000, 8)
+    sisa(folder, "train", source, "--seed", 1)
+    for number in range(5):
+        more = ROOT / f"more-{number}.csv"
+        table(more, 10_000, 250_000, 8, first=1_000_000 + 10_000 * number)
+        sisa(folder, "append", more)
+        sisa(workspace(f"alone-{number}", 8, 10, 10, learner), "train", more, "--seed", 1)
+
+
 def batch():
     folder = ROOT / "effective"
     subprocess.run([sys.executable, Path(__file__).with_name("effective.py"), BINARY, str(folder)], check=True)
@@ -114,4 +126,4 @@ def batch():
 
 ROOT.mkdir(parents=True, exist_ok=True)
 for part in asked.only.split(","):
-    {"grid": grid, "forest": forest, "wide": wide, "slices": slices, "batch": batch}[part]()
+    {"grid": grid, "forest": forest, "wide": wide, "slices": slices, "append": append, "batch": batch}[part]()
