@@ -21,7 +21,7 @@ use sisa::engine::{
 };
 
 /// So many histories, and `SISA_HISTORIES` of them where that is set; `SISA_HISTORY` makes one again.
-const HISTORIES: u64 = 12;
+const HISTORIES: u64 = 24;
 /// As many slices of one size become one.
 const BASE: u32 = 3;
 
