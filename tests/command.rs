@@ -476,6 +476,22 @@ fn plan_says_which_learner_to_take() {
     assert!(text.contains("Learner (this plan is for another): `linear` is recommended: "), "{text}");
 }
 
+#[test]
+fn nothing_is_planned_for_no_records() {
+    let bench = Bench::new(&Setup::default(), &rows(40));
+    let config = bench.root().join("sisa.toml");
+    let declared = std::fs::read_to_string(&config).unwrap();
+    let without: Vec<&str> = declared.lines().filter(|line| !line.starts_with("sources")).collect();
+    std::fs::write(&config, without.join("\n")).unwrap();
+    let refused = run(&bench, &["plan", "--no-pilot"]);
+    assert!(refused.status.code() == Some(3) && text(&refused).contains("no source is named"), "{}", text(&refused));
+    let table = std::fs::read_to_string(bench.root().join("table.csv")).unwrap();
+    let empty = bench.root().join("empty.csv");
+    std::fs::write(&empty, table.lines().take(1).collect::<String>() + "\n").unwrap();
+    let refused = run(&bench, &["plan", "--no-pilot", empty.to_str().unwrap()]);
+    assert!(refused.status.code() == Some(3) && text(&refused).contains("no rows"), "{}", text(&refused));
+}
+
 fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }

@@ -10,7 +10,7 @@ use crate::{
     learn::Layout,
     order::MERGE,
     plan::{Arrivals, CostTable, Growth, Question, growth},
-    propose::{Advice, Shape},
+    propose::{Advice, ProposeError, Shape},
     schema::{EncodedRows, Encoder, Ids, Subject},
     source::{Batch, Input},
     train::{Keep, Schedule, ScheduleKind, pilot_on},
@@ -178,8 +178,11 @@ impl Engine {
             keep,
         };
         let sources = config.input(&request.sources);
-        if let (Some(sizes), true) = (request.sizes, sources.is_empty()) {
-            return Ok(nothing(sizes));
+        if sources.is_empty() {
+            return match request.sizes {
+                Some(sizes) => Ok(nothing(sizes)),
+                None => Err(Error::NoSource { config: request.config.clone() }),
+            };
         }
         let (mut rows, mut subjects, mut pilot, mut layout) = (0_u64, Vec::new(), None, None);
         for mut source in sources.open_ahead(&config.form())? {
@@ -213,6 +216,9 @@ impl Engine {
             if pilot.is_none() {
                 pilot = pilot_on(&*recipe.learner.check().map_err(ConfigError::from)?, &schema.layout(), table.view());
             }
+        }
+        if rows == 0 {
+            return Err(ProposeError::NoRows.into());
         }
         let (count, largest) = distinct(&mut subjects);
         let count = if subjects.is_empty() { rows } else { count };
