@@ -34,6 +34,19 @@ class RecommendedLearner(TypedDict):
     settings: dict[str, Any]
 
 
+class Growth(TypedDict):
+    """What batches that come later will cost."""
+
+    batches: int
+    share: float
+    all: float
+    worst: float
+    anew: float
+    slices: int
+    deletion_before: float
+    deletion_after: float
+
+
 class Plan(TypedDict):
     """``plan``."""
 
@@ -48,6 +61,7 @@ class Plan(TypedDict):
     shards: int | None
     slices: int | None
     reason: str
+    growth: Growth | None
     learner: str
     recommended_learner: RecommendedLearner | None
 

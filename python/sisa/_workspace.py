@@ -223,6 +223,21 @@ class Workspace:
             told = self._engine.unsuppress(deletion(subjects, records, None, False, True), listener)
         return int(json.loads(told)["ids"])
 
+    def append(
+        self, table: Table, *, batch: str | None = None, defer: bool = False, progress: Progress = None
+    ) -> answers.Appending:
+        """Adds a batch of records to what is in service, and trains on it; deletion stays exact over all batches (docs/APPEND.md).
+
+        Args:
+            table: the batch, in the form of what was imported.
+            batch: its name. The same rows under it are done already, and others refused; one is made from the rows without it.
+            defer: leaves the training to a later `train`; what was trained before serves until then.
+            progress: see `Progress`.
+        """
+        with Listener(progress) as listener:
+            appended, *repaired = lines(self._engine.append(parts(table), batch, defer, listener))
+        return cast("answers.Appending", {**appended, "repair": converged(repaired[0]) if repaired else None})
+
     def repair(self, source: Table | None = None, *, drop_slice: bool = False, progress: Progress = None) -> answers.Repaired:
         """Checks every checkpoint and trains what is damaged or missing; so also what deferred deletions left.
 
@@ -302,6 +317,7 @@ class Workspace:
         least_records: int = 1000,
         shard_counts: Iterable[int] = (),
         slice_counts: Iterable[int] = (),
+        batches: tuple[int, float] | None = None,
         progress: Progress = None,
         **settings: Any,
     ) -> answers.Planning:
@@ -316,6 +332,7 @@ class Workspace:
             time: seconds that the repair may take.
             least_records: that a shard should have.
             shard_counts, slice_counts: candidates; default ones without them.
+            batches: how many will be appended, and what each brings, as a share of the records.
         """
         planned = {
             "sizes": sizes,
@@ -326,6 +343,7 @@ class Workspace:
             "least_records": least_records,
             "shards": list(shard_counts),
             "slices": list(slice_counts),
+            "batches": batches,
         }
         with Listener(progress) as listener:
             *candidates, plan = lines(self._engine.plan(parts(table), asked(settings), planned, listener))

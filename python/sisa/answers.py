@@ -166,6 +166,25 @@ class Effective(TypedDict):
     full_row_passes: int
 
 
+class Appended(TypedDict):
+    """``appended``."""
+
+    type: str
+    generation: str
+    batch: int
+    name: str
+    new: bool
+    records: int
+    held_out: int
+    refused: int
+
+
+class Appending(Appended):
+    """What `append` answers: ``appended``, with ``repaired`` unless the training was left."""
+
+    repair: Repaired | None
+
+
 class Repaired(TypedDict):
     """``repaired``."""
 
@@ -268,6 +287,7 @@ class Shard(TypedDict):
 
     shard: int
     serves: int
+    full: bool
     held_out: int
     slices: list[Slice]
 
@@ -277,6 +297,13 @@ class Beside(TypedDict):
 
     generation: str
     recipe: str
+
+
+class Batches(TypedDict):
+    """Batches that are one slice of every shard."""
+
+    first: int
+    last: int
 
 
 class Status(TypedDict):
@@ -293,6 +320,8 @@ class Status(TypedDict):
     missing_row_passes: int
     full_row_passes: int
     beside: list[Beside]
+    batches: int
+    later: list[Batches]
     shards: list[Shard]
 
 

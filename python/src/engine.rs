@@ -8,7 +8,7 @@ use std::{
 use numpy::{PyArray1, PyArrayMethods};
 use pyo3::{prelude::*, types::PyList};
 use sisa::{
-    Answers, DeleteRequest, Error, Input, PlanRequest, Quiet, Serving, TrainRequest, VerifyRequest,
+    Answers, AppendRequest, DeleteRequest, Error, Input, PlanRequest, Quiet, Serving, TrainRequest, VerifyRequest,
     config::Config,
     fs::{Durability, RealDisk},
     wire,
@@ -239,6 +239,23 @@ impl Engine {
         self.run(listener, |engine, _| Ok(wire::line(&wire::Unsuppressed::of(engine.unsuppress(&subjects, &records)?))))
     }
 
+    /// `appended`, then `repaired` unless deferred.
+    fn append(
+        &self,
+        parts: &Bound<'_, PyList>,
+        name: Option<String>,
+        defer: bool,
+        listener: &Bound<'_, PyAny>,
+    ) -> PyResult<String> {
+        let request = AppendRequest { sources: tables(parts)?.input, name, defer };
+        self.run(listener, |engine, relay| {
+            let report = engine.append(&request, relay, |_, _, _| ())?;
+            let appended = wire::line(&wire::Appended::of(&report.name, &report.batch, report.import.is_some()));
+            let repaired = report.repair.iter().map(|repair| wire::line(&wire::Repaired::from(repair)));
+            Ok(std::iter::once(appended).chain(repaired).collect())
+        })
+    }
+
     fn repair(&self, parts: &Bound<'_, PyList>, drop_slice: bool, listener: &Bound<'_, PyAny>) -> PyResult<String> {
         let from = tables(parts)?.input;
         self.run(listener, |engine, relay| Ok(wire::line(&wire::Repaired::from(&engine.repair(&from, drop_slice, relay)?))))
@@ -265,7 +282,7 @@ impl Engine {
 
     /// `candidate` for each S and R, then `plan`.
     fn plan(&self, parts: &Bound<'_, PyList>, asked: Asked, planned: Planned, listener: &Bound<'_, PyAny>) -> PyResult<String> {
-        let Planned { sizes, requests, pilot, disk, time, least_records, shards, slices } = planned;
+        let Planned { sizes, requests, pilot, disk, time, least_records, shards, slices, batches } = planned;
         let request = PlanRequest {
             sources: tables(parts)?.input,
             config: PathBuf::new(),
@@ -278,6 +295,7 @@ impl Engine {
             least_records,
             shards,
             slices,
+            batches,
         };
         self.run(listener, |engine, relay| {
             Ok(wire::PlanLine::all(&engine.plan(&request, relay)?).iter().map(wire::line).collect())

@@ -46,6 +46,7 @@ pub(crate) struct Planned {
     pub(crate) least_records: u64,
     pub(crate) shards: Vec<u32>,
     pub(crate) slices: Vec<u32>,
+    pub(crate) batches: Option<(u32, f64)>,
 }
 
 impl Asked {

@@ -191,6 +191,25 @@ def test_a_pickle_is_a_path(trained: sisa.Workspace) -> None:
     assert len(pickle.dumps(trained)) < 500
 
 
+def test_a_batch_comes_to_what_is_there(tmp_path: Path) -> None:
+    frame = pd.DataFrame(columns(numbers())).assign(y=lambda f: np.where(f["y"] == 1, "sick", "well"))
+    whole, parts = sisa.Workspace(tmp_path / "whole", threads=2), sisa.Workspace(tmp_path / "parts", threads=2)
+    config = whole.propose(frame, label="y", subject="subject", record="id", learner="forest", shards=2, slices=2)
+    whole.train(frame, config=config, seed=1)
+    parts.train(frame[:500], config=config, seed=1)
+    told = parts.append(frame[500:], batch="monday")
+    assert told["new"] and told["batch"] == 2 and told["records"] + told["held_out"] == 100
+    assert told["repair"] is not None and parts.status()["complete"] and parts.status()["batches"] == 2
+    assert not parts.append(frame[500:], batch="monday")["new"]
+    with pytest.raises(sisa.InputError, match="holds other rows"):
+        parts.append(frame[500:501], batch="monday")
+    # Learners of sets come to what one import of everything comes to.
+    new = frame.drop(columns=["y", "subject", "id"])
+    assert (parts.predict_proba(new) == whole.predict_proba(new)).all()
+    assert parts.verify(retrain=True)["same"]
+    assert parts.plan(frame, batches=(30, 0.01), pilot=False)["growth"] is None
+
+
 def documented(kind: str) -> set[str]:
     """The fields of a type in docs/JSON.md, at its first level."""
     section = (DOCS / "JSON.md").read_text().split(f"\n## {kind}\n")[1].split("\n## ")[0]
@@ -200,7 +219,7 @@ def documented(kind: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "kind",
-    ["trained", "evaluated", "status", "effective", "forecast", "repaired", "deleted", "request", "verified", "schema", "rekeyed", "rekey_due",
+    ["trained", "evaluated", "status", "effective", "forecast", "repaired", "deleted", "appended", "request", "verified", "schema", "rekeyed", "rekey_due",
      "candidate", "plan"],
 )
 def test_answers_have_the_names_of_the_documentation(kind: str) -> None:
