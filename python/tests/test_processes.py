@@ -23,8 +23,8 @@ LONG = CONFIG.format(learner="mlp").replace(
     'kind = "mlp"', 'kind = "mlp"\nhidden = [64]\nactivation = "relu"\noptimizer = { kind = "sgd", momentum = 0.9 }\nrate = 0.01\n'
     'decay = "constant"\nl2 = 0.0001\nbatch = 16'
 )
-SHORT = LONG + '[schedule]\nkind = "replay"\nepochs = 40\n'
-LONG += '[schedule]\nkind = "replay"\nepochs = 2000\n'
+SHORT = LONG + '[schedule]\nkind = "replay"\nepochs = 1500\n'
+LONG += '[schedule]\nkind = "replay"\nepochs = 6000\n'
 
 
 def test_the_next_answer_after_another_process_deleted_is_without_the_person(trained: sisa.Workspace, tmp_path: Path) -> None:
