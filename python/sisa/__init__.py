@@ -1,6 +1,7 @@
 """Exact machine unlearning: models from which a person's data can be deleted, byte for byte.
 
-`Workspace` is the engine's own interface, `sisa.sklearn` has estimators of scikit-learn over it (docs/PYTHON.md).
+`Workspace` is the engine's own interface, `sisa.sklearn` has estimators of scikit-learn over it
+(docs/PYTHON.md).
 """
 
 from ._errors import (

@@ -1,7 +1,8 @@
 """A configuration for arrays: what is declared of them, as `sisa.toml` has it.
 
-What is read off the rows is a declaration from then on, which no deletion makes anew; so it says as little of a person as a proposal of
-the engine does: ends of ranges are those that at least ten subjects reach, rounded, and values of categories those that ten share.
+What is read off the rows is a declaration from then on, which no deletion makes anew; so it says as
+little of a person as a proposal of the engine does: ends of ranges are those that at least ten
+subjects reach, rounded, and values of categories those that ten share.
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ class Column:
 
 
 def numbers(names: list[str], matrix: Any, groups: Groups, ranges: Mapping[str, Any], *, indicators: bool) -> Column:
-    """Columns of numbers. `indicators`: whether it is an input that a number is missing, where some are."""
+    """Columns of numbers.
+
+    `indicators`: whether it is an input that a number is missing, where some are.
+    """
     column = Column(names, matrix)
     if matrix.dtype == np.uint8:
         column.lines = [f"{toml(name)} = 'byte'" for name in names]

@@ -9,7 +9,8 @@ from typing import Any
 class SisaError(Exception):
     """Why a call stopped. What was durable before stays so.
 
-    ``exit_code`` is what the command line would end with, ``remedies`` what can be done, as in docs/JSON.md under ``error``.
+    ``exit_code`` is what the command line would end with, ``remedies`` what can be done, as in
+    docs/JSON.md under ``error``.
     """
 
     exit_code = 3
@@ -51,7 +52,10 @@ class DiskError(SisaError, OSError):
 
 
 class DivergedError(SisaError):
-    """A step came to a number that is not finite. Its shard serves its last clean step; ``answer`` is what the call would have returned."""
+    """A step came to a number that is not finite.
+
+    Its shard serves its last clean step; ``answer`` is what the call would have returned.
+    """
 
     exit_code = 8
 

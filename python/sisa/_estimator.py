@@ -199,7 +199,10 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     def unlearn(
         self, subjects: Any, *, request_id: str | None = None, defer: bool = False, progress: Progress = None
     ) -> answers.Deletion:
-        """Deletes people, exactly: the estimator is from now on what `fit` without them gives. See `sisa.Workspace.delete`."""
+        """Deletes people, exactly: the estimator is from now on what `fit` without them gives.
+
+        See `sisa.Workspace.delete`.
+        """
         check_is_fitted(self)
         if not self._has_subjects():
             raise InputError("fit was told of no subjects, so a sample is about nobody with an id; `unfit(X, y)` deletes samples by what they hold")
@@ -208,7 +211,9 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     def unfit(
         self, X: Any, y: Any, subjects: Any = None, *, request_id: str | None = None, defer: bool = False, progress: Progress = None
     ) -> answers.Deletion:
-        """Deletes samples by what they hold: each takes one that was fitted and is the same, of identical ones the last.
+        """Deletes samples by what they hold: each takes one that was fitted and is the same.
+
+        Of identical ones it takes the last.
 
         Where `fit` was told of subjects, they belong to what a sample holds.
         """

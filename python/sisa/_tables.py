@@ -88,7 +88,11 @@ def _frame(frame: Any) -> Any:
 
 
 def _arrays(arrays: Mapping[str, Any], *, named: bool = True) -> list[tuple[list[str], Any]]:
-    """Arrays side by side. Of a matrix ``X`` the columns are ``x0``, ``x1``, .., as of an NPZ file, of any other ``name0``, ``name1``, .."""
+    """Arrays side by side.
+
+    Of a matrix ``X`` the columns are ``x0``, ``x1``, .., as of an NPZ file, of any other ``name0``,
+    ``name1``, ..
+    """
     out = []
     for key, items in arrays.items():
         array = np.from_dlpack(items) if not isinstance(items, np.ndarray) and hasattr(items, "__dlpack__") else np.asarray(items)

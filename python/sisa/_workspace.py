@@ -33,14 +33,16 @@ class Proposal(str):
 class Workspace:
     """A workspace in a folder. Nothing is read or made before it is asked for something.
 
-    Answers are dictionaries with the names of docs/JSON.md. Many threads may use one workspace, and so may other processes and the
-    command line meanwhile: an answer that comes after a deletion is in effect knows nothing of what was deleted.
+    Answers are dictionaries with the names of docs/JSON.md. Many threads may use one workspace, and
+    so may other processes and the command line meanwhile: an answer that comes after a deletion is
+    in effect knows nothing of what was deleted.
 
     Args:
         path: the folder.
         threads: how many threads work; by default as many as the machine has cores.
         wait: whether to wait for another process that writes, instead of `RetryError`.
-        temporary: the folder goes when the process does, so nothing waits until it is safe from a power failure.
+        temporary: the folder goes when the process does, so nothing waits until it is safe from a
+            power failure.
     """
 
     def __init__(
@@ -65,8 +67,8 @@ class Workspace:
     def propose(self, table: Table, **settings: Any) -> Proposal:
         """A configuration for a table: what its columns are, whom it is about, which learner suits it. Nothing is written.
 
-        Settings that are asked for are written in it: label, subject, record, learner, shards, slices, holdout, epochs, schedule,
-        checkpoints, rate.
+        Settings that are asked for are written in it: label, subject, record, learner, shards,
+        slices, holdout, epochs, schedule, checkpoints, rate.
         """
         with Listener(None) as listener:
             text, told = self._engine.propose(parts(table), asked(settings), listener)
@@ -85,16 +87,20 @@ class Workspace:
     ) -> answers.Training:
         """Imports a table where there are no records yet, and trains what is missing of the model.
 
-        Without a table it goes on with the records that are there: after an interruption, a deferred deletion, or a change of
-        ``sisa.toml``.
+        Without a table it goes on with the records that are there: after an interruption, a
+        deferred deletion, or a change of ``sisa.toml``.
 
         Args:
-            table: a DataFrame, a table of Arrow, `{name: array}`, a matrix of NumPy, or paths of files.
-            config: the text of ``sisa.toml``, to be written into the workspace; one that is there and differs is left alone, and the call
-                refused. Without it and without a file one is proposed, and written.
-            seed: derives the keys from a number, so that others can do the same again. Not for people's data.
+            table: a DataFrame, a table of Arrow, `{name: array}`, a matrix of NumPy, or paths of
+                files.
+            config: the text of ``sisa.toml``, to be written into the workspace; one that is there
+                and differs is left alone, and the call refused. Without it and without a file one
+                is proposed, and written.
+            seed: derives the keys from a number, so that others can do the same again. Not for
+                people's data.
             key: derives the keys from a key file.
-            fresh: starts a new generation from the table, beside the one that serves until the new one is whole.
+            fresh: starts a new generation from the table, beside the one that serves until the new
+                one is whole.
             progress: see `Progress`.
             settings: those of `propose`, and ``no_ids``.
 
@@ -174,15 +180,18 @@ class Workspace:
     ) -> answers.Deletion:
         """Deletes people's records, or single ones, from slices and models, exactly.
 
-        When the call returns the deletion is in effect and, unless deferred, repaired: every file is what training on what remains
-        would have written. The same `request_id` with the same ids reports the first outcome and does nothing more.
+        When the call returns the deletion is in effect and, unless deferred, repaired: every file
+        is what training on what remains would have written. The same `request_id` with the same ids
+        reports the first outcome and does nothing more.
 
         Args:
             subjects: ids of whom the records are about.
             records: ids of records; with several columns a tuple each.
-            rows: a table in the form of the one that was imported: each row takes one record that holds the same.
+            rows: a table in the form of the one that was imported: each row takes one record that
+                holds the same.
             request_id: the name of the request, for receipts; one is made up without it.
-            defer: leaves the training to a later `repair` or `train`; shards serve what they had before they saw the records.
+            defer: leaves the training to a later `repair` or `train`; shards serve what they had
+                before they saw the records.
             suppress: whether later imports refuse the ids.
             progress: see `Progress`.
         """
@@ -230,8 +239,10 @@ class Workspace:
 
         Args:
             table: the batch, in the form of what was imported.
-            batch: its name. The same rows under it are done already, and others refused; one is made from the rows without it.
-            defer: leaves the training to a later `train`; what was trained before serves until then.
+            batch: its name. The same rows under it are done already, and others refused; one is
+                made from the rows without it.
+            defer: leaves the training to a later `train`; what was trained before serves until
+                then.
             progress: see `Progress`.
         """
         with Listener(progress) as listener:
@@ -241,7 +252,8 @@ class Workspace:
     def repair(self, source: Table | None = None, *, drop_slice: bool = False, progress: Progress = None) -> answers.Repaired:
         """Checks every checkpoint and trains what is damaged or missing; so also what deferred deletions left.
 
-        Damaged slices are first written again from the `source` that was imported, or with `drop_slice` given up.
+        Damaged slices are first written again from the `source` that was imported, or with
+        `drop_slice` given up.
         """
         with Listener(progress) as listener:
             return cast("answers.Repaired", converged(json.loads(self._engine.repair(parts(source), drop_slice, listener))))
@@ -256,7 +268,8 @@ class Workspace:
     ) -> answers.Verified:
         """Looks at everything again: `same` says whether all is as the ledger says.
 
-        With `retrain` everything, or a `sample` of so many shards, is trained again in a scratch folder and every byte compared.
+        With `retrain` everything, or a `sample` of so many shards, is trained again in a scratch
+        folder and every byte compared.
         """
         with Listener(progress) as listener:
             told = self._engine.verify(retrain, sample, [os.fspath(path) for path in receipts], listener)

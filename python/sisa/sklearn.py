@@ -3,8 +3,9 @@
     >>> clf = SisaClassifier("forest").fit(X, y, subjects=patients)
     >>> clf.unlearn([125024])
 
-An estimator keeps its records and models in a workspace, and is a reference to it: what it answers is what the workspace answers, after
-every deletion by whomever. A pickle holds no weight and no row.
+An estimator keeps its records and models in a workspace, and is a reference to it: what it answers
+is what the workspace answers, after every deletion by whomever. A pickle holds no weight and no
+row.
 """
 
 from __future__ import annotations
@@ -30,14 +31,17 @@ class SisaClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
     """A classifier from which people can be deleted.
 
     Args:
-        learner: ``forest``, ``boost``, ``ridge``, ``linear`` or ``mlp``; none for the one that suits the rows.
+        learner: ``forest``, ``boost``, ``ridge``, ``linear`` or ``mlp``; none for the one that
+            suits the rows.
         shards, slices, epochs: as in docs/CONFIG.md; what suits the rows where they are none.
         settings: of the learner, by their names in docs/CONFIG.md.
-        ranges: ends of number columns: a list of pairs, or pairs by name. Read off the rows, rounded, where they are not given.
+        ranges: ends of number columns: a list of pairs, or pairs by name. Read off the rows,
+            rounded, where they are not given.
         categories: values of text columns by name. Read off the rows where they are not given.
         workspace: a folder to keep; by default a temporary one that goes with the object.
         threads: how many work; by default as many as there are cores, and one in a worker process.
-        random_state: derives the keys from a number, so that others can do the same again. None draws secret ones: take that for people's data.
+        random_state: derives the keys from a number, so that others can do the same again. None
+            draws secret ones: take that for people's data.
     """
 
     def fit(self, X: Any, y: Any, subjects: Any = None) -> SisaClassifier:
@@ -84,11 +88,13 @@ class SisaClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
 
 
 class SisaRegressor(RegressorMixin, Estimator):  # type: ignore[misc]
-    """A regressor from which people can be deleted. Its arguments are those of `SisaClassifier`, and
+    """A regressor from which people can be deleted.
+
+    Its arguments are those of `SisaClassifier`, and
 
     Args:
-        label_range: the ends between which the label lies; read off the rows, rounded, where it is not given. ``ridge`` and ``forest`` take a label
-            beyond it for the end.
+        label_range: the ends between which the label lies; read off the rows, rounded, where it is
+            not given. ``ridge`` and ``forest`` take a label beyond it for the end.
     """
 
     def __init__(
@@ -121,7 +127,10 @@ class SisaRegressor(RegressorMixin, Estimator):  # type: ignore[misc]
         self.label_range = label_range
 
     def fit(self, X: Any, y: Any, subjects: Any = None) -> SisaRegressor:
-        """Imports the samples and trains. The arguments are those of `SisaClassifier.fit`, but for `y`, which are numbers."""
+        """Imports the samples and trains.
+
+        The arguments are those of `SisaClassifier.fit`, but for `y`, which are numbers.
+        """
         samples = self._samples(X, y, subjects)
         label = self._label(samples.y)
         if not np.isfinite(label).all():

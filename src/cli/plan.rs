@@ -254,8 +254,9 @@ pub(crate) fn text(report: &PlanReport) -> String {
     if let Some(growth) = &report.growth {
         let _ = writeln!(
             out,
-            "{} batches of {:.1} % each, appended: {:.2} trainings of what is there now in all (anew with each: {:.1}), the dearest {:.2}; then a shard \
-             has {} slices, and one deletion costs {:.0} % of its shard's training ({:.0} % before).",
+            "{} batches of {:.1} % each, appended: {:.2} trainings of what is there now in all (anew with each: {:.1}),\n  \
+             the dearest {:.2}. Then a shard has {} slices, and one deletion costs {:.0} % of its shard's training\n  \
+             ({:.0} % before).",
             show::count(u64::from(growth.arrivals.batches)),
             100.0 * growth.arrivals.share,
             growth.all,
