@@ -124,8 +124,11 @@ fn classes(fields: &mut Fields) {
     let _ = engine.train(&part, &Quiet).unwrap();
     fields.add(&wire::Status::from(&engine.status().unwrap()));
 
-    let request =
-        DeleteRequest { subjects: vec!["7".into(), "08".into()], request_id: Some("q".into()), ..DeleteRequest::default() };
+    let request = DeleteRequest {
+        subjects: vec!["7".into(), "08".into(), "009.0".into()],
+        request_id: Some("q".into()),
+        ..DeleteRequest::default()
+    };
     fields.add(&wire::Forecast::from(&engine.forecast(&request).unwrap()));
     let deleted = engine.delete(&request, &Quiet, |accepted, effective, _| {
         fields.add(&wire::Effective::of(accepted, effective.seconds));

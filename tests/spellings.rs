@@ -59,6 +59,8 @@ fn an_unknown_id_is_looked_for_in_other_spellings_and_none_is_written_down() {
         ("P7", "only in case is there"),
         ("a b", "only in blanks is there"),
         ("\u{e9}va", "only in its Unicode form is there"),
+        ("01004", "only in `.0` and leading zeros is there"),
+        ("\u{c9}VA", "only in case and its Unicode form is there"),
     ] {
         fs::write(dir.path().join("list.txt"), format!("{typed}\np8\n")).unwrap();
         let (_, out, err) = run(dir.path(), "-w w delete --from list.txt --dry-run");
@@ -70,6 +72,8 @@ fn an_unknown_id_is_looked_for_in_other_spellings_and_none_is_written_down() {
     let (code, out, _) = run(dir.path(), "-w w delete --subject 1005 --json");
     assert_eq!(code, 4);
     assert!(out.contains("\"unknown_alike\":[{\"differs_in\":\"point_zero\",\"ids\":1}]"), "{out}");
+    let (_, out, _) = run(dir.path(), "-w w delete --subject 01005 --dry-run --json");
+    assert!(out.contains("\"unknown_alike\":[{\"differs_in\":\"point_zero\",\"and_in\":\"zeros\",\"ids\":1}]"), "{out}");
     // Nothing was taken for it, and no spelling was suppressed for it.
     let (code, out, _) = run(dir.path(), "-w w delete --subject 1005.0");
     assert!(code == 0 && out.contains("erased: 1 id, 3 records"), "{out}");

@@ -28,11 +28,15 @@ class Progress(_Progress, total=False):
     total_steps: int
 
 
-class AlikeIds(TypedDict):
-    """Ids that are there in another spelling."""
-
+class _AlikeIds(TypedDict):
     differs_in: str
     ids: int
+
+
+class AlikeIds(_AlikeIds, total=False):
+    """Ids that are there in another spelling."""
+
+    and_in: str
 
 
 class Imported(TypedDict):

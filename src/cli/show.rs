@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use sisa::engine::{Accepted, Batches, Forecast, Likeness, OutcomeKind, RekeyDue, RepairReport, RequestRecord, Status, Verdict};
+use sisa::engine::{
+    Accepted, Batches, Difference, Forecast, OutcomeKind, RekeyDue, RepairReport, RequestRecord, Status, Verdict,
+};
 
 pub(super) fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
@@ -194,7 +196,7 @@ pub(crate) fn effective(accepted: &Accepted, took: f64, repeated: bool, workspac
 }
 
 /// Where unknown ids and rows stand: the first of them, and how many more there are.
-pub(crate) fn unknown(places: &[String], alike: &[(Likeness, usize)]) -> String {
+pub(crate) fn unknown(places: &[String], alike: &[(Difference, usize)]) -> String {
     const SHOWN: usize = 10;
     let mut out = String::new();
     places.iter().take(SHOWN).for_each(|place| {
@@ -203,7 +205,7 @@ pub(crate) fn unknown(places: &[String], alike: &[(Likeness, usize)]) -> String 
     if places.len() > SHOWN {
         let _ = writeln!(out, "  not found: {} more", count((places.len() - SHOWN) as u64));
     }
-    for (likeness, ids) in alike {
+    for (in_what, ids) in alike {
         let (ids, them) = if *ids == 1 {
             ("1 id".to_owned(), "one that differs")
         } else {
@@ -211,7 +213,7 @@ pub(crate) fn unknown(places: &[String], alike: &[(Likeness, usize)]) -> String 
         };
         let _ = writeln!(
             out,
-            "  not found: {ids}; {them} only in {likeness} {} there: delete by the spelling of the table",
+            "  not found: {ids}; {them} only in {in_what} {} there: delete by the spelling of the table",
             if ids == "1 id" { "is" } else { "are" }
         );
     }

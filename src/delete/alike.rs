@@ -6,15 +6,15 @@ use super::{DeleteError, Target, Targets, UnknownIds, draft};
 use crate::{
     digest::HandleKey,
     ledger::OutcomeKind,
-    schema::{Likeness, Schema},
+    schema::{Difference, Schema},
     workspace::{Snapshot, Workspace},
 };
 
 /// Unknown ids that are looked for in other spellings.
 const IDS_MAX: usize = 1000;
 
-/// Of the unknown ids among those asked for, how many are there in a spelling that differs in one thing alone. Changes nothing, and
-/// writes no id anywhere: other spellings are hashed as the ids themselves are.
+/// Of the unknown ids among those asked for, how many are there in a spelling that differs in one thing, or in two. Changes
+/// nothing, and writes no id anywhere: other spellings are hashed as the ids themselves are.
 ///
 /// # Errors
 /// A slice is damaged or the disk refuses.
@@ -25,13 +25,12 @@ pub fn alike(
     schema: &Schema,
     (subjects, records): (&[String], &[Vec<String>]),
     unknown: &UnknownIds,
-) -> Result<Vec<(Likeness, usize)>, DeleteError> {
+) -> Result<Vec<(Difference, usize)>, DeleteError> {
     let (maker, form) = (key.maker(), schema.exceptions.id_form);
-    let mut spelt: Vec<BTreeMap<Target, Likeness>> = Vec::new();
+    let mut spelt: Vec<BTreeMap<Target, Difference>> = Vec::new();
     for id in unknown.subjects.iter().filter_map(|at| subjects.get(*at)).take(IDS_MAX) {
         let target = |id: String| Target { subject: true, handle: maker.subject(form.of(&id).as_bytes()) };
-        let all = Likeness::ALL.into_iter().rev().flat_map(|like| like.variants(id.trim()).into_iter().map(move |v| (v, like)));
-        spelt.push(all.map(|(variant, like)| (target(variant), like)).collect());
+        spelt.push(least(Difference::variants(id.trim()).into_iter().map(|(variant, in_what)| (target(variant), in_what))));
     }
     for id in unknown.records.iter().filter_map(|at| records.get(*at)).take(IDS_MAX) {
         let target = |at: usize, variant: &str| {
@@ -39,13 +38,9 @@ pub fn alike(
                 id.iter().enumerate().map(|(i, part)| form.of(if i == at { variant } else { part })).collect();
             Target { subject: false, handle: maker.record(parts.iter().map(String::as_bytes)) }
         };
-        let mut variants = BTreeMap::new();
-        for (at, part) in id.iter().enumerate() {
-            for like in Likeness::ALL.into_iter().rev() {
-                variants.extend(like.variants(part.trim()).iter().map(|variant| (target(at, variant), like)));
-            }
-        }
-        spelt.push(variants);
+        let parts = id.iter().enumerate();
+        let variants = parts.flat_map(|(at, part)| Difference::variants(part.trim()).into_iter().map(move |v| (at, v)));
+        spelt.push(least(variants.map(|(at, (variant, in_what))| (target(at, &variant), in_what))));
     }
     let ids: BTreeSet<Target> = spelt.iter().flat_map(BTreeMap::keys).copied().collect();
     if ids.is_empty() {
@@ -54,11 +49,20 @@ pub fn alike(
     let looked = draft(workspace, snapshot, key, "spellings", &Targets::of(ids), false, &[])?.accepted.outcomes;
     let there = looked.iter().filter(|outcome| outcome.outcome == OutcomeKind::Erased);
     let there: BTreeSet<Target> = there.map(|o| Target { subject: o.subject, handle: o.handle }).collect();
-    let mut found: BTreeMap<Likeness, usize> = BTreeMap::new();
+    let mut found: BTreeMap<Difference, usize> = BTreeMap::new();
     for variants in spelt {
-        if let Some(like) = variants.iter().filter(|(target, _)| there.contains(target)).map(|(_, like)| *like).min() {
-            *found.entry(like).or_default() += 1;
+        if let Some(in_what) = variants.iter().filter(|(target, _)| there.contains(target)).map(|(_, in_what)| *in_what).min() {
+            *found.entry(in_what).or_default() += 1;
         }
     }
     Ok(found.into_iter().collect())
+}
+
+/// Each target with the least that it differs in.
+fn least(variants: impl Iterator<Item = (Target, Difference)>) -> BTreeMap<Target, Difference> {
+    let mut least = BTreeMap::new();
+    for (target, in_what) in variants {
+        least.entry(target).and_modify(|known: &mut Difference| *known = in_what.min(*known)).or_insert(in_what);
+    }
+    least
 }

@@ -7,7 +7,7 @@ use crate::{
     digest::{Digest, HandleKey},
     ids::Handle,
     ledger::{Outcome, OutcomeKind},
-    schema::{Likeness, Schema, Subjects},
+    schema::{Difference, Schema, Subjects},
     shard::Slice,
     source::Place,
     workspace::{Snapshot, Workspace},
@@ -31,8 +31,8 @@ pub struct UnknownIds {
     pub records: Vec<usize>,
     /// Rows for which there is no record.
     pub rows: Vec<Place>,
-    /// Of the ids, how many are there in a spelling that differs in one thing alone.
-    pub alike: Vec<(Likeness, usize)>,
+    /// Of the ids, how many are there in a spelling that differs in one thing, or in two.
+    pub alike: Vec<(Difference, usize)>,
 }
 
 /// What a request is about; a set, so neither order nor repetition of ids matters.
@@ -48,7 +48,7 @@ pub struct Targets {
     found: BTreeSet<Target>,
     missing: BTreeMap<Target, Place>,
     /// What was found of unknown ids in other spellings.
-    alike: Vec<(Likeness, usize)>,
+    alike: Vec<(Difference, usize)>,
 }
 
 impl Targets {
@@ -111,7 +111,7 @@ impl Targets {
     }
 
     /// The same, of which so many that are unknown are there in another spelling.
-    pub fn also_there(self, alike: Vec<(Likeness, usize)>) -> Targets {
+    pub fn also_there(self, alike: Vec<(Difference, usize)>) -> Targets {
         Targets { alike, ..self }
     }
 

@@ -57,7 +57,7 @@ pub use crate::{
     predict::Scores,
     propose::{Advice, ColumnNote, Proposal},
     receipt::{Envelope, Receipt},
-    schema::Likeness,
+    schema::{Difference, Likeness},
     source::{Batch, CellKind, Cells, Input, MemoryTable, Shape, Source, SourceError, Table},
     verify::{Finding, Verdict},
     workspace::KeySource,

@@ -1,5 +1,7 @@
 //! What kind a column is proposed to be, and why.
 
+use std::collections::{BTreeMap, btree_map::Entry};
+
 use super::{
     figures::{about, share},
     names,
@@ -188,7 +190,8 @@ fn number(column: &ColumnProfile, counts: Counts) -> Verdict {
         comment.push("skewed, so ln(1 + x) is used".into());
     }
     comment.extend(missing_phrase(column, counts, false));
-    if let Some((sentinel, rows)) = column.sentinel() {
+    let sentinel = column.sentinel();
+    if let Some((sentinel, rows)) = sentinel {
         comment.push(format!(
             "{sentinel} stands far outside of the rest in {}; if it spells what is missing, list it under `missing`",
             share(rows, counts.rows)
@@ -200,7 +203,8 @@ fn number(column: &ColumnProfile, counts: Counts) -> Verdict {
         comment.push(format!("{distinct} whole numbers; if they are codes, make it a category"));
     }
     let kind = Kind::Number { log1p, indicator, range: None, format: NumberFormat::default() };
-    Verdict { spread: Some(column.numbers()), odd: column.odd, ..Verdict::new(kind, comment) }
+    let asks = sentinel.is_some();
+    Verdict { spread: Some(column.numbers()), odd: column.odd, asks, ..Verdict::new(kind, comment) }
 }
 
 fn category(column: &ColumnProfile, counts: Counts) -> Verdict {
@@ -219,15 +223,36 @@ fn category(column: &ColumnProfile, counts: Counts) -> Verdict {
                 let (words, them) = (words.join("`, `"), if words.len() == 1 { "it" } else { "them" });
                 format!("`{words}` counts as a value here; take {them} out of the list where {them} is what is missing")
             });
-            let alike = values.iter().zip(values.iter().skip(1)).find(|(a, b)| a.to_lowercase() == b.to_lowercase());
-            let alike = alike.map(|(a, b)| format!("`{a}` and `{b}` differ in case only"));
+            let alike = alike_phrase(&values.iter().map(String::as_str).collect::<Vec<_>>());
+            let asks = alike.is_some();
             let comment = rare.into_iter().chain(words).chain(alike).chain(missing).collect();
-            return Verdict::new(Kind::Values { values }, comment);
+            return Verdict { asks, ..Verdict::new(Kind::Values { values }, comment) };
         }
     }
     let buckets = distinct.next_power_of_two().clamp(BUCKETS_MIN, BUCKETS_MAX) as u32;
     let count = format!("about {} values, hashed", about(distinct));
     Verdict::new(Kind::Buckets { buckets }, std::iter::once(count).chain(missing).collect())
+}
+
+/// What to say about values that may be meant to be one: the first two that only case, or blanks within them, tell apart, and how many
+/// others there are. (Blanks around a value are not part of it.)
+pub(super) fn alike_phrase(values: &[&str]) -> Option<String> {
+    let mut first: BTreeMap<String, &str> = BTreeMap::new();
+    let mut alike = Vec::new();
+    for value in values.iter().copied() {
+        let folded: String = value.to_lowercase().split_whitespace().collect();
+        match first.entry(folded) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(value);
+            }
+            Entry::Occupied(known) => alike.push((*known.get(), value)),
+        }
+    }
+    let (a, b) = alike.first()?;
+    let what = if a.to_lowercase() == b.to_lowercase() { "case" } else { "case or blanks" };
+    let more = alike.len() - 1;
+    let more = if more > 0 { format!(", and so do {more} more values from another one") } else { String::new() };
+    Some(format!("`{a}` and `{b}` differ in {what} only{more}; where they mean the same, mend the source"))
 }
 
 /// Columns of bytes, which share a scale.

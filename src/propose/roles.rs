@@ -1,7 +1,7 @@
 //! Which columns are the label, the subject and the record: wished for, or guessed from names and what the columns hold.
 
 use super::{
-    ProposeError,
+    ProposeError, judge,
     names::{self, IdName},
     profile::{CLASSES_MAX, ColumnProfile, Plan, Profile, VALUES_MAX},
     sketch::{SHARED_MIN, UNIQUE_ROWS_MAX},
@@ -154,6 +154,8 @@ impl Roles {
                 name(self.label)
             ));
         }
+        let values: Vec<&str> = self.classes.iter().flatten().map(|class| class.value.as_str()).collect();
+        notes.extend(judge::alike_phrase(&values).map(|phrase| format!("Classes of `{}`: {phrase}.", name(self.label))));
         let rare = self.classes.iter().flatten().filter(|class| !class.shared).count();
         if rare > 0 {
             notes.push(format!(

@@ -575,3 +575,38 @@ fn texts_that_many_rows_share_among_numbers_are_codes() {
         assert!(line.contains(&format!("\"{kind}\"")), "{texts} texts: {line}");
     }
 }
+
+#[test]
+fn values_that_may_be_meant_to_be_one_are_pointed_out() {
+    let (cities, classes) = (["Basel", "Bern", "Zug", "bern", "Bad Ragaz", "BadRagaz", "ZUG"], ["No", "Yes", "no"]);
+    let table = Table::new(&["person", "city", "plain", "visits", "y"], 700, |row, column| match column {
+        "person" => format!("p{row}"),
+        "city" => cities[row % cities.len()].into(),
+        "plain" => ["a", "b", "c"][row % 3].into(),
+        // One sentinel among numbers.
+        "visits" => {
+            if row % 50 == 0 {
+                "-999".into()
+            } else {
+                (row % 37).to_string()
+            }
+        }
+        _ => classes[row % classes.len()].into(),
+    });
+    let proposal = table.propose();
+    let note = |name: &str| proposal.columns.iter().find(|note| note.column == name).unwrap();
+    let city = note("city");
+    assert!(city.notable, "{city:?}");
+    assert!(
+        city.remark
+            .contains("`Bad Ragaz` and `BadRagaz` differ in case or blanks only, and so do 2 more values from another one"),
+        "{city:?}"
+    );
+    assert!(!note("plain").notable && !note("plain").remark.contains("differ"), "{:?}", note("plain"));
+    assert!(note("visits").notable && note("visits").remark.contains("-999 stands far outside"), "{:?}", note("visits"));
+    assert!(
+        proposal.notes.iter().any(|n| n.contains("Classes of `y`: `No` and `no` differ in case only")),
+        "{:?}",
+        proposal.notes
+    );
+}

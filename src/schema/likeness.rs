@@ -1,6 +1,6 @@
 //! Ids that are not the same and may be meant to be.
 
-use std::fmt;
+use std::{cmp::Ordering, fmt};
 
 use serde::Serialize;
 use unicode_normalization::UnicodeNormalization;
@@ -78,12 +78,64 @@ impl Likeness {
             }
             Self::Blanks => vec![id.replace('\u{a0}', " "), id.replace(' ', "\u{a0}")],
             Self::Unicode => vec![id.nfd().collect(), id.nfkc().collect()],
-            Self::Zeros if digits => (id.len() + 1..=PADDED_MAX).map(|width| format!("{id:0>width$}")).collect(),
+            Self::Zeros if digits => {
+                let short = id.trim_start_matches('0');
+                (short.len().max(1)..=PADDED_MAX).map(|width| format!("{short:0>width$}")).collect()
+            }
             Self::Zeros => Vec::new(),
         };
         variants.extend(self.folded(id));
         variants.retain(|variant| variant != id);
         variants
+    }
+}
+
+/// What an id differs in from another one: one thing, or two at once (`14.0` for `014`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The first of them, in the order of [`Likeness::ALL`].
+    pub first: Likeness,
+    /// The second, if there are two.
+    pub second: Option<Likeness>,
+}
+
+impl PartialOrd for Difference {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Difference {
+    /// One thing comes before two.
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.second, self.first).cmp(&(other.second, other.first))
+    }
+}
+
+impl Difference {
+    /// Ids that differ from this one in one or two things, as people and programs write them. An id may come more than once.
+    pub fn variants(id: &str) -> Vec<(String, Difference)> {
+        let mut variants = Vec::new();
+        for first in Likeness::ALL {
+            for once in first.variants(id) {
+                for second in Likeness::ALL.into_iter().filter(|second| *second != first) {
+                    let both = Difference { first: first.min(second), second: Some(first.max(second)) };
+                    variants.extend(second.variants(&once).into_iter().map(|twice| (twice, both)));
+                }
+                variants.push((once, Difference { first, second: None }));
+            }
+        }
+        variants.retain(|(variant, _)| variant != id);
+        variants
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.second {
+            None => self.first.fmt(f),
+            Some(second) => write!(f, "{} and {second}", self.first),
+        }
     }
 }
 
@@ -131,8 +183,22 @@ mod tests {
             (Likeness::Blanks, "a b", "a\u{a0}b"),
             (Likeness::Unicode, "é", "e\u{301}"),
             (Likeness::Zeros, "120", "00000120"),
+            (Likeness::Zeros, "0120", "00120"),
+            (Likeness::Zeros, "00120", "0120"),
+            (Likeness::Zeros, "00", "0"),
         ] {
             assert!(likeness.variants(typed).contains(&there.to_owned()), "{typed}");
+        }
+        for (typed, there, told) in [
+            ("14.0", "014", "`.0` and leading zeros"),
+            ("014", "14.0", "`.0` and leading zeros"),
+            ("ab\u{a0}c", "AB C", "case and blanks"),
+            ("E\u{301}VA", "éva", "case and its Unicode form"),
+            ("0120", "00120", "leading zeros"),
+        ] {
+            let found =
+                Difference::variants(typed).into_iter().filter(|(variant, _)| variant == there).map(|(_, in_what)| in_what);
+            assert_eq!(found.min().map(|in_what| in_what.to_string()).as_deref(), Some(told), "{typed}");
         }
         for plain in ["1004", "ab-7", "p7"] {
             assert!(Likeness::is_plain(plain.as_bytes()) && Likeness::fold_all(plain) == (plain.into(), 0));

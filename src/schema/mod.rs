@@ -25,7 +25,7 @@ pub use exceptions::{Exceptions, IdForm, MissingLabel, MissingSubject, OnBad};
 pub(crate) use format::Moment;
 pub use format::{DateOrder, DatePart, DateUnit, NumberFormat};
 pub use ids::{Ids, Subject, Subjects};
-pub use likeness::Likeness;
+pub use likeness::{Difference, Likeness};
 pub use places::{Places, some_of};
 pub use row::{RowLayout, RowRef};
 pub use rows::EncodedRows;

@@ -4,7 +4,7 @@ use crate::{
     engine::{self, DeleteReport},
     ids::{Cell, Handle},
     ledger::{Accepted, OutcomeKind, RequestRecord},
-    schema::Likeness,
+    schema::{Difference, Likeness},
 };
 
 /// A request that is in effect: nothing that saw the records answers any more.
@@ -77,7 +77,7 @@ pub struct Forecast {
     pub full_seconds: Option<f64>,
     /// Lines of the list of ids, and of tables of rows, for which nothing would be found. Whoever read the list says which.
     pub unknown_lines: Vec<u64>,
-    /// Unknown ids that are there in a spelling that differs in one thing alone.
+    /// Unknown ids that are there in a spelling that differs in one thing, or in two.
     pub unknown_alike: Vec<AlikeIds>,
 }
 
@@ -87,6 +87,9 @@ pub struct Forecast {
 pub struct AlikeIds {
     /// In what they differ: `point_zero`, `case`, `blanks`, `unicode` or `zeros`.
     pub differs_in: Likeness,
+    /// In what they differ besides, where it is two things.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub and_in: Option<Likeness>,
     /// How many.
     pub ids: u64,
 }
@@ -104,7 +107,7 @@ pub struct Deleted {
     pub unknown: bool,
     /// Lines of the list of ids, and of tables of rows, for which nothing was found. Whoever read the list says which.
     pub unknown_lines: Vec<u64>,
-    /// Unknown ids that are there in a spelling that differs in one thing alone.
+    /// Unknown ids that are there in a spelling that differs in one thing, or in two.
     pub unknown_alike: Vec<AlikeIds>,
     /// Whether it is repaired now.
     pub repaired: bool,
@@ -197,8 +200,13 @@ impl From<&engine::Forecast> for Forecast {
 }
 
 impl AlikeIds {
-    fn all(alike: &[(Likeness, usize)]) -> Vec<AlikeIds> {
-        alike.iter().map(|(differs_in, ids)| AlikeIds { differs_in: *differs_in, ids: *ids as u64 }).collect()
+    fn all(alike: &[(Difference, usize)]) -> Vec<AlikeIds> {
+        let of = |(in_what, ids): &(Difference, usize)| AlikeIds {
+            differs_in: in_what.first,
+            and_in: in_what.second,
+            ids: *ids as u64,
+        };
+        alike.iter().map(of).collect()
     }
 }
 

@@ -74,7 +74,7 @@ impl From<ImportReport> for Imported {
             held_out: import.held_out,
             refused: import.refused,
             point_zero_ids: import.alike.point_zero,
-            alike_ids: import.alike.kinds().map(|(differs_in, ids)| AlikeIds { differs_in, ids }).collect(),
+            alike_ids: import.alike.kinds().map(|(differs_in, ids)| AlikeIds { differs_in, and_in: None, ids }).collect(),
             read_seconds: import.read_seconds,
             publish_seconds: import.publish_seconds,
         }
