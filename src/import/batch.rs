@@ -104,14 +104,16 @@ impl Old<'_> {
         let found = cells.par_iter().map(|cell| {
             // Not every byte of all slices: what is used of them is checked where it is used.
             let slice = self.store.glance(*cell)?;
-            let there = slice.records();
-            let twice: Vec<_> = match there.len() < noted.records.len() {
-                true => there.iter().filter_map(|r| noted.records.binary_search_by_key(r, |n| n.0).ok()).collect(),
-                false => (0..noted.records.len())
-                    .filter(|at| noted.records.get(*at).is_some_and(|n| there.binary_search(&n.0).is_ok()))
-                    .collect(),
-            };
-            Ok(twice.into_iter().filter_map(|at| Some((noted.records.get(at)?.1, *cell))).min())
+            // Both ascend, so what is passed over is not looked at again.
+            let mut there = slice.records();
+            let mut first = None;
+            for (record, place) in &noted.records {
+                there = there.get(passed_over(there, record)..).unwrap_or_default();
+                if there.first() == Some(record) && first.is_none_or(|(earlier, _)| *place < earlier) {
+                    first = Some((*place, *cell));
+                }
+            }
+            Ok(first)
         });
         let found: Vec<Option<((u32, u64), Cell)>> = found.collect::<Result<_, ImportError>>()?;
         match found.into_iter().flatten().min() {
@@ -282,4 +284,32 @@ fn make_durable(workspace: &Workspace, store: &ShardStore, shards: &[ShardId], b
         waiting.par_iter().flat_map(|(_, cells)| cells).try_for_each(|cell| files.sync_file(&store.next_path(*cell)))?;
         waiting.par_iter().try_for_each(|(shard, _)| files.sync_dir(&store.shard_dir(*shard)))
     })?)
+}
+
+/// How many of these handles, which ascend, come before `record`: found in steps of the logarithm of that number.
+fn passed_over(there: &[Handle], record: &Handle) -> usize {
+    let before = |handle: &Handle| handle < record;
+    let mut reach = 1;
+    while there.get(reach - 1).is_some_and(before) {
+        reach *= 2;
+    }
+    let known = reach / 2;
+    known + there.get(known..there.len().min(reach)).unwrap_or_default().partition_point(before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_passed_over_is_what_comes_before() {
+        let handle = |n: u8| Handle([n; 16]);
+        for len in 0..40_u8 {
+            let there: Vec<Handle> = (0..len).map(|n| handle(3 * n + 1)).collect();
+            for n in 0..130 {
+                let counted = there.iter().filter(|h| **h < handle(n)).count();
+                assert_eq!(passed_over(&there, &handle(n)), counted, "{n} among {len}");
+            }
+        }
+    }
 }

@@ -150,12 +150,9 @@ fn in_order(group: Group, from: u32, slices: &[&[Handle]], draws: impl Fn(u32) -
     let mut pass = 0_u32;
     while left > 0 {
         let draw = draws(pass);
-        rows.clear();
-        for (slice, handles) in (0_u64..).zip(slices) {
-            rows.extend((0..).zip(*handles).map(|(row, h)| (draw.of(*h), slice << 32 | row)));
-        }
+        gather(&mut rows, slices, &draw, left.min(group.rows), bound_of(left, group.rows));
         let order = |a: &(u64, u64), b: &(u64, u64)| a.0.cmp(&b.0).then_with(|| handle(a.1).cmp(&handle(b.1)));
-        if left < group.rows {
+        if left < rows.len() as u64 {
             rows.select_nth_unstable_by(left as usize, order);
             rows.truncate(left as usize);
         }
@@ -171,6 +168,26 @@ fn in_order(group: Group, from: u32, slices: &[&[Handle]], draws: impl Fn(u32) -
     }
     places.iter_mut().for_each(|place| place.slice += from);
     places
+}
+
+/// Rows with their draws, the `wanted` first of all among them: those up to the bound, or all where these are too few.
+fn gather(rows: &mut Vec<(u64, u64)>, slices: &[&[Handle]], draw: &Draw, wanted: u64, bound: u64) {
+    for bound in [bound, u64::MAX] {
+        rows.clear();
+        for (slice, handles) in (0_u64..).zip(slices) {
+            let drawn = (0..).zip(*handles).map(|(row, h)| (draw.of(*h), slice << 32 | row));
+            rows.extend(drawn.filter(|(hash, _)| *hash <= bound));
+        }
+        if rows.len() as u64 >= wanted {
+            return;
+        }
+    }
+}
+
+/// A bound on draws that a little more than `wanted` of so many rows fall below: their number varies by less than its square root.
+fn bound_of(wanted: u64, rows: u64) -> u64 {
+    let enough = u128::from(wanted + 6 * wanted.isqrt() + 16);
+    u64::try_from((enough << 64) / u128::from(rows.max(1))).unwrap_or(u64::MAX)
 }
 
 /// Both groups by position, new before old.
@@ -220,6 +237,45 @@ mod tests {
             // Fixed point rounds each of eight steps down by less than one row.
             assert!((8 * 40 * 12 - 8..=8 * 40 * 12).contains(&total), "{kind:?}: {total}");
         }
+    }
+
+    #[test]
+    fn the_first_rows_of_a_pass_are_the_first_of_all_rows_in_order() {
+        let key = ModelKey::from_bytes([5; 32]);
+        let spread = |at: u32| Handle(*at.to_be_bytes().repeat(4).as_array().unwrap());
+        for (rows, visits) in
+            [(1, 1), (7, 1), (7, 6), (7, 7), (7, 9), (900, 1), (900, 40), (900, 899), (5000, 37), (5000, 12_345)]
+        {
+            let cut = rows / 3;
+            let slices: [Vec<Handle>; 2] = [(0..cut).map(spread).collect(), (cut..rows).map(spread).collect()];
+            let views = [slices[0].as_slice(), slices[1].as_slice()];
+            let group = Group { rows: rows.into(), visits, passes: 3 * ONE };
+            let draws = |pass| key.pass(ShardId(1), SliceId(4), pass);
+            let found: Vec<(u32, u32)> = in_order(group, 2, &views, draws).iter().map(|p| (p.slice, p.row)).collect();
+            // All rows of every pass in their order, and the first of those.
+            let mut all = Vec::new();
+            for pass in 0..visits.div_ceil(rows.into()) as u32 {
+                let mut one: Vec<(u64, Handle, (u32, u32))> = Vec::new();
+                for (slice, handles) in (2..).zip(&slices) {
+                    one.extend((0..).zip(handles).map(|(row, h)| (draws(pass).of(*h), *h, (slice, row))));
+                }
+                one.sort_unstable();
+                all.extend(one.into_iter().map(|(.., at)| at));
+            }
+            all.truncate(visits as usize);
+            assert_eq!(found, all, "{visits} visits of {rows} rows");
+        }
+        // A bound that too few rows keep is none.
+        let handles: Vec<Handle> = (0..1000).map(spread).collect();
+        let (draw, mut rows) = (key.pass(ShardId(1), SliceId(4), 0), Vec::new());
+        for (wanted, bound, some) in
+            [(10, u64::MAX / 20, true), (10, u64::MAX / 1000, false), (1, 0, false), (1000, u64::MAX, false)]
+        {
+            gather(&mut rows, &[&handles], &draw, wanted, bound);
+            assert_eq!(rows.len() < 1000, some, "{wanted} wanted up to {bound}");
+            assert!(rows.len() >= wanted as usize && rows.iter().all(|(hash, _)| !some || *hash <= bound));
+        }
+        assert!(bound_of(5, 10) == u64::MAX && bound_of(10, 1_000_000) < u64::MAX / 10_000);
     }
 
     #[test]
