@@ -1,5 +1,7 @@
 //! `sisa status`: what is there, what serves, what is missing.
 
+use rayon::prelude::*;
+
 use super::{Engine, Error};
 use crate::{
     ids::{Cell, GenerationId, Part, RecipeId, ShardId},
@@ -93,8 +95,11 @@ impl Engine {
             missing_row_passes: 0,
             full_row_passes: 0,
         };
-        for shard in model.shards.grid().shards() {
-            let plan = model.outlook(shard, true)?;
+        // Most of the time goes into asking the disk for every checkpoint's size.
+        let shards: Vec<ShardId> = model.shards.grid().shards().collect();
+        let plans =
+            self.pool.install(|| shards.par_iter().map(|shard| model.outlook(*shard, true)).collect::<Result<Vec<_>, _>>())?;
+        for (shard, plan) in shards.into_iter().zip(plans) {
             status.missing_row_passes += plan.missing_row_passes(&model.recipe);
             status.full_row_passes += plan.row_passes(&model.recipe);
             let holdout = Cell { shard, part: Part::Holdout };

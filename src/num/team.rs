@@ -18,6 +18,11 @@ impl Team {
         Team { lanes: lanes.max(1) }
     }
 
+    /// As many tasks as the pool has threads in which this is called; one outside of any.
+    pub fn here() -> Team {
+        Team::of(if rayon::current_thread_index().is_some() { rayon::current_num_threads() } else { 1 })
+    }
+
     /// The most tasks that a call is split into.
     pub fn lanes(self) -> usize {
         self.lanes
@@ -84,6 +89,13 @@ mod tests {
             assert!(places.into_iter().eq(0..100));
             Team::of(lanes).split(&mut [0; 0], 0, |_, _| unreachable!("nothing to work on"));
         }
+    }
+
+    #[test]
+    fn a_team_is_that_of_the_pool_it_is_asked_in() {
+        assert_eq!(Team::here(), Team::solo());
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        assert_eq!(pool.install(Team::here), Team::of(3));
     }
 
     #[test]

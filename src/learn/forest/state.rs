@@ -55,18 +55,32 @@ impl<O: Outcome> ForestState<O> {
         let table = parts.table(rules.outcome, &rules.attributes)?;
         let mut state = ForestState::of_seed(layout, rules, trees, parts.seed);
         state.table = table;
-        let mut work = Work::new(&state.rules, &state.table);
-        for (i, (tree, outline)) in state.trees.iter_mut().zip(&parts.trees).enumerate() {
-            tree.restore(&mut work, &outline.names).map_err(|what| StateError(format!("tree {i} has {what}")))?;
-            if state.rules.counts && tree.outline(state.rules.outcome, &state.table, true).lanes != outline.lanes {
-                return Err(StateError(format!("tree {i} has counts that are not those of its rows")));
+        let (rules, table) = (&state.rules, &state.table);
+        let mut restored: Vec<_> = state.trees.iter_mut().zip(&parts.trees).map(|pair| (pair, Ok(()))).collect();
+        Team::here().split(&mut restored, 1, |_, trees| {
+            let mut work = Work::new(rules, table);
+            for ((tree, outline), done) in trees {
+                *done = tree.restore(&mut work, &outline.names).and_then(|()| {
+                    let same = !rules.counts || tree.outline(rules.outcome, table, true).lanes == outline.lanes;
+                    if same { Ok(()) } else { Err("counts that are not those of its rows") }
+                });
             }
+        });
+        let wrong = restored.iter().enumerate().find_map(|(i, (_, done))| Some((i, done.err()?)));
+        match wrong {
+            Some((i, what)) => Err(StateError(format!("tree {i} has {what}"))),
+            None => Ok(state),
         }
-        Ok(state)
     }
 
     fn outlines(&self, counted: bool) -> Vec<Outline<O>> {
-        self.trees.iter().map(|tree| tree.outline(self.rules.outcome, &self.table, counted)).collect()
+        let mut outlines: Vec<_> = self.trees.iter().map(|_| Outline { names: Vec::new(), lanes: Vec::new() }).collect();
+        Team::here().split(&mut outlines, 1, |first, outlines| {
+            for (outline, tree) in outlines.iter_mut().zip(self.trees.iter().skip(first)) {
+                *outline = tree.outline(self.rules.outcome, &self.table, counted);
+            }
+        });
+        outlines
     }
 
     fn flat(&self) -> &Flat {
