@@ -13,7 +13,7 @@
 //!
 //! Start with [`Engine`]: one method a command, each with a request and a report. [`Serving`] answers from an ensemble
 //! that stays loaded, [`Input`] is what is read (files and tables in memory), [`Error::remedies`] says what can be done about
-//! an error. [`wire`] has every answer as JSON, [`lab`] measures.
+//! an error. [`reports`] has what calls return, [`wire`] every answer as JSON, [`lab`] measures.
 //!
 //! ```
 //! use sisa::{DeleteRequest, Engine, Overrides, Quiet, TrainRequest};
@@ -46,28 +46,39 @@
 #[cfg(target_endian = "big")]
 compile_error!("files are mapped as little-endian numbers");
 
-// What a user needs, flat.
+// What a user writes, flat.
 #[doc(inline)]
 pub use crate::{
     config::Overrides,
     delete::Repair,
     engine::{
-        Answers, AppendReport, AppendRequest, Builder, CellStatus, DeleteReport, DeleteRequest, Engine, Epoch, Error, ErrorKind,
-        Evaluation, Forecast, IdColumns, Observer, PlanReport, PlanRequest, Progress, Quality, Quiet, Remedy, RepairReport,
-        Serving, ShardStatus, Shares, Status, TrainReport, TrainRequest, VerifyRequest,
+        Answers, AppendRequest, Builder, DeleteRequest, Engine, Epoch, Error, ErrorKind, Observer, PlanRequest, Progress, Quiet,
+        Remedy, Serving, Shares, TrainRequest, VerifyRequest,
     },
     ids::{Cell, GenerationId, Handle, RecipeId, ShardId},
-    import::ImportReport,
-    ledger::{Accepted, BatchRecord, CellChange, Cost, Effective, Outcome, OutcomeKind, Repaired, RequestRecord},
     order::Batches,
-    plan::{Against, Candidate, CostTable, Question},
+    plan::Question,
     predict::Scores,
-    propose::{Advice, Proposal},
-    receipt::{Envelope, Receipt},
     source::{Input, MemoryTable, Source, SourceError, Table},
-    verify::{Finding, Verdict},
     workspace::KeySource,
 };
+
+/// What the methods of [`Engine`] return, and what their answers are made of. (As JSON: [`wire`].)
+pub mod reports {
+    #[doc(inline)]
+    pub use crate::{
+        engine::{
+            AppendReport, CellStatus, DeleteReport, Evaluation, Forecast, IdColumns, PlanReport, Quality, RepairReport,
+            ShardStatus, Status, TrainReport,
+        },
+        import::ImportReport,
+        ledger::{Accepted, BatchRecord, CellChange, Cost, Effective, Outcome, OutcomeKind, Repaired, RequestRecord},
+        plan::{Against, Candidate, CostTable},
+        propose::{Advice, Proposal},
+        receipt::{Envelope, Receipt},
+        verify::{Finding, Verdict},
+    };
+}
 
 /// The library example of README.md, tried.
 #[cfg(doctest)]

@@ -289,7 +289,7 @@ fn what_stays_loaded_goes_on_answering_through_an_append() {
         let before = serving.scores(&asked, &Quiet).unwrap();
         let source = batch(&bench, 2, 50..90);
         let request = AppendRequest { sources: source.into(), name: None, defer: true };
-        let meanwhile = |_: &str, _: &sisa::BatchRecord, _: Option<&sisa::ImportReport>| {
+        let meanwhile = |_: &str, _: &sisa::reports::BatchRecord, _: Option<&sisa::reports::ImportReport>| {
             // Committed and not trained: what was whole serves, with full weight.
             assert_eq!(serving.scores(&asked, &Quiet).unwrap().scores, before.scores);
         };

@@ -259,10 +259,10 @@ impl World {
         if whole {
             // What was whole before a batch serves with full weight until it is again.
             let status = engine(&self.disk, 1).status().unwrap();
-            let silent = |shard: &sisa::ShardStatus| shard.serves == 0;
+            let silent = |shard: &sisa::reports::ShardStatus| shard.serves == 0;
             let fine = status.shards.iter().all(|shard| shard.full || silent(shard));
             assert!(fine, "{:?}\n{}", status.shards, self.log.join("\n"));
-            let beyond = |shard: &sisa::ShardStatus| shard.serves as usize > shard.cells.len();
+            let beyond = |shard: &sisa::reports::ShardStatus| shard.serves as usize > shard.cells.len();
             self.seen.standing += status.shards.iter().filter(|shard| beyond(shard)).count();
         }
         if self.dice.once_in(6) && self.taken_in.contains(&name) {

@@ -76,7 +76,7 @@ fn delete_what_stands_by() -> Story {
     let world = World::merging(LINEAR);
     let start = world.appended(2);
     World::append(&World::engine(&start), &world.batch(3), 3, true).unwrap();
-    let stands_by = |shard: &sisa::ShardStatus| shard.full && shard.serves > 0;
+    let stands_by = |shard: &sisa::reports::ShardStatus| shard.full && shard.serves > 0;
     assert!(World::engine(&start).status().unwrap().shards.iter().all(stands_by));
     Story { name: "delete what stands by", start, ..delete_amid_an_append(false) }
 }
