@@ -506,6 +506,7 @@ fn a_list_of_ids_is_read_whatever_wrote_it() {
         "PERSON;x\n3;1\n4;2\n",
         "# both\n\n3\n4\n",
         "\u{feff}person\t\n4\t\n3\t\n",
+        "------------\n|Person|name |\n|------|-----|\n|3|Ode|\n|4|Meier|\n",
     ] {
         let bench = Bench::trained(&Setup::default(), &rows(10));
         let path = bench.root().join("ids.txt");
@@ -554,6 +555,31 @@ fn a_list_that_may_be_misread_deletes_and_suppresses_nothing() {
     assert_eq!(code(&bench, &["delete", "--from", list, "--column", "mail"]), 0);
     let expected = Bench::trained(&Setup::default(), &without(&rows(10), |r| [3, 5].contains(&r.person)));
     assert_same(&bench.artefacts(), &expected.artefacts(), "lists");
+}
+
+#[test]
+fn rows_that_are_mostly_not_there_are_asked_about() {
+    let bench = Bench::trained(&Setup::default(), &rows(10));
+    let others: Vec<_> = rows(60).into_iter().filter(|row| row.person > 8).collect();
+    let path = bench.root().join("others.csv");
+    std::fs::write(&path, common::csv(&others)).unwrap();
+    let before = bench.files();
+    let output = run(&bench, &["delete", "--rows", path.to_str().unwrap()]);
+    assert!(output.status.code() == Some(3) && text(&output).contains("more than half"), "{}", text(&output));
+    assert_same(&bench.files(), &before, "nothing was deleted or suppressed");
+}
+
+#[test]
+fn whoever_closes_an_output_stops_nothing() {
+    let bench = Bench::new(&Setup::default(), &rows(40));
+    // Notes, and an error, to a reader that has gone.
+    for (args, expected) in
+        [(&["train", "--seed", "5"][..], 0), (&["train", "missing.csv"], 3), (&["--json", "eval", "missing.csv"], 3)]
+    {
+        let mut child = sisa(&bench, args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop((child.stdout.take(), child.stderr.take()));
+        assert_eq!(child.wait().unwrap().code(), Some(expected), "{args:?}");
+    }
 }
 
 #[test]
@@ -639,6 +665,15 @@ fn advice_works_when_it_is_pasted() {
         let output = shell(&format!("{line}{}", if line.contains("--fresh") { " --yes" } else { "" }));
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
     }
+    // A mistake of suppression is taken back, with an id in the place of ID.
+    let suppressed = shell(&format!("sisa -w {quoted} delete --subject 777"));
+    let suppressed = String::from_utf8(suppressed.stdout).unwrap();
+    let taken_back = commands(&suppressed).into_iter().find(|line| line.starts_with("sisa unsuppress")).unwrap();
+    assert!(shell(&taken_back.replace(" ID", " 777")).status.success(), "{taken_back}");
+    // A cell that can't be read: the table is mended, or a new generation is declared.
+    std::fs::write(workspace.join("odd.csv"), format!("{}1,1,twenty,10.00,a,t1,5,few\n", common::HEADER)).unwrap();
+    let cell = refused(format!("sisa -w {quoted} predict {quoted}/odd.csv"));
+    assert!(commands(&cell).iter().any(|line| line.contains(" --fresh SOURCE")), "{cell}");
     // A request that is not there: the list of those that are. As values too.
     let unknown = refused(format!("sisa -w {quoted} receipt nobody"));
     let [log] = commands(&unknown)[..] else { panic!("{unknown}") };

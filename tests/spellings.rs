@@ -59,6 +59,7 @@ fn an_unknown_id_is_looked_for_in_other_spellings_and_none_is_written_down() {
         ("P7", "only in case is there"),
         ("a b", "only in blanks is there"),
         ("\u{e9}va", "only in its Unicode form is there"),
+        ("p7\u{a0}", "only in blanks is there"),
         ("01004", "only in `.0` and leading zeros is there"),
         ("\u{c9}VA", "only in case and its Unicode form is there"),
     ] {

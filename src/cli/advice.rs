@@ -57,6 +57,10 @@ pub(super) fn advice(remedy: &Remedy, flag: &str) -> String {
         Remedy::NameRecords => "`--record` names them".into(),
         Remedy::NameRows => "`--rows FILE` names records by what they hold".into(),
         Remedy::NameBatch => "`--batch NAME` names it".into(),
+        Remedy::MendOrRedeclare => format!(
+            "every row is answered for, and cells are read as the import declared them: mend the table; what sisa.toml declares counts from \
+             `sisa train{flag} --fresh SOURCE` on"
+        ),
         Remedy::Confirm => "`--yes` says that it is meant".into(),
         Remedy::Predict => format!("`sisa predict{flag} SOURCE` answers without a label"),
         Remedy::EvaluateSource => format!("`sisa eval{flag} SOURCE` evaluates on a table"),

@@ -239,11 +239,12 @@ pub(crate) struct IdArgs {
     /// Handles of subjects, 32 hexadecimal digits each
     #[arg(long, value_name = "HANDLE", num_args = 1.., hide = true)]
     pub(crate) handle: Vec<String>,
-    /// Read ids from a list: one a line, or a table (comma, semicolon or tab) with a column of the subject's or record's name. Blank
+    /// Read ids from a list: one a line, or a table (comma, semicolon, tab or bar) with a column of the subject's or record's name. Blank
     /// lines and those that begin with `#` are passed over; `-` is standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) from: Option<PathBuf>,
-    /// The column of the list that holds the ids, where it has another name (several for a record, separated by commas)
+    /// The column of the list that holds the ids, where it has another name (several for a record, separated by commas); by its number, from
+    /// 1 on, where the first line has no names
     #[arg(long, value_name = "COLUMN", requires = "from")]
     pub(crate) column: Option<String>,
 }

@@ -23,7 +23,7 @@ impl Session {
             subjects: std::mem::take(&mut ids.subjects),
             records: std::mem::take(&mut ids.records),
             rows: args.rows.iter().collect(),
-            refuse_mostly_unknown: args.ids.from.is_some() && !args.yes,
+            refuse_mostly_unknown: (args.ids.from.is_some() || !args.rows.is_empty()) && !args.yes,
             handles: handles.collect::<anyhow::Result<_>>()?,
             request_id: args.request_id.clone(),
             defer: args.defer,

@@ -1,7 +1,7 @@
 //! Exit codes, and how errors are shown: once, with what to do next.
 #![expect(clippy::print_stderr, clippy::print_stdout, reason = "the command line prints")]
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 use sisa::{
     engine::{Error, ErrorKind},
@@ -11,6 +11,7 @@ use sisa::{
 use super::{
     advice::{self, workspace_flag},
     args::Global,
+    progress::said,
 };
 
 /// What the process says when it ends; README.md has the same table.
@@ -75,8 +76,8 @@ pub(crate) fn fail(error: &anyhow::Error, global: &Global) -> ExitCode {
     let advice = advice::all(&remedies, &workspace_flag(&global.workspace));
     let told = |separator: &str| advice.iter().fold(format!("{error:#}"), |text, clause| text + separator + clause);
     if global.json {
-        print!("{}", wire::line(&wire::Failed::of(exit as u8, told("; "), known)));
+        let _ = write!(std::io::stdout(), "{}", wire::line(&wire::Failed::of(exit as u8, told("; "), known)));
     }
-    eprintln!("sisa: {}", told("\n  "));
+    said(&format!("sisa: {}", told("\n  ")));
     exit.into()
 }

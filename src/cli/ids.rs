@@ -7,7 +7,7 @@ use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use sisa::engine::{IdColumns, UnknownIds};
 
 /// What separates the columns of a list, in the order in which they are tried.
-const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
+const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
 /// The line of a list; `None` for what was typed.
 type Line = Option<NonZero<u64>>;
@@ -42,7 +42,7 @@ impl Ids {
         lines
     }
 
-    /// Adds the ids of a list; of `column` (or several, separated by commas) where it is named.
+    /// Adds the ids of a list; of `column` (or several, separated by commas) where it is named, or numbered from 1 in a table without names.
     pub(crate) fn read(&mut self, path: &Path, columns: &IdColumns, column: Option<&str>) -> anyhow::Result<()> {
         let (mut bytes, name) = (Vec::new(), path.display().to_string());
         if path == Path::new("-") {
@@ -66,19 +66,30 @@ impl Ids {
         let (lines, comments) = lines_of(text);
         self.comments += comments;
         let Some((first_line, first)) = lines.first().copied() else { return Ok(()) };
+        if column.is_none() {
+            refuse_both(first, first_line, columns)?;
+        }
         // The names of the columns, where the first line holds them.
         let header = DELIMITERS.iter().find_map(|delimiter| {
             let names = fields(first, *delimiter);
             let places = places(&names, columns, column)?;
             Some((*delimiter, places))
         });
-        let Some((delimiter, wanted)) = header else {
-            if let Some(column) = column {
-                bail!("line {first_line} has no column `{column}`: `{}`", first.chars().take(80).collect::<String>());
+        let (delimiter, wanted, rows) = match (header, column) {
+            (Some((delimiter, wanted)), _) => (delimiter, wanted, lines.get(1..).unwrap_or_default()),
+            (None, None) => return self.plain(&lines, columns),
+            (None, Some(column)) => {
+                let Some(wanted) = numbered(column, columns) else {
+                    let first: String = first.chars().take(80).collect();
+                    bail!(
+                        "line {first_line} has no column `{column}`: `{first}`; of a table without names give its number, from 1 on"
+                    );
+                };
+                let delimiter = DELIMITERS.into_iter().max_by_key(|d| (fields(first, *d).len(), std::cmp::Reverse(*d)));
+                (delimiter.unwrap_or(b','), wanted, lines.as_slice())
             }
-            return self.plain(&lines, columns);
         };
-        for (number, line) in lines.iter().skip(1) {
+        for (number, line) in rows {
             let cells = split(line, delimiter, *number)?;
             let cell = |at: &usize| -> anyhow::Result<String> {
                 let cell = cells
@@ -108,8 +119,8 @@ impl Ids {
             ensure!(
                 cells.len() == width,
                 "line {number} has {} columns where an id has {width}, so this may be a table, and its first line does not name the \
-                 column of the ids (`{names}`). Say with --column which one it is; an id that holds a comma, semicolon or tab belongs in \
-                 double quotes",
+                 column of the ids (`{names}`). Say with --column which one it is, by its name or, where the first line has no names, by \
+                 its number (1 is the first); an id that holds a comma, semicolon, tab or bar belongs in double quotes",
                 cells.len(),
             );
             ensure!(cells.iter().all(|c| !c.is_empty()), "line {number} has an empty id");
@@ -140,12 +151,43 @@ enum Places {
     Record(Vec<usize>),
 }
 
+/// Where a column of this name stands; else one whose name differs in case, blanks and marks alone (`Patient ID` for `patient_id`).
+fn position(names: &[String], name: &str) -> Option<usize> {
+    let letters = |name: &str| name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
+    let wanted = letters(name);
+    let exact = names.iter().position(|n| n == name);
+    exact.or_else(|| names.iter().position(|n| !wanted.is_empty() && letters(n) == wanted))
+}
+
+/// Columns by their numbers, from 1 on: one of a subject, or all of a record.
+fn numbered(column: &str, columns: &IdColumns) -> Option<Places> {
+    let numbers: Option<Vec<usize>> = column.split(',').map(|n| n.trim_ascii().parse::<usize>().ok()?.checked_sub(1)).collect();
+    match (columns.subject.is_some(), numbers?.as_slice()) {
+        (true, [at]) => Some(Places::Subject(*at)),
+        (_, at) => (at.len() == columns.record.len()).then(|| Places::Record(at.to_vec())),
+    }
+}
+
+/// A list whose names could mean people as well as some of their records is for whoever made it to tell.
+fn refuse_both(first: &str, line: u64, columns: &IdColumns) -> anyhow::Result<()> {
+    let Some(subject) = &columns.subject else { return Ok(()) };
+    let record = columns.record.join(",");
+    for delimiter in DELIMITERS {
+        let names = fields(first, delimiter);
+        let there = |name: &String| position(&names, name).is_some();
+        let more = columns.record.iter().any(|name| name != subject);
+        ensure!(
+            !(more && there(subject) && columns.record.iter().all(there)),
+            "line {line} names the column of subjects (`{subject}`) and those of records (`{record}`). `--column {subject}` deletes \
+             everything about these people, `--column {record}` these records alone"
+        );
+    }
+    Ok(())
+}
+
 /// Finds the columns asked for, or those that the source has its ids in, whatever their case.
 fn places(names: &[String], columns: &IdColumns, asked: Option<&str>) -> Option<Places> {
-    let at = |name: &str| {
-        let exact = names.iter().position(|n| n == name);
-        exact.or_else(|| names.iter().position(|n| n.to_lowercase() == name.to_lowercase()))
-    };
+    let at = |name: &str| position(names, name);
     let all = |wanted: &mut dyn Iterator<Item = &str>| {
         let at: Option<Vec<usize>> = wanted.map(at).collect();
         at.filter(|at| !at.is_empty())
@@ -164,6 +206,14 @@ fn places(names: &[String], columns: &IdColumns, asked: Option<&str>) -> Option<
 
 /// UTF-8, with or without a byte order mark.
 fn text_of(bytes: &[u8]) -> anyhow::Result<&str> {
+    for (magic, what) in [
+        (&b"PK\x03\x04"[..], "a workbook or a zip archive; save the sheet with the ids as CSV"),
+        (&b"\xd0\xcf\x11\xe0"[..], "an old workbook; save the sheet with the ids as CSV"),
+        (&b"\x1f\x8b"[..], "packed by gzip; unpack it"),
+        (&b"PAR1"[..], "a Parquet file; save the column of ids as CSV"),
+    ] {
+        ensure!(!bytes.starts_with(magic), "it is {what}");
+    }
     let utf8 = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let line = |upto: usize| utf8.get(..upto).unwrap_or_default().iter().filter(|b| **b == b'\n').count() + 1;
     if let Some(at) = utf8.iter().position(|b| *b == 0) {
@@ -176,6 +226,9 @@ fn text_of(bytes: &[u8]) -> anyhow::Result<&str> {
 fn lines_of(text: &str) -> (Vec<(u64, &str)>, u64) {
     let (mut lines, mut comments) = (Vec::new(), 0);
     let mut number = 0;
+    // Lists that are drawn with bars have lines that are drawn too.
+    let drawn = text.lines().any(|line| line.trim_ascii_start().starts_with('|'));
+    let rule = |line: &str| drawn && line.len() > 2 && line.bytes().all(|b| b"-=+|".contains(&b));
     for line in text.split_inclusive(['\n', '\r']) {
         // The LF of a CR LF ends no line of its own.
         let after_cr = line == "\n" && ends_in_cr(text, line);
@@ -183,7 +236,7 @@ fn lines_of(text: &str) -> (Vec<(u64, &str)>, u64) {
         let line = line.trim_ascii();
         if line.starts_with('#') {
             comments += 1;
-        } else if !line.is_empty() {
+        } else if !line.is_empty() && !rule(line) {
             lines.push((number, line));
         }
     }
@@ -325,6 +378,11 @@ mod tests {
             (b"s3\n\"\"\n", "line 2 has an empty id"),
             (b"s3\n\"s4\n", "line 2 opens a quote"),
             (b"s\x003\n", "zero byte"),
+            (b"PK\x03\x04..", "a workbook or a zip archive"),
+            (b"\x1f\x8b\x08..", "packed by gzip"),
+            (b"row,who\n1,s3\n", "`--column who` deletes everything about these people, `--column row` these records alone"),
+            (b"Who;ROW\ns3;1\n", "names the column of subjects (`who`) and those of records (`row`)"),
+            (b"s3|x\n", "line 1 has 2 columns"),
             (b"s3\ns\xff\n", "line 2 is not UTF-8"),
         ] {
             let message = refused(text, &who, None);
@@ -332,6 +390,31 @@ mod tests {
         }
         assert!(refused(b"x,y\n1,2\n", &who, Some("mail")).contains("no column `mail`"));
         assert!(refused(b"1,2\n1,2,3\n", &columns(None, &["a", "b"]), None).contains("line 2 has 3 columns"));
+    }
+
+    #[test]
+    fn columns_are_named_loosely_or_by_number_and_bars_are_drawn() {
+        let expected = [("s3".to_owned(), 4), ("s4".to_owned(), 5)];
+        let drawn = b"-----------\n|WHO|NAME |\n|---|-----|\n|s3 |Meier|\n|s4|Ode|\n-----------\n";
+        assert_eq!(subjects(drawn, None), expected);
+        let patient = columns(Some("patient_id"), &["visit no."]);
+        assert_eq!(read(b"Patient ID\ns3\n", &patient, None).unwrap().subjects, ["s3"]);
+        assert_eq!(read(b"VisitNo\n7\n", &patient, None).unwrap().records, [["7"]]);
+        for (column, expected) in [("1", ["s3", "s4"]), ("2", ["Meier", "Ode"])] {
+            let read = read(b"s3;Meier\ns4;Ode\n", &patient, Some(column)).unwrap();
+            assert!(
+                read.subjects == expected
+                    && read.lines_of(&UnknownIds { subjects: vec![0, 1], ..UnknownIds::default() }) == [1, 2]
+            );
+        }
+        let pairs = columns(Some("who"), &["who", "visit"]);
+        assert_eq!(read(b"s3,1\n", &pairs, Some("1,2")).unwrap().records, [["s3", "1"]]);
+        assert_eq!(read(b"who,visit\ns3,1\n", &pairs, Some("who,visit")).unwrap().records, [["s3", "1"]]);
+        assert_eq!(read(b"who,visit\ns3,1\n", &pairs, Some("who")).unwrap().subjects, ["s3"]);
+        assert!(refused(b"who,visit\ns3,1\n", &pairs, None).contains("`--column who,visit` these records alone"));
+        assert!(refused(b"s3;Meier\n", &patient, Some("p9")).contains("give its number"));
+        assert!(refused(b"s3;Meier\n", &patient, Some("3")).contains("line 1 has 2 columns"));
+        assert!(refused(b"s3;Meier\n", &patient, Some("0")).contains("give its number"));
     }
 
     #[test]

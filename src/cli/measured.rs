@@ -10,6 +10,12 @@ pub(crate) struct Measured {
     /// The configuration, for a source [default: sisa.toml in the workspace]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// The label's column, for a source without a configuration
+    #[arg(long, value_name = "COLUMN")]
+    label: Option<String>,
+    /// The column that says whom a record is about, likewise
+    #[arg(long, value_name = "COLUMN")]
+    subject: Option<String>,
     /// How many shards, for a source
     #[arg(long, value_name = "S")]
     shards: Option<u32>,
@@ -28,6 +34,8 @@ impl Measured {
     /// The settings that come before the configuration's, with those of a learner. A copy to measure on is about nobody: ids may be missing.
     pub(crate) fn overrides(&self, learner: Option<&String>) -> Overrides {
         Overrides {
+            label: self.label.clone(),
+            subject: self.subject.clone(),
             learner: learner.cloned(),
             shards: self.shards,
             slices: self.slices,

@@ -55,6 +55,12 @@ pub(crate) struct PlanArgs {
     /// What each of them brings, as a share of the records
     #[arg(long, value_name = "SHARE", default_value_t = 0.01, requires = "batches")]
     batch_share: f64,
+    /// The label's column, for a source without a configuration
+    #[arg(long, value_name = "COLUMN")]
+    label: Option<String>,
+    /// The column that says whom a record is about, likewise
+    #[arg(long, value_name = "COLUMN")]
+    subject: Option<String>,
     /// Another kind of learner
     #[arg(long, value_name = "KIND")]
     learner: Option<String>,
@@ -73,6 +79,8 @@ impl PlanArgs {
     pub(crate) fn request(&self, config: PathBuf) -> anyhow::Result<PlanRequest> {
         let schedule = self.schedule.as_deref().map(str::parse).transpose();
         let overrides = Overrides {
+            label: self.label.clone(),
+            subject: self.subject.clone(),
             learner: self.learner.clone(),
             epochs: self.epochs,
             schedule: schedule.map_err(|e: String| anyhow!(e)).context("--schedule")?,

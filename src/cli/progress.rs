@@ -2,7 +2,7 @@
 #![expect(clippy::print_stderr, reason = "the command line prints")]
 
 use std::{
-    io::IsTerminal,
+    io::{IsTerminal, Write},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -88,8 +88,8 @@ impl Observer for Terminal {
             return;
         }
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
-            None => eprintln!("{text}"),
+            Some(bar) => bar.suspend(|| said(text)),
+            None => said(text),
         }
     }
 
@@ -100,4 +100,9 @@ impl Observer for Terminal {
     fn stopped(&self) -> bool {
         self.stop.load(Ordering::SeqCst)
     }
+}
+
+/// A line on stderr. Whoever closed it wants to read no more, and that is no reason to stop.
+pub(super) fn said(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }

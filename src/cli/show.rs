@@ -189,7 +189,7 @@ pub(crate) fn effective(accepted: &Accepted, took: f64, repeated: bool, workspac
     if accepted.outcomes.iter().any(|o| o.outcome == OutcomeKind::NotFound) && accepted.suppress {
         let _ = writeln!(
             out,
-            "  the ids that were not found are suppressed too; `sisa unsuppress{workspace_flag}` takes a mistake back"
+            "  the ids that were not found are suppressed too; `sisa unsuppress{workspace_flag} --subject ID` (or --record, --from) takes a mistake back"
         );
     }
     out

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use sisa::engine::{AlikeIds, IdColumns, ImportReport, TrainReport};
+use sisa::engine::{AlikeIds, IdColumns, ImportReport, Likeness, TrainReport};
 
 use super::{
     evaluated,
@@ -23,9 +23,15 @@ fn alike(ids: &AlikeIds) -> String {
         );
     }
     for (likeness, ids) in ids.kinds() {
+        let joined = match likeness {
+            Likeness::PointZero | Likeness::Zeros => ", or `id_form = \"integer\"` under [data] joins them",
+            Likeness::Case => ", or `id_form = \"casefold\"` under [data] joins them",
+            Likeness::Unicode => ", or `id_form = \"nfc\"` under [data] joins them",
+            Likeness::Blanks => "; no setting joins them, so mend the source",
+        };
         let _ = writeln!(
             out,
-            "{} from another one only in {likeness}: if they are the same, they are deleted one by one, or `id_form` under [data] joins them.",
+            "{} from another one only in {likeness}: if they are the same, they are deleted one by one{joined}.",
             many(ids, "differs", "differ")
         );
     }
@@ -83,8 +89,8 @@ pub(super) fn text(report: &TrainReport, workspace_flag: &str, ids: &IdColumns) 
     if diverged {
         let _ = writeln!(
             out,
-            "training again would stop there again. With `clip = 8.0` and `max_gradient = 1.0` under [learner] of sisa.toml no step is too long to be \
-             counted: write them there, then `sisa train{workspace_flag}`."
+            "training again would stop there again: lower `rate` under [learner] of sisa.toml, or write `clip = 8.0` and `max_gradient = 1.0` \
+             there where they are not, then `sisa train{workspace_flag}`."
         );
     }
     if !report.complete && !diverged {
@@ -94,11 +100,10 @@ pub(super) fn text(report: &TrainReport, workspace_flag: &str, ids: &IdColumns) 
         out.push('\n');
         out.push_str(&evaluated::text(evaluation, workspace_flag));
     }
-    let _ = write!(
-        out,
-        "\nnext:\n  sisa status{workspace_flag}                    shards, slices, checkpoints\n  \
-         sisa predict{workspace_flag} FILE --proba      answer\n"
-    );
+    let _ = writeln!(out, "\nnext:\n  sisa status{workspace_flag}                    shards, slices, checkpoints");
+    if !diverged || report.evaluation.is_some() {
+        let _ = writeln!(out, "  sisa predict{workspace_flag} FILE --proba      answer");
+    }
     let delete = match ids {
         IdColumns { subject: Some(_), .. } => "--subject ID       delete a person, exactly",
         IdColumns { record, .. } if !record.is_empty() => "--record ID        delete a record, exactly",

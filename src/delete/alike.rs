@@ -30,7 +30,7 @@ pub fn alike(
     let mut spelt: Vec<BTreeMap<Target, Difference>> = Vec::new();
     for id in unknown.subjects.iter().filter_map(|at| subjects.get(*at)).take(IDS_MAX) {
         let target = |id: String| Target { subject: true, handle: maker.subject(form.of(&id).as_bytes()) };
-        spelt.push(least(Difference::variants(id.trim()).into_iter().map(|(variant, in_what)| (target(variant), in_what))));
+        spelt.push(least(Difference::variants(id.trim_ascii()).into_iter().map(|(variant, in_what)| (target(variant), in_what))));
     }
     for id in unknown.records.iter().filter_map(|at| records.get(*at)).take(IDS_MAX) {
         let target = |at: usize, variant: &str| {
@@ -39,7 +39,7 @@ pub fn alike(
             Target { subject: false, handle: maker.record(parts.iter().map(String::as_bytes)) }
         };
         let parts = id.iter().enumerate();
-        let variants = parts.flat_map(|(at, part)| Difference::variants(part.trim()).into_iter().map(move |v| (at, v)));
+        let variants = parts.flat_map(|(at, part)| Difference::variants(part.trim_ascii()).into_iter().map(move |v| (at, v)));
         spelt.push(least(variants.map(|(at, (variant, in_what))| (target(at, &variant), in_what))));
     }
     let ids: BTreeSet<Target> = spelt.iter().flat_map(BTreeMap::keys).copied().collect();

@@ -174,6 +174,16 @@ pub enum Error {
         /// The last one.
         last: u32,
     },
+    /// A column is to be repeated beside the answers, and is not there.
+    #[error("{source_name}: there is no column `{column}` to repeat beside the answers; the columns are: {columns}")]
+    NoIdColumn {
+        /// The column.
+        column: String,
+        /// The table.
+        source_name: String,
+        /// Those that there are.
+        columns: String,
+    },
     /// A column is named that is not there, or no number.
     #[error(
         "requests can't be drawn by the risk in `{column}`: there is no number or byte column of this name; name one that the schema declares so"
@@ -339,6 +349,7 @@ impl Error {
             | Error::NoHoldout
             | Error::NoSuchShard { .. }
             | Error::NoSuchRequest { .. }
+            | Error::NoIdColumn { .. }
             | Error::NoSuchColumn { .. }
             | Error::NoSuchLearner { .. }
             | Error::Compare { .. }

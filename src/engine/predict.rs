@@ -83,7 +83,10 @@ impl Named {
                 }
                 Some(_) => {}
                 None if ids.is_empty() => {}
-                None => return Err(Error::NoSuchColumn { column: id.clone() }),
+                None => {
+                    let (column, columns) = (id.clone(), crate::schema::some_of(source.columns(), id));
+                    return Err(Error::NoIdColumn { column, source_name: source.name().to_string(), columns });
+                }
             }
         }
         Ok(named)

@@ -21,6 +21,8 @@ pub enum Remedy {
         /// From this source; `None`: from those that the configuration lists.
         source: Option<String>,
     },
+    /// Mend the table; or declare columns in another way, for a new generation: [`TrainRequest::fresh`](super::TrainRequest::fresh).
+    MendOrRedeclare,
     /// Have a configuration proposed: [`Engine::propose`](super::Engine::propose).
     Propose,
     /// Say which column is the label.
@@ -86,6 +88,7 @@ impl Error {
             Error::Delete(DeleteError::OtherContent { .. }) => vec![Remedy::NameRecords],
             Error::Delete(DeleteError::MostlyUnknown { .. }) => vec![Remedy::Confirm],
             Error::NeedsFresh { .. } => vec![Remedy::TrainFresh { source: None }],
+            Error::Cell { .. } => vec![Remedy::MendOrRedeclare],
             Error::NoSource { .. } => vec![Remedy::Import],
             Error::NoConfig { .. } => vec![Remedy::Propose],
             Error::NoLabel { .. } => vec![Remedy::Predict],

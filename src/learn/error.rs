@@ -47,8 +47,8 @@ pub(super) fn ranged(kind: &str, layout: &Layout, columns: bool) -> Result<(), S
 pub enum StepError {
     /// A parameter is no longer finite.
     #[error(
-        "training diverged at step {step}: {what} is not finite after {updates} updates; declare `clip = 8.0` and \
-             `max_gradient = 1.0` under [learner], or lower `rate`"
+        "training diverged at step {step}: {what} is not finite after {updates} updates; lower `rate` under [learner], or declare \
+             `clip = 8.0` and `max_gradient = 1.0` there where they are not"
     )]
     Diverged {
         /// The step.

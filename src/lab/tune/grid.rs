@@ -21,7 +21,7 @@ impl Point {
     ///
     /// - `linear`, `mlp`: rate x 1/3, 1, 3; epochs x 1, 2; S x 1, 1/2.
     /// - `ridge`: strength x 1/10, 1, 10; the map as it is, of rectified features and of cosines (an image: of half as many features).
-    /// - `forest`: depth 12, 20; cuts 8, 32; S x 1, and 1 with as many trees in all.
+    /// - `forest`: depth 12, 20 (`min_split` 10, 2); cuts 8, 32; S x 1, and 1 with as many trees in all.
     /// - `boost`: leaves 15, 31, 63; rounds 100, 200; rate 0.05, 0.1.
     pub(super) fn around(&self) -> Vec<Point> {
         let axes: Vec<Vec<Change>> = match &self.recipe.learner {
@@ -146,6 +146,7 @@ impl Candidate {
             LearnerSettings::Forest(settings) => {
                 vec![
                     format!("depth = {}", settings.depth),
+                    format!("min_split = {}", settings.min_split),
                     format!("cuts = {}", settings.cuts),
                     format!("trees = {}", settings.trees),
                 ]
