@@ -2,14 +2,12 @@
 
 use super::AppendError;
 use crate::{
-    checkpoint::CheckpointError,
     digest::Digest,
-    fs::Durability,
-    ids::{Cell, Part, ShardId, SliceId},
+    ids::{Cell, Part, ShardId},
     learn::{Addition, Rows},
     num::Team,
     shard::{Slice, SliceError},
-    train::{Model, lineages},
+    train::{Model, carry_over},
 };
 
 /// Publishes the states of a shard with the rows that wait beside its slices, durably, beside those without them. No file is in its
@@ -40,44 +38,16 @@ pub(super) fn extend(model: &Model, shard: ShardId, waiting: &[Cell]) -> Result<
     let Some(come) = before.iter().zip(&after).map(|(before, after)| come(before, after)).collect::<Option<Vec<_>>>() else {
         return Ok(());
     };
-    let Some(first) = come.iter().position(|rows| !rows.is_empty()) else { return Ok(()) };
     let contents = |slices: &[Slice]| slices.iter().map(|slice| slice.header().content).collect::<Vec<Digest>>();
-    let (old, new) = (lineages(&model.root, shard, contents(&before)), lineages(&model.root, shard, contents(&after)));
     let rows: Vec<Rows<'_>> = after.iter().map(Slice::rows).collect();
-    let mut made = Vec::new();
-    for (step, kept) in (1_usize..).zip(&model.kept).skip(first) {
-        let (true, Some(old), Some(new)) = (*kept, old.get(step), new.get(step)) else { continue };
-        let id = SliceId(step as u32);
-        if model.checkpoints.read(shard, id, *new, |_| ()).is_ok() {
-            // A second try: it may not be durable yet.
-            made.push((id, *new));
-            continue;
-        }
-        let decode = |payload: &[u8]| model.learner.decode(store.layout(), payload);
-        let mut state = match model.checkpoints.read(shard, id, *old, decode) {
-            Ok(Ok(state)) => state,
-            // It was never trained, or is damaged.
-            Ok(Err(_)) | Err(CheckpointError::Damaged { .. }) => continue,
-            Err(CheckpointError::Fs(e)) if e.is_not_found() => continue,
-            Err(CheckpointError::Fs(e)) => return Err(e.into()),
-        };
-        let addition = Addition {
-            after: rows.get(..step).unwrap_or_default(),
-            come: come.get(..step).unwrap_or_default(),
+    let change = (&contents(&before)[..], &contents(&after)[..]);
+    Ok(carry_over(model, shard, change, |state, upto| {
+        state.extend(&Addition {
+            after: rows.get(..upto).unwrap_or_default(),
+            come: come.get(..upto).unwrap_or_default(),
             team: Team::of(rayon::current_num_threads()),
-        };
-        if state.extend(&addition).is_ok() {
-            model.checkpoints.publish(shard, id, *new, &state.encode(), Durability::Later)?;
-            made.push((id, *new));
-        }
-    }
-    for (step, lineage) in &made {
-        model.checkpoints.sync_file(shard, *step, *lineage)?;
-    }
-    if !made.is_empty() {
-        model.checkpoints.sync_names(shard)?;
-    }
-    Ok(())
+        })
+    })?)
 }
 
 /// The rows of a slice that it had not before; `None` if it lacks one that it had.

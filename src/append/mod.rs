@@ -14,6 +14,7 @@ use crate::{
     ledger::{Appended, BatchRecord, Event, LedgerError, Placed},
     order::Later,
     shard::{Header, SliceError},
+    train::TrainError,
     workspace::{Snapshot, Workspace, WorkspaceError, Writing},
 };
 
@@ -55,6 +56,9 @@ pub enum AppendError {
     /// A checkpoint can't be taken away.
     #[error(transparent)]
     Delete(#[from] DeleteError),
+    /// A state can't be carried over.
+    #[error(transparent)]
+    Train(#[from] TrainError),
     /// The workspace can't be used.
     #[error(transparent)]
     Workspace(#[from] WorkspaceError),

@@ -140,8 +140,8 @@ pub fn effect(writing: &mut Writing, mut pending: Vec<Pending>) -> Result<Vec<(A
         let hits = change.first_hits();
         for shard in change.shards() {
             let _commit = change.store.lock(shard)?;
-            if let Some(first) = hits.get(&shard) {
-                downdate(workspace, change, &gone, shard, *first)?;
+            if hits.contains_key(&shard) {
+                downdate(workspace, change, &gone, shard)?;
                 let room = held_most.saturating_sub(held.len());
                 held.extend(purge_stale(workspace, change.id, change.record, change.store.key(), shard, room, false)?);
             }

@@ -314,6 +314,7 @@ impl From<AppendError> for Error {
             AppendError::Import(e) => e.into(),
             AppendError::Slice(e) => e.into(),
             AppendError::Delete(e) => e.into(),
+            AppendError::Train(e) => e.into(),
             AppendError::Workspace(e) => e.into(),
             AppendError::Ledger(e) => e.into(),
             AppendError::Fs(e) => e.into(),

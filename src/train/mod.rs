@@ -3,6 +3,7 @@
 //! A first run, a resumed run and a repair are the same thing here. **This module does not know that deletion exists.**
 
 mod advance;
+mod carry;
 mod clean;
 mod crew;
 mod error;
@@ -17,6 +18,7 @@ mod run;
 mod schedule;
 
 pub use advance::{Constituent, advance};
+pub use carry::carry_over;
 pub use clean::{lineages_of, stale};
 pub use crew::{ThreadShare, Watch};
 pub use error::TrainError;
