@@ -9,6 +9,7 @@ mod boost;
 mod differentiable;
 mod error;
 mod forest;
+mod formula;
 mod net;
 mod ridge;
 mod scaler;
@@ -27,6 +28,9 @@ pub use boost::{BoostSettings, Growth};
 pub use differentiable::{Differentiable, Toward};
 pub use error::{SettingsError, StateError, StepError};
 pub use forest::{FOREST_SHARDS, ForestSettings};
+pub use formula::{
+    Ask, DenseLayer, Formula, Leaves, Link, NetFormula, RandomFeatures, RidgeFormula, TreeNode, TreeTest, TreesFormula, greatest,
+};
 pub use net::{Activation, Decay, Descent, NetSettings, Optimizer};
 pub use ridge::{RidgeMap, RidgeSettings};
 pub use settings::LearnerSettings;
@@ -235,6 +239,9 @@ pub trait Scorer: Debug + Send + Sync {
 
     /// Rows of the prefix that the state has been trained on; 0 means it has no vote.
     fn rows(&self) -> u64;
+
+    /// What [`Scorer::scores`] computes, in parts.
+    fn formula(&self) -> Formula;
 }
 
 /// The state of one constituent. `Any`, so that [`State::merge`] can tell its own kind.

@@ -45,6 +45,18 @@ impl Projection {
         self.outputs
     }
 
+    /// The weights as they were packed: `outputs x inputs`, row-major.
+    pub fn weights(&self) -> Vec<i8> {
+        let mut weights = Vec::with_capacity(self.outputs * self.inputs);
+        for output in 0..self.outputs {
+            let (panel, lane) = (output / WIDTH, output % WIDTH);
+            let quads = self.quads[panel * self.depth..][..self.depth].iter();
+            let row = quads.flat_map(|quad| &quad.0[4 * lane..4 * lane + 4]).take(self.inputs);
+            weights.extend(row.map(|weight| weight.cast_signed()));
+        }
+        weights
+    }
+
     /// Projects `rows x inputs` bytes, each at most 127. `take` is given, for each group of at most sixteen rows and outputs, the first row,
     /// the first output, and the sums: `sums[row][output]`.
     ///

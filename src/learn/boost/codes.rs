@@ -1,7 +1,7 @@
 //! Every cell as a code of 16 bits, by what is declared and never by other rows. Trees ask codes.
 #![expect(clippy::indexing_slicing, reason = "rows and columns are those of views whose shapes are asserted on entry")]
 
-use crate::learn::{Features, Layout};
+use crate::learn::{Ask, Features, Layout, TreeTest, greatest};
 
 /// Steps of a number between its declared ends.
 const STEPS: u16 = 65_535;
@@ -75,6 +75,22 @@ impl Codes {
             Kind::Byte => 257,
             Kind::Category { size } => (size as usize).min(1 << 16),
         }
+    }
+
+    /// What is asked of each column, in the words of a formula.
+    pub(super) fn asks(&self) -> Vec<Ask> {
+        let numbers = (0..self.numbers.len()).map(Ask::Number);
+        numbers.chain((0..self.bytes).map(Ask::Byte)).chain((0..self.categories.len()).map(Ask::Category)).collect()
+    }
+
+    /// The test that a window of codes is, which begins with what is missing or with the first code after it.
+    pub(super) fn at_most(&self, column: usize, first: u16, last: u16) -> TreeTest {
+        let most = match self.kind(column) {
+            Kind::Range { low, gain } => greatest(|x| in_range(x, low, gain) <= last),
+            Kind::Float => greatest(|x| float(x) <= last),
+            Kind::Byte | Kind::Category { .. } => last.checked_sub(1).map_or(f32::NEG_INFINITY, f32::from),
+        };
+        TreeTest::AtMost { most, missing: first == 0 }
     }
 
     /// The rows of features.

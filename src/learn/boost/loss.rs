@@ -8,7 +8,7 @@
 //! rows allow and rounded to nearest.)
 #![expect(clippy::indexing_slicing, reason = "targets, scores and shares are as many as the visits")]
 
-use crate::learn::{Labels, Layout, Rows, Task, Visit};
+use crate::learn::{Labels, Layout, Link, Rows, Task, Visit};
 use crate::num::{Team, cut::Pair, poly};
 
 /// Raw scores of classes are multiples of 2^-20.
@@ -65,6 +65,14 @@ impl Loss {
     /// Scores of a row.
     pub(super) fn outputs(self) -> usize {
         if self == Loss::Logistic { 2 } else { self.models() }
+    }
+
+    /// What raw scores are, in the words of a formula.
+    pub(super) fn link(self) -> Link {
+        match self {
+            Loss::Logistic | Loss::Softmax(_) => Link::Odds,
+            Loss::Squared { low, high } => Link::Range(low, high),
+        }
     }
 
     /// What the visited rows should come to: the class, or the number in its integer unit.

@@ -11,7 +11,7 @@ use super::loss::{Loss, VISITS_MAX};
 use super::payload::{self, Payload};
 use super::settings::BoostSettings;
 use super::tree::Tree;
-use crate::learn::{Features, Layout, Scorer, State, Step, StepError};
+use crate::learn::{Features, Formula, Layout, Leaves, Scorer, State, Step, StepError, TreesFormula};
 use crate::num::{Isa, Team};
 
 /// The state of one shard.
@@ -136,5 +136,13 @@ impl Scorer for BoostState {
 
     fn rows(&self) -> u64 {
         self.payload.rows
+    }
+
+    fn formula(&self) -> Formula {
+        let Payload { base, trees, .. } = &self.payload;
+        let mut values = Vec::new();
+        let trees = trees.iter().map(|tree| tree.formula(&self.codes, &mut values)).collect();
+        let leaves = Leaves::Raw { values, base: base.clone(), link: self.loss.link() };
+        Formula::Trees(TreesFormula { asks: self.codes.asks(), trees, leaves })
     }
 }

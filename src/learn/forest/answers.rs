@@ -7,7 +7,7 @@ use super::outcome::Outcome;
 use super::state::{keys, rows_max};
 use super::work::Rules;
 use super::{attribute, payload};
-use crate::learn::{Features, Layout, Scorer, StateError};
+use crate::learn::{Features, Formula, Layout, Scorer, StateError};
 use crate::num::Team;
 
 /// What answers of one shard need.
@@ -43,5 +43,9 @@ impl<O: Outcome> Scorer for ForestAnswers<O> {
 
     fn rows(&self) -> u64 {
         self.rows
+    }
+
+    fn formula(&self) -> Formula {
+        Formula::Trees(self.flat.formula(&self.layout, &self.rules.attributes))
     }
 }

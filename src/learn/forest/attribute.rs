@@ -1,7 +1,7 @@
 //! What a tree may ask about: every column as one byte a row, by what is declared and never by other rows.
 
 use super::hash::{self, Purpose};
-use crate::learn::{Features, Layout};
+use crate::learn::{Ask, Features, Layout, TreeTest, greatest};
 
 /// Bins between the declared ends of a number.
 const NUMBER_BINS: u8 = 255;
@@ -75,6 +75,37 @@ impl Attribute {
         }
     }
 
+    /// What is asked, in the words of a formula.
+    pub(super) fn ask(&self, layout: &Layout) -> Ask {
+        match self.kind {
+            Kind::Number { .. } => Ask::Number(self.column),
+            Kind::Byte => Ask::Byte(self.column),
+            Kind::Category { .. } => Ask::Category(self.column),
+            Kind::Folded { fold } => {
+                let size = layout.categories.get(self.column).copied().unwrap_or(0);
+                Ask::Folded(self.column, (0..size).map(|value| folded(fold, value)).collect())
+            }
+        }
+    }
+
+    /// The test that a set of bins is, in the words of a formula: cells for those of a column with an order.
+    pub(super) fn test(&self, left: impl Fn(u8) -> bool) -> TreeTest {
+        match self.kind {
+            Kind::Number { low, gain } => {
+                TreeTest::AtMost { most: greatest(|x| left(number(x, low, gain))), missing: left(MISSING) }
+            }
+            // A cut: those below it go left.
+            Kind::Byte => TreeTest::AtMost {
+                most: (0..=u8::MAX).take_while(|byte| left(*byte)).last().map_or(f32::NEG_INFINITY, f32::from),
+                missing: false,
+            },
+            Kind::Category { .. } | Kind::Folded { .. } => {
+                let bins = (0..=u8::MAX).filter(|bin| self.holds(*bin) && left(*bin));
+                TreeTest::In(bins.map(u16::from).collect())
+            }
+        }
+    }
+
     /// Appends the bin of every row.
     ///
     /// # Panics
@@ -93,7 +124,7 @@ impl Attribute {
             })),
             Kind::Folded { fold } => {
                 let column = features.categories.column(column);
-                bins.extend(column.iter().map(|&value| (hash::of(fold, Purpose::Fold, value) >> 56) as u8));
+                bins.extend(column.iter().map(|&value| folded(fold, value)));
             }
         }
     }
@@ -105,6 +136,11 @@ pub(super) fn check(layout: &Layout, features: &Features<'_>) {
     let shapes = [features.numbers.shape(), features.bytes.shape(), features.categories.shape()];
     let columns = [layout.numbers, layout.byte_scales.len(), layout.categories.len()];
     assert_eq!(shapes, columns.map(|columns| [rows, columns]), "features and layout differ");
+}
+
+/// The bin of a category whose column is folded.
+fn folded(fold: u64, value: u32) -> u8 {
+    (hash::of(fold, Purpose::Fold, value) >> 56) as u8
 }
 
 /// The bin of a number. A conversion to an integer truncates and saturates, so what is beyond the ends is in the outer bins.

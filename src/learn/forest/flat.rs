@@ -8,7 +8,7 @@ use super::region::Test;
 use super::table::{self, Table};
 use super::tree::{LEAF, Place};
 use super::work::{Rules, Work};
-use crate::learn::Features;
+use crate::learn::{Features, Layout, Leaves, TreeNode, TreesFormula};
 use crate::num::{Team, sum};
 
 /// Rows that go down a tree side by side.
@@ -77,6 +77,33 @@ impl Flat {
                 self.score_block(&table::bins(attributes, &block), block.rows(), out);
             }
         });
+    }
+
+    /// The trees as they are written down elsewhere.
+    pub(super) fn formula(&self, layout: &Layout, attributes: &[Attribute]) -> TreesFormula {
+        let tree = |&(root, _): &(u32, u32)| {
+            // Nodes of this layout, each where it is to stand.
+            let (mut nodes, mut ahead) = (vec![TreeNode::Leaf(0)], vec![(root as usize, 0)]);
+            while let Some((node, place)) = ahead.pop() {
+                let Node { attribute, set, next, value } = self.nodes[node];
+                if next as usize == node {
+                    nodes[place] = TreeNode::Leaf(value as usize);
+                    continue;
+                }
+                let left = nodes.len();
+                nodes.extend([TreeNode::Leaf(0), TreeNode::Leaf(0)]);
+                ahead.extend([(next as usize + 1, left + 1), (next as usize, left)]);
+                let set = &self.sets[set as usize];
+                let test = attributes[attribute as usize].test(|bin| set[usize::from(bin >> 3)] >> (bin & 7) & 1 == 1);
+                nodes[place] = TreeNode::Split { ask: attribute as usize, test, left, right: left + 1 };
+            }
+            nodes
+        };
+        TreesFormula {
+            asks: attributes.iter().map(|attribute| attribute.ask(layout)).collect(),
+            trees: self.roots.iter().map(tree).collect(),
+            leaves: Leaves::Scores(self.values.clone()),
+        }
     }
 
     fn score_block(&self, bins: &[u8], rows: usize, out: &mut [f32]) {

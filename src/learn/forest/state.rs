@@ -12,7 +12,7 @@ use super::table::{self, Table};
 use super::tree::Tree;
 use super::work::{Rules, Work};
 use super::{attribute, payload};
-use crate::learn::{Features, Labels, Layout, Removal, Rows, Scorer, State, StateError, Step, StepError};
+use crate::learn::{Features, Formula, Labels, Layout, Removal, Rows, Scorer, State, StateError, Step, StepError};
 use crate::num::{Team, stream};
 
 /// Rows times trees are at most this, so that nodes are counted in 32 bits.
@@ -203,5 +203,9 @@ impl<O: Outcome> Scorer for ForestState<O> {
 
     fn rows(&self) -> u64 {
         self.table.rows() as u64
+    }
+
+    fn formula(&self) -> Formula {
+        Formula::Trees(self.flat().formula(&self.layout, &self.rules.attributes))
     }
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::settings::Activation;
 use crate::learn::batch::Batch;
-use crate::learn::{Layout, Task};
+use crate::learn::{DenseLayer, Layout, Task};
 use crate::num::gemm::{Form, Gemm, Packed};
 use crate::num::{Team, gather, poly, sum};
 
@@ -86,6 +86,17 @@ impl Shape {
     /// How many parameters; `usize::MAX` for more than that.
     pub(super) fn parameters(&self) -> usize {
         self.layers.last().map_or(0, |layer| layer.biases().end)
+    }
+
+    /// The layers with their weights, from all parameters.
+    pub(super) fn parts(&self, parameters: &[f32]) -> Vec<DenseLayer> {
+        let part = |layer: &Layer| DenseLayer {
+            width: layer.width,
+            weights: parameters[layer.dense_weights()].to_vec(),
+            table: parameters[layer.table_weights()].to_vec(),
+            biases: parameters[layer.biases()].to_vec(),
+        };
+        self.layers.iter().map(part).collect()
     }
 
     /// Inputs of a layer that are not zero in every row: a category column counts once.

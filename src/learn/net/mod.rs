@@ -18,7 +18,10 @@ use optimiser::{Moment, Parameters};
 
 use super::batch::{Batch, Block, Columns};
 use super::scaler::Scaler;
-use super::{Differentiable, Features, Labels, Layout, Learner, Scorer, State, StateError, Step, StepError, Task, Visit};
+use super::{
+    Differentiable, Features, Formula, Labels, Layout, Learner, NetFormula, Scorer, State, StateError, Step, StepError, Task,
+    Visit,
+};
 use crate::num::Team;
 
 pub use settings::{Activation, Decay, Descent, NetSettings, Optimizer};
@@ -149,6 +152,18 @@ impl Scorer for NetState {
 
     fn rows(&self) -> u64 {
         self.rows
+    }
+
+    fn formula(&self) -> Formula {
+        let target = self.scaler.target();
+        Formula::Net(NetFormula {
+            shifts: self.scaler.shifts().to_vec(),
+            gains: self.scaler.gains().to_vec(),
+            bound: self.scaler.bound(),
+            layers: self.shape.parts(&self.parameters.average),
+            activation: self.settings.activation,
+            target: (target.shift, target.gain),
+        })
     }
 }
 

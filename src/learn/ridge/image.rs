@@ -50,6 +50,11 @@ impl Image {
         Image { width: width as usize, height: height as usize }
     }
 
+    /// Width and height.
+    pub(super) fn size(self) -> (usize, usize) {
+        (self.width, self.height)
+    }
+
     /// Pixels of an image.
     pub(super) fn pixels(width: u32, height: u32) -> usize {
         width as usize * height as usize

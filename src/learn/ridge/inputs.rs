@@ -3,7 +3,7 @@
 
 use super::image::{Channel, Image};
 use super::settings::{RidgeMap, RidgeSettings};
-use crate::learn::{Features, Layout};
+use crate::learn::{Features, Layout, RidgeFormula};
 use crate::num::normal::FEATURE_MAX;
 
 /// What an input is when something is so: a bin is reached, a category taken.
@@ -157,11 +157,30 @@ impl Inputs {
             if size <= VALUES_MAX {
                 to[value as usize] = ON;
             } else {
-                let hash = mix((column as u64) << 32 | u64::from(value));
-                to[(hash as u32 % GROUP) as usize] = ON;
-                to[(GROUP + (hash >> 32) as u32 % GROUP) as usize] = ON;
+                let [first, second] = shared(column, value);
+                to[first as usize] = ON;
+                to[(GROUP + second) as usize] = ON;
             }
             start += to.len();
+        }
+    }
+
+    /// What a formula of these inputs says, without weights.
+    pub(super) fn formula(&self) -> RidgeFormula {
+        let category = |(column, &size): (usize, &u32)| {
+            let group = |side: usize| (0..size).map(|value| shared(column, value)[side] as u8).collect();
+            (size, (size > VALUES_MAX).then(|| [group(0), group(1)]))
+        };
+        RidgeFormula {
+            numbers: self.numbers.clone(),
+            bins: self.bins,
+            image: self.image.map(Image::size),
+            categories: self.categories.iter().enumerate().map(category).collect(),
+            group: GROUP as usize,
+            random: None,
+            weights: Vec::new(),
+            shares: (0.0, 1),
+            target: (0.0, 1.0, 1.0),
         }
     }
 
@@ -221,6 +240,12 @@ const ORIENTATION: Prior = Prior { centre: 30, variance: 506, damping: 1 };
 const MEAN: Prior = Prior { centre: 36, variance: 900, damping: 4 };
 /// All inputs of a category together.
 const CATEGORY: u32 = 2304;
+
+/// The inputs, one of each group, that a value of a column of many takes.
+fn shared(column: usize, value: u32) -> [u32; 2] {
+    let hash = mix((column as u64) << 32 | u64::from(value));
+    [hash as u32 % GROUP, (hash >> 32) as u32 % GROUP]
+}
 
 /// The finaliser of SplitMix64 (Steele, Lea and Flood 2014).
 fn mix(x: u64) -> u64 {

@@ -6,7 +6,7 @@
 
 use super::inputs::{Inputs, Prior, Table};
 use super::settings::{RidgeMap, RidgeSettings};
-use crate::learn::Layout;
+use crate::learn::{Layout, RandomFeatures};
 use crate::num::normal::{FEATURE_MAX, padded};
 use crate::num::project::Projection;
 use crate::num::{Isa, Team, poly, stream};
@@ -51,6 +51,19 @@ impl Map {
     /// Features of a row.
     pub(super) fn width(&self) -> usize {
         self.width
+    }
+
+    /// The random features, in the words of a formula.
+    pub(super) fn random(&self) -> Option<RandomFeatures> {
+        self.random.as_ref().map(|random| RandomFeatures {
+            weights: random.projection.weights(),
+            offsets: random.offsets.clone(),
+            factor: random.factor,
+            wave: match &random.shape {
+                Shape::Relu => None,
+                Shape::Cosine(wave) => Some(wave.to_vec()),
+            },
+        })
     }
 
     /// The inputs behind the features.

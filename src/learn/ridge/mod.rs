@@ -23,7 +23,8 @@ use map::Map;
 use targets::Targets;
 
 use super::{
-    Abilities, Addition, Features, Layout, Learner, Removal, Rows, Scorer, SettingsError, State, StateError, Step, StepError,
+    Abilities, Addition, Features, Formula, Layout, Learner, Removal, RidgeFormula, Rows, Scorer, SettingsError, State,
+    StateError, Step, StepError,
 };
 use crate::num::normal::{BLOCK_ROWS, Normal, Packed, ROWS_MAX, Sign, padded};
 use crate::num::{Isa, Team, cholesky};
@@ -157,6 +158,18 @@ impl Scorer for RidgeState {
 
     fn rows(&self) -> u64 {
         self.rows
+    }
+
+    fn formula(&self) -> Formula {
+        let (width, outputs) = (self.map.width(), self.targets.outputs());
+        let solved = self.weights.get_or_init(|| self.solve(Team::solo()));
+        // Of each group of sixteen outputs a line a feature.
+        let weight = |feature: usize, output: usize| {
+            solved.get(output / 16 * width + feature).and_then(|line| line.get(output % 16)).copied().unwrap_or(0.0)
+        };
+        let weights = (0..width).flat_map(|feature| (0..outputs).map(move |output| weight(feature, output))).collect();
+        let (shares, target) = self.targets.formula();
+        Formula::Ridge(RidgeFormula { random: self.map.random(), weights, shares, target, ..self.map.inputs().formula() })
     }
 }
 

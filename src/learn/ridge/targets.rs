@@ -47,6 +47,11 @@ impl Targets {
         }
     }
 
+    /// What a formula says of shares, and of a number's range.
+    pub(super) fn formula(&self) -> ((f64, usize), (f64, f64, f64)) {
+        ((SHARE_LEAST, power(self.outputs())), (self.range.0, self.range.1, f64::from(TARGET_MAX)))
+    }
+
     /// Whether every row has one unit of one of the outputs.
     pub(super) fn are_classes(&self) -> bool {
         self.task != Task::Number
