@@ -116,6 +116,8 @@ pub mod plan;
 #[doc(hidden)]
 pub mod predict;
 #[doc(hidden)]
+pub mod export;
+#[doc(hidden)]
 pub mod workspace;
 #[doc(hidden)]
 pub mod import;

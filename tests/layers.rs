@@ -17,7 +17,7 @@ const LAYERS: [&[&str]; 20] = [
     &["ledger"],
     &["train"],
     &["predict", "plan"],
-    &["workspace"],
+    &["workspace", "export"],
     &["import", "delete", "verify", "receipt"],
     &["append"],
     &["config"],

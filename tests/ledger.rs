@@ -84,6 +84,7 @@ fn request(ledger: &Ledger, history: &mut History, n: u64, ids: u64) {
         list: None,
         cells: vec![CellChange { generation: GENERATION, cell, before, after, records: 1 }],
         purge: Vec::new(),
+        exports: Vec::new(),
         predicted: Cost::default(),
     };
     ledger.append(history, Event::Accepted(accepted)).unwrap();

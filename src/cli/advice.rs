@@ -63,6 +63,9 @@ pub(super) fn advice(remedy: &Remedy, flag: &str) -> String {
         ),
         Remedy::Confirm => "`--yes` says that it is meant".into(),
         Remedy::Predict => format!("`sisa predict{flag} SOURCE` answers without a label"),
+        Remedy::ExportOnnx => {
+            format!("`sisa export{flag} --format onnx FILE` writes trees too, with all that is needed to answer")
+        }
         Remedy::EvaluateSource => format!("`sisa eval{flag} SOURCE` evaluates on a table"),
         Remedy::Log => format!("`sisa log{flag}` lists the requests"),
         Remedy::Repair => format!("`sisa repair{flag}` brings what was accepted into effect and trains what is missing"),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use sisa::engine::ExportFormat;
 
 use super::{bench::BenchArgs, compare::CompareArgs, plan::PlanArgs, tune::TuneArgs};
 
@@ -57,6 +58,8 @@ pub(crate) enum Command {
     Predict(PredictArgs),
     /// Measure the ensemble on the held-out rows, or on a labelled table
     Eval(EvalArgs),
+    /// Write what is in service to a file that other programs read; the ledger remembers whom that copy saw
+    Export(ExportArgs),
     /// Show shards, slices and which checkpoints serve
     Status,
     /// Delete people's or single records' data: in effect at once, exact after repair
@@ -219,6 +222,16 @@ pub(crate) struct PredictArgs {
     /// Repeat these columns in the answers, separated by commas [default: the subject's and the record's, where they are there]
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub(crate) id: Vec<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ExportArgs {
+    /// The file; one that was exported before is overwritten
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Its form: onnx (a graph that answers, for every learner) or safetensors (the weights, of learners that have some)
+    #[arg(long, value_name = "FORMAT", default_value = "onnx")]
+    pub(crate) format: ExportFormat,
 }
 
 #[derive(Debug, ClapArgs)]

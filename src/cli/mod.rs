@@ -8,6 +8,7 @@ mod compare;
 mod delete;
 mod evaluated;
 mod exit;
+mod export;
 mod ids;
 mod measured;
 mod plan;

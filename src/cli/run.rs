@@ -36,6 +36,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
             let evaluation = session.engine.evaluate(&eval.sources.clone().into(), &session.terminal)?;
             session.result(|| evaluated::text(&evaluation, &session.flag()), || wire::Evaluated::from(&evaluation))
         }
+        Command::Export(export) => session.export(export),
         Command::Status => {
             let status = session.engine.status()?;
             session.result(|| show::status(&status, &session.flag()), || wire::Status::from(&status))

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::export;
 use sisa::engine::{
     Accepted, Batches, Difference, Forecast, OutcomeKind, RekeyDue, RepairReport, RequestRecord, Status, Verdict,
 };
@@ -136,6 +137,7 @@ pub(crate) fn status(status: &Status, workspace_flag: &str) -> String {
             "before: what was trained before the last batches serves until they are; `sisa train{workspace_flag}` trains on them"
         );
     }
+    out.push_str(&export::exports(&status.exports));
     for (generation, recipe) in &status.beside {
         let _ = writeln!(
             out,
@@ -186,6 +188,7 @@ pub(crate) fn effective(accepted: &Accepted, took: f64, repeated: bool, workspac
     let many = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let (slices, checkpoints) = (many(accepted.cells.len(), "slice file"), many(accepted.purge.len(), "checkpoint"));
     let _ = writeln!(out, "  {slices} written again, {checkpoints} purged");
+    out.push_str(&export::saw(&accepted.exports));
     if accepted.outcomes.iter().any(|o| o.outcome == OutcomeKind::NotFound) && accepted.suppress {
         let _ = writeln!(
             out,
@@ -259,6 +262,7 @@ pub(crate) fn forecast(forecast: &Forecast) -> String {
         let _ = writeln!(out, "  {} slice {}: {} records go", change.generation, change.cell, change.records);
     }
     let _ = writeln!(out, "  {} checkpoints would be purged", accepted.purge.len());
+    out.push_str(&export::saw(&accepted.exports));
     let cost = accepted.predicted;
     let _ = writeln!(
         out,
@@ -288,6 +292,7 @@ pub(crate) fn log(requests: &[RequestRecord]) -> String {
     for r in requests {
         let _ = writeln!(out, "{}  accepted {}", r.accepted.request, r.accepted_at);
         out.push_str(&outcomes(&r.accepted));
+        out.push_str(&export::saw(&r.accepted.exports));
         match &r.effective {
             Some((at, effective)) => {
                 let _ = writeln!(out, "  effective {at}, after {}", seconds(effective.seconds));

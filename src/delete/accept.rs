@@ -58,6 +58,7 @@ pub fn draft(
             list: None,
             cells: Vec::new(),
             purge: Vec::new(),
+            exports: Vec::new(),
             predicted: Default::default(),
         },
         files: BTreeMap::new(),
@@ -118,6 +119,7 @@ pub fn draft(
         };
         draft.accepted.outcomes.push(Outcome { handle: target.handle, subject: target.subject, outcome, in_slices, held_out });
     }
+    draft.accepted.exports = history.exports_that_saw(&draft.accepted.cells);
     draft.accepted.predicted = predicted(workspace, snapshot, &draft.accepted.cells)?;
     Ok(draft)
 }

@@ -4,6 +4,7 @@ use crate::{
     append::AppendError,
     config::ConfigError,
     delete::DeleteError,
+    export::ExportError,
     fs::FsError,
     ids::GenerationId,
     import::ImportError,
@@ -284,6 +285,9 @@ pub enum Error {
     /// Training failed.
     #[error(transparent)]
     Train(#[from] TrainError),
+    /// What is in service has no form in the format that was asked for.
+    #[error(transparent)]
+    Export(#[from] ExportError),
     /// Answering failed.
     #[error(transparent)]
     Predict(#[from] PredictError),
@@ -360,6 +364,7 @@ impl Error {
             | Error::Exists { .. }
             | Error::OtherSource { .. }
             | Error::Append(_)
+            | Error::Export(_)
             | Error::Propose(_)
             | Error::Seal(_)
             | Error::Source(_)

@@ -4,6 +4,7 @@ mod append;
 mod build;
 mod delete;
 mod error;
+mod export;
 mod import;
 mod mend;
 mod moment;
@@ -32,6 +33,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 pub use append::{AppendReport, AppendRequest};
 pub use delete::{DeleteReport, DeleteRequest, Forecast};
 pub use error::{Error, ErrorKind};
+pub use export::ExportReport;
 pub use observe::{Observer, Progress, Quiet};
 pub use plan::{PlanReport, PlanRequest};
 pub use predict::{Answers, Evaluation, Named, Quality, Shares};
@@ -51,7 +53,7 @@ pub use crate::{
     fs::{Durability, EntryKind, Files, FsError, LockGuard, Pending, RealDisk, Stopwatch, utc_now},
     ids::ShardId,
     import::{AlikeIds, ImportReport},
-    ledger::{Accepted, BatchRecord, Effective, OutcomeKind, RequestRecord},
+    ledger::{Accepted, BatchRecord, Effective, ExportFormat, ExportRecord, ExportSeen, OutcomeKind, RequestRecord},
     order::Batches,
     plan::{Against, Candidate, CostTable, Question},
     predict::Scores,

@@ -2,8 +2,8 @@ use serde::Serialize;
 
 use super::Error;
 use crate::{
-    append::AppendError, checkpoint::CheckpointError, delete::DeleteError, fs::FsError, import::ImportError, ledger::LedgerError,
-    predict::PredictError, propose::ProposeError, receipt::SealError, shard::SliceError, train::TrainError,
+    append::AppendError, checkpoint::CheckpointError, delete::DeleteError, export::ExportError, fs::FsError, import::ImportError,
+    ledger::LedgerError, predict::PredictError, propose::ProposeError, receipt::SealError, shard::SliceError, train::TrainError,
     workspace::WorkspaceError,
 };
 
@@ -43,6 +43,8 @@ pub enum Remedy {
     NameBatch,
     /// Answer without comparing: [`Engine::predict`](super::Engine::predict).
     Predict,
+    /// Export as ONNX: [`Engine::export`](super::Engine::export).
+    ExportOnnx,
     /// Evaluate on a source that was not trained on.
     EvaluateSource,
     /// Look which requests there are: [`Engine::log`](super::Engine::log).
@@ -92,6 +94,8 @@ impl Error {
             Error::NoSource { .. } => vec![Remedy::Import],
             Error::NoConfig { .. } => vec![Remedy::Propose],
             Error::NoLabel { .. } => vec![Remedy::Predict],
+            Error::Export(ExportError::Buckets { .. }) => vec![Remedy::TrainFresh { source: None }],
+            Error::Export(ExportError::Trees { .. }) => vec![Remedy::ExportOnnx],
             Error::NoIds { .. } => vec![Remedy::NameIdColumns],
             Error::NoHoldout => vec![Remedy::EvaluateSource],
             Error::InMemory { .. } => vec![Remedy::Retrain, Remedy::Report],

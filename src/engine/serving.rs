@@ -108,6 +108,12 @@ impl Loaded {
         Ok(workspace.check_cells(&self.model.shards, &record.cells)?)
     }
 
+    /// Members that vote, how many of them with their full weight, and how many shards there are.
+    pub(super) fn members(&self) -> (usize, usize, u32) {
+        let (grid, members) = (self.model.shards.grid(), self.ensemble.members());
+        (members.len(), members.iter().filter(|m| m.step == grid.slices).count(), grid.shards)
+    }
+
     /// Tells of checkpoints that were passed over.
     pub(super) fn tell(&self, observer: &dyn Observer) {
         self.ensemble.damaged.iter().for_each(|d| observer.note(&format!("passed over: {d}")));
@@ -186,14 +192,11 @@ impl Serving {
             Kind::Ignore => None,
         };
         let columns = loaded.schema.columns.iter();
-        let grid = loaded.model.shards.grid();
-        let members = loaded.ensemble.members();
-        let whole = members.iter().filter(|m| m.step == grid.slices).count();
         Ok(Interface {
             inputs: columns.filter_map(|c| kind(&c.kind).map(|kind| (c.name.clone(), kind))).collect(),
             label: loaded.schema.label.column().to_owned(),
             classes: loaded.classes.clone(),
-            members: (members.len(), whole, grid.shards),
+            members: loaded.members(),
             epoch: loaded.epoch.clone(),
         })
     }

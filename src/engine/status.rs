@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::{Engine, Error};
 use crate::{
     ids::{Cell, GenerationId, Part, RecipeId, ShardId},
+    ledger::ExportRecord,
     order::Batches,
     train::ShardPlan,
     workspace::{Current, Snapshot},
@@ -54,6 +55,8 @@ pub struct Status {
     pub batches: u32,
     /// The batches of every slice behind those of the import, in order.
     pub later: Vec<Batches>,
+    /// Copies of models that left, oldest first.
+    pub exports: Vec<ExportRecord>,
     /// Handles that imports refuse.
     pub suppressed: usize,
     /// The ledger's last entry.
@@ -90,6 +93,7 @@ impl Engine {
             unrepaired: snapshot.history.unrepaired().iter().map(|r| r.accepted.request.clone()).collect(),
             batches: record.batches,
             later: record.cells.chain().later().to_vec(),
+            exports: snapshot.history.exports().to_vec(),
             suppressed: self.workspace.ledger().handles(&snapshot.history)?.count_suppressed()?,
             ledger_entries: snapshot.history.head.sequence,
             missing_row_passes: 0,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::{ExportSeen, Exported};
 use crate::{
     digest::Digest,
     ids::{Cell, GenerationId, Handle, RecipeId, ShardId, by_name},
@@ -68,6 +69,8 @@ pub enum Event {
     Purged(Purged),
     /// Something else is in service, or serves in another way.
     Switched(Switched),
+    /// A copy of what is in service left the workspace.
+    Exported(Exported),
 }
 
 /// A generation exists.
@@ -228,6 +231,9 @@ pub struct Accepted {
     pub cells: Vec<CellChange>,
     /// Tainted files to be unlinked, relative to the workspace.
     pub purge: Vec<String>,
+    /// Copies of models that saw what goes, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exports: Vec<ExportSeen>,
     /// The predicted cost of the repair, this and earlier unrepaired requests together.
     pub predicted: Cost,
 }

@@ -309,6 +309,7 @@ mod tests {
                         list: None,
                         cells: Vec::new(),
                         purge: Vec::new(),
+                        exports: Vec::new(),
                         predicted: Default::default(),
                     };
                     touched.accepted(round, &accepted);

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Accepted, Appended, Durable, Effective, Entry, Event, Head, Imported, LEDGER_FORMAT_1, Mended, Placed, RecipeFrozen,
-    Repaired, Standby, Switched, handles::Touched,
+    Accepted, Appended, Durable, Effective, Entry, Event, ExportRecord, Head, Imported, LEDGER_FORMAT_1, Mended, Placed,
+    RecipeFrozen, Repaired, Standby, Switched, handles::Touched,
 };
 use crate::{
     digest::Digest,
@@ -123,6 +123,8 @@ pub struct History {
     pub last_generation: u32,
     /// What is in service; `None` where no entry says it (format 1: `CURRENT` alone did).
     pub serving: Option<Switched>,
+    /// Copies of models that left.
+    pub(super) exports: Vec<ExportRecord>,
     /// Requests that are not repaired, by name.
     pub(super) open: BTreeMap<String, RequestRecord>,
     pub(super) requests: Requests,
@@ -192,6 +194,7 @@ impl History {
                     return Err("a generation or recipe that does not exist can't be in service".into());
                 }
             }
+            Event::Exported(exported) => self.check_exported(exported, roots)?,
             Event::Rekeyed(_) | Event::Unsuppressed(_) => {}
         }
         Ok(())
@@ -224,6 +227,9 @@ impl History {
             if *digest != change.before {
                 return Err(format!("{} was not as the entry says it was before", change.cell));
             }
+        }
+        if accepted.exports != self.exports_that_saw(&accepted.cells) {
+            return Err("the copies that saw what goes are others".into());
         }
         Ok(())
     }
@@ -272,6 +278,7 @@ impl History {
                 }
             }
             Event::Switched(switched) => self.serving = Some(switched.clone()),
+            Event::Exported(exported) => self.exported(entry, exported),
             Event::Rekeyed(_) => {}
         }
         self.head = Head { sequence: entry.sequence, digest };
@@ -297,8 +304,9 @@ impl History {
         };
         self.last_generation = self.last_generation.max(imported.generation.0);
         self.generations.insert(imported.generation, record);
-        if imported.rekeys.is_none() {
-            self.handles.imported();
+        match imported.rekeys {
+            Some(from) => self.export_kin(from, imported.generation),
+            None => self.handles.imported(),
         }
     }
 
@@ -324,6 +332,7 @@ impl History {
                 generation.touch(change.cell);
             }
         }
+        self.exports_outlived(&accepted.exports);
         self.handles.accepted(entry.sequence, accepted);
         self.requests.since.insert(accepted.request.clone(), accepted.ids);
         let record = RequestRecord {

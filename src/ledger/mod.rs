@@ -6,6 +6,7 @@ mod append;
 mod durable;
 mod entry;
 mod error;
+mod exports;
 mod handles;
 mod history;
 mod layout;
@@ -20,6 +21,7 @@ pub use entry::{
     WholeShard,
 };
 pub use error::LedgerError;
+pub use exports::{ExportFormat, ExportRecord, ExportSeen, Exported};
 pub use handles::HandleSet;
 pub use history::{BatchRecord, GenerationRecord, History, RequestRecord};
 pub use layout::ENTRIES_IN_FOLDER;

@@ -8,7 +8,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BatchRecord, Durable, GenerationRecord, Head, History, Imported, LedgerError, RecipeFrozen, RequestRecord, Switched,
+    BatchRecord, Durable, ExportRecord, GenerationRecord, Head, History, Imported, LedgerError, RecipeFrozen, RequestRecord,
+    Switched,
     handles::{HANDLE_RECORD, Touched},
     history::Requests,
     table,
@@ -39,6 +40,9 @@ struct Summary {
     serving: Option<Switched>,
     generations: Vec<Generation>,
     open: Vec<RequestRecord>,
+    /// Copies of models that left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    exports: Vec<ExportRecord>,
     /// Names `handles.table`.
     handles: Digest,
     /// Names `requests.table`.
@@ -113,6 +117,7 @@ pub(super) fn files_of(history: &History, handles: &[u8], requests: &[u8]) -> Ve
         serving: history.serving.clone(),
         generations,
         open,
+        exports: history.exports.clone(),
         handles: handles_name,
         requests: requests_name,
     };
@@ -162,6 +167,7 @@ pub(super) fn read(files: &Files, dir: &Path, number: u64, digest: Digest) -> Re
         generations,
         last_generation: summary.last_generation,
         serving: summary.serving,
+        exports: summary.exports,
         open: summary.open.into_iter().map(|record| (record.accepted.request.clone(), record)).collect(),
         requests: Requests { base: Some((number, summary.requests)), since: BTreeMap::new() },
         handles: Touched { base: Some((number, summary.handles)), layers: Vec::new() },

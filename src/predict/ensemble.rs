@@ -9,7 +9,7 @@ use crate::{
     checkpoint::CheckpointError,
     digest::Digest,
     ids::{ShardId, SliceId},
-    learn::{Features, Scorer, State, Task},
+    learn::{Features, Formula, Scorer, State, Task},
     ledger::Aggregate,
     num::{Team, sum},
     train::{Model, ShardPlan, TrainError},
@@ -211,6 +211,22 @@ impl Ensemble {
     /// The members, by shard.
     pub fn members(&self) -> &[Member] {
         &self.members
+    }
+
+    /// How the members are brought together.
+    pub fn aggregate(&self) -> Aggregate {
+        self.aggregate
+    }
+
+    /// Whether the states of all members were added up to one model.
+    pub fn is_one(&self) -> bool {
+        self.merged.is_some()
+    }
+
+    /// What each member computes, with its weight, in order of the shards; or the one model that they were added up to.
+    pub fn formulas(&self) -> impl Iterator<Item = (f32, Formula)> {
+        let merged = self.merged.iter().map(|merged| (1.0, merged.formula()));
+        merged.chain(self.members.iter().filter_map(|m| m.scorer.as_ref().map(|scorer| (m.weight, scorer.formula()))))
     }
 
     /// Scores rows, in parallel over chunks of them; each row's scores depend on that row alone.

@@ -12,7 +12,7 @@ pub use dsse::{Envelope, PublicKey, SealError, SigningKey, public_key_file, secr
 
 use crate::{
     digest::Digest,
-    ledger::{CellChange, Cost, Outcome, RequestRecord, ShardRepair},
+    ledger::{CellChange, Cost, ExportSeen, Outcome, RequestRecord, ShardRepair},
 };
 
 /// The version of receipts.
@@ -62,6 +62,9 @@ pub struct Receipt {
     pub cells: Vec<CellChange>,
     /// Checkpoint files that were purged, relative to the workspace.
     pub purged: Vec<String>,
+    /// Copies of models that saw what went, by the ledger's entries of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exports: Vec<ExportSeen>,
     /// What was trained again.
     pub shards: Vec<ShardRepair>,
     /// One digest over the lineage keys of the last steps of all shards that were whole after the repair.
@@ -110,6 +113,7 @@ impl Receipt {
             outcomes: accepted.outcomes.clone(),
             cells: accepted.cells.clone(),
             purged: accepted.purge.clone(),
+            exports: accepted.exports.clone(),
             shards: repaired.map(|r| r.1.shards.clone()).unwrap_or_default(),
             lineages_root: repaired.and_then(|r| r.1.root),
             lineages: repaired.map(|r| r.1.lineages.clone()).unwrap_or_default(),

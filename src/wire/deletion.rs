@@ -1,5 +1,6 @@
 use serde::Serialize;
 
+use super::SeenBy;
 use crate::{
     engine::{self, DeleteReport},
     ids::{Cell, Handle},
@@ -22,6 +23,8 @@ pub struct Effective {
     pub cells: Vec<CellWritten>,
     /// Checkpoints unlinked, a count.
     pub purged: usize,
+    /// Copies of models that saw what goes: nothing reaches those but who has them.
+    pub exports: Vec<SeenBy>,
     /// Row-passes that the repair costs.
     pub predicted_row_passes: u64,
     /// Row-passes of training everything.
@@ -67,6 +70,8 @@ pub struct Forecast {
     pub cells: Vec<CellWritten>,
     /// Checkpoints that would go, a count.
     pub checkpoints: usize,
+    /// Copies of models that saw what would go.
+    pub exports: Vec<SeenBy>,
     /// Row-passes of the repair.
     pub row_passes: u64,
     /// Row-passes of training everything.
@@ -103,6 +108,8 @@ pub struct Deleted {
     pub request: String,
     /// Whether it was accepted before.
     pub repeated: bool,
+    /// Copies of models that saw what went: nothing reaches those but who has them.
+    pub exports: Vec<SeenBy>,
     /// Whether an id was not found.
     pub unknown: bool,
     /// Lines of the list of ids, and of tables of rows, for which nothing was found. Whoever read the list says which.
@@ -132,6 +139,8 @@ pub struct Request {
     pub repair_seconds: Option<f64>,
     /// What became of every id.
     pub outcomes: Vec<Outcome>,
+    /// Copies of models that saw what went.
+    pub exports: Vec<SeenBy>,
     /// Row-passes predicted.
     pub predicted_row_passes: u64,
     /// Row-passes taken, of all requests repaired together.
@@ -174,6 +183,7 @@ impl Effective {
             outcomes: outcomes(accepted),
             cells: cells(accepted),
             purged: accepted.purge.len(),
+            exports: SeenBy::all(&accepted.exports),
             predicted_row_passes: accepted.predicted.row_passes,
             full_row_passes: accepted.predicted.full_row_passes,
         }
@@ -189,6 +199,7 @@ impl From<&engine::Forecast> for Forecast {
             outcomes: outcomes(accepted),
             cells: cells(accepted),
             checkpoints: accepted.purge.len(),
+            exports: SeenBy::all(&accepted.exports),
             row_passes: cost.row_passes,
             full_row_passes: cost.full_row_passes,
             seconds: seconds(cost.row_passes),
@@ -215,6 +226,7 @@ impl From<&DeleteReport> for Deleted {
         Deleted {
             request: report.accepted.request.clone(),
             repeated: report.repeated,
+            exports: SeenBy::all(&report.accepted.exports),
             unknown: report.any_unknown(),
             unknown_lines: Vec::new(),
             unknown_alike: AlikeIds::all(&report.unknown.alike),
@@ -234,6 +246,7 @@ impl From<&RequestRecord> for Request {
             repaired_at: repaired.map(|r| r.0.clone()),
             repair_seconds: repaired.map(|r| r.1.seconds),
             outcomes: outcomes(&record.accepted),
+            exports: SeenBy::all(&record.accepted.exports),
             predicted_row_passes: record.accepted.predicted.row_passes,
             row_passes: repaired.map(|r| r.1.actual.row_passes),
             full_row_passes: record.accepted.predicted.full_row_passes,

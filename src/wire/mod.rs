@@ -16,6 +16,7 @@ mod compare;
 mod deletion;
 mod error;
 mod evaluated;
+mod exported;
 mod plan;
 mod predicted;
 mod receipt;
@@ -37,6 +38,7 @@ pub use compare::{
 pub use deletion::{AlikeIds, CellWritten, Deleted, Effective, Forecast, Outcome, Request, Unsuppressed};
 pub use error::Failed;
 pub use evaluated::{Class, Evaluated, Measures, Shares};
+pub use exported::{Export, Exported, SeenBy};
 pub use plan::{Candidate, Growth, Plan, PlanLine, RecommendedLearner};
 pub use predicted::{Answer, Predicted, Prediction};
 pub use receipt::{Keys, Receipt, Signature};

@@ -1,5 +1,6 @@
 use serde::Serialize;
 
+use super::Export;
 use crate::{
     engine::{self, ShardStatus},
     predict::Aggregate,
@@ -34,6 +35,8 @@ pub struct Status {
     pub full_row_passes: u64,
     /// What is being built beside it.
     pub beside: Vec<Beside>,
+    /// Copies of models that left, oldest first.
+    pub exports: Vec<Export>,
     /// Every shard, in order.
     pub shards: Vec<Shard>,
 }
@@ -118,6 +121,7 @@ impl From<&engine::Status> for Status {
             missing_row_passes: status.missing_row_passes,
             full_row_passes: status.full_row_passes,
             beside: beside.collect(),
+            exports: status.exports.iter().map(Export::from).collect(),
             shards: status.shards.iter().map(Shard::from).collect(),
         }
     }
