@@ -14,7 +14,10 @@ use common::{Bench, LINEAR, RIDGE, Setup, rows};
 use serde::Serialize;
 use serde_json::Value;
 use sisa::{
-    engine::{AppendRequest, DeleteRequest, KeySource, Overrides, PlanRequest, Quiet, ShardId, TrainRequest, VerifyRequest},
+    engine::{
+        AppendRequest, DeleteRequest, ExportFormat, KeySource, Overrides, PlanRequest, Quiet, ShardId, TrainRequest,
+        VerifyRequest,
+    },
     lab::{self, BenchRequest, Pick, tune::TuneRequest},
     source::Input,
     wire,
@@ -122,6 +125,8 @@ fn classes(fields: &mut Fields) {
     std::fs::write(bench.root().join("sisa.toml"), config).unwrap();
     let part = TrainRequest { only_shards: Some(vec![ShardId(0)]), ..bench.request() };
     let _ = engine.train(&part, &Quiet).unwrap();
+    let copy = engine.export(ExportFormat::Safetensors, &bench.root().join("copy"), &Quiet).unwrap();
+    fields.add(&wire::Exported::from(&copy));
     fields.add(&wire::Status::from(&engine.status().unwrap()));
 
     let request = DeleteRequest {

@@ -88,14 +88,11 @@ impl Engine {
     fn facts(&self, loaded: &Loaded) -> Result<Facts, Error> {
         let (current, record) = self.workspace.serving(&loaded.snapshot)?;
         let learner = &loaded.model.recipe.learner;
-        let head = loaded.snapshot.history.head;
         Ok(Facts {
             generation: current.generation,
             recipe: current.recipe.clone(),
             learner: learner.kind().to_owned(),
             settings: serde_json::to_value(learner).unwrap_or_default(),
-            entry: head.sequence,
-            entry_digest: head.digest,
             records: record.root(),
         })
     }

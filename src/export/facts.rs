@@ -12,7 +12,7 @@ use crate::{
     schema::{Label, Schema},
 };
 
-/// Where a model comes from.
+/// Where a model comes from. Nothing of the moment: the same states give the same file.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Facts {
     /// The generation in service.
@@ -23,10 +23,6 @@ pub struct Facts {
     pub learner: String,
     /// Its settings.
     pub settings: Value,
-    /// The number of the ledger's entry that the model stands on.
-    pub entry: u64,
-    /// That entry's digest.
-    pub entry_digest: Digest,
     /// The root digest of all records.
     pub records: Digest,
 }

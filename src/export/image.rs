@@ -88,14 +88,14 @@ fn histograms(graph: &mut Graph, halves: &Value, (width, height): (usize, usize)
     let mut sum: Option<Value> = None;
     for far_down in [false, true] {
         for far_across in [false, true] {
-            let of_rows: Vec<f64> = (0..height).map(|y| shares(y, height / CELL)[usize::from(far_down)].1).collect();
-            let of_columns: Vec<f64> = (0..width).map(|x| shares(x, width / CELL)[usize::from(far_across)].1).collect();
+            let of_rows: Vec<f64> = (0..height).map(|y| share(y, height / CELL, far_down).1).collect();
+            let of_columns: Vec<f64> = (0..width).map(|x| share(x, width / CELL, far_across).1).collect();
             let of_rows = graph.constant(&[1, 1, height, 1], &of_rows);
             let of_columns = graph.constant(&[1, 1, 1, width], &of_columns);
             let part = graph.op("Mul", &[&along, &of_rows]);
             let part = graph.op("Mul", &[&part, &of_columns]);
             let part = quotient(graph, &part, 16.0);
-            let is_of = |pixel, cells, far: bool, cell| f64::from(u8::from(shares(pixel, cells)[usize::from(far)].0 == cell));
+            let is_of = |pixel, cells, far, cell| f64::from(u8::from(share(pixel, cells, far).0 == cell));
             let rows = matrix(graph, height / CELL, height, |cell, y| is_of(y, height / CELL, far_down, cell));
             let columns = matrix(graph, width, width / CELL, |x, cell| is_of(x, width / CELL, far_across, cell));
             let part = graph.op("MatMul", &[&part, &columns]);
@@ -109,13 +109,17 @@ fn histograms(graph: &mut Graph, halves: &Value, (width, height): (usize, usize)
     sum.unwrap_or(zero)
 }
 
-/// The two cells whose centres are nearest to a pixel's, with its shares of them in eighths; a cell that is not there has none.
-fn shares(pixel: usize, cells: usize) -> [(usize, f64); 2] {
+/// Of the two cells whose centres are nearest to a pixel's the one before or the one after, and the pixel's share of it in eighths; a
+/// cell that is not there has none.
+fn share(pixel: usize, cells: usize, far: bool) -> (usize, f64) {
     let from = 2 * pixel + 1 + CELL;
     let (cell, share) = (from / (2 * CELL), from % (2 * CELL));
-    let near = if cell == 0 { (0, 0.0) } else { (cell - 1, (2 * CELL - share) as f64) };
-    let far = if cell == cells { (0, 0.0) } else { (cell, share as f64) };
-    [near, far]
+    match far {
+        false if cell == 0 => (0, 0.0),
+        false => (cell - 1, (2 * CELL - share) as f64),
+        true if cell == cells => (0, 0.0),
+        true => (cell, share as f64),
+    }
 }
 
 /// Each cell's orientations as shares of the norm of the cells around it: `rows x (cells * 8)`.
