@@ -328,6 +328,16 @@ impl Draw {
         Draw(SipHasher24::new_with_key(&key.0))
     }
 
+    /// The draw of a key that [`Draw::key`] gave.
+    pub fn from_key(key: [u8; 16]) -> Draw {
+        Draw(SipHasher24::new_with_key(&key))
+    }
+
+    /// The key: all that whoever draws needs, and nothing of what it was derived from.
+    pub fn key(&self) -> [u8; 16] {
+        self.0.key()
+    }
+
     /// The draw of one handle.
     pub fn of(&self, handle: Handle) -> u64 {
         self.0.hash(&handle.0)

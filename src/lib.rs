@@ -52,8 +52,8 @@ pub use crate::{
     config::Overrides,
     delete::Repair,
     engine::{
-        Answers, AppendRequest, Builder, DeleteRequest, Engine, Epoch, Error, ErrorKind, Observer, PlanRequest, Progress, Quiet,
-        Remedy, Serving, Shares, TrainRequest, VerifyRequest,
+        Answers, AppendRequest, Builder, DeleteRequest, Engine, Epoch, Error, ErrorKind, Observer, PackRequest, PlanRequest,
+        Progress, Quiet, Remedy, Serving, Shares, TrainRequest, VerifyRequest, train_bundle,
     },
     ids::{Cell, GenerationId, Handle, RecipeId, ShardId},
     order::Batches,
@@ -68,8 +68,8 @@ pub mod reports {
     #[doc(inline)]
     pub use crate::{
         engine::{
-            AppendReport, CellStatus, DeleteReport, Evaluation, Forecast, IdColumns, PlanReport, Quality, RepairReport,
-            ShardStatus, Status, TrainReport,
+            AppendReport, CellStatus, DeleteReport, Evaluation, ExportReport, Forecast, IdColumns, ImportedReport, Packed,
+            PlanReport, Quality, RepairReport, ShardStatus, Status, TrainReport, Unpacked,
         },
         import::ImportReport,
         ledger::{Accepted, BatchRecord, CellChange, Cost, Effective, Outcome, OutcomeKind, Repaired, RequestRecord},
@@ -111,6 +111,8 @@ pub mod checkpoint;
 pub mod ledger;
 #[doc(hidden)]
 pub mod train;
+#[doc(hidden)]
+pub mod bundle;
 #[doc(hidden)]
 pub mod plan;
 #[doc(hidden)]

@@ -16,7 +16,7 @@ const LAYERS: [&[&str]; 20] = [
     &["checkpoint"],
     &["ledger"],
     &["train"],
-    &["predict", "plan"],
+    &["predict", "plan", "bundle"],
     &["workspace", "export"],
     &["import", "delete", "verify", "receipt"],
     &["append"],

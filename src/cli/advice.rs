@@ -81,6 +81,7 @@ pub(super) fn advice(remedy: &Remedy, flag: &str) -> String {
         Remedy::Keygen => "`sisa keygen FILE` makes a pair of keys".into(),
         Remedy::Retrain => format!("`sisa verify{flag} --retrain` trains everything again and compares"),
         Remedy::Wait => "with `--wait` a command waits for the other one".into(),
+        Remedy::PackAgain => format!("`sisa shard{flag} pack N` packs the shard's work again"),
         Remedy::RunAgain => "run the command again to go on".into(),
         Remedy::Report => "please report this".into(),
         // A remedy that this face has no words for yet; the message stands alone.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use sisa::engine::ExportFormat;
 
-use super::{bench::BenchArgs, compare::CompareArgs, plan::PlanArgs, tune::TuneArgs};
+use super::{bench::BenchArgs, compare::CompareArgs, plan::PlanArgs, shard::ShardCommand, tune::TuneArgs};
 
 /// Trains models from which any person's data can be deleted exactly.
 ///
@@ -48,6 +48,11 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Import a table if the workspace is empty, then train whatever is missing
     Train(TrainArgs),
+    /// Import a table and freeze the recipe, and train nothing: for shards that are trained elsewhere
+    Import(ImportArgs),
+    /// Shards trained elsewhere: bytes out, checkpoints back
+    #[command(subcommand)]
+    Shard(ShardCommand),
     /// Add a batch of records to what is in service, and train on it
     Append(AppendArgs),
     /// Propose a commented sisa.toml from a table
@@ -117,7 +122,7 @@ pub(crate) struct KeyArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-pub(crate) struct TrainArgs {
+pub(crate) struct ImportArgs {
     /// Tables to import: CSV or IDX images and labels (plain or gzipped), NPZ; several are one set [default: `sources` in sisa.toml]
     #[arg(value_name = "SOURCE")]
     pub(crate) sources: Vec<PathBuf>,
@@ -159,9 +164,6 @@ pub(crate) struct TrainArgs {
     pub(crate) holdout: Option<f64>,
     #[command(flatten)]
     pub(crate) keys: KeyArgs,
-    /// Train only these shards, as in 0-9 or 0,3,7; other machines may train the others over a shared folder
-    #[arg(long, value_name = "SHARDS")]
-    pub(crate) only_shards: Option<String>,
     /// Train although no column says whom or what a record is: nothing can be deleted by an id later
     #[arg(long)]
     pub(crate) no_ids: bool,
@@ -171,6 +173,15 @@ pub(crate) struct TrainArgs {
     /// Do not ask
     #[arg(long, short)]
     pub(crate) yes: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct TrainArgs {
+    #[command(flatten)]
+    pub(crate) import: ImportArgs,
+    /// Train only these shards, as in 0-9 or 0,3,7; other machines may train the others over a shared folder
+    #[arg(long, value_name = "SHARDS")]
+    pub(crate) only_shards: Option<String>,
 }
 
 #[derive(Debug, ClapArgs)]

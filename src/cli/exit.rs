@@ -37,6 +37,8 @@ pub(crate) enum Exit {
     Diverged = 8,
     /// Nothing can answer yet.
     NotReady = 9,
+    /// Nothing is missing of the shard.
+    Nothing = 10,
     /// The person asked to stop.
     Interrupted = 130,
 }

@@ -19,6 +19,7 @@ mod run;
 #[cfg(feature = "serve")]
 mod serve;
 mod session;
+mod shard;
 mod show;
 mod trained;
 mod tune;

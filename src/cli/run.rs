@@ -12,7 +12,7 @@ use sisa::{
 };
 
 use super::{
-    args::{Args, Command, KeyArgs, ReceiptArgs, SchemaArgs, TrainArgs, VerifyArgs},
+    args::{Args, Command, ImportArgs, KeyArgs, ReceiptArgs, SchemaArgs, TrainArgs, VerifyArgs},
     bench::{self, BenchArgs},
     compare::{self, CompareArgs},
     evaluated,
@@ -28,6 +28,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let session = Session::new(args)?;
     match &args.command {
         Command::Train(train) => session.train(train),
+        Command::Import(import) => session.import(import),
+        Command::Shard(command) => session.shard(command),
         Command::Append(append) => session.append(append),
         Command::Schema(schema) => session.schema(schema),
         Command::Plan(plan) => session.plan(plan),
@@ -88,12 +90,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
 }
 
 impl Session {
-    fn train(&self, args: &TrainArgs) -> anyhow::Result<Exit> {
+    /// What is asked of an import, if the person means it.
+    fn wanted(&self, args: &ImportArgs) -> anyhow::Result<Option<TrainRequest>> {
         let input = |message: String| anyhow::anyhow!(message);
-        let config = self.config(args.config.as_ref());
         let request = TrainRequest {
             sources: args.sources.clone().into(),
-            config: config.clone(),
+            config: self.config(args.config.as_ref()),
             overrides: Overrides {
                 label: args.label.clone(),
                 subject: args.subject.clone(),
@@ -109,25 +111,53 @@ impl Session {
                 no_ids: args.no_ids,
             },
             keys: keys(&args.keys),
-            only_shards: args.only_shards.as_deref().map(shards).transpose().context("--only-shards")?,
+            only_shards: None,
             fresh: args.fresh,
         };
         if args.fresh
             && !args.yes
             && !self.confirm("start a new generation? The present one serves until the new one is whole, and is then purged")?
         {
-            return Ok(Exit::Interrupted);
+            return Ok(None);
         }
-        let report = match self.engine.train(&request, &self.terminal) {
+        Ok(Some(request))
+    }
+
+    /// Does it; without ids only if the person says so. `None` if not.
+    fn with_ids<T>(&self, request: TrainRequest, work: impl Fn(&TrainRequest) -> Result<T, Error>) -> anyhow::Result<Option<T>> {
+        match work(&request) {
             Err(Error::NoIds { candidates }) if std::io::stdin().is_terminal() => {
                 let problem = Error::NoIds { candidates };
                 if !self.confirm(&format!("{problem}\ngo on without ids?"))? {
-                    return Ok(Exit::Input);
+                    return Ok(None);
                 }
                 let overrides = Overrides { no_ids: true, ..request.overrides.clone() };
-                self.engine.train(&TrainRequest { overrides, ..request }, &self.terminal)?
+                Ok(Some(work(&TrainRequest { overrides, ..request })?))
             }
-            report => report?,
+            report => Ok(Some(report?)),
+        }
+    }
+
+    fn import(&self, args: &ImportArgs) -> anyhow::Result<Exit> {
+        let config = self.config(args.config.as_ref());
+        let Some(request) = self.wanted(args)? else { return Ok(Exit::Interrupted) };
+        let Some(report) = self.with_ids(request, |request| self.engine.import(request, &self.terminal))? else {
+            return Ok(Exit::Input);
+        };
+        if self.json {
+            self.lines(report.proposal.iter().map(|proposal| wire::Schema::of(&config, proposal)))?;
+            return self.lines([wire::Import::from(&report)]);
+        }
+        self.summary(|| trained::imported(&report, &self.flag()), || wire::Import::from(&report))
+    }
+
+    fn train(&self, args: &TrainArgs) -> anyhow::Result<Exit> {
+        let config = self.config(args.import.config.as_ref());
+        let Some(request) = self.wanted(&args.import)? else { return Ok(Exit::Interrupted) };
+        let only_shards = args.only_shards.as_deref().map(shards).transpose().context("--only-shards")?;
+        let request = TrainRequest { only_shards, ..request };
+        let Some(report) = self.with_ids(request, |request| self.engine.train(request, &self.terminal))? else {
+            return Ok(Exit::Input);
         };
         let diverged = report.report.diverged().next().is_some();
         if self.json {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use sisa::engine::{AlikeIds, IdColumns, ImportReport, Likeness, TrainReport};
+use sisa::engine::{AlikeIds, IdColumns, ImportReport, ImportedReport, Likeness, TrainReport};
 
 use super::{
     evaluated,
@@ -53,16 +53,33 @@ pub(super) fn left_out(import: &ImportReport) -> String {
     out + &alike(&import.alike)
 }
 
-pub(super) fn text(report: &TrainReport, workspace_flag: &str, ids: &IdColumns) -> String {
-    let mut out = String::new();
-    if let Some(import) = report.import {
-        let _ = write!(out, "imported {} records and held {} out", count(import.records), count(import.held_out));
-        if import.refused > 0 {
-            let _ = write!(out, "; refused {} rows of suppressed ids", count(import.refused));
-        }
-        out.push_str(".\n");
-        out += &left_out(&import);
+/// What an import read.
+fn read(import: Option<&ImportReport>) -> String {
+    let Some(import) = import else { return String::new() };
+    let mut out = format!("imported {} records and held {} out", count(import.records), count(import.held_out));
+    if import.refused > 0 {
+        let _ = write!(out, "; refused {} rows of suppressed ids", count(import.refused));
     }
+    out + ".\n" + &left_out(import)
+}
+
+/// What an import that trains nothing came to.
+pub(super) fn imported(report: &ImportedReport, workspace_flag: &str) -> String {
+    let out = read(report.import.as_ref());
+    match report.to_train.as_slice() {
+        [] => out + "nothing to do: every step of every shard is trained.\n",
+        shards => {
+            let shards = shards.len();
+            out + &format!(
+                "the recipe is frozen; {shards} shards are to be trained. `sisa shard{workspace_flag} pack N` packs one for another machine, \
+                 `sisa train{workspace_flag}` trains them here.\n"
+            )
+        }
+    }
+}
+
+pub(super) fn text(report: &TrainReport, workspace_flag: &str, ids: &IdColumns) -> String {
+    let mut out = read(report.import.as_ref());
     let steps: u32 = report.report.shards.iter().map(|s| s.steps).sum();
     if steps == 0 && report.complete {
         out.push_str("nothing to do: every step of every shard is trained.\n");

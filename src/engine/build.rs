@@ -38,14 +38,14 @@ pub(super) struct Built {
 
 /// How things are after a turn.
 #[derive(Debug, Default)]
-struct Settled {
+pub(super) struct Settled {
     /// Nothing is missing of any shard.
-    complete: bool,
+    pub(super) complete: bool,
     /// A shard is no longer what it was when it was built.
     moved: bool,
     /// All that was built was synced.
-    durable: bool,
-    repaired: Option<Repair>,
+    pub(super) durable: bool,
+    pub(super) repaired: Option<Repair>,
 }
 
 /// The shards of complete plans that the ledger does not call whole, with the lineage keys of their last steps; `None` if the recipe is
@@ -227,7 +227,7 @@ impl Engine {
 
     /// Makes durable what is whole of `plans`, and says so in the ledger; closes the requests whose shards are whole. Once all shards are,
     /// puts the model into service and purges what it replaces.
-    fn settle(&self, model: &Model, target: &Current, report: &Report, plans: &[ShardPlan]) -> Result<Settled, Error> {
+    pub(super) fn settle(&self, model: &Model, target: &Current, report: &Report, plans: &[ShardPlan]) -> Result<Settled, Error> {
         let complete: Vec<ShardPlan> = plans.iter().filter(|plan| plan.is_complete()).cloned().collect();
         let snapshot = self.workspace.snapshot()?;
         check_wanted(&snapshot, target)?;
@@ -334,7 +334,7 @@ fn discard_standby(
 }
 
 /// Makes the checkpoints of these plans durable; `false` if a deletion took a folder of them away.
-fn make_durable(model: &Model, plans: &[ShardPlan]) -> Result<bool, TrainError> {
+pub(super) fn make_durable(model: &Model, plans: &[ShardPlan]) -> Result<bool, TrainError> {
     match model.make_durable(plans) {
         Err(TrainError::Fs(e)) if e.is_not_found() => Ok(false),
         done => done.map(|()| true),

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use crate::{
     append::AppendError,
+    bundle::BundleError,
     config::ConfigError,
     delete::DeleteError,
     export::ExportError,
@@ -288,6 +289,9 @@ pub enum Error {
     /// What is in service has no form in the format that was asked for.
     #[error(transparent)]
     Export(#[from] ExportError),
+    /// A shard's work, or what came of it, can't be used.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     /// Answering failed.
     #[error(transparent)]
     Predict(#[from] PredictError),
@@ -374,6 +378,9 @@ impl Error {
             Error::Config(e) => config(e),
             Error::Import(e) => import(e),
             Error::Train(e) => train(e),
+            Error::Bundle(BundleError::Interrupted) => ErrorKind::Interrupted,
+            Error::Bundle(BundleError::Read(_)) => ErrorKind::Disk,
+            Error::Bundle(_) => ErrorKind::Input,
             Error::Predict(PredictError::NoMembers { .. } | PredictError::NoRecords) => ErrorKind::NotReady,
             Error::Predict(PredictError::Train(e)) => train(e),
             Error::Delete(e) => delete(e),

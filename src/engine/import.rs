@@ -1,20 +1,48 @@
 //! From sources to a generation: the configuration, read or proposed, and the import under it.
 
-use super::{Engine, Error, Observer, Progress, TrainRequest};
+use super::{Engine, Error, Observer, Progress, TrainRequest, train::Prepared};
 use crate::{
     config::{Config, ConfigError},
     fs::{Durability, memory_limit},
-    ids::GenerationId,
+    ids::{GenerationId, RecipeId, ShardId},
     import::{ImportError, ImportReport, NewGeneration, import},
     learn::Layout,
     propose::Proposal,
     schema::{CellError, Encoder, Ids},
     source::{Batch, Input, Place},
     train::Recipe,
-    workspace::{Partition, Writing},
+    workspace::{Partition, WorkspaceError, Writing},
 };
 
+/// What an import came to.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ImportedReport {
+    /// The configuration that was proposed and written, where there was none.
+    pub proposal: Option<Proposal>,
+    /// The import; `None` where the records were there already.
+    pub import: Option<ImportReport>,
+    /// The generation.
+    pub generation: GenerationId,
+    /// The recipe that is frozen.
+    pub recipe: RecipeId,
+    /// The shards that are to be trained.
+    pub to_train: Vec<ShardId>,
+}
+
 impl Engine {
+    /// As [`Engine::train`] begins: imports if nothing is there and freezes the recipe. Trains nothing.
+    ///
+    /// # Errors
+    /// Anything wrong with the input, the workspace or the disk.
+    pub fn import(&self, request: &TrainRequest, observer: &dyn Observer) -> Result<ImportedReport, Error> {
+        let Prepared { proposal, imported, target, .. } = self.prepare(request, observer)?;
+        let snapshot = self.workspace.snapshot()?;
+        let record = snapshot.history.generations.get(&target.generation).ok_or(WorkspaceError::MovedOn)?;
+        let to_train = record.not_whole(&target.recipe);
+        Ok(ImportedReport { proposal, import: imported, generation: target.generation, recipe: target.recipe, to_train })
+    }
+
     pub(super) fn config(&self, request: &TrainRequest) -> Result<Option<Config>, Error> {
         if self.workspace.files().stat(&request.config)?.is_none() {
             return Ok(None);
@@ -49,7 +77,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn import(
+    pub(super) fn import_rows(
         &self,
         request: &TrainRequest,
         config: &Config,

@@ -19,6 +19,7 @@ mod rekey;
 mod remedy;
 mod repair;
 mod serving;
+mod shard;
 mod status;
 mod train;
 mod verify;
@@ -34,6 +35,7 @@ pub use append::{AppendReport, AppendRequest};
 pub use delete::{DeleteReport, DeleteRequest, Forecast};
 pub use error::{Error, ErrorKind};
 pub use export::ExportReport;
+pub use import::ImportedReport;
 pub use observe::{Observer, Progress, Quiet};
 pub use plan::{PlanReport, PlanRequest};
 pub use predict::{Answers, Evaluation, Named, Quality, Shares};
@@ -41,6 +43,7 @@ pub use receipt::RekeyDue;
 pub use remedy::Remedy;
 pub use repair::{RepairReport, Waiting};
 pub use serving::{Epoch, InputKind, Interface, Serving};
+pub use shard::{PackRequest, Packed, Unpacked, train_bundle};
 pub use status::{CellStatus, ShardStatus, Status};
 pub use train::{TrainReport, TrainRequest};
 pub use verify::VerifyRequest;
@@ -48,6 +51,7 @@ pub use verify::VerifyRequest;
 // What a caller needs to speak to the engine.
 pub use crate::{
     append::AppendError,
+    bundle::{BundleError, Kind as BundleKind, receive as receive_bundle},
     config::{Overrides, RepairPolicy, ServeConfig},
     delete::{DeleteError, UnknownIds},
     fs::{Durability, EntryKind, Files, FsError, LockGuard, Pending, RealDisk, Stopwatch, utc_now},

@@ -2,9 +2,9 @@ use serde::Serialize;
 
 use super::Error;
 use crate::{
-    append::AppendError, checkpoint::CheckpointError, delete::DeleteError, export::ExportError, fs::FsError, import::ImportError,
-    ledger::LedgerError, predict::PredictError, propose::ProposeError, receipt::SealError, shard::SliceError, train::TrainError,
-    workspace::WorkspaceError,
+    append::AppendError, bundle::BundleError, checkpoint::CheckpointError, delete::DeleteError, export::ExportError, fs::FsError,
+    import::ImportError, ledger::LedgerError, predict::PredictError, propose::ProposeError, receipt::SealError,
+    shard::SliceError, train::TrainError, workspace::WorkspaceError,
 };
 
 /// What to do about an error. A message says what is wrong; each face says in its own terms how this is done.
@@ -67,6 +67,8 @@ pub enum Remedy {
     Retrain,
     /// Wait until the other writer is done: [`Builder::wait`](super::Builder::wait).
     Wait,
+    /// Pack the shard again: [`Engine::pack`](super::Engine::pack).
+    PackAgain,
     /// Do the same again.
     RunAgain,
     /// Tell the authors of this program.
@@ -110,6 +112,7 @@ impl Error {
             ) => vec![Remedy::NameLabel],
             Error::Import(e) => import(e),
             Error::Train(e) => train(e),
+            Error::Bundle(BundleError::Damaged { .. }) => vec![Remedy::PackAgain],
             Error::Predict(PredictError::NoMembers { .. }) => vec![Remedy::Repair],
             Error::Predict(PredictError::Train(e)) => train(e),
             Error::Delete(e) => delete(e),

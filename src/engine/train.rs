@@ -61,12 +61,17 @@ pub struct TrainReport {
     pub evaluation: Option<Evaluation>,
 }
 
+/// Records and a recipe that training can begin with.
+pub(super) struct Prepared {
+    pub(super) proposal: Option<Proposal>,
+    pub(super) imported: Option<ImportReport>,
+    pub(super) target: Current,
+    pub(super) model: Model,
+}
+
 impl Engine {
-    /// Imports, freezes, trains and puts into service whatever is missing of that.
-    ///
-    /// # Errors
-    /// Anything wrong with the input, the workspace or the disk. What was published stays, and the next call goes on from there.
-    pub fn train(&self, request: &TrainRequest, observer: &dyn Observer) -> Result<TrainReport, Error> {
+    /// Imports if nothing is there, freezes the recipe, and says what serves as it grows.
+    pub(super) fn prepare(&self, request: &TrainRequest, observer: &dyn Observer) -> Result<Prepared, Error> {
         let request = &TrainRequest { config: self.config_file(&request.config), ..request.clone() };
         let mut writing = self.open_for_writing()?;
         // The file, and what is in effect where the request's settings come before its: two values, made once each.
@@ -93,7 +98,7 @@ impl Engine {
                     }
                 };
                 let effective = file.with(&request.overrides)?;
-                imported = Some(self.import(request, &effective, &mut writing, observer)?);
+                imported = Some(self.import_rows(request, &effective, &mut writing, observer)?);
             }
         }
         let Some((generation, _)) = writing.history().newest() else {
@@ -119,7 +124,15 @@ impl Engine {
         let record = record.ok_or(crate::workspace::WorkspaceError::MovedOn)?;
         let model = self.workspace.model(generation, record, &recipe)?;
         writing.done()?;
+        Ok(Prepared { proposal, imported, target, model })
+    }
 
+    /// Imports, freezes, trains and puts into service whatever is missing of that.
+    ///
+    /// # Errors
+    /// Anything wrong with the input, the workspace or the disk. What was published stays, and the next call goes on from there.
+    pub fn train(&self, request: &TrainRequest, observer: &dyn Observer) -> Result<TrainReport, Error> {
+        let Prepared { proposal, imported, target, model } = self.prepare(request, observer)?;
         let shards = self.shards(&model, request.only_shards.as_deref())?;
         let goal = Goal { target: &target, shards: &shards, all: false, only: request.only_shards.as_deref() };
         let Built { report, complete, repaired, .. } = self.bring_to_whole(&model, &goal, observer)?;
@@ -142,6 +155,7 @@ impl Engine {
             },
             false => None,
         };
+        let Current { generation, recipe, .. } = target;
         Ok(TrainReport { proposal, import: imported, generation, recipe, report, bytes, complete, repaired, evaluation })
     }
 

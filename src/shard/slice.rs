@@ -52,6 +52,22 @@ impl Slice {
         Ok(slice)
     }
 
+    /// Checks what can be checked without the model key: everything but the content digest. For whoever has the bytes on another's word.
+    ///
+    /// # Errors
+    /// [`SliceError::Damaged`] with the offset of what is wrong.
+    pub fn without_key(
+        bytes: Bytes,
+        name: &Path,
+        cell: (Cell, Option<Batches>),
+        layout: &Layout,
+        row: RowLayout,
+    ) -> Result<Slice, SliceError> {
+        let slice = Slice::of_header(bytes, name, cell, row)?;
+        slice.check_values(name, layout)?;
+        Ok(slice)
+    }
+
     /// Checks the header of a slice file alone: of what it holds nothing may be relied on.
     ///
     /// # Errors
@@ -110,6 +126,11 @@ impl Slice {
     /// The whole file.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Where in the file the subject handles lie.
+    pub fn subjects_at(&self) -> std::ops::Range<usize> {
+        self.layout.subjects.clone()
     }
 
     /// The rows as learners see them.

@@ -1,11 +1,11 @@
 //! One step of one constituent: the only place where a state changes.
 
 use super::{
-    Model, TrainError,
+    Model, Schedule, TrainError,
     lineage::{lineage_after, lineage_of_none, lineages},
 };
 use crate::{
-    digest::Digest,
+    digest::{Digest, Draw},
     ids::{Cell, Handle, Part, ShardId, SliceId},
     learn::{Crew, Rows, State, Step, StepError},
     shard::Slice,
@@ -24,9 +24,7 @@ pub struct Constituent {
 impl Constituent {
     /// The initial state of a shard.
     pub fn initial(model: &Model, shard: ShardId) -> Constituent {
-        let key = model.shards.key();
-        let seed = if model.learner.abilities().merge { key.shared_initial_state() } else { key.initial_state(shard) };
-        let state = model.learner.init(model.shards.layout(), seed);
+        let state = model.learner.init(model.shards.layout(), model.seed(shard));
         Constituent { shard, state, slices: Vec::new(), lineage: lineage_of_none(&model.root, shard) }
     }
 
@@ -64,14 +62,29 @@ pub fn advance(model: &Model, constituent: &mut Constituent, crew: &dyn Crew) ->
     let slice = model.shards.open(cell)?;
     constituent.lineage = lineage_after(constituent.lineage, index, slice.header().content);
     constituent.slices.push(slice);
-    let slices = &constituent.slices;
-    if slices.last().is_some_and(|s| s.header().rows == 0) {
-        return Ok(Ok(0));
-    }
     let of = model.shards.chain().first_slices();
+    let draws = |pass| model.shards.key().pass(constituent.shard, SliceId(index), pass);
+    Ok(take_step(&mut *constituent.state, model.recipe.schedule, of, &constituent.slices, draws, crew))
+}
+
+/// Trains the step that adds the last of these slices, given the steps of the first batch and the draw of every pass. Returns the row-passes.
+///
+/// # Errors
+/// The step diverged or was interrupted; the state is then to be thrown away.
+pub fn take_step(
+    state: &mut dyn State,
+    schedule: Schedule,
+    of: u32,
+    slices: &[Slice],
+    draws: impl Fn(u32) -> Draw + Copy,
+    crew: &dyn Crew,
+) -> Result<u64, StepError> {
+    if slices.last().is_none_or(|s| s.header().rows == 0) {
+        return Ok(0);
+    }
     let records: Vec<&[Handle]> = slices.iter().map(Slice::records).collect();
-    let visits = model.recipe.schedule.visits(model.shards.key(), constituent.shard, of, &records);
+    let visits = schedule.visits_by(of, &records, draws);
     let prefix: Vec<Rows<'_>> = slices.iter().map(Slice::rows).collect();
-    let step = Step { index, of, prefix: &prefix, visits: &visits, crew };
-    Ok(constituent.state.step(&step).map(|()| visits.len() as u64))
+    let step = Step { index: slices.len() as u32, of, prefix: &prefix, visits: &visits, crew };
+    state.step(&step).map(|()| visits.len() as u64)
 }

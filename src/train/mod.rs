@@ -17,7 +17,7 @@ mod recipe;
 mod run;
 mod schedule;
 
-pub use advance::{Constituent, advance};
+pub use advance::{Constituent, advance, take_step};
 pub use carry::carry_over;
 pub use clean::{lineages_of, stale};
 pub use crew::{ThreadShare, Watch};
@@ -29,5 +29,5 @@ pub use lineage::{LineageRoot, lineages};
 pub use pilot::{pilot, pilot_on};
 pub use plan::{Model, ShardPlan};
 pub use recipe::{NUMERICS_VERSION, Recipe};
-pub use run::{Report, ShardReport, Stop, train};
+pub use run::{Made, Report, ShardReport, Stop, commit, train};
 pub use schedule::{Schedule, ScheduleKind};

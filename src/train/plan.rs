@@ -177,6 +177,22 @@ impl Model {
         Ok(passes)
     }
 
+    /// The seed of a shard's initial state; of learners whose states add up, the same for all shards.
+    pub fn seed(&self, shard: ShardId) -> [u8; 32] {
+        let key = self.shards.key();
+        if self.learner.abilities().merge { key.shared_initial_state() } else { key.initial_state(shard) }
+    }
+
+    /// Whether the ledger still has the slices that were planned with; a deletion says so before it touches them.
+    ///
+    /// # Errors
+    /// The ledger is damaged, the recipe is gone, or the disk refuses.
+    pub fn stands(&self, plan: &ShardPlan) -> Result<bool, TrainError> {
+        let (Some(ground), Some(known)) = (&self.ground, &self.known) else { return Ok(true) };
+        let moved = ground.moved(Some(known.sequence), plan.shard)?;
+        Ok(moved.is_none_or(|(_, slices)| lineages(&self.root, plan.shard, slices) == plan.lineages))
+    }
+
     /// Whether an entry of the ledger came after what is known of the shards.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::{Constituent, Model, ShardPlan, ThreadShare, TrainError, Watch, advance, lineages};
 use crate::{
     checkpoint::CheckpointError,
+    digest::Digest,
     fs::{Ahead, Durability, Stopwatch},
     ids::{Cell, Part, ShardId, SliceId},
     learn::StepError,
@@ -186,7 +187,8 @@ fn segments(
         report.steps += 1;
         if plan.keeps(step) {
             let payload = current.state().encode();
-            let Some(bytes) = commit(model, plan, &current, &payload, &mut seen)? else { return Ok(End::Again) };
+            let made = Made { step, lineage: current.lineage(), payload: &payload };
+            let Some(bytes) = commit(model, plan, &made, &mut seen)? else { return Ok(End::Again) };
             report.bytes += bytes;
             if let Some(lineage) = plan.lineage(step) {
                 ahead.published(model.checkpoints.path(plan.shard, SliceId(step), lineage));
@@ -220,17 +222,25 @@ fn resume(model: &Model, plan: &ShardPlan, step: u32) -> Result<Option<Constitue
     Ok(Some(Constituent::resumed(model, plan.shard, state, slices)))
 }
 
+/// A state that was made, here or elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Made<'a> {
+    /// Its step.
+    pub step: u32,
+    /// The lineage key of the slices that it was trained on.
+    pub lineage: Digest,
+    /// The state.
+    pub payload: &'a [u8],
+}
+
 /// Publishes a step if it was trained on the slices that were planned with, and they are still those of the shard; `None` if they moved.
-/// `seen` is the ledger's entry up to which that is known.
-fn commit(
-    model: &Model,
-    plan: &ShardPlan,
-    constituent: &Constituent,
-    payload: &[u8],
-    seen: &mut Option<u64>,
-) -> Result<Option<u64>, TrainError> {
-    let step = constituent.step();
-    let Some(lineage) = plan.lineage(step).filter(|planned| *planned == constituent.lineage()) else { return Ok(None) };
+/// Returns the bytes written, 0 where the checkpoint is there already. `seen` is the ledger's entry up to which that is known.
+///
+/// # Errors
+/// The recipe is gone, the ledger is damaged, or the disk refuses.
+pub fn commit(model: &Model, plan: &ShardPlan, made: &Made<'_>, seen: &mut Option<u64>) -> Result<Option<u64>, TrainError> {
+    let Made { step, payload, .. } = *made;
+    let Some(lineage) = plan.lineage(step).filter(|planned| *planned == made.lineage) else { return Ok(None) };
     let _lock = model.shards.lock(plan.shard)?;
     // What the slices are, or are to be once a deletion is done that is in the ledger: all of them are looked at, but only once for an
     // entry, or this would take time with the square of the slices.

@@ -119,14 +119,25 @@ impl Schedule {
         self.groups(rows, of).iter().map(|g| g.visits).sum()
     }
 
+    /// How many passes step r makes at most over a group of its rows, given the rows of slices 1..=r and the steps of the first batch: each
+    /// has a draw of its own.
+    pub fn passes(self, rows: &[u64], of: u32) -> u64 {
+        let of_group = |group: Group| if group.rows > 0 { group.visits.div_ceil(group.rows) } else { 0 };
+        self.groups(rows, of).into_iter().map(of_group).max().unwrap_or(0)
+    }
+
     /// The visits of step r, given the steps of the first batch and the record handles of slices 1..=r (each ascending).
     pub fn visits(self, key: &ModelKey, shard: ShardId, of: u32, slices: &[&[Handle]]) -> Vec<Visit> {
+        let step = SliceId(slices.len() as u32);
+        self.visits_by(of, slices, |pass| key.pass(shard, step, pass))
+    }
+
+    /// The same, given the draw of every pass instead of the key that they are derived from.
+    pub fn visits_by(self, of: u32, slices: &[&[Handle]], draws: impl Fn(u32) -> Draw + Copy) -> Vec<Visit> {
         let counts: Vec<u64> = slices.iter().map(|s| s.len() as u64).collect();
         let [new, old] = self.groups(&counts, of);
-        let step = SliceId(slices.len() as u32);
         let last = slices.len().saturating_sub(1);
         let first_of_new = if self.kind == ScheduleKind::Cumulative { 0 } else { last };
-        let draws = |pass| key.pass(shard, step, pass);
         let new = in_order(new, first_of_new as u32, slices.get(first_of_new..).unwrap_or_default(), draws);
         let old = in_order(old, 0, slices.get(..last).unwrap_or_default(), draws);
         merge(&new, &old)

@@ -1,0 +1,19 @@
+//! A shard's work as bytes, the checkpoints of it as bytes, and the pure function between them (docs/CLUSTER.md).
+//!
+//! What goes out holds keys derived for that shard's streams and neither the model key nor the handle key. **It does not know files,
+//! ledgers, or what becomes of a checkpoint.**
+
+mod error;
+mod frame;
+mod head;
+mod made;
+mod pack;
+mod run;
+mod work;
+
+pub use error::BundleError;
+pub use frame::{Kind, receive};
+pub use made::{Checkpoint, Checkpoints};
+pub use pack::pack;
+pub use run::train;
+pub use work::Work;
