@@ -341,7 +341,9 @@ impl Config {
         let folder = self.path.parent().unwrap_or(Path::new(""));
         let serve = self.serve.clone();
         let sign = serve.sign.as_ref().map(|file| folder.join(file));
-        ServeConfig { sign, ..serve }.checked()
+        let tls = serve.tls.clone().map(|tls| tls.within(folder));
+        let opendsr = serve.opendsr.clone().map(|desk| desk.within(folder));
+        ServeConfig { sign, tls, opendsr, ..serve }.checked()
     }
 
     /// How constituents are trained.

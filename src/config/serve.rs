@@ -1,10 +1,10 @@
 //! `[serve]`: how the service answers. Nothing is frozen from it.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Deserialize;
 
-use super::ConfigError;
+use super::{ConfigError, DeskConfig, TlsConfig};
 
 /// `[serve]`, checked.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -43,6 +43,16 @@ pub struct ServeConfig {
     pub min_weight: f64,
     /// The secret key that receipts are signed with, from the folder of the file.
     pub sign: Option<PathBuf>,
+    /// Days from the day that a request was made in which it is to be repaired, by the law that it is made under.
+    pub deadlines: BTreeMap<String, u32>,
+    /// Requests for deletions that a key may make in a minute, and in a day.
+    pub deletions_per_minute: u32,
+    /// As above, in a day.
+    pub deletions_per_day: u32,
+    /// The certificate that the service is known by; it speaks without TLS where there is none.
+    pub tls: Option<TlsConfig>,
+    /// The protocol of privacy desks; it is not spoken where there is none.
+    pub opendsr: Option<DeskConfig>,
 }
 
 /// When what deletions leave missing is trained.
@@ -77,6 +87,11 @@ impl Default for ServeConfig {
             deadline_days: 28,
             min_weight: 0.5,
             sign: None,
+            deadlines: [("gdpr", 28), ("ccpa", 45), ("lgpd", 15)].map(|(law, days)| (law.to_owned(), days)).into(),
+            deletions_per_minute: 1_000,
+            deletions_per_day: 10_000,
+            tls: None,
+            opendsr: None,
         }
     }
 }
@@ -97,6 +112,8 @@ impl ServeConfig {
             ("drain_seconds", self.drain_seconds, 0, 5, "0 to 5, as all ends within 10 seconds"),
             ("window_minutes", self.window_minutes, 1, 10_080, "1 to 10080, a week"),
             ("deadline_days", self.deadline_days, 1, 3_650, "1 to 3650"),
+            ("deletions_per_minute", self.deletions_per_minute, 1, 1_000_000, "1 to 1000000"),
+            ("deletions_per_day", self.deletions_per_day, 1, 100_000_000, "1 to 100000000"),
         ];
         for (setting, value, low, high, allowed) in ranges {
             if !(low..=high).contains(&value) {
@@ -110,7 +127,18 @@ impl ServeConfig {
         if !(0.0..=1.0).contains(&self.min_weight) {
             return wrong("min_weight", self.min_weight.to_string(), "a share from 0 to 1");
         }
-        Ok(self)
+        let law = |name: &str| {
+            !name.is_empty() && name.len() <= 32 && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+        };
+        if let Some((name, days)) = self.deadlines.iter().find(|(name, days)| !law(name) || !(1..=3_650).contains(*days)) {
+            return wrong(
+                "deadlines",
+                format!("{name} = {days}"),
+                "laws in lower-case letters and digits, each with 1 to 3650 days",
+            );
+        }
+        let opendsr = self.opendsr.clone().map(DeskConfig::checked).transpose()?;
+        Ok(ServeConfig { opendsr, ..self })
     }
 }
 

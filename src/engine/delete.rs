@@ -213,7 +213,7 @@ impl Engine {
         Ok(unknown)
     }
 
-    fn targets(&self, snapshot: &Snapshot, request: &DeleteRequest) -> Result<Targets, Error> {
+    pub(super) fn targets(&self, snapshot: &Snapshot, request: &DeleteRequest) -> Result<Targets, Error> {
         let newest = snapshot.history.newest();
         let (generation, record) = newest.ok_or_else(|| WorkspaceError::Empty { root: self.workspace.root().to_owned() })?;
         let Partition { schema, form, .. } = self.workspace.partition(generation, record)?;

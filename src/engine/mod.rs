@@ -18,6 +18,7 @@ mod receipt;
 mod rekey;
 mod remedy;
 mod repair;
+mod requests;
 mod serving;
 mod shard;
 mod status;
@@ -42,6 +43,7 @@ pub use predict::{Answers, Evaluation, Named, Quality, Shares};
 pub use receipt::RekeyDue;
 pub use remedy::Remedy;
 pub use repair::{RepairReport, Waiting};
+pub use requests::{RequestLine, Requests};
 pub use serving::{Epoch, InputKind, Interface, Serving};
 pub use shard::{PackRequest, Packed, Unpacked, train_bundle};
 pub use status::{CellStatus, ShardStatus, Status};
@@ -52,10 +54,10 @@ pub use verify::VerifyRequest;
 pub use crate::{
     append::AppendError,
     bundle::{BundleError, Kind as BundleKind, receive as receive_bundle},
-    config::{Overrides, RepairPolicy, ServeConfig},
+    config::{DeskConfig, Overrides, RepairPolicy, ServeConfig, TlsConfig, WholeAt},
     delete::{DeleteError, UnknownIds},
     fs::{Durability, EntryKind, Files, FsError, LockGuard, Pending, RealDisk, Stopwatch, utc_now},
-    ids::ShardId,
+    ids::{Handle, ShardId},
     import::{AlikeIds, ImportReport},
     ledger::{Accepted, BatchRecord, Effective, ExportFormat, ExportRecord, ExportSeen, OutcomeKind, RequestRecord},
     order::Batches,

@@ -198,6 +198,23 @@ impl Ledger {
         Ok((requests, history.head))
     }
 
+    /// Shows the entries that came after `head`, each with its seal and its place in the chain checked, and tells where the chain ends now.
+    ///
+    /// # Errors
+    /// One of them is changed or unreadable, or the disk refuses.
+    pub fn entries_after(&self, mut head: Head, mut show: impl FnMut(&Entry)) -> Result<Head, LedgerError> {
+        while let Some(path) = self.place(head.sequence + 1)? {
+            let (entry, digest) = self.entry(&path)?;
+            if entry.sequence != head.sequence + 1 || entry.previous != head.digest {
+                return Err(self.damaged(&path, "it does not continue the chain: this entry or the one before it was changed"));
+            }
+            self.check_seal(&entry, &path)?;
+            show(&entry);
+            head = Head { sequence: entry.sequence, digest };
+        }
+        Ok(head)
+    }
+
     /// What the entry of this number accepted, with all outcomes in it.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -12,14 +12,22 @@ use sisa::engine::{Engine, ServeConfig, Serving};
 use tokio::sync::Semaphore;
 
 use super::{
+    ServeError,
     audit::{Act, Audit},
+    book::Book,
+    callback::Trust,
+    clerk::Clerk,
+    day,
     gate::Gate,
+    intake::{Intake, Record, Stage},
     keeper::Keeper,
     keys::{Caller, KeyError, Keys},
     log,
-    metrics::{Gauges, Metrics},
+    metrics::{DeskGauges, Gauges, Metrics},
     problem::Problem,
+    quota::Quota,
     reply::Given,
+    signer::Signer,
 };
 
 /// Kibibytes of bodies that may lie in memory at once, beside one of the largest size.
@@ -30,7 +38,12 @@ const BODIES_KIB: u32 = 256 << 10;
 pub(super) struct App {
     pub(super) engine: Arc<Engine>,
     pub(super) serving: Serving,
-    pub(super) config: ServeConfig,
+    /// What the configuration says, as it was read last.
+    settings: RwLock<Settings>,
+    pub(super) intake: Arc<Intake>,
+    pub(super) book: Arc<Book>,
+    pub(super) clerk: Arc<Clerk>,
+    pub(super) quota: Quota,
     pub(super) metrics: Arc<Metrics>,
     pub(super) audit: Audit,
     pub(super) keeper: Arc<Keeper>,
@@ -45,27 +58,92 @@ pub(super) struct App {
     stopping: AtomicBool,
 }
 
+/// The settings with what is made of them.
+#[derive(Clone, Debug)]
+struct Settings {
+    config: Arc<ServeConfig>,
+    signer: Arc<Signer>,
+    trust: Trust,
+}
+
+impl Settings {
+    fn of(engine: &Engine, config: ServeConfig) -> Result<Settings, ServeError> {
+        let signer = Arc::new(Signer::of(engine, config.opendsr.as_ref())?);
+        #[cfg(feature = "tls")]
+        let trust = match &config.opendsr {
+            Some(desk) => Trust { client: super::tls::Client::of(engine, desk)? },
+            None => Trust::default(),
+        };
+        #[cfg(not(feature = "tls"))]
+        let trust = Trust::default();
+        Ok(Settings { config: Arc::new(config), signer, trust })
+    }
+}
+
 /// Deletions that are at it at once; more wait in a queue that takes no thread.
 const DELETIONS_AT_ONCE: usize = 64;
 
 impl App {
-    pub(super) fn new(engine: Arc<Engine>, config: ServeConfig, loopback: bool) -> App {
+    pub(super) fn new(engine: Arc<Engine>, config: ServeConfig, loopback: bool) -> Result<App, ServeError> {
         let (metrics, answer) = (Arc::new(Metrics::default()), Duration::from_secs(config.answer_seconds.into()));
-        App {
+        let (intake, book) = (Arc::new(Intake::new(engine.clone())), Arc::new(Book::default()));
+        let keeper = Arc::new(Keeper::new(engine.clone(), intake.clone(), metrics.clone(), &config));
+        Ok(App {
             serving: engine.serving_later(),
-            keeper: Arc::new(Keeper::new(engine.clone(), metrics.clone(), &config)),
+            clerk: Arc::new(Clerk::new(engine.clone(), intake.clone(), book.clone(), keeper.clone(), metrics.clone(), &config)),
             predictions: Gate::new(engine.threads(), config.queue as usize, answer, "predictions"),
             deletions: Gate::new(DELETIONS_AT_ONCE, config.deletions as usize, answer, "deletions"),
             bodies: Arc::new(Semaphore::new((BODIES_KIB + config.body_mib * 1024) as usize)),
             audit: Audit::default(),
             given: Given::default(),
+            quota: Quota::default(),
             locked: AtomicBool::new(!loopback),
             stopping: AtomicBool::new(false),
+            settings: RwLock::new(Settings::of(&engine, config)?),
+            intake,
+            book,
+            keeper,
             engine,
-            config,
             metrics,
             loopback,
-        }
+        })
+    }
+
+    fn settings(&self) -> Settings {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The settings as they were read last.
+    pub(super) fn config(&self) -> Arc<ServeConfig> {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).config.clone()
+    }
+
+    /// What signs answers to privacy desks.
+    pub(super) fn signer(&self) -> Arc<Signer> {
+        self.settings().signer
+    }
+
+    /// How servers of callbacks are trusted.
+    pub(super) fn trust(&self) -> Trust {
+        self.settings().trust
+    }
+
+    /// Reads the settings again. Of those that are wrong nothing is taken. Where it listens, how many connections and bodies it takes, stay
+    /// as they were at the start.
+    pub(super) fn configure(&self) -> Result<Arc<ServeConfig>, ServeError> {
+        let before = self.config();
+        let mut config = self.engine.serve_config()?;
+        config.listen.clone_from(&before.listen);
+        (config.connections, config.body_mib) = (before.connections, before.body_mib);
+        let settings = Settings::of(&self.engine, config)?;
+        let config = settings.config.clone();
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
+        let patience = Duration::from_secs(config.answer_seconds.into());
+        self.predictions.configure(config.queue as usize, patience);
+        self.deletions.configure(config.deletions as usize, patience);
+        self.keeper.configure(&config);
+        self.clerk.configure(&config);
+        Ok(config)
     }
 
     /// Whether a key is needed.
@@ -98,6 +176,7 @@ impl App {
 
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
+        self.clerk.stop();
         self.keeper.stop();
     }
 
@@ -112,12 +191,25 @@ impl App {
         }
     }
 
+    fn desk_gauges(&self) -> DeskGauges {
+        let (open, now) = (self.intake.open(), day::now());
+        let count = |of: &dyn Fn(&Record) -> bool| open.iter().filter(|record| of(record)).count();
+        DeskGauges {
+            pending: count(&|r| r.stage == Stage::Pending),
+            held: count(&|r| r.stage == Stage::Pending && self.intake.held_by(&r.handles).is_ok_and(|h| h.is_some())),
+            overdue: count(&|r| !r.is_over() && r.due() < now),
+            untold: open.iter().map(|r| r.listeners.iter().filter(|l| l.next < r.steps.len()).count()).sum(),
+        }
+    }
+
     /// How things stand; may load what is in service.
     pub(super) fn gauges(&self) -> Gauges {
         let waiting = self.engine.waiting().ok();
         let interface = if self.stopping() { None } else { self.serving.interface().ok() };
         let (members, members_whole, shards) = interface.as_ref().map_or((0, 0, 0), |i| i.members);
+        let desk = self.desk_gauges();
         Gauges {
+            desk,
             ready: interface.is_some(),
             members,
             members_whole,

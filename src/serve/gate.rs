@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 use std::time::Duration;
 
@@ -15,8 +15,9 @@ use super::problem::Problem;
 pub(super) struct Gate {
     permits: Arc<Semaphore>,
     waiting: AtomicUsize,
-    most: usize,
-    patience: Duration,
+    most: AtomicUsize,
+    /// In milliseconds.
+    patience: AtomicU64,
     what: &'static str,
 }
 
@@ -32,7 +33,18 @@ impl Drop for Counted<'_> {
 impl Gate {
     /// `at_once` work, and `most` wait for at most `patience`. `what` are they, in messages.
     pub(super) fn new(at_once: usize, most: usize, patience: Duration, what: &'static str) -> Gate {
-        Gate { permits: Arc::new(Semaphore::new(at_once)), waiting: AtomicUsize::new(0), most, patience, what }
+        let (permits, waiting) = (Arc::new(Semaphore::new(at_once)), AtomicUsize::new(0));
+        Gate { permits, waiting, most: AtomicUsize::new(most), patience: AtomicU64::new(patience.as_millis() as u64), what }
+    }
+
+    /// Lets so many wait from now on, and so long.
+    pub(super) fn configure(&self, most: usize, patience: Duration) {
+        self.most.store(most, Ordering::SeqCst);
+        self.patience.store(patience.as_millis() as u64, Ordering::SeqCst);
+    }
+
+    fn most(&self) -> usize {
+        self.most.load(Ordering::SeqCst)
     }
 
     /// How many wait.
@@ -42,7 +54,7 @@ impl Gate {
 
     /// Whether one more would be refused.
     pub(super) fn is_full(&self) -> bool {
-        self.waiting() >= self.most
+        self.waiting() >= self.most()
     }
 
     /// A permit, which is to be held for as long as the work takes.
@@ -50,13 +62,18 @@ impl Gate {
         if let Ok(permit) = self.permits.clone().try_acquire_owned() {
             return Ok(permit);
         }
-        let busy = || Problem::busy(format!("{} {} wait already; ask again", self.most, self.what));
+        let busy = || Problem::busy(format!("{} {} wait already; ask again", self.most(), self.what));
         let before = self.waiting.fetch_add(1, Ordering::SeqCst);
         let _counted = Counted(&self.waiting);
-        if before >= self.most {
+        if before >= self.most() {
             return Err(busy());
         }
-        match tokio::time::timeout(self.patience, self.permits.clone().acquire_owned()).await {
+        match tokio::time::timeout(
+            Duration::from_millis(self.patience.load(Ordering::SeqCst)),
+            self.permits.clone().acquire_owned(),
+        )
+        .await
+        {
             Ok(Ok(permit)) => Ok(permit),
             _ => Err(busy()),
         }

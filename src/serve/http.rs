@@ -20,10 +20,10 @@ use sisa::{
 use super::{
     app::App,
     audit::{self, Act},
-    deletions,
+    deletions, holds,
     keys::Caller,
     log::{self, trace_id},
-    page, predict,
+    opendsr, page, predict,
     problem::Problem,
     reply::{EPOCH, JSON, Reply},
     role::Role,
@@ -41,7 +41,8 @@ pub(super) fn router(app: Arc<App>) -> Router {
                 .serve(request)
                 .await
         };
-        let method = if route.method == axum::http::Method::POST { MethodFilter::POST } else { MethodFilter::GET };
+        // Whatever is asked for by another method than the table's is nothing that is there.
+        let Ok(method) = MethodFilter::try_from(route.method.clone()) else { continue };
         router = router.route(route.path, on(method, handler));
     }
     let unknown = |State(app): State<Arc<App>>, request: Request| async move {
@@ -124,7 +125,7 @@ impl Asking {
 
     async fn answer(&self, caller: &Caller, parts: &Parts, body: Body) -> Result<Reply, Problem> {
         let (app, headers) = (&self.app, &parts.headers);
-        if self.params.iter().any(|(key, value)| key == "model" && *value != app.config.model) {
+        if self.params.iter().any(|(key, value)| key == "model" && *value != app.config().model) {
             return Err(Problem::unknown(
                 "there is no model of this name; `GET /v2/models/NAME` tells of the one there is, whose name is in the configuration",
             ));
@@ -140,15 +141,16 @@ impl Asking {
                 predict::infer(app, headers, version, body).await
             }
             Endpoint::Delete => {
+                self.within_quota(caller)?;
                 let (body, _room) = read_body(app, headers, body).await?;
-                let asked = deletions::read(app, headers, asked_for(parts, "dry_run"), &body)?;
+                let asked = deletions::read(app, caller, headers, asked_for(parts, "dry_run"), &body)?;
                 drop(body);
                 // Once begun it goes on and is written down, also when nobody listens any more.
                 let done = tokio::spawn(delete(app.clone(), caller.clone(), asked));
                 done.await.unwrap_or_else(|_| Err(Problem::internal()))
             }
-            Endpoint::Deletion => deletions::one(app, self.param("request")).await,
-            Endpoint::Deletions => deletions::all(app).await,
+            Endpoint::Deletion => deletions::one(app, caller, self.param("request")).await,
+            Endpoint::Deletions => deletions::all(app, &asked_page(parts)?).await,
             Endpoint::Receipt => {
                 let reply = deletions::receipt(app, self.param("request"), asked_for(parts, "signed")).await?;
                 write_down(app, caller, self.endpoint.name(), reply.about.clone(), reply.status).await;
@@ -160,6 +162,48 @@ impl Asking {
                 let waiting = self.look(|app| app.engine.waiting().map_err(|e| predict::failed(&e))).await?;
                 let names: Vec<String> = waiting.unrepaired.into_iter().map(|(name, _)| name).collect();
                 Ok(Reply::json(StatusCode::ACCEPTED, &serde_json::json!({ "unrepaired": names })))
+            }
+            Endpoint::Holds => self.look_at(holds::all).await,
+            Endpoint::Hold => {
+                let (body, _room) = read_body(app, headers, body).await?;
+                let (by, name) = (caller.clone(), self.param("hold"));
+                let reply = self.look_at(move |app| holds::put(app, &by, name, &body)).await?;
+                write_down(app, caller, self.endpoint.name(), reply.about.clone(), reply.status).await;
+                Ok(reply)
+            }
+            Endpoint::Release => {
+                let name = self.param("hold");
+                let reply = self.look_at(move |app| holds::release(app, name)).await?;
+                write_down(app, caller, self.endpoint.name(), reply.about.clone(), reply.status).await;
+                Ok(reply)
+            }
+            Endpoint::Discovery => opendsr::discovery(app),
+            Endpoint::Certificate => opendsr::certificate(app),
+            Endpoint::Receive => {
+                self.within_quota(caller)?;
+                let (body, _room) = read_body(app, headers, body).await?;
+                let permit = app.deletions.enter().await?;
+                let by = caller.clone();
+                let received = self.look_at(move |app| {
+                    let received = opendsr::receive(app, &by, &body);
+                    drop(permit);
+                    received
+                });
+                let reply = opendsr::told(received.await)?;
+                write_down(app, caller, self.endpoint.name(), reply.about.clone(), reply.status).await;
+                Ok(reply)
+            }
+            Endpoint::Asked => {
+                let name = self.param("request");
+                let told = self.look_at(move |app| opendsr::status(app, &name)).await;
+                app.given.drained().await;
+                opendsr::told(told)
+            }
+            Endpoint::Cancel => {
+                let name = self.param("request");
+                let reply = opendsr::told(self.look_at(move |app| opendsr::cancel(app, &name)).await)?;
+                write_down(app, caller, self.endpoint.name(), reply.about.clone(), reply.status).await;
+                Ok(reply)
             }
             Endpoint::Status => {
                 let status = self.look(|app| app.engine.status().map_err(|e| predict::failed(&e))).await?;
@@ -199,12 +243,28 @@ impl Asking {
                 if self.endpoint == Endpoint::ModelReady {
                     return predict::ready(app).await;
                 }
-                Ok(Reply::json(StatusCode::OK, &v2::model(&app.config.model, &interface)).with(EPOCH, &epoch))
+                Ok(Reply::json(StatusCode::OK, &v2::model(&app.config().model, &interface)).with(EPOCH, &epoch))
             }
             Endpoint::Document => Ok(Reply::new(StatusCode::OK, JSON, include_str!("../../docs/openapi.json"))),
             Endpoint::Unknown => Err(Problem::unknown("there is nothing here; `GET /openapi.json` tells what there is")),
             Endpoint::Method => Err(Problem::method()),
         }
+    }
+
+    /// Refuses a deletion that is one more than its key may ask for; whoever asks on this machine without keys may ask for any number.
+    fn within_quota(&self, caller: &Caller) -> Result<(), Problem> {
+        let config = self.app.config();
+        if caller.is_local() {
+            return Ok(());
+        }
+        let most = (config.deletions_per_minute, config.deletions_per_day);
+        self.app.quota.take(&caller.name, most).map_err(Problem::quota)
+    }
+
+    /// As [`Asking::look`], of an answer.
+    async fn look_at(&self, look: impl FnOnce(&Arc<App>) -> Result<Reply, Problem> + Send + 'static) -> Result<Reply, Problem> {
+        let app = self.app.clone();
+        tokio::task::spawn_blocking(move || look(&app)).await.unwrap_or_else(|_| Err(Problem::internal()))
     }
 
     /// Reads something off the runtime's threads.
@@ -262,6 +322,19 @@ fn is_local(headers: &HeaderMap) -> bool {
     own && text(header::ORIGIN).is_none_or(|origin| origin == format!("http://{host}"))
 }
 
+/// A parameter of the query that is a number.
+fn number(parts: &Parts, name: &str) -> Result<Option<u64>, Problem> {
+    let query = parts.uri.query().unwrap_or_default();
+    let found = query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name);
+    let wrong = || Problem::input(format!("`{name}` is a whole number"));
+    found.map(|(_, value)| value.parse().map_err(|_| wrong())).transpose()
+}
+
+/// Which requests are listed.
+fn asked_page(parts: &Parts) -> Result<deletions::Page, Problem> {
+    Ok(deletions::Page::new(number(parts, "before")?, number(parts, "limit")?))
+}
+
 /// Whether a parameter of the query says yes.
 fn asked_for(parts: &Parts, name: &str) -> bool {
     let query = parts.uri.query().unwrap_or_default();
@@ -270,7 +343,7 @@ fn asked_for(parts: &Parts, name: &str) -> bool {
 
 /// Reads a body, within the bounds on its size, on its time, and on what may lie in memory of all bodies at once.
 async fn read_body(app: &App, headers: &HeaderMap, body: Body) -> Result<(Bytes, tokio::sync::OwnedSemaphorePermit), Problem> {
-    let most = (app.config.body_mib as usize) << 20;
+    let most = (app.config().body_mib as usize) << 20;
     let too_large = || Problem::too_large(format!("the body is more than {most} bytes"));
     let length = headers.get(header::CONTENT_LENGTH).and_then(|l| l.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > most) {
@@ -279,7 +352,7 @@ async fn read_body(app: &App, headers: &HeaderMap, body: Body) -> Result<(Bytes,
     let kib = u32::try_from(length.unwrap_or(most).div_ceil(1024).max(1)).unwrap_or(u32::MAX);
     let room = app.bodies.clone().try_acquire_many_owned(kib);
     let room = room.map_err(|_| Problem::busy("as many bodies as may lie in memory are being read; ask again"))?;
-    let patience = Duration::from_secs(app.config.answer_seconds.into());
+    let patience = Duration::from_secs(app.config().answer_seconds.into());
     match tokio::time::timeout(patience, Limited::new(body, most).collect()).await {
         Err(_) => Err(Problem::slow("the body did not come within the time that is allowed")),
         Ok(Err(e)) if e.is::<http_body_util::LengthLimitError>() => Err(too_large()),

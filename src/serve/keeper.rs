@@ -12,7 +12,9 @@ use std::{
 use sisa::engine::{Engine, Error, Observer, Progress, RepairPolicy, RepairReport, ServeConfig, Stopwatch, Waiting};
 
 use super::{
+    day::{self, age},
     desk::{self, Ground, Next, Rule, Waits},
+    intake::Intake,
     log,
     metrics::{self, Metrics},
 };
@@ -27,9 +29,9 @@ const BACKOFF: (f64, f64) = (1.0, 300.0);
 pub(super) struct Keeper {
     engine: Arc<Engine>,
     metrics: Arc<Metrics>,
-    rule: Rule,
-    /// Seconds from acceptance in which a request is to be repaired.
-    deadline: f64,
+    intake: Arc<Intake>,
+    /// With the seconds from acceptance in which a request is to be repaired, of which nothing else is said.
+    rule: Mutex<(Rule, f64)>,
     /// Something happened, and whether a repair was asked for.
     asked: Mutex<(bool, bool)>,
     bell: Condvar,
@@ -63,17 +65,28 @@ struct Memory {
     seconds_a_row_pass: f64,
 }
 
+fn rule(config: &ServeConfig) -> (Rule, f64) {
+    let (window, deadline) = (f64::from(config.window_minutes) * 60.0, f64::from(config.deadline_days) * day::DAY);
+    (Rule { policy: config.repair, window, min_weight: config.min_weight }, deadline)
+}
+
 impl Keeper {
-    pub(super) fn new(engine: Arc<Engine>, metrics: Arc<Metrics>, config: &ServeConfig) -> Keeper {
+    pub(super) fn new(engine: Arc<Engine>, intake: Arc<Intake>, metrics: Arc<Metrics>, config: &ServeConfig) -> Keeper {
         Keeper {
             engine,
             metrics,
-            rule: Rule { policy: config.repair, window: f64::from(config.window_minutes) * 60.0, min_weight: config.min_weight },
-            deadline: f64::from(config.deadline_days) * 86_400.0,
+            intake,
+            rule: Mutex::new(rule(config)),
             asked: Mutex::new((true, false)),
             bell: Condvar::new(),
             stopped: AtomicBool::new(false),
         }
+    }
+
+    /// Goes on by these settings.
+    pub(super) fn configure(&self, config: &ServeConfig) {
+        *self.rule.lock().unwrap_or_else(PoisonError::into_inner) = rule(config);
+        self.wake(false);
     }
 
     /// Something came into effect, or is on its way; with `repair`, a repair is asked for.
@@ -149,25 +162,27 @@ impl Keeper {
         if waiting.unrepaired.is_empty() {
             return Ok(());
         }
+        let (rule, deadline) = *self.rule.lock().unwrap_or_else(PoisonError::into_inner);
+        let (today, due) = (day::now(), |name: &str| self.intake.due(name));
         let waits: Vec<Waits> = waiting
             .unrepaired
             .iter()
             .map(|(name, accepted_at)| Waits {
                 since: memory.seen.get(name).copied().unwrap_or(now),
                 // The clock of the day says how old it is, and a clock that only goes on what is left.
-                due: now - age(accepted_at).unwrap_or(0.0) + self.deadline,
+                due: now + due(name).map_or_else(|| deadline - age(accepted_at).unwrap_or(0.0), |due| due - today),
             })
             .collect();
-        let ground = self.ground(now, asked, memory)?;
-        if desk::next(&self.rule, &waits, &ground) == Next::Repair {
+        let ground = self.ground(now, rule.policy, asked, memory)?;
+        if desk::next(&rule, &waits, &ground) == Next::Repair {
             self.repair(clock, memory)?;
         }
         Ok(())
     }
 
-    fn ground(&self, now: f64, asked: bool, memory: &Memory) -> Result<Ground, Error> {
+    fn ground(&self, now: f64, policy: RepairPolicy, asked: bool, memory: &Memory) -> Result<Ground, Error> {
         let mut ground = Ground { now, last_start: memory.last_start, weight: 1.0, cost: 0.0, seconds: 0.0, asked };
-        if self.rule.policy != RepairPolicy::Eager {
+        if policy != RepairPolicy::Eager {
             let status = self.engine.status()?;
             // The weight of a member that serves step r of R is (r / R)^4 (docs/TRAINING.md, section 6).
             let share = |serves: u32, slices: usize| (f64::from(serves) / slices.max(1) as f64).powi_4();
@@ -213,27 +228,6 @@ impl Keeper {
     }
 }
 
-/// Seconds since a time of day in RFC 3339, by the clock of the day.
-fn age(time: &str) -> Option<f64> {
-    Some((seconds(&sisa::engine::utc_now())? - seconds(time)?).max(0.0))
-}
-
-/// Seconds since 1970 of a time as the ledger writes it: `2026-11-26T12:00:00.000Z`.
-/// Days of a civil date: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `days_from_civil`.
-fn seconds(time: &str) -> Option<f64> {
-    let number = |range: std::ops::Range<usize>| time.get(range)?.parse::<i64>().ok();
-    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
-    let (hour, minute) = (number(11..13)?, number(14..16)?);
-    let second: f64 = time.get(17..)?.strip_suffix('Z')?.parse().ok()?;
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year - era * 400;
-    let day_of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    let days = era * 146_097 + day_of_era - 719_468;
-    Some((days * 86_400 + hour * 3600 + minute * 60) as f64 + second)
-}
-
 /// Powers by multiplication alone.
 trait Powers {
     fn powi_4(self) -> Self;
@@ -243,19 +237,5 @@ impl Powers for f64 {
     fn powi_4(self) -> f64 {
         let square = self * self;
         square * square
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_of_the_ledger_are_seconds() {
-        assert_eq!(seconds("1970-01-01T00:00:00.000Z"), Some(0.0));
-        assert_eq!(seconds("2000-02-29T12:34:56.500Z"), Some(951_827_696.5));
-        assert_eq!(seconds("2099-12-31T23:59:59.000Z"), Some(4_102_444_799.0));
-        assert_eq!(seconds("today"), None);
-        assert!(age(&sisa::engine::utc_now()).unwrap() < 60.0);
     }
 }

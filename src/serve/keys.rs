@@ -17,12 +17,18 @@ use super::role::Role;
 const FOLDER: [&str; 2] = ["service", "keys"];
 const SUFFIX: &str = ".json";
 
+/// What someone without a key is called, on this machine.
+const LOCAL: &str = "local";
+
 /// Why a key could not be made or taken back.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KeyError {
     /// The name can't be one.
     #[error("`{0}` can't be the name of a key: it must have 1 to 32 lower-case letters, digits or `-`")]
     Name(String),
+    /// The name stands for whoever has no key.
+    #[error("`{LOCAL}` is what the audit log calls whoever needs no key; take another name")]
+    Local,
     /// The name is taken.
     #[error("there is a key `{0}` already; revoke it first, or take another name")]
     Taken(String),
@@ -68,7 +74,12 @@ pub(crate) struct Caller {
 impl Caller {
     /// Someone on this machine, where there are no keys: may do anything.
     pub(crate) fn local() -> Caller {
-        Caller { name: "local".into(), roles: Role::ALL.to_vec() }
+        Caller { name: LOCAL.into(), roles: Role::ALL.to_vec() }
+    }
+
+    /// Whether this is someone on this machine, without a key: the name of a key can't be this one's, as it is refused.
+    pub(crate) fn is_local(&self) -> bool {
+        self.name == LOCAL
     }
 
     /// Someone of whom nothing is known.
@@ -130,6 +141,9 @@ impl Keys<'_> {
     /// Makes a key and returns it, the only time that it is seen.
     pub(crate) fn add(&self, name: &str, roles: &[Role]) -> Result<wire::Key, KeyError> {
         check_name(name)?;
+        if name == LOCAL {
+            return Err(KeyError::Local);
+        }
         self.0.files().make_dirs(&self.folder())?;
         if self.read(name)?.is_some_and(|kept| kept.revoked_at.is_none()) {
             return Err(KeyError::Taken(name.to_owned()));
@@ -180,7 +194,7 @@ impl Keys<'_> {
             return Ok(None);
         }
         let roles = kept.roles.iter().filter_map(|role| role.parse().ok()).collect();
-        Ok(Some(Caller { name: name.to_owned(), roles }))
+        Ok(Some(Caller { name: name.to_owned(), roles }).filter(|caller| !caller.is_local()))
     }
 }
 

@@ -37,6 +37,10 @@ pub(super) struct Metrics {
     /// Repairs that came to an end, and that failed.
     pub(super) repairs: AtomicU64,
     pub(super) repairs_failed: AtomicU64,
+    /// Callbacks that were delivered, that failed and are tried again, and that were given up.
+    pub(super) callbacks: AtomicU64,
+    pub(super) callbacks_failed: AtomicU64,
+    pub(super) callbacks_given_up: AtomicU64,
 }
 
 /// How things stand, beside what is counted.
@@ -50,6 +54,16 @@ pub(super) struct Gauges {
     pub(super) unrepaired: usize,
     pub(super) predictions_waiting: usize,
     pub(super) deletions_waiting: usize,
+    pub(super) desk: DeskGauges,
+}
+
+/// What lies in the intake.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct DeskGauges {
+    pub(super) pending: usize,
+    pub(super) held: usize,
+    pub(super) overdue: usize,
+    pub(super) untold: usize,
 }
 
 /// One more.
@@ -102,12 +116,19 @@ impl Metrics {
             ("sisa_deletions_effective_total", "Deletions that this process brought into effect.", &self.effective),
             ("sisa_repairs_total", "Repairs that came to an end.", &self.repairs),
             ("sisa_repairs_failed_total", "Repairs that failed and are tried again.", &self.repairs_failed),
+            ("sisa_callbacks_total", "Callbacks that were delivered.", &self.callbacks),
+            ("sisa_callbacks_failed_total", "Callbacks that failed and are made again.", &self.callbacks_failed),
+            (
+                "sisa_callbacks_given_up_total",
+                "Callbacks that were tried for three days and are given up.",
+                &self.callbacks_given_up,
+            ),
         ];
         for (name, help, counter) in counters {
             head(&mut out, name, "counter", help);
             let _ = writeln!(out, "{name} {}", of(counter));
         }
-        let gauges: [(&str, &str, u64); 8] = [
+        let gauges: [(&str, &str, u64); 12] = [
             ("sisa_ready", "Whether predictions are answered.", gauges.ready.into()),
             ("sisa_members", "Members that vote.", gauges.members as u64),
             ("sisa_members_whole", "Members that vote with their full weight.", gauges.members_whole as u64),
@@ -116,6 +137,10 @@ impl Metrics {
             ("sisa_unrepaired", "Deletions in effect and not repaired.", gauges.unrepaired as u64),
             ("sisa_predictions_waiting", "Predictions that wait for a thread.", gauges.predictions_waiting as u64),
             ("sisa_deletions_waiting", "Deletions that wait for their turn.", gauges.deletions_waiting as u64),
+            ("sisa_desk_pending", "Requests that are kept and not in the ledger yet.", gauges.desk.pending as u64),
+            ("sisa_desk_held", "Those of them that a legal hold holds.", gauges.desk.held as u64),
+            ("sisa_desk_overdue", "Requests whose day is over and that are not done.", gauges.desk.overdue as u64),
+            ("sisa_callbacks_waiting", "Addresses that are to be told of something.", gauges.desk.untold as u64),
         ];
         for (name, help, value) in gauges {
             head(&mut out, name, "gauge", help);

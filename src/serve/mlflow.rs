@@ -56,7 +56,7 @@ const FORMS: &str = "the body must be an object with one of `dataframe_split`, `
 /// The rows of a JSON body, and how they are to be answered.
 pub(super) fn read(app: &App, body: &[u8]) -> Result<(Input, Params), Problem> {
     let wrong = |e: serde_json::Error| Problem::input(format!("the body can't be read: {e}"));
-    let most = app.config.rows;
+    let most = app.config().rows;
     let Body { dataframe_split, dataframe_records, inputs, instances, params } = serde_json::from_slice(body).map_err(wrong)?;
     let grid = match (dataframe_split, dataframe_records, inputs.or(instances)) {
         (Some(split), None, None) => cells::of_lists(split.columns, &split.data, most)?,

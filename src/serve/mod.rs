@@ -6,24 +6,35 @@
 
 mod app;
 mod audit;
+mod book;
+mod callback;
 mod cells;
+mod clerk;
+mod day;
 mod deletions;
 mod desk;
 mod gate;
+mod holds;
 mod http;
+mod intake;
 mod keeper;
 mod keys;
 mod log;
 mod metrics;
 mod mlflow;
+mod opendsr;
 mod page;
 mod predict;
 mod problem;
+mod quota;
 mod reply;
 mod role;
 mod route;
 mod server;
+mod signer;
 mod tensor;
+#[cfg(feature = "tls")]
+mod tls;
 mod v2;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -52,9 +63,22 @@ pub(crate) enum ServeError {
     /// Other machines could connect, and there is no key.
     #[error(
         "{0} can be reached from other machines, and no key is there to tell who asks: make one by `sisa key add NAME --role ROLE`, or listen on \
-         127.0.0.1. There is no TLS here either: let a proxy that has it stand before the service"
+         127.0.0.1"
     )]
     Open(SocketAddr),
+    /// TLS is asked for, and this build has none.
+    #[cfg(not(feature = "tls"))]
+    #[error(
+        "[serve.tls] asks for TLS, and this program was built without it: build it with `cargo build --release --features tls`"
+    )]
+    NoTls,
+    /// A certificate or a key can't be used.
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
+    /// Answers can't be signed as they are to be.
+    #[error(transparent)]
+    Signer(#[from] signer::SignerError),
     /// The runtime can't be started.
     #[error("the runtime can't be started: {0}")]
     Runtime(io::Error),
@@ -90,10 +114,10 @@ pub(crate) fn serve(engine: Engine, config: ServeConfig, told: impl FnOnce(&wire
         .enable_all()
         .build()
         .map_err(ServeError::Runtime)?;
-    let app = Arc::new(app::App::new(Arc::new(engine), config, loopback));
+    let app = Arc::new(app::App::new(Arc::new(engine), config, loopback)?);
     let served = runtime.block_on(async {
         let listener = TcpListener::bind(address).await.map_err(|cause| ServeError::Listen { address, cause })?;
-        server::serve(app, listener, told).await.map_err(ServeError::Runtime)
+        server::serve(app, listener, told).await
     });
     // What waits for a lock does not keep the process: what it had accepted is in the ledger.
     runtime.shutdown_timeout(Duration::from_millis(200));

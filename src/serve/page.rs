@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use axum::http::{StatusCode, header};
 use serde_json::Value;
-use sisa::engine::{CellStatus, RequestRecord, ShardStatus, Status, utc_now};
+use sisa::engine::{CellStatus, RequestLine, Requests, ShardStatus, Status, utc_now};
 
 use super::{app::App, audit, log, predict::failed, problem::Problem, reply::Reply};
 
@@ -28,10 +28,27 @@ fn text(text: &str) -> String {
     out
 }
 
+/// What is shown of the requests.
+struct Listed {
+    /// The newest first.
+    lines: Vec<RequestLine>,
+    count: usize,
+    /// Seconds of the slowest effect.
+    slowest: f64,
+}
+
+impl Listed {
+    fn of(requests: &Requests) -> Listed {
+        let all = requests.lines();
+        let slowest = all.iter().filter_map(|line| line.effective.as_ref()).map(|e| e.1).fold(0.0, f64::max);
+        Listed { lines: all.iter().rev().take(REQUESTS).cloned().collect(), count: all.len(), slowest }
+    }
+}
+
 /// The page as of now.
 pub(super) fn page(app: &App) -> Result<Reply, Problem> {
     let status = app.engine.status().map_err(|e| failed(&e))?;
-    let requests = app.engine.log().map_err(|e| failed(&e))?;
+    let requests = app.book.read(&app.engine, Listed::of).map_err(|e| failed(&e))?;
     let acts = audit::read(&app.engine).unwrap_or_else(|e| {
         log::alarm(&e.to_string());
         String::new()
@@ -58,22 +75,21 @@ pub(super) fn page(app: &App) -> Result<Reply, Problem> {
         .with(header::REFERRER_POLICY, "no-referrer"))
 }
 
-fn head(out: &mut String, app: &App, status: &Status, requests: &[RequestRecord]) {
+fn head(out: &mut String, app: &App, status: &Status, requests: &Listed) {
     let state = match (status.unrepaired.len(), status.complete()) {
         (0, true) => "Everything is repaired.".to_owned(),
         (0, false) => "Steps are missing that no deletion waits for.".to_owned(),
         (1, _) => "1 deletion is in effect and waits for its repair.".to_owned(),
         (n, _) => format!("{n} deletions are in effect and wait for their repair."),
     };
-    let slowest = requests.iter().filter_map(|r| r.effective.as_ref()).map(|e| e.1.seconds).fold(0.0, f64::max);
     let _ = writeln!(
         out,
         "<h1>{state}</h1>\n<p>{} requests in all, the slowest in effect after {:.0} ms. Model {}, generation {}, recipe {}, ledger entry {}, \
          as of {}.</p>\n<p><a href=\"/metrics\">Metrics</a>, <a href=\"/v1/status\">state</a>, <a href=\"/v1/deletions\">all requests</a>, \
          <a href=\"/v1/audit\">audit log</a>, <a href=\"/openapi.json\">what can be asked</a>.</p>",
-        requests.len(),
-        slowest * 1e3,
-        text(&app.config.model),
+        requests.count,
+        requests.slowest * 1e3,
+        text(&app.config().model),
         status.serving.generation,
         text(&status.serving.recipe.to_string()),
         status.ledger_entries,
@@ -116,15 +132,15 @@ fn row(out: &mut String, shard: &ShardStatus) {
     );
 }
 
-fn listed(out: &mut String, requests: &[RequestRecord]) {
+fn listed(out: &mut String, requests: &Listed) {
     out.push_str("<h2>Deletion requests</h2>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Deletion requests\"><table><caption>The newest first. There are no ids here: only digests of them are kept.</caption>\n<thead><tr>");
     for name in ["Request", "State", "Accepted", "In effect after", "Repaired", "Ids", "Unknown", "Records", "Receipt"] {
         let _ = write!(out, "<th scope=\"col\">{name}</th>");
     }
     out.push_str("</tr></thead>\n<tbody>");
-    for record in requests.iter().rev().take(REQUESTS) {
-        let told = sisa::wire::Deletion::from(record);
-        let name = text(&record.accepted.request);
+    for line in &requests.lines {
+        let told = sisa::wire::Deletion::from(line);
+        let name = text(&line.request);
         let after = told.effective_seconds.map_or("–".to_owned(), |seconds| format!("{:.0} ms", seconds * 1e3));
         let _ = writeln!(
             out,
@@ -139,7 +155,7 @@ fn listed(out: &mut String, requests: &[RequestRecord]) {
             told.records,
         );
     }
-    if requests.is_empty() {
+    if requests.lines.is_empty() {
         out.push_str("<tr><td colspan=\"9\">None yet.</td></tr>");
     }
     out.push_str("</tbody></table></div>\n");

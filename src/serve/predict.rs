@@ -100,7 +100,7 @@ pub(super) async fn infer(app: &Arc<App>, headers: &HeaderMap, version: Option<S
         let mut stale = false;
         let reply = answer(app, &input, |answers| {
             stale = version.as_ref().is_some_and(|version| *version != answers.epoch.to_string());
-            v2::write(&app.config.model, answers, &form)
+            v2::write(&app.config().model, answers, &form)
         })?;
         // What was in service before is not answered from.
         if stale { Err(no_version()) } else { Ok(reply) }
@@ -121,7 +121,7 @@ fn unpacking(app: &App, headers: &HeaderMap) -> Result<impl FnOnce(&Bytes) -> Re
         Some("gzip") => true,
         Some(_) => return Err(Problem::media("of `Content-Encoding` only gzip is known")),
     };
-    let most = u64::from(app.config.body_mib) << 20;
+    let most = u64::from(app.config().body_mib) << 20;
     Ok(move |body: &Bytes| {
         if !gzip {
             return Ok(body.clone());
@@ -139,8 +139,8 @@ fn unpacking(app: &App, headers: &HeaderMap) -> Result<impl FnOnce(&Bytes) -> Re
 /// Computes an answer and writes it, again if something came into effect before it could be given.
 fn answer(app: &App, input: &Input, mut write: impl FnMut(&Answers) -> Reply) -> Result<Reply, Problem> {
     let bounds = Bounds {
-        rows: app.config.rows.into(),
-        seconds: app.config.answer_seconds.into(),
+        rows: app.config().rows.into(),
+        seconds: app.config().answer_seconds.into(),
         clock: Stopwatch::start(),
         too_many: AtomicBool::new(false),
     };
@@ -176,7 +176,7 @@ fn scores(app: &App, input: &Input, bounds: &Bounds) -> Result<Answers, Problem>
                 return Err(Problem::too_large(format!("more than {} rows; send them in several requests", bounds.rows)));
             }
             Err(Error::Interrupted) => return Err(Problem::unavailable("the answer took too long; ask for fewer rows")),
-            Err(e) if e.kind() == ErrorKind::Retry && waited.seconds() < app.config.wait_seconds.into() => {
+            Err(e) if e.kind() == ErrorKind::Retry && waited.seconds() < app.config().wait_seconds.into() => {
                 app.keeper.wake(false);
                 std::thread::sleep(PAUSE);
             }

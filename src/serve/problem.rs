@@ -4,6 +4,8 @@ use axum::http::StatusCode;
 use sisa::engine::{Error, ErrorKind, Remedy};
 use sisa::wire;
 
+use super::{intake::IntakeError, log, predict::failed};
+
 /// What is told in place of an answer.
 #[derive(Debug)]
 pub(super) struct Problem {
@@ -63,6 +65,12 @@ impl Problem {
         Problem { again_after: Some(1), ..Problem::new(StatusCode::TOO_MANY_REQUESTS, text) }
     }
 
+    /// A key has asked for as much as it may, and may go on after so many seconds.
+    pub(super) fn quota(seconds: u32) -> Problem {
+        let text = "this key has asked for as many deletions as it may for now; nothing was kept of this one, ask again later";
+        Problem { again_after: Some(seconds), ..Problem::new(StatusCode::TOO_MANY_REQUESTS, text) }
+    }
+
     /// Nothing can answer now.
     pub(super) fn unavailable(text: impl Into<String>) -> Problem {
         Problem { again_after: Some(1), ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, text) }
@@ -93,6 +101,19 @@ impl Problem {
         };
         let again_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
         Problem { status, body: wire::Problem::of(text + &advice, Some(error)), again_after }
+    }
+}
+
+impl From<IntakeError> for Problem {
+    fn from(error: IntakeError) -> Problem {
+        match &error {
+            IntakeError::Elsewhere => Problem::unavailable(error.to_string()),
+            IntakeError::Damaged { .. } => {
+                log::alarm(&error.to_string());
+                Problem::unavailable("the intake is damaged; whoever runs the service is told by its log where")
+            }
+            IntakeError::Engine(e) => failed(e),
+        }
     }
 }
 

@@ -24,6 +24,14 @@ pub(super) enum Endpoint {
     Audit,
     Metrics,
     Repair,
+    Holds,
+    Hold,
+    Release,
+    Discovery,
+    Certificate,
+    Receive,
+    Asked,
+    Cancel,
     Document,
     Page,
     Unknown,
@@ -32,7 +40,7 @@ pub(super) enum Endpoint {
 }
 
 impl Endpoint {
-    pub(super) const ALL: [Endpoint; 21] = [
+    pub(super) const ALL: [Endpoint; 29] = [
         Endpoint::Invocations,
         Endpoint::Ping,
         Endpoint::Version,
@@ -50,6 +58,14 @@ impl Endpoint {
         Endpoint::Audit,
         Endpoint::Metrics,
         Endpoint::Repair,
+        Endpoint::Holds,
+        Endpoint::Hold,
+        Endpoint::Release,
+        Endpoint::Discovery,
+        Endpoint::Certificate,
+        Endpoint::Receive,
+        Endpoint::Asked,
+        Endpoint::Cancel,
         Endpoint::Document,
         Endpoint::Page,
         Endpoint::Unknown,
@@ -75,6 +91,14 @@ impl Endpoint {
             Endpoint::Audit => "audit",
             Endpoint::Metrics => "metrics",
             Endpoint::Repair => "repair",
+            Endpoint::Holds => "holds",
+            Endpoint::Hold => "hold",
+            Endpoint::Release => "release",
+            Endpoint::Discovery => "opendsr_discovery",
+            Endpoint::Certificate => "opendsr_certificate",
+            Endpoint::Receive => "opendsr_request",
+            Endpoint::Asked => "opendsr_status",
+            Endpoint::Cancel => "opendsr_cancel",
             Endpoint::Document => "document",
             Endpoint::Page => "page",
             Endpoint::Unknown => "unknown",
@@ -101,10 +125,18 @@ const fn post(path: &'static str, roles: &'static [Role], endpoint: Endpoint) ->
     Route { method: Method::POST, path, roles, endpoint }
 }
 
+const fn put(path: &'static str, roles: &'static [Role], endpoint: Endpoint) -> Route {
+    Route { method: Method::PUT, path, roles, endpoint }
+}
+
+const fn delete(path: &'static str, roles: &'static [Role], endpoint: Endpoint) -> Route {
+    Route { method: Method::DELETE, path, roles, endpoint }
+}
+
 const ANYONE: &[Role] = &[];
 
 /// All of them.
-pub(super) const ROUTES: [Route; 23] = [
+pub(super) const ROUTES: [Route; 32] = [
     post("/invocations", &[Role::Predict], Endpoint::Invocations),
     get("/ping", ANYONE, Endpoint::Ping),
     get("/health", ANYONE, Endpoint::Ping),
@@ -126,6 +158,15 @@ pub(super) const ROUTES: [Route; 23] = [
     get("/v1/audit", &[Role::Audit], Endpoint::Audit),
     get("/metrics", &[Role::Audit], Endpoint::Metrics),
     post("/v1/repair", &[Role::Admin], Endpoint::Repair),
+    get("/v1/holds", &[Role::Audit, Role::Admin], Endpoint::Holds),
+    put("/v1/holds/{hold}", &[Role::Admin], Endpoint::Hold),
+    delete("/v1/holds/{hold}", &[Role::Admin], Endpoint::Release),
+    get("/opendsr/v2/discovery", ANYONE, Endpoint::Discovery),
+    get("/opendsr/v2/certificate.pem", ANYONE, Endpoint::Certificate),
+    post("/opendsr/v2/requests", &[Role::Delete], Endpoint::Receive),
+    get("/opendsr/v2/requests/{request}", &[Role::Delete, Role::Audit], Endpoint::Asked),
+    get("/opendsr/v2/status/{request}", &[Role::Delete, Role::Audit], Endpoint::Asked),
+    delete("/opendsr/v2/requests/{request}", &[Role::Delete], Endpoint::Cancel),
     get("/", &[Role::Audit], Endpoint::Page),
     get("/openapi.json", ANYONE, Endpoint::Document),
 ];

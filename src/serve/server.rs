@@ -1,6 +1,6 @@
 //! Listening, connections, and coming to an end.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -10,48 +10,63 @@ use hyper_util::{
 };
 use sisa::wire;
 use tokio::{
-    net::{TcpListener, TcpStream},
-    signal::unix::{SignalKind, signal},
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
     sync::{Semaphore, mpsc},
 };
 
-use super::{app::App, audit::Act, http, log};
+use super::{ServeError, app::App, audit::Act, callback, http, log};
 
 /// Everything has come to its end within this time of the wish to stop.
 const END: Duration = Duration::from_secs(9);
 /// Headers have to come within this time, and a connection that asks nothing is kept so long.
 const HEADERS: Duration = Duration::from_secs(30);
+/// The greeting of TLS has to be done within this time.
+#[cfg(feature = "tls")]
+const GREETING: Duration = Duration::from_secs(10);
 /// Bytes of the headers of a request.
 const HEADER_BYTES: usize = 64 << 10;
 
 /// Serves until somebody asks to stop; `told` hears the address.
-pub(super) async fn serve(app: Arc<App>, listener: TcpListener, told: impl FnOnce(&wire::Listening)) -> io::Result<()> {
-    let address = listener.local_addr()?;
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+pub(super) async fn serve(app: Arc<App>, listener: TcpListener, told: impl FnOnce(&wire::Listening)) -> Result<(), ServeError> {
+    let address = listener.local_addr().map_err(ServeError::Runtime)?;
+    let hears = |kind| signal(kind).map_err(ServeError::Runtime);
+    let (mut terminate, mut interrupt) = (hears(SignalKind::terminate())?, hears(SignalKind::interrupt())?);
+    let hangup = hears(SignalKind::hangup())?;
+    let secure = Secure::of(&app)?;
+    let scheme = if app.config().tls.is_some() { "https" } else { "http" };
     let (wish, mut wishes) = mpsc::channel::<()>(2);
     let other = wish.clone();
     tokio::spawn(async move { while terminate.recv().await.is_some() && wish.send(()).await.is_ok() {} });
     tokio::spawn(async move { while interrupt.recv().await.is_some() && other.send(()).await.is_ok() {} });
     let keeper = app.keeper.clone();
     let keeping = tokio::task::spawn_blocking(move || keeper.run());
+    let clerk = app.clerk.clone();
+    let clerking = tokio::task::spawn_blocking(move || clerk.run());
+    let calling = tokio::spawn(callback::run(app.clone()));
     let graceful = Arc::new(GracefulShutdown::new());
-    let accepting = tokio::spawn(accept(app.clone(), listener, graceful.clone()));
+    let accepting = tokio::spawn(accept(app.clone(), listener, secure.clone(), graceful.clone()));
+    let hearing = tokio::spawn(configure(app.clone(), secure, hangup));
     let locked = app.locked().unwrap_or(true);
-    told(&wire::Listening::of(format!("http://{address}"), locked));
+    told(&wire::Listening::of(format!("{scheme}://{address}"), locked));
     write_down(&app, "start").await;
 
     let _ = wishes.recv().await;
     log::line("stop").write();
     app.stop();
     // Who asks whether it is ready is told that it is not, before connections are no longer taken.
-    let drain = Duration::from_secs(app.config.drain_seconds.into());
+    let drain = Duration::from_secs(app.config().drain_seconds.into());
     let ending = async {
         let _ = tokio::time::timeout(drain, wishes.recv()).await;
         accepting.abort();
+        calling.abort();
+        hearing.abort();
         let _ = accepting.await;
         if let Some(graceful) = Arc::into_inner(graceful) {
             graceful.shutdown().await;
         }
+        let _ = clerking.await;
         let _ = keeping.await;
     };
     let _ = tokio::time::timeout(END, ending).await;
@@ -65,9 +80,32 @@ async fn write_down(app: &Arc<App>, what: &'static str) {
     let _ = tokio::time::timeout(Duration::from_secs(1), tokio::task::spawn_blocking(move || app.write_down(act))).await;
 }
 
+/// Reads the settings again at every SIGHUP.
+async fn configure(app: Arc<App>, secure: Secure, mut hangup: Signal) {
+    while hangup.recv().await.is_some() {
+        let (shared, secure) = (app.clone(), secure.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            let config = shared.configure()?;
+            secure.configure(&shared)?;
+            Ok::<_, ServeError>(config)
+        });
+        let result = match read.await {
+            Ok(Ok(_)) => "done",
+            Ok(Err(e)) => {
+                log::alarm(&format!("[serve] was read again and is wrong, so everything stays as it was: {e}"));
+                "refused"
+            }
+            Err(_) => "failed",
+        };
+        let act = Act { who: "service".into(), what: "configure".into(), about: None, result: result.into() };
+        let app = app.clone();
+        let _ = tokio::task::spawn_blocking(move || app.write_down(act)).await;
+    }
+}
+
 /// Takes connections, as many as may be open.
-async fn accept(app: Arc<App>, listener: TcpListener, graceful: Arc<GracefulShutdown>) {
-    let open = Arc::new(Semaphore::new(app.config.connections as usize));
+async fn accept(app: Arc<App>, listener: TcpListener, secure: Secure, graceful: Arc<GracefulShutdown>) {
+    let open = Arc::new(Semaphore::new(app.config().connections as usize));
     let router = http::router(app);
     loop {
         let Ok(permit) = open.clone().acquire_owned().await else { return };
@@ -80,24 +118,73 @@ async fn accept(app: Arc<App>, listener: TcpListener, graceful: Arc<GracefulShut
             }
         };
         let _ = stream.set_nodelay(true);
-        let connection = connection(&router, stream);
-        let watched = graceful.watch(connection);
+        let (router, watcher, secure) = (router.clone(), graceful.watcher(), secure.clone());
         tokio::spawn(async move {
-            // A client that breaks off is its own business.
-            let _ = watched.await;
+            // A client that breaks off, or that is not to be trusted, is its own business.
+            #[cfg(feature = "tls")]
+            if let Some(acceptor) = secure.acceptor() {
+                if let Ok(Ok(stream)) = tokio::time::timeout(GREETING, acceptor.accept(stream)).await {
+                    let _ = watcher.watch(connection(router, stream)).await;
+                }
+                drop(permit);
+                return;
+            }
+            #[cfg(not(feature = "tls"))]
+            let Secure = secure;
+            let _ = watcher.watch(connection(router, stream)).await;
             drop(permit);
         });
     }
 }
 
-type Connection = http1::Connection<TokioIo<TcpStream>, TowerToHyperService<axum::Router>>;
+/// How connections are made secret; read again with the settings.
+#[cfg(feature = "tls")]
+#[derive(Clone)]
+struct Secure(Arc<std::sync::RwLock<Option<tokio_rustls::TlsAcceptor>>>);
 
-fn connection(router: &axum::Router, stream: TcpStream) -> Connection {
+#[cfg(feature = "tls")]
+impl Secure {
+    fn of(app: &App) -> Result<Secure, ServeError> {
+        let secure = Secure(Arc::default());
+        secure.configure(app)?;
+        Ok(secure)
+    }
+
+    fn configure(&self, app: &App) -> Result<(), ServeError> {
+        let acceptor = app.config().tls.as_ref().map(|tls| super::tls::acceptor(&app.engine, tls)).transpose()?;
+        *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) = acceptor;
+        Ok(())
+    }
+
+    fn acceptor(&self) -> Option<tokio_rustls::TlsAcceptor> {
+        self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+}
+
+/// This build has no TLS.
+#[cfg(not(feature = "tls"))]
+#[derive(Clone)]
+struct Secure;
+
+#[cfg(not(feature = "tls"))]
+impl Secure {
+    fn of(app: &App) -> Result<Secure, ServeError> {
+        if app.config().tls.is_some() { Err(ServeError::NoTls) } else { Ok(Secure) }
+    }
+
+    fn configure(&self, app: &App) -> Result<(), ServeError> {
+        Secure::of(app).map(|_| ())
+    }
+}
+
+type Connection<S> = http1::Connection<TokioIo<S>, TowerToHyperService<axum::Router>>;
+
+fn connection<S: AsyncRead + AsyncWrite + Unpin + 'static>(router: axum::Router, stream: S) -> Connection<S> {
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS)
         .max_buf_size(HEADER_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()))
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
 }
 
 /// Whether only this machine can connect to an address.

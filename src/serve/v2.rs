@@ -99,8 +99,8 @@ pub(super) fn read(app: &App, body: &[u8], json: Option<&str>) -> Result<(Input,
         if first != count {
             return Err(Problem::input(format!("input `{}` has {count} rows where the first has {first}", tensor.name)));
         }
-        if count > u64::from(app.config.rows) {
-            return Err(Problem::too_large(format!("more than {} rows; send them in several requests", app.config.rows)));
+        if count > u64::from(app.config().rows) {
+            return Err(Problem::too_large(format!("more than {} rows; send them in several requests", app.config().rows)));
         }
         let column = match (tensor.parameters.binary_data_size, tensor.data) {
             (None, Some(data)) => tensor::of_json(&tensor.name, data, count as usize)?,
@@ -117,7 +117,7 @@ pub(super) fn read(app: &App, body: &[u8], json: Option<&str>) -> Result<(Input,
     if !bytes.is_empty() {
         return Err(Problem::input(format!("{} bytes follow the last input", bytes.len())));
     }
-    let mut grid = Grid::new(columns.iter().map(|(name, _)| name.clone()).collect(), app.config.rows);
+    let mut grid = Grid::new(columns.iter().map(|(name, _)| name.clone()).collect(), app.config().rows);
     for row in 0..rows.unwrap_or(0) as usize {
         grid.begin_row()?;
         columns.iter().filter_map(|(_, column)| column.get(row)).for_each(|cell| grid.push(cell.as_deref()));

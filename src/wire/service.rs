@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use crate::{
-    engine::{self, DeleteReport, Error},
-    ledger::{Accepted, OutcomeKind, RequestRecord},
+    engine::{self, DeleteReport, Error, RequestLine},
+    ledger::{Accepted, OutcomeKind},
 };
 
 use super::Failed;
@@ -16,7 +16,7 @@ use super::Failed;
 pub struct Deletion {
     /// Its name; `None` of a dry run.
     pub request: Option<String>,
-    /// How far it has come: `forecast` (nothing was changed), `accepted`, `effective` or `repaired`.
+    /// How far it has come: `forecast` (nothing was changed), `pending` or `cancelled` (not in the ledger), `accepted`, `effective` or `repaired`.
     pub state: &'static str,
     /// When it was accepted.
     pub accepted_at: Option<String>,
@@ -81,21 +81,43 @@ impl From<&engine::Forecast> for Deletion {
     }
 }
 
-impl From<&RequestRecord> for Deletion {
+impl Deletion {
+    /// One that is kept and not in the ledger, in this state: `pending` or `cancelled`.
+    pub fn kept(request: &str, state: &'static str) -> Deletion {
+        Deletion {
+            request: Some(request.to_owned()),
+            state,
+            accepted_at: None,
+            effective_at: None,
+            effective_seconds: None,
+            repaired_at: None,
+            erased: 0,
+            already_erased: 0,
+            unknown: 0,
+            records: 0,
+        }
+    }
+}
+
+impl From<&RequestLine> for Deletion {
     /// As it is now.
-    fn from(record: &RequestRecord) -> Deletion {
-        let (effective, repaired) = (record.effective.as_ref(), record.repaired.as_ref());
-        let state = match (effective, repaired) {
+    fn from(line: &RequestLine) -> Deletion {
+        let state = match (&line.effective, &line.repaired) {
             (_, Some(_)) => "repaired",
             (Some(_), None) => "effective",
             (None, None) => "accepted",
         };
         Deletion {
-            accepted_at: Some(record.accepted_at.clone()),
-            effective_at: effective.map(|e| e.0.clone()),
-            effective_seconds: effective.map(|e| e.1.seconds),
-            repaired_at: repaired.map(|r| r.0.clone()),
-            ..Deletion::counted(state, &record.accepted)
+            request: Some(line.request.clone()),
+            state,
+            accepted_at: Some(line.accepted_at.clone()),
+            effective_at: line.effective.as_ref().map(|(at, _)| at.clone()),
+            effective_seconds: line.effective.as_ref().map(|(_, seconds)| *seconds),
+            repaired_at: line.repaired.clone(),
+            erased: line.erased,
+            already_erased: line.already_erased,
+            unknown: line.unknown,
+            records: line.records,
         }
     }
 }
