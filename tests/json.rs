@@ -24,9 +24,11 @@ use sisa::{
 };
 
 /// Objects that another document describes, or whose fields are names from the data.
-const ELSEWHERE: [&str; 9] = [
+const ELSEWHERE: [&str; 11] = [
     "bench.recipe",
     "bench_learner.recipe",
+    "card.learner",
+    "card.quality",
     "compare_method.settings",
     "plan.recommended_learner.settings",
     "prediction.ids",
@@ -127,6 +129,9 @@ fn classes(fields: &mut Fields) {
     let _ = engine.train(&part, &Quiet).unwrap();
     let copy = engine.export(ExportFormat::Safetensors, &bench.root().join("copy"), &Quiet).unwrap();
     fields.add(&wire::Exported::from(&copy));
+    let card = wire::Card::from(&engine.card(&Quiet).unwrap());
+    assert!(card.markdown().contains("# Model of `visits`"));
+    fields.add(&card);
     fields.add(&wire::Status::from(&engine.status().unwrap()));
 
     let request = DeleteRequest {

@@ -14,9 +14,11 @@ from ._errors import (
     RetryError,
     SisaError,
 )
+from ._exports import Card
 from ._workspace import Proposal, Workspace
 
 __all__ = [
+    "Card",
     "DamageError",
     "DiskError",
     "DivergedError",

@@ -102,6 +102,7 @@ _WORDS = {
     "name_records": "`records=` names them",
     "name_rows": "`rows=` names records by what they hold",
     "predict": "`predict(table)` answers without a label",
+    "export_onnx": "`export(path)` writes trees too, with all that is needed to answer",
     "evaluate_source": "`evaluate(table)` evaluates on a table",
     "log": "`log()` lists the requests",
     "repair": "`repair()` brings what was accepted into effect and trains what is missing",

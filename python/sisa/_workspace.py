@@ -11,6 +11,7 @@ import numpy as np
 
 from . import _sisa
 from ._calls import Listener, Progress, asked, converged, deletion, lines, log, unknown
+from ._exports import Exports
 from ._tables import Part, Table, parts
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Proposal(str):
         return proposal
 
 
-class Workspace:
+class Workspace(Exports):
     """A workspace in a folder. Nothing is read or made before it is asked for something.
 
     Answers are dictionaries with the names of docs/JSON.md. Many threads may use one workspace, and

@@ -5,8 +5,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
+from ._copies import CardColumn as CardColumn
+from ._copies import CardDeletions as CardDeletions
+from ._copies import Export as Export
+from ._copies import Exported as Exported
+from ._copies import SeenBy as SeenBy
 from ._plans import Candidate as Candidate
 from ._plans import Plan as Plan
 from ._plans import Planning as Planning
@@ -166,6 +171,7 @@ class Effective(TypedDict):
     outcomes: list[Outcome]
     cells: list[CellWritten]
     purged: int
+    exports: list[SeenBy]
     predicted_row_passes: int
     full_row_passes: int
 
@@ -216,6 +222,7 @@ class Deleted(TypedDict):
     type: str
     request: str
     repeated: bool
+    exports: list[SeenBy]
     unknown: bool
     unknown_lines: list[int]
     unknown_alike: list[AlikeIds]
@@ -236,6 +243,7 @@ class Forecasted(TypedDict):
     outcomes: list[Outcome]
     cells: list[CellWritten]
     checkpoints: int
+    exports: list[SeenBy]
     row_passes: int
     full_row_passes: int
     seconds: float | None
@@ -326,7 +334,34 @@ class Status(TypedDict):
     beside: list[Beside]
     batches: int
     later: list[Batches]
+    exports: list[Export]
     shards: list[Shard]
+
+
+class Card(TypedDict):
+    """``card``."""
+
+    type: str
+    generation: str
+    recipe: str
+    aggregate: str
+    learner: dict[str, Any]
+    shards: int
+    slices: int
+    members: int
+    records: int
+    held_out: int
+    batches: int
+    subjects: bool
+    label: CardColumn
+    columns: list[CardColumn]
+    quality: Evaluated | None
+    deletions: CardDeletions
+    exports: list[Export]
+    claim: str
+    not_claimed: str
+    ledger_sequence: int
+    ledger_digest: str
 
 
 class Request(TypedDict):
@@ -340,6 +375,7 @@ class Request(TypedDict):
     repaired_at: str | None
     repair_seconds: float | None
     outcomes: list[Outcome]
+    exports: list[SeenBy]
     predicted_row_passes: int
     row_passes: int | None
     full_row_passes: int

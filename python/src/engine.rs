@@ -6,19 +6,17 @@ use std::{
 };
 
 use numpy::{PyArray1, PyArrayMethods};
-use pyo3::{prelude::*, types::PyList};
+use pyo3::{exceptions::PyValueError, prelude::*, types::PyList};
 use sisa::{
     Answers, AppendRequest, DeleteRequest, Error, Input, PlanRequest, Quiet, Serving, TrainRequest, VerifyRequest,
-    config::Config,
-    fs::{Durability, RealDisk},
-    wire,
+    engine::ExportFormat, fs::RealDisk, wire,
 };
 
 use crate::{
     error::raise,
     fork::Own,
     guard::{self, Relay},
-    requests::{Asked, Deletion, Planned, keys},
+    requests::{Asked, Deletion, Planned, configure, keys},
     table::{Tables, tables},
 };
 
@@ -109,24 +107,6 @@ impl Engine {
             None => engine.scores(&tables.input, relay),
         })
     }
-
-    /// Writes the configuration of a workspace, if the text is one; over a file that is there only if that is ours.
-    fn configure(engine: &sisa::Engine, text: &str, over: bool) -> Result<(), Error> {
-        let path = engine.workspace().root().join("sisa.toml");
-        Config::parse(text, &path)?;
-        let files = engine.files();
-        if files.stat(&path)?.is_some() {
-            if &*files.read(&path)? == text.as_bytes() {
-                return Ok(());
-            }
-            if !over {
-                return Err(Error::Exists { path });
-            }
-        }
-        files.make_dirs(engine.workspace().root())?;
-        let _ = files.publish(&path, &[text.as_bytes()], Durability::Now)?;
-        Ok(())
-    }
 }
 
 #[pymethods]
@@ -157,7 +137,7 @@ impl Engine {
         };
         self.run(listener, |engine, relay| {
             if let Some((text, over)) = &config {
-                Engine::configure(engine, text, *over)?;
+                configure(engine, text, *over)?;
             }
             let report = engine.train(&request, relay)?;
             let config = engine.workspace().root().join("sisa.toml");
@@ -299,6 +279,20 @@ impl Engine {
         };
         self.run(listener, |engine, relay| {
             Ok(wire::PlanLine::all(&engine.plan(&request, relay)?).iter().map(wire::line).collect())
+        })
+    }
+
+    /// Writes what is in service to a file.
+    fn export(&self, file: PathBuf, format: &str, listener: &Bound<'_, PyAny>) -> PyResult<String> {
+        let format: ExportFormat = format.parse().map_err(PyValueError::new_err)?;
+        self.run(listener, |engine, relay| Ok(wire::line(&wire::Exported::from(&engine.export(format, &file, relay)?))))
+    }
+
+    /// The card as Markdown, and `card`.
+    fn card(&self, listener: &Bound<'_, PyAny>) -> PyResult<(String, String)> {
+        self.run(listener, |engine, relay| {
+            let card = wire::Card::from(&engine.card(relay)?);
+            Ok((card.markdown(), wire::line(&card)))
         })
     }
 

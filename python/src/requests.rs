@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use pyo3::{exceptions::PyValueError, prelude::*};
-use sisa::{KeySource, Overrides};
+use sisa::{Error, KeySource, Overrides, config::Config, fs::Durability};
 
 /// Settings that come before the configuration's.
 #[derive(FromPyObject)]
@@ -64,4 +64,22 @@ pub(crate) fn keys(seed: Option<u64>, file: Option<PathBuf>) -> KeySource {
         (None, Some(file)) => KeySource::File(file),
         (None, None) => KeySource::Random,
     }
+}
+
+/// Writes the configuration of a workspace, if the text is one; over a file that is there only if that is ours.
+pub(crate) fn configure(engine: &sisa::Engine, text: &str, over: bool) -> Result<(), Error> {
+    let path = engine.workspace().root().join("sisa.toml");
+    Config::parse(text, &path)?;
+    let files = engine.files();
+    if files.stat(&path)?.is_some() {
+        if &*files.read(&path)? == text.as_bytes() {
+            return Ok(());
+        }
+        if !over {
+            return Err(Error::Exists { path });
+        }
+    }
+    files.make_dirs(engine.workspace().root())?;
+    let _ = files.publish(&path, &[text.as_bytes()], Durability::Now)?;
+    Ok(())
 }

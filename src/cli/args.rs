@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Write what is in service to a file that other programs read; the ledger remembers whom that copy saw
     Export(ExportArgs),
+    /// Print a model card: what is known of what is in service, as Markdown
+    Card,
     /// Show shards, slices and which checkpoints serve
     Status,
     /// Delete people's or single records' data: in effect at once, exact after repair

@@ -45,15 +45,23 @@ fn exported(report: &ExportReport, flag: &str) -> String {
     out
 }
 
-/// The copies that saw what a request takes away.
+/// Copies that are listed one by one.
+const SHOWN: usize = 8;
+
+/// The copies that saw what a request takes away, the last ones by name.
 pub(crate) fn saw(seen: &[ExportSeen]) -> String {
     let mut out = String::new();
     for (certain, what) in [(true, "saw this data"), (false, "may have seen this data (their records are gone)")] {
-        let those: Vec<String> = seen.iter().filter(|s| s.certain == certain).map(one).collect();
-        if !those.is_empty() {
-            let (copies, them) = if those.len() == 1 { ("copy", "it") } else { ("copies", "them") };
-            let what = if those.len() == 1 { what.replace("their records", "its records") } else { what.to_owned() };
-            let _ = writeln!(out, "  {} exported {copies} {what}: {}; withdraw {them}", those.len(), those.join(", "));
+        let mut those: Vec<String> = seen.iter().filter(|s| s.certain == certain).map(one).collect();
+        let all = those.len();
+        if all > SHOWN {
+            those.drain(..all - SHOWN);
+            those.push(format!("and {} before these", all - SHOWN));
+        }
+        if all > 0 {
+            let (copies, them) = if all == 1 { ("copy", "it") } else { ("copies", "them") };
+            let what = if all == 1 { what.replace("their records", "its records") } else { what.to_owned() };
+            let _ = writeln!(out, "  {} exported {copies} {what}: {}; withdraw {them}", all, those.join(", "));
         }
     }
     out

@@ -39,6 +39,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
             session.result(|| evaluated::text(&evaluation, &session.flag()), || wire::Evaluated::from(&evaluation))
         }
         Command::Export(export) => session.export(export),
+        Command::Card => {
+            let card = wire::Card::from(&session.engine.card(&session.terminal)?);
+            session.result(|| card.markdown(), || card.clone())
+        }
         Command::Status => {
             let status = session.engine.status()?;
             session.result(|| show::status(&status, &session.flag()), || wire::Status::from(&status))

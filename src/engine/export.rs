@@ -92,7 +92,8 @@ impl Engine {
             generation: current.generation,
             recipe: current.recipe.clone(),
             learner: learner.kind().to_owned(),
-            settings: serde_json::to_value(learner).unwrap_or_default(),
+            // By way of its text, in which an f32 has its own digits and not those of an f64.
+            settings: serde_json::to_string(learner).and_then(|text| serde_json::from_str(&text)).unwrap_or_default(),
             records: record.root(),
         })
     }

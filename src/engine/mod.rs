@@ -2,6 +2,7 @@
 
 mod append;
 mod build;
+mod card;
 mod delete;
 mod error;
 mod export;
@@ -33,6 +34,7 @@ use std::{
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 pub use append::{AppendReport, AppendRequest};
+pub use card::{Card, Deletions};
 pub use delete::{DeleteReport, DeleteRequest, Forecast};
 pub use error::{Error, ErrorKind};
 pub use export::ExportReport;

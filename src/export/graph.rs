@@ -38,7 +38,17 @@ impl Value {
 
 /// A constant tensor.
 #[derive(Clone, Debug)]
-pub(super) struct Tensor(Message);
+pub(super) struct Tensor {
+    shape: Vec<i64>,
+    elem: Elem,
+    content: Content,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    Texts(Vec<String>),
+    Raw(Vec<u8>),
+}
 
 /// What a node has beside its inputs.
 pub(super) enum Attr<'a> {
@@ -80,21 +90,28 @@ impl Number for bool {
 }
 
 impl Tensor {
-    fn of_shape(shape: &[usize], elem: Elem) -> Message {
-        let mut tensor = Message::default();
-        tensor.ints(1, shape.iter().map(|dim| *dim as i64));
-        tensor.int(2, elem as i64);
-        tensor
-    }
-
     /// Numbers, row after row.
     pub(super) fn of<T: Number>(shape: &[usize], values: &[T]) -> Tensor {
         debug_assert_eq!(shape.iter().product::<usize>(), values.len());
-        let mut tensor = Tensor::of_shape(shape, T::ELEM);
         let mut bytes = Vec::with_capacity(std::mem::size_of_val(values));
         values.iter().for_each(|value| value.put(&mut bytes));
-        tensor.bytes(9, &bytes);
-        Tensor(tensor)
+        Tensor { shape: shape.iter().map(|dim| *dim as i64).collect(), elem: T::ELEM, content: Content::Raw(bytes) }
+    }
+
+    fn written(&self, name: Option<&Value>) -> Message {
+        let mut tensor = Message::default();
+        tensor.ints(1, self.shape.iter().copied());
+        tensor.int(2, self.elem as i64);
+        if let Content::Texts(texts) = &self.content {
+            texts.iter().for_each(|text| tensor.text(6, text));
+        }
+        if let Some(name) = name {
+            tensor.text(8, &name.0);
+        }
+        if let Content::Raw(bytes) = &self.content {
+            tensor.bytes(9, bytes);
+        }
+        tensor
     }
 }
 
@@ -168,7 +185,7 @@ impl Graph {
                     2
                 }
                 Attr::Tensor(tensor) => {
-                    of.message(5, &tensor.0);
+                    of.message(5, &tensor.written(None));
                     4
                 }
                 Attr::Ints(values) => {
@@ -191,8 +208,7 @@ impl Graph {
 
     /// A constant.
     pub(super) fn constant<T: Number>(&mut self, shape: &[usize], values: &[T]) -> Value {
-        let Tensor(tensor) = Tensor::of(shape, values);
-        self.keep(tensor)
+        self.keep(&Tensor::of(shape, values))
     }
 
     /// One number.
@@ -202,15 +218,12 @@ impl Graph {
 
     /// Texts.
     pub(super) fn texts(&mut self, values: &[String]) -> Value {
-        let mut tensor = Tensor::of_shape(&[values.len()], Elem::Text);
-        values.iter().for_each(|value| tensor.text(6, value));
-        self.keep(tensor)
+        self.keep(&Tensor { shape: vec![values.len() as i64], elem: Elem::Text, content: Content::Texts(values.to_vec()) })
     }
 
-    fn keep(&mut self, mut tensor: Message) -> Value {
+    fn keep(&mut self, tensor: &Tensor) -> Value {
         let value = self.fresh();
-        tensor.text(8, &value.0);
-        self.constants.message(5, &tensor);
+        self.constants.message(5, &tensor.written(Some(&value)));
         value
     }
 

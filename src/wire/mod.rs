@@ -12,6 +12,7 @@
 
 mod appended;
 mod bench;
+mod card;
 mod compare;
 mod deletion;
 mod error;
@@ -32,6 +33,7 @@ mod verified;
 
 pub use appended::Appended;
 pub use bench::{Bench, BenchBatch, BenchDeletion, BenchFrontier, BenchLearner, BenchLine, BenchMemory, BenchTraining, Training};
+pub use card::{Card, CardColumn, CardDeletions};
 pub use compare::{
     Auc, Between, Compare, CompareAdaptive, CompareExact, CompareLine, CompareMethod, CompareNewton, CompareReference,
     CompareSample, Gap, Group, Separation,

@@ -7,7 +7,7 @@ use crate::{
     ledger::{Accepted, OutcomeKind},
 };
 
-use super::Failed;
+use super::{Failed, SeenBy};
 
 /// A deletion request, as told to who may ask for one: no handle, no cell and no cost, from which its place could be guessed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -34,6 +34,8 @@ pub struct Deletion {
     pub unknown: u64,
     /// Records that go, held-out ones included.
     pub records: u64,
+    /// Copies of models that saw what goes: nothing reaches those but who has them.
+    pub exports: Vec<SeenBy>,
 }
 
 impl Deletion {
@@ -50,6 +52,7 @@ impl Deletion {
             already_erased: count(OutcomeKind::AlreadyErased),
             unknown: count(OutcomeKind::NotFound),
             records: accepted.outcomes.iter().map(|o| o.in_slices + o.held_out).sum(),
+            exports: SeenBy::all(&accepted.exports),
         }
     }
 
