@@ -15,8 +15,8 @@ use serde::Serialize;
 use serde_json::Value;
 use sisa::{
     engine::{
-        AppendRequest, DeleteRequest, ExportFormat, KeySource, Overrides, PlanRequest, Quiet, ShardId, TrainRequest,
-        VerifyRequest,
+        AppendRequest, DeleteRequest, ExportFormat, KeySource, Overrides, PackRequest, PlanRequest, Quiet, ShardId, TrainRequest,
+        VerifyRequest, train_bundle,
     },
     lab::{self, BenchRequest, Pick, tune::TuneRequest},
     source::Input,
@@ -65,6 +65,18 @@ impl Fields {
             _ => {}
         }
     }
+}
+
+/// A shard that is trained elsewhere.
+fn elsewhere(fields: &mut Fields) {
+    let bench = Bench::new(&Setup { learner: LINEAR, ..Setup::default() }, &rows(20));
+    let engine = bench.engine();
+    fields.add(&wire::Import::from(&engine.import(&bench.request(), &Quiet).unwrap()));
+    let packed = engine.pack(PackRequest { shard: ShardId(0), serving: false }, &Quiet).unwrap().unwrap();
+    fields.add(&wire::Packed::from(&packed));
+    let made = train_bundle(&packed.bytes, 1, &Quiet).unwrap();
+    fields.add(&wire::ShardTrained::of(&made).unwrap());
+    fields.add(&wire::Unpacked::from(&engine.unpack(&made).unwrap()));
 }
 
 /// The tables of the document.
@@ -202,6 +214,7 @@ fn numbers(fields: &mut Fields) {
     assert!(report.report.diverged().next().is_some(), "{report:?}");
     fields.add(&wire::Trained::from(&report));
     fields.add(&wire::Repaired::from(&bench.engine().repair(&Input::new(), false, &Quiet).unwrap()));
+    elsewhere(fields);
     let bench = Bench::new(&setup, &rows(60));
     std::fs::write(bench.root().join("sisa.toml"), config).unwrap();
     fields.add(&wire::Evaluated::from(bench.train().evaluation.as_ref().unwrap()));

@@ -113,6 +113,7 @@ _WORDS = {
     "keygen": "`keygen(path)` makes a pair of keys",
     "retrain": "`verify(retrain=True)` trains everything again and compares",
     "wait": "with `Workspace(path, wait=True)` a call waits for the other one",
+    "pack_again": "`pack(shard)` packs the shard's work again",
     "run_again": "call it again to go on",
     "report": "please report this",
 }

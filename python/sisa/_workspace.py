@@ -128,6 +128,45 @@ class Workspace(Exports):
         answer = {**told["trained"], "schema": told.get("schema"), "evaluated": told.get("evaluated")}
         return cast("answers.Training", converged(answer))
 
+    # Shards trained elsewhere (`sisa.distributed`).
+
+    def import_table(
+        self,
+        table: Table | None = None,
+        *,
+        config: str | os.PathLike[str] | None = None,
+        seed: int | None = None,
+        key: str | os.PathLike[str] | None = None,
+        fresh: bool = False,
+        progress: Progress = None,
+        **settings: Any,
+    ) -> answers.Importing:
+        """Imports a table and freezes the recipe, as `train` begins, and trains nothing. The arguments are those of `train`."""
+        written = None if config is None else (str(config), False)
+        with Listener(progress) as listener:
+            text = self._engine.import_table(parts(table), written, asked(settings), seed, key, fresh, listener)
+        told = {line["type"]: line for line in lines(text)}
+        return cast("answers.Importing", {**told["imported"], "schema": told.get("schema")})
+
+    def to_train(self, *, serving: bool = False) -> list[int]:
+        """The shards of which steps are missing: of the newest model, or of the one in service."""
+        with Listener(None) as listener:
+            return self._engine.to_train(serving, listener)
+
+    def pack(self, shard: int, *, serving: bool = False) -> bytes | None:
+        """What a shard lacks, as bytes that `sisa.distributed.train_bundle` trains anywhere; None if nothing is missing.
+
+        They hold the shard's rows, and neither key of the workspace: keep them no longer than you
+        need them.
+        """
+        with Listener(None) as listener:
+            return self._engine.pack(shard, serving, listener)
+
+    def unpack(self, checkpoints: bytes) -> answers.Unpacked:
+        """Puts checkpoints in place that were trained elsewhere, as far as they follow from the slices as they are now."""
+        with Listener(None) as listener:
+            return cast("answers.Unpacked", json.loads(self._engine.unpack(checkpoints, listener)))
+
     def predict(self, table: Table, *, progress: Progress = None) -> np.ndarray[Any, Any]:
         """The answer for each row: the name of its class, or its number."""
         classes, scores, decided, _ = self._scores(table, progress)

@@ -79,6 +79,46 @@ class Trained(TypedDict):
     repaired: list[str]
 
 
+class Importing(TypedDict):
+    """``imported``, with the ``schema`` that was proposed, if one was."""
+
+    type: str
+    generation: str
+    recipe: str
+    imported: Imported | None
+    to_train: list[int]
+    schema: Schema | None
+
+
+class Unpacked(TypedDict):
+    """``unpacked``."""
+
+    type: str
+    generation: str
+    recipe: str
+    shard: int
+    published: int
+    present: int
+    overtaken: int
+    diverged: str | None
+    complete: bool
+    repaired: list[str]
+
+
+class Distributed(TypedDict):
+    """What `sisa.distributed` did: bundles and their bytes out and back, checkpoints put in place and refused, requests closed."""
+
+    shards: int
+    bundles: int
+    bytes_out: int
+    bytes_back: int
+    published: int
+    overtaken: int
+    diverged: list[Diverged]
+    repaired: list[str]
+    complete: bool
+
+
 class Column(TypedDict):
     """What became of a column."""
 

@@ -6,10 +6,14 @@ use std::{
 };
 
 use numpy::{PyArray1, PyArrayMethods};
-use pyo3::{exceptions::PyValueError, prelude::*, types::PyList};
+use pyo3::{
+    exceptions::PyValueError,
+    prelude::*,
+    types::{PyBytes, PyList},
+};
 use sisa::{
-    Answers, AppendRequest, DeleteRequest, Error, Input, PlanRequest, Quiet, Serving, TrainRequest, VerifyRequest,
-    engine::ExportFormat, fs::RealDisk, wire,
+    Answers, AppendRequest, DeleteRequest, Error, Input, PackRequest, PlanRequest, Quiet, Serving, ShardId, TrainRequest,
+    VerifyRequest, engine::ExportFormat, fs::RealDisk, wire,
 };
 
 use crate::{
@@ -147,6 +151,53 @@ impl Engine {
         })
     }
 
+    /// `schema` if a configuration was proposed, `imported`.
+    #[expect(clippy::too_many_arguments, reason = "Python has them by name")]
+    fn import_table(
+        &self,
+        parts: &Bound<'_, PyList>,
+        config: Option<(String, bool)>,
+        asked: Asked,
+        seed: Option<u64>,
+        key: Option<PathBuf>,
+        fresh: bool,
+        listener: &Bound<'_, PyAny>,
+    ) -> PyResult<String> {
+        let request = TrainRequest {
+            sources: tables(parts)?.input,
+            overrides: asked.overrides()?,
+            keys: keys(seed, key),
+            fresh,
+            ..TrainRequest::default()
+        };
+        self.run(listener, |engine, relay| {
+            if let Some((text, over)) = &config {
+                Engine::configure(engine, text, *over)?;
+            }
+            let report = engine.import(&request, relay)?;
+            let config = engine.workspace().root().join("sisa.toml");
+            let schema = report.proposal.iter().map(|proposal| wire::line(&wire::Schema::of(&config, proposal)));
+            Ok(schema.chain([wire::line(&wire::Import::from(&report))]).collect())
+        })
+    }
+
+    /// The shards that are to be trained.
+    fn to_train(&self, serving: bool, listener: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
+        self.run(listener, |engine, _| Ok(engine.to_train(serving)?.into_iter().map(|shard| shard.0).collect()))
+    }
+
+    /// A shard's work; `None` if nothing is missing.
+    fn pack<'py>(&self, shard: u32, serving: bool, listener: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let request = PackRequest { shard: ShardId(shard), serving };
+        let packed = self.run(listener, |engine, relay| engine.pack(request, relay))?;
+        Ok(packed.map(|packed| PyBytes::new(listener.py(), &packed.bytes)))
+    }
+
+    /// `unpacked`.
+    fn unpack(&self, checkpoints: &[u8], listener: &Bound<'_, PyAny>) -> PyResult<String> {
+        self.run(listener, |engine, _| Ok(wire::line(&wire::Unpacked::from(&engine.unpack(checkpoints)?))))
+    }
+
     /// The text of a proposed configuration, and `schema`.
     fn propose(&self, parts: &Bound<'_, PyList>, asked: Asked, listener: &Bound<'_, PyAny>) -> PyResult<(String, String)> {
         let (input, overrides) = (tables(parts)?.input, asked.overrides()?);
@@ -184,6 +235,15 @@ impl Engine {
         let (rows, outputs) = (scores.values.len() / scores.outputs.max(1), scores.outputs);
         let values = PyArray1::from_vec(py, scores.values).reshape([rows, outputs])?.into_any();
         Ok((classes.to_vec(), values, PyArray1::from_vec(py, scores.classes), epoch.to_string()))
+    }
+
+    /// What the votes of all constituents in service weigh together, and the epoch.
+    fn weight(&self, listener: &Bound<'_, PyAny>) -> PyResult<(f64, String)> {
+        let interface = self.run(listener, |engine, _| match self.serving().as_deref().and_then(Own::get) {
+            Some(serving) => serving.interface(),
+            None => engine.serving()?.interface(),
+        })?;
+        Ok((interface.weight, interface.epoch.to_string()))
     }
 
     fn evaluate(&self, parts: &Bound<'_, PyList>, listener: &Bound<'_, PyAny>) -> PyResult<String> {
@@ -340,4 +400,11 @@ impl Engine {
 fn deletion(asked: Deletion, rows: Input) -> DeleteRequest {
     let Deletion { subjects, records, request_id, defer, suppress } = asked;
     DeleteRequest { subjects, records, rows, request_id, defer, no_suppress: !suppress, ..DeleteRequest::default() }
+}
+
+/// Trains a shard's work: bytes in, bytes out. Knows no workspace.
+#[pyfunction]
+pub(crate) fn train_bundle<'py>(bundle: &[u8], threads: usize, listener: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    let made = guard::run(listener, |relay| sisa::train_bundle(bundle, threads, relay))?;
+    Ok(PyBytes::new(listener.py(), &made))
 }

@@ -14,5 +14,6 @@ use pyo3::prelude::*;
 
 #[pymodule]
 fn _sisa(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<engine::Engine>()
+    module.add_class::<engine::Engine>()?;
+    module.add_function(wrap_pyfunction!(engine::train_bundle, module)?)
 }

@@ -162,6 +162,8 @@ pub struct Interface {
     pub classes: Arc<[String]>,
     /// Members that vote, how many of them with their full weight, and how many shards there are.
     pub members: (usize, usize, u32),
+    /// What the members' votes weigh together.
+    pub weight: f64,
     /// What an answer would stand on.
     pub epoch: Epoch,
 }
@@ -197,6 +199,7 @@ impl Serving {
             label: loaded.schema.label.column().to_owned(),
             classes: loaded.classes.clone(),
             members: loaded.members(),
+            weight: loaded.ensemble.members().iter().fold(0.0, |sum, member| sum + f64::from(member.weight)),
             epoch: loaded.epoch.clone(),
         })
     }

@@ -290,6 +290,26 @@ mod tests {
     }
 
     #[test]
+    fn the_draws_of_the_passes_say_all_that_the_key_says() {
+        let key = ModelKey::from_bytes([3; 32]);
+        let slices: Vec<Vec<Handle>> = [40, 30, 0, 50, 7].iter().zip(0..).map(|(&n, s)| handles(s, n)).collect();
+        let views: Vec<&[Handle]> = slices.iter().map(Vec::as_slice).collect();
+        for kind in [KINDS.as_slice(), &[ScheduleKind::Once, ScheduleKind::Window]].concat() {
+            let schedule = Schedule { kind, epochs: 9 };
+            for step in 1..=views.len() {
+                let rows: Vec<u64> = views[..step].iter().map(|s| s.len() as u64).collect();
+                let passes = schedule.passes(&rows, 4);
+                let draw = |pass: u32| {
+                    assert!(u64::from(pass) < passes, "{kind:?} step {step} asks for pass {pass} of {passes}");
+                    Draw::from_key(key.pass(ShardId(2), SliceId(step as u32), pass).key())
+                };
+                assert_eq!(schedule.visits_by(4, &views[..step], draw), schedule.visits(&key, ShardId(2), 4, &views[..step]));
+                assert!(rows[step - 1] == 0 || passes > 0);
+            }
+        }
+    }
+
+    #[test]
     fn a_window_is_the_new_slice_and_old_rows_at_most_once_each() {
         let key = ModelKey::from_bytes([3; 32]);
         let slices: Vec<Vec<Handle>> = [40, 30, 0, 50].iter().zip(0..).map(|(&n, s)| handles(s, n)).collect();

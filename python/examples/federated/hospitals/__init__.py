@@ -1,0 +1,1 @@
+"""Three hospitals that answer together, and can forget."""

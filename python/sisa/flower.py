@@ -1,0 +1,93 @@
+"""Sites and an aggregator of `sisa.federated` over Flower (docs/FEDERATED.md): `pip install 'sisa-unlearn[flower]'`.
+
+    # the app of a site                                  # the app of the aggregator
+    from sisa import Workspace, federated, flower        from sisa import federated, flower
+
+    def site(context):                                   @app.main()
+        name = context.node_config["name"]               def main(grid, context):
+        ws = Workspace(context.node_config["workspace"])     answers = flower.ask(grid, table)
+        return federated.Site(name, ws)                      scores = federated.Aggregator().combine(answers)
+
+    app = flower.client_app(site)
+
+One message goes to sites, `query.scores`: rows out, an answer back. There is none that deletes, so
+a deletion can't be broadcast, which would tell every site whom it is about.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from .federated import Answer, Site
+
+try:
+    from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
+    from flwr.clientapp import ClientApp
+    from flwr.serverapp import Grid
+except ImportError as error:
+    raise ImportError("Flower is not installed: pip install 'sisa-unlearn[flower]'") from error
+
+__all__ = ["ask", "client_app"]
+
+
+def client_app(site: Callable[[Context], Site]) -> ClientApp:
+    """The app of a site, which answers `query.scores` and nothing else.
+
+    Args:
+        site: opens the site of a node, from the node's own configuration.
+    """
+    app = ClientApp()
+
+    @app.query("scores")  # type: ignore[untyped-decorator]
+    def scores(message: Message, context: Context) -> Message:
+        """Rows, as the bytes of a file that `Workspace.predict` reads, and the end of its name."""
+        asked = message.content["ask"]
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "questions" + os.path.basename(str(asked["suffix"])))
+            with open(path, "wb") as file:
+                file.write(asked["table"])
+            answer = site(context).scores(path)
+        about = {key: answer[key] for key in ("site", "classes", "weight", "epoch")}  # type: ignore[literal-required]
+        records = {"about": ConfigRecord(about), "scores": ArrayRecord({"scores": Array(answer["scores"])})}
+        return Message(RecordDict(records), reply_to=message)
+
+    return app
+
+
+def ask(grid: Grid, table: bytes, *, suffix: str = ".csv", nodes: Iterable[int] | None = None, timeout: float = 600) -> list[Answer]:
+    """The answers of sites to the rows of a table, by the name of the site.
+
+    Args:
+        grid: of the server's app.
+        table: the bytes of a file with the rows.
+        suffix: the end of the file's name, which says what it is: `.csv`, `.parquet`, ..
+        nodes: whom to ask; all without it.
+        timeout: seconds until an answer counts as lacking.
+
+    Raises:
+        RuntimeError: a site did not answer.
+    """
+    asked = RecordDict({"ask": ConfigRecord({"table": table, "suffix": suffix})})
+    to = sorted(grid.get_node_ids() if nodes is None else nodes)
+    replies = list(grid.send_and_receive([Message(asked, dst_node_id=node, message_type="query.scores") for node in to], timeout=timeout))
+    failed = [f"node {reply.metadata.src_node_id}: {reply.error.reason}" for reply in replies if reply.has_error()]
+    if failed or len(replies) < len(to):
+        raise RuntimeError("; ".join(failed) or f"{len(to) - len(replies)} of {len(to)} sites did not answer within {timeout} s")
+    return sorted(map(_answer, replies), key=lambda answer: answer["site"])
+
+
+def _answer(reply: Message) -> Answer:
+    about: Any = reply.content["about"]
+    scores = np.asarray(reply.content["scores"]["scores"].numpy(), dtype=np.float32)
+    return Answer(
+        site=str(about["site"]),
+        classes=[str(name) for name in about["classes"]],
+        scores=scores,
+        weight=float(about["weight"]),
+        epoch=str(about["epoch"]),
+    )
