@@ -58,7 +58,7 @@ def ray(**options: Any) -> Submit:
         options: of `ray.remote`: `num_cpus`, `max_retries`, `scheduling_strategy`, ..
     """
     try:
-        import ray as engine
+        import ray as engine  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ImportError("Ray is not installed: pip install 'sisa-unlearn[ray]'") from error
     task = engine.remote(**{"num_cpus": 1, "max_retries": 3, **options})(_task)

@@ -26,9 +26,9 @@ import numpy as np
 from .federated import Answer, Site
 
 try:
-    from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
-    from flwr.clientapp import ClientApp
-    from flwr.serverapp import Grid
+    from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict  # pyright: ignore[reportMissingImports]
+    from flwr.clientapp import ClientApp  # pyright: ignore[reportMissingImports]
+    from flwr.serverapp import Grid  # pyright: ignore[reportMissingImports]
 except ImportError as error:
     raise ImportError("Flower is not installed: pip install 'sisa-unlearn[flower]'") from error
 
@@ -41,21 +41,21 @@ def client_app(site: Callable[[Context], Site]) -> ClientApp:
     Args:
         site: opens the site of a node, from the node's own configuration.
     """
-    app = ClientApp()
 
-    @app.query("scores")  # type: ignore[untyped-decorator]
     def scores(message: Message, context: Context) -> Message:
         """Rows, as the bytes of a file that `Workspace.predict` reads, and the end of its name."""
-        asked = message.content["ask"]
+        asked: Any = message.content["ask"]
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "questions" + os.path.basename(str(asked["suffix"])))
             with open(path, "wb") as file:
                 file.write(asked["table"])
             answer = site(context).scores(path)
-        about = {key: answer[key] for key in ("site", "classes", "weight", "epoch")}  # type: ignore[literal-required]
-        records = {"about": ConfigRecord(about), "scores": ArrayRecord({"scores": Array(answer["scores"])})}
+        about: dict[str, Any] = {key: value for key, value in answer.items() if key != "scores"}
+        records: dict[str, Any] = {"about": ConfigRecord(about), "scores": ArrayRecord({"scores": Array(answer["scores"])})}
         return Message(RecordDict(records), reply_to=message)
 
+    app = ClientApp()
+    app.query("scores")(scores)
     return app
 
 
@@ -83,7 +83,8 @@ def ask(grid: Grid, table: bytes, *, suffix: str = ".csv", nodes: Iterable[int] 
 
 def _answer(reply: Message) -> Answer:
     about: Any = reply.content["about"]
-    scores = np.asarray(reply.content["scores"]["scores"].numpy(), dtype=np.float32)
+    arrays: Any = reply.content["scores"]
+    scores = np.asarray(arrays["scores"].numpy(), dtype=np.float32)
     return Answer(
         site=str(about["site"]),
         classes=[str(name) for name in about["classes"]],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -95,3 +97,15 @@ def test_nothing_that_travels_names_anybody(sites: dict[str, federated.Site]) ->
     assert sorted(answer) == ["classes", "epoch", "scores", "site", "weight"]
     assert not any(hasattr(federated.Aggregator, name) for name in ("delete", "forget"))
     assert np.asarray(answer["scores"]).shape == (5, 2)
+
+
+def test_three_hospitals_over_processes_of_flower(tmp_path: Path) -> None:
+    """The example checks, as it runs, what docs/FEDERATED.md claims."""
+    pytest.importorskip("flwr")
+    run = Path(__file__).parents[1] / "examples" / "federated" / "run.py"
+    done = subprocess.run([sys.executable, str(run), "--page", str(tmp_path / "page.html")], capture_output=True, text=True, timeout=150)
+    assert done.returncode == 0, done.stderr[-6000:]
+    figures = {line[:18].strip(): float(line[18:-1]) for line in done.stdout.splitlines() if line.endswith(" %")}
+    assert "sites whose scores moved: north\n" in done.stdout and "which refused the answer" in done.stdout
+    assert figures["the centre (S=6)"] - figures["three together"] < 1.5, figures
+    assert (tmp_path / "page.html").read_text().count("<rect") == len(figures) == 9
