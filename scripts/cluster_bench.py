@@ -26,6 +26,12 @@ def seconds(call):
     return time.perf_counter() - clock
 
 
+def processor(call):
+    clock = time.process_time()
+    call()
+    return time.process_time() - clock
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", default=str(HERE / "data/health_visits.csv.gz"))
@@ -53,10 +59,12 @@ def main() -> None:
 
         # Workers that have run once: they have loaded what they need.
         distributed.train(workspace("warm", 1, 1), submit)
-        threads, workers, trips, repairs = [], [], [], []
+        threads, workers, trips, repairs, apart, together = [], [], [], [], [], []
         for trial in range(asked.trials):
             two = workspace(f"threads{trial}", 2, asked.epochs)
-            threads.append(seconds(two.train))
+            bundles = [two.pack(shard) for shard in two.to_train()]
+            apart.append(processor(lambda: [distributed.train_bundle(bundle) for bundle in bundles]))
+            together.append(processor(lambda: threads.append(seconds(two.train))))
             many = workspace(f"workers{trial}", 1, asked.epochs)
             workers.append(seconds(lambda: distributed.train(many, submit)))
             # A task of next to no work: what is left is the way there and back.
@@ -76,6 +84,7 @@ def main() -> None:
         print(f"{'Ray' if asked.ray else 'concurrent.futures'}, {asked.trials} trials, medians")
         print(f"training 4 shards, {asked.epochs} epochs: two threads {median(threads):.2f} s, two workers {median(workers):.2f} s")
         print(f"efficiency of two workers against two threads: {median(threads) / median(workers):.2f}")
+        print(f"processor time: one process {median(together):.2f} s, the bundles {median(apart):.2f} s")
         print(f"a warm task beside its work: {1e3 * median(trips):.1f} ms")
         print(f"a deferred deletion, from effective to repaired: {1e3 * median(repairs):.0f} ms")
 

@@ -70,6 +70,9 @@ impl Fields {
 /// A shard that is trained elsewhere.
 fn elsewhere(fields: &mut Fields) {
     let bench = Bench::new(&Setup { learner: LINEAR, ..Setup::default() }, &rows(20));
+    let table = bench.root().join("table.csv");
+    let text = std::fs::read_to_string(&table).unwrap() + "01,9,20.5,10.00,a,t1,5,few\n";
+    std::fs::write(&table, text).unwrap();
     let engine = bench.engine();
     fields.add(&wire::Import::from(&engine.import(&bench.request(), &Quiet).unwrap()));
     let packed = engine.pack(PackRequest { shard: ShardId(0), serving: false }, &Quiet).unwrap().unwrap();
