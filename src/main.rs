@@ -1,6 +1,7 @@
 //! The `sisa` command.
 
 mod cli;
+mod markup;
 #[cfg(feature = "serve")]
 mod serve;
 

@@ -644,21 +644,28 @@ fn the_page_shows_the_state_without_a_script_and_fetches_nothing() {
     let service = Service::start(bench.root(), &[]);
     let mut client = service.client();
     let page = client.get("/").is(200).text();
-    for part in ["Everything is repaired.", "None yet.", "<th scope=\"row\">0002</th><td class=\"cell\">C</td>"] {
+    for part in ["Everything is repaired.", "None yet.", "<th scope=\"row\">0002</th><td class=\"cell\"><b>C</b></td>"] {
         assert!(page.contains(part), "{part} is not in\n{page}");
     }
     client.post("/v1/deletions", r#"{"subjects": ["1"], "request": "case-1"}"#).is(200);
     let reply = client.get("/").is(200);
     let page = reply.text();
-    for part in
-        ["1 deletion is in effect and waits for its repair.", "<td class=\"cell missing\">M</td>", "/v1/deletions/case-1/receipt"]
-    {
+    for part in [
+        "1 deletion is in effect and waits for its repair.",
+        "<td class=\"cell tainted\"><b>T</b></td>",
+        "/v1/deletions/case-1/receipt",
+    ] {
         assert!(page.contains(part), "{part} is not in\n{page}");
     }
     let policy = reply.header("content-security-policy").unwrap();
-    let nonce = policy.split("'nonce-").nth(1).unwrap().split('\'').next().unwrap();
-    assert!(policy.starts_with("default-src 'none';") && page.contains(&format!("<style nonce=\"{nonce}\">")), "{policy}");
-    assert!(["<script", "http:", "https:", "<img", "<link", "onclick", "style=\""].iter().all(|part| !page.contains(part)));
+    assert!(policy.starts_with("default-src 'none';") && !policy.contains("unsafe"), "{policy}");
+    // One script, of our own; nothing else is fetched, and nothing in the page is a script.
+    assert_eq!((page.matches("<script").count(), page.matches("<script src=\"/page.js\" defer></script>").count()), (1, 1));
+    assert!(["http:", "<img", "<style", "onclick", "style=\""].iter().all(|part| !page.contains(part)));
+    assert_eq!(page.matches("https:").count(), 1, "the name of what a receipt says");
+    assert_eq!((page.matches("<link").count(), page.matches("<link rel=\"stylesheet\" href=\"/page.css\">").count()), (1, 1));
+    assert!(policy.contains("script-src 'self';") && policy.contains("connect-src 'self';"), "{policy}");
+    assert_eq!(client.get("/page.js").is(200).header("content-type"), Some("text/javascript; charset=utf-8"));
     // Asked for, the repair begins although the window has not passed.
     assert_eq!(client.post("/v1/repair", "").is(202).json()["unrepaired"], json!(["case-1"]));
     assert_eq!(settled(&mut client).len(), 1);

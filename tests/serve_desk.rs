@@ -12,7 +12,7 @@ mod service;
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     path::Path,
     process::Command,
     sync::{Arc, Mutex},
@@ -413,6 +413,73 @@ fn a_list_of_requests_comes_in_pages_and_the_settings_are_read_again() {
     hang_up(&service);
     until("an alarm", || service.log().contains("read again and is wrong"));
     client.post("/v1/deletions", r#"{"subjects": ["1", "2", "3"], "dry_run": true}"#).is(200);
+}
+
+#[test]
+fn what_changes_is_told_to_an_open_page_and_an_open_page_keeps_no_service_from_ending() {
+    let bench = bench("");
+    let mut service = Service::start(bench.root(), &[]);
+    let mut page = BufReader::new(TcpStream::connect(&service.address).unwrap());
+    page.get_ref().set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    write!(page.get_mut(), "GET /v1/events HTTP/1.1\r\nhost: {}\r\n\r\n", service.address).unwrap();
+    let mut changes = 0;
+    let mut hear = |page: &mut BufReader<TcpStream>| {
+        let mut line = String::new();
+        while !line.starts_with("event: change") {
+            line.clear();
+            assert!(page.read_line(&mut line).unwrap() > 0, "the stream ended");
+        }
+        changes += 1;
+    };
+    hear(&mut page);
+    service.client().post("/v1/deletions", r#"{"subjects": ["1"]}"#).is(200);
+    hear(&mut page);
+    let clock = Instant::now();
+    service.terminate();
+    assert_eq!(service.wait(), Some(0));
+    assert!(clock.elapsed() < Duration::from_secs(10) && changes == 2);
+    let mut rest = Vec::new();
+    page.read_to_end(&mut rest).unwrap();
+    assert!(rest.ends_with(b"0\r\n\r\n"), "the stream came to its end: {}", String::from_utf8_lossy(&rest));
+}
+
+#[test]
+fn connections_that_say_little_are_closed_and_others_are_answered() {
+    let bench = bench("[serve]\nconnections = 4\nanswer_seconds = 1\n");
+    let service = Service::start(bench.root(), &[]);
+    // All that may be open: some with headers that never end, some that say nothing, some with a body that never ends.
+    let begun = [
+        "GET /ping HTTP/1.1\r\nx-a: b\r\n",
+        "",
+        "POST /v1/deletions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{",
+        "G",
+    ];
+    let mut slow: Vec<TcpStream> = begun
+        .iter()
+        .map(|begun| {
+            let mut stream = TcpStream::connect(&service.address).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+            stream.write_all(begun.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    let dribbled = std::thread::scope(|scope| {
+        let dribbling = scope.spawn(|| {
+            (0..40)
+                .take_while(|_| {
+                    std::thread::sleep(Duration::from_millis(100));
+                    slow[0].write_all(b"x").is_ok()
+                })
+                .count()
+        });
+        service.client().get("/v2/health/live").is(200);
+        dribbling.join().unwrap()
+    });
+    assert!(dribbled < 40, "a byte now and then keeps no connection open");
+    let mut told = String::new();
+    let _ = slow[2].read_to_string(&mut told);
+    assert!(told.starts_with("HTTP/1.1 408"), "{told}");
+    service.client().get("/v2/health/ready").is(200);
 }
 
 fn rewrite(root: &Path, from: &str, to: &str) {

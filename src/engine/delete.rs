@@ -265,8 +265,11 @@ fn refuse_mostly_unknown(unknown: &UnknownIds, accepted: &Accepted) -> Result<()
     Ok(())
 }
 
-/// Request names go into file names of people's systems and into logs.
-fn checked_name(name: &str) -> Result<String, DeleteError> {
+/// A name that a request can have: names go into file names of people's systems and into logs.
+///
+/// # Errors
+/// [`DeleteError::BadRequestId`].
+pub fn checked_name(name: &str) -> Result<String, DeleteError> {
     let fine = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
     if name.is_empty() || name.len() > 128 || !name.chars().all(fine) {
         return Err(DeleteError::BadRequestId { request: name.chars().take(40).collect() });

@@ -35,7 +35,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 pub use append::{AppendReport, AppendRequest};
 pub use card::{Card, Deletions};
-pub use delete::{DeleteReport, DeleteRequest, Forecast};
+pub use delete::{DeleteReport, DeleteRequest, Forecast, checked_name};
 pub use error::{Error, ErrorKind};
 pub use export::ExportReport;
 pub use import::ImportedReport;
@@ -66,7 +66,7 @@ pub use crate::{
     plan::{Against, Candidate, CostTable, Question},
     predict::Scores,
     propose::{Advice, ColumnNote, Proposal},
-    receipt::{Envelope, Receipt},
+    receipt::{Envelope, PREDICATE_TYPE, Receipt},
     schema::{Difference, Likeness},
     source::{Batch, CellKind, Cells, Input, MemoryTable, Shape, Source, SourceError, Table},
     verify::{Finding, Verdict},

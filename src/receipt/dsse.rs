@@ -14,7 +14,7 @@ use crate::digest::Digest;
 /// The payload's media type.
 const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 /// What kind of predicate a receipt is.
-const PREDICATE_TYPE: &str = "https://sisa.invalid/deletion-receipt/v1";
+pub const PREDICATE_TYPE: &str = "https://sisa.invalid/deletion-receipt/v1";
 const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 
 /// Why a signed receipt does not hold.

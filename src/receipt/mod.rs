@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use dsse::{Envelope, PublicKey, SealError, SigningKey, public_key_file, secret_key_file};
+pub use dsse::{Envelope, PREDICATE_TYPE, PublicKey, SealError, SigningKey, public_key_file, secret_key_file};
 
 use crate::{
     digest::Digest,

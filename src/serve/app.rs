@@ -44,6 +44,7 @@ pub(super) struct App {
     pub(super) book: Arc<Book>,
     pub(super) clerk: Arc<Clerk>,
     pub(super) quota: Quota,
+    pub(super) watchers: Arc<Semaphore>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) audit: Audit,
     pub(super) keeper: Arc<Keeper>,
@@ -57,6 +58,9 @@ pub(super) struct App {
     locked: AtomicBool,
     stopping: AtomicBool,
 }
+
+/// Pages that are kept up to date at once.
+const WATCHERS: usize = 64;
 
 /// The settings with what is made of them.
 #[derive(Clone, Debug)]
@@ -97,6 +101,7 @@ impl App {
             audit: Audit::default(),
             given: Given::default(),
             quota: Quota::default(),
+            watchers: Arc::new(Semaphore::new(WATCHERS)),
             locked: AtomicBool::new(!loopback),
             stopping: AtomicBool::new(false),
             settings: RwLock::new(Settings::of(&engine, config)?),

@@ -36,6 +36,18 @@ pub(super) struct Keeper {
     asked: Mutex<(bool, bool)>,
     bell: Condvar,
     stopped: AtomicBool,
+    outlook: Mutex<Outlook>,
+}
+
+/// What is done and what comes next, for whoever looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Outlook {
+    /// A repair is on.
+    pub(super) repairing: bool,
+    /// When the next one begins, in seconds since 1970, if that is put off.
+    pub(super) next: Option<f64>,
+    /// Seconds of a row-pass in the last repair; 0 before the first.
+    pub(super) seconds_a_row_pass: f64,
 }
 
 /// Hears the wish to stop while a repair is on; training stops between batches.
@@ -80,7 +92,17 @@ impl Keeper {
             asked: Mutex::new((true, false)),
             bell: Condvar::new(),
             stopped: AtomicBool::new(false),
+            outlook: Mutex::default(),
         }
+    }
+
+    /// What is done and what comes next.
+    pub(super) fn outlook(&self) -> Outlook {
+        *self.outlook.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut Outlook)) {
+        change(&mut self.outlook.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Goes on by these settings.
@@ -174,8 +196,15 @@ impl Keeper {
             })
             .collect();
         let ground = self.ground(now, rule.policy, asked, memory)?;
-        if desk::next(&rule, &waits, &ground) == Next::Repair {
-            self.repair(clock, memory)?;
+        let next = desk::next(&rule, &waits, &ground);
+        let at = if let Next::Until(at) = next { Some(today + at - now) } else { None };
+        self.tell(|outlook| outlook.next = at);
+        if next == Next::Repair {
+            self.tell(|outlook| outlook.repairing = true);
+            let repaired = self.repair(clock, memory);
+            let seconds_a_row_pass = memory.seconds_a_row_pass;
+            self.tell(|outlook| *outlook = Outlook { repairing: false, next: None, seconds_a_row_pass });
+            repaired?;
         }
         Ok(())
     }

@@ -8,8 +8,9 @@ use std::{
 
 use sisa::engine::Stopwatch;
 
+use super::day::DAY;
+
 const MINUTE: f64 = 60.0;
-const DAY: f64 = 86_400.0;
 
 /// What a key has left, as of a time.
 #[derive(Clone, Copy, Debug)]

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use serde::Serialize;
 use sisa::wire;
+use tokio::sync::mpsc::Receiver;
 
 use super::problem::Problem;
 
@@ -38,13 +39,15 @@ pub(super) struct Reply {
     body: Bytes,
     headers: Vec<(HeaderName, HeaderValue)>,
     given: Option<Arc<()>>,
+    /// What comes after the body, as it comes.
+    stream: Option<Receiver<Bytes>>,
     /// The name of the deletion request that it is about, for the log.
     pub(super) about: Option<String>,
 }
 
 impl Reply {
     pub(super) fn new(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Reply {
-        Reply { status, kind, body: body.into(), headers: Vec::new(), given: None, about: None }
+        Reply { status, kind, body: body.into(), headers: Vec::new(), given: None, stream: None, about: None }
     }
 
     /// An answer of one line of JSON.
@@ -68,15 +71,25 @@ impl Reply {
         Reply { given: Some(token), ..self }
     }
 
+    /// A body that comes piece by piece, until nobody sends any more. Nothing that a model answered is ever given so.
+    pub(super) fn streamed(kind: &'static str, stream: Receiver<Bytes>) -> Reply {
+        Reply { stream: Some(stream), ..Reply::new(StatusCode::OK, kind, Bytes::new()) }
+    }
+
     pub(super) fn into_response(self) -> Response {
-        let mut response = Response::new(Body::new(Whole { body: Some(self.body), _given: self.given }));
+        let mut response = Response::new(match self.stream {
+            Some(stream) => Body::new(Pieces(stream)),
+            None => Body::new(Whole { body: Some(self.body), _given: self.given }),
+        });
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.kind));
         // A cache would give an answer again after a deletion is in effect.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.extend(self.headers.into_iter().map(|(name, value)| (Some(name), value)));
+        for (name, value) in self.headers {
+            headers.append(name, value);
+        }
         response
     }
 }
@@ -89,7 +102,12 @@ impl From<Problem> for Reply {
             None => reply,
         };
         match problem.status {
-            StatusCode::UNAUTHORIZED => reply.with(header::WWW_AUTHENTICATE, "Bearer, Basic realm=\"sisa\""),
+            StatusCode::UNAUTHORIZED => {
+                // Browsers look at one scheme a header.
+                reply
+                    .with(header::WWW_AUTHENTICATE, "Basic realm=\"sisa\", charset=\"UTF-8\"")
+                    .with(header::WWW_AUTHENTICATE, "Bearer")
+            }
             _ => reply,
         }
     }
@@ -115,6 +133,18 @@ impl HttpBody for Whole {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.body.as_ref().map_or(0, |body| body.len() as u64))
+    }
+}
+
+/// A body in pieces.
+struct Pieces(Receiver<Bytes>);
+
+impl HttpBody for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(context).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
     }
 }
 

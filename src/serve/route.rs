@@ -32,6 +32,9 @@ pub(super) enum Endpoint {
     Receive,
     Asked,
     Cancel,
+    Events,
+    Script,
+    Style,
     Document,
     Page,
     Unknown,
@@ -40,7 +43,7 @@ pub(super) enum Endpoint {
 }
 
 impl Endpoint {
-    pub(super) const ALL: [Endpoint; 29] = [
+    pub(super) const ALL: [Endpoint; 32] = [
         Endpoint::Invocations,
         Endpoint::Ping,
         Endpoint::Version,
@@ -66,6 +69,9 @@ impl Endpoint {
         Endpoint::Receive,
         Endpoint::Asked,
         Endpoint::Cancel,
+        Endpoint::Events,
+        Endpoint::Script,
+        Endpoint::Style,
         Endpoint::Document,
         Endpoint::Page,
         Endpoint::Unknown,
@@ -99,6 +105,9 @@ impl Endpoint {
             Endpoint::Receive => "opendsr_request",
             Endpoint::Asked => "opendsr_status",
             Endpoint::Cancel => "opendsr_cancel",
+            Endpoint::Events => "events",
+            Endpoint::Script => "script",
+            Endpoint::Style => "style",
             Endpoint::Document => "document",
             Endpoint::Page => "page",
             Endpoint::Unknown => "unknown",
@@ -136,7 +145,7 @@ const fn delete(path: &'static str, roles: &'static [Role], endpoint: Endpoint) 
 const ANYONE: &[Role] = &[];
 
 /// All of them.
-pub(super) const ROUTES: [Route; 32] = [
+pub(super) const ROUTES: [Route; 35] = [
     post("/invocations", &[Role::Predict], Endpoint::Invocations),
     get("/ping", ANYONE, Endpoint::Ping),
     get("/health", ANYONE, Endpoint::Ping),
@@ -168,6 +177,9 @@ pub(super) const ROUTES: [Route; 32] = [
     get("/opendsr/v2/status/{request}", &[Role::Delete, Role::Audit], Endpoint::Asked),
     delete("/opendsr/v2/requests/{request}", &[Role::Delete], Endpoint::Cancel),
     get("/", &[Role::Audit], Endpoint::Page),
+    get("/page.js", ANYONE, Endpoint::Script),
+    get("/page.css", ANYONE, Endpoint::Style),
+    get("/v1/events", &[Role::Audit], Endpoint::Events),
     get("/openapi.json", ANYONE, Endpoint::Document),
 ];
 

@@ -8,7 +8,7 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
-use sisa::wire;
+use sisa::{engine::ServeConfig, wire};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
@@ -20,8 +20,6 @@ use super::{ServeError, app::App, audit::Act, callback, http, log};
 
 /// Everything has come to its end within this time of the wish to stop.
 const END: Duration = Duration::from_secs(9);
-/// Headers have to come within this time, and a connection that asks nothing is kept so long.
-const HEADERS: Duration = Duration::from_secs(30);
 /// The greeting of TLS has to be done within this time.
 #[cfg(feature = "tls")]
 const GREETING: Duration = Duration::from_secs(10);
@@ -85,12 +83,14 @@ async fn configure(app: Arc<App>, secure: Secure, mut hangup: Signal) {
     while hangup.recv().await.is_some() {
         let (shared, secure) = (app.clone(), secure.clone());
         let read = tokio::task::spawn_blocking(move || {
-            let config = shared.configure()?;
-            secure.configure(&shared)?;
-            Ok::<_, ServeError>(config)
+            // Of settings that are wrong, in whatever part, nothing is taken.
+            let prepared = Secure::prepared(&shared, &shared.engine.serve_config()?)?;
+            shared.configure()?;
+            secure.set(prepared);
+            Ok::<_, ServeError>(())
         });
         let result = match read.await {
-            Ok(Ok(_)) => "done",
+            Ok(Ok(())) => "done",
             Ok(Err(e)) => {
                 log::alarm(&format!("[serve] was read again and is wrong, so everything stays as it was: {e}"));
                 "refused"
@@ -106,7 +106,7 @@ async fn configure(app: Arc<App>, secure: Secure, mut hangup: Signal) {
 /// Takes connections, as many as may be open.
 async fn accept(app: Arc<App>, listener: TcpListener, secure: Secure, graceful: Arc<GracefulShutdown>) {
     let open = Arc::new(Semaphore::new(app.config().connections as usize));
-    let router = http::router(app);
+    let router = http::router(app.clone());
     loop {
         let Ok(permit) = open.clone().acquire_owned().await else { return };
         let stream = match listener.accept().await {
@@ -119,19 +119,21 @@ async fn accept(app: Arc<App>, listener: TcpListener, secure: Secure, graceful: 
         };
         let _ = stream.set_nodelay(true);
         let (router, watcher, secure) = (router.clone(), graceful.watcher(), secure.clone());
+        // Headers have to come within this time, and a connection that asks nothing is kept so long.
+        let patience = Duration::from_secs(app.config().answer_seconds.into());
         tokio::spawn(async move {
             // A client that breaks off, or that is not to be trusted, is its own business.
             #[cfg(feature = "tls")]
             if let Some(acceptor) = secure.acceptor() {
                 if let Ok(Ok(stream)) = tokio::time::timeout(GREETING, acceptor.accept(stream)).await {
-                    let _ = watcher.watch(connection(router, stream)).await;
+                    let _ = watcher.watch(connection(router, stream, patience)).await;
                 }
                 drop(permit);
                 return;
             }
             #[cfg(not(feature = "tls"))]
             let Secure = secure;
-            let _ = watcher.watch(connection(router, stream)).await;
+            let _ = watcher.watch(connection(router, stream, patience)).await;
             drop(permit);
         });
     }
@@ -145,15 +147,16 @@ struct Secure(Arc<std::sync::RwLock<Option<tokio_rustls::TlsAcceptor>>>);
 #[cfg(feature = "tls")]
 impl Secure {
     fn of(app: &App) -> Result<Secure, ServeError> {
-        let secure = Secure(Arc::default());
-        secure.configure(app)?;
-        Ok(secure)
+        Ok(Secure(Arc::new(std::sync::RwLock::new(Secure::prepared(app, &app.config())?))))
     }
 
-    fn configure(&self, app: &App) -> Result<(), ServeError> {
-        let acceptor = app.config().tls.as_ref().map(|tls| super::tls::acceptor(&app.engine, tls)).transpose()?;
-        *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) = acceptor;
-        Ok(())
+    fn prepared(app: &App, config: &ServeConfig) -> Result<Option<tokio_rustls::TlsAcceptor>, ServeError> {
+        Ok(config.tls.as_ref().map(|tls| super::tls::acceptor(&app.engine, tls)).transpose()?)
+    }
+
+    /// For connections that come from now on.
+    fn set(&self, prepared: Option<tokio_rustls::TlsAcceptor>) {
+        *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) = prepared;
     }
 
     fn acceptor(&self) -> Option<tokio_rustls::TlsAcceptor> {
@@ -169,20 +172,22 @@ struct Secure;
 #[cfg(not(feature = "tls"))]
 impl Secure {
     fn of(app: &App) -> Result<Secure, ServeError> {
-        if app.config().tls.is_some() { Err(ServeError::NoTls) } else { Ok(Secure) }
+        Secure::prepared(app, &app.config()).map(|()| Secure)
     }
 
-    fn configure(&self, app: &App) -> Result<(), ServeError> {
-        Secure::of(app).map(|_| ())
+    fn prepared(_: &App, config: &ServeConfig) -> Result<(), ServeError> {
+        if config.tls.is_some() { Err(ServeError::NoTls) } else { Ok(()) }
     }
+
+    fn set(&self, (): ()) {}
 }
 
 type Connection<S> = http1::Connection<TokioIo<S>, TowerToHyperService<axum::Router>>;
 
-fn connection<S: AsyncRead + AsyncWrite + Unpin + 'static>(router: axum::Router, stream: S) -> Connection<S> {
+fn connection<S: AsyncRead + AsyncWrite + Unpin + 'static>(router: axum::Router, stream: S, patience: Duration) -> Connection<S> {
     http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADERS)
+        .header_read_timeout(patience)
         .max_buf_size(HEADER_BYTES)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
 }

@@ -7,9 +7,10 @@ use sisa::lab::BenchReport;
 use super::{
     figures,
     frame::{Chart, Sign, legend},
-    svg::{Anchor, Svg, WIDTH, escape, text_width},
+    svg::{Anchor, Svg, WIDTH, text_width},
 };
 use crate::cli::show;
+use crate::markup::escape;
 
 const TITLE: &str = "The grid of cells";
 /// More shards than this can't be told apart; those that were hit come first.

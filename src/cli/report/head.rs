@@ -4,8 +4,9 @@ use std::fmt::Write;
 
 use sisa::lab::BenchReport;
 
-use super::{figures, svg::escape};
+use super::figures;
 use crate::cli::{bench, show};
+use crate::markup::escape;
 
 /// Facts, notices and tiles.
 pub(super) fn head(report: &BenchReport) -> String {

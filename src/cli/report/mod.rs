@@ -21,8 +21,8 @@ use std::fmt::Write;
 
 use sisa::lab::BenchReport;
 
+use crate::markup::escape;
 use frame::Chart;
-use svg::escape;
 
 const STYLE: &str = include_str!("page.css");
 

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::markup::escape;
+
 /// Units of a chart across. One unit is about a pixel, so that text stays readable on a phone.
 pub(super) const WIDTH: f64 = 360.0;
 
@@ -29,22 +31,6 @@ pub(super) enum Anchor {
 #[derive(Debug, Default)]
 pub(super) struct Svg {
     body: String,
-}
-
-/// A text as it may stand in HTML, in attributes too.
-pub(super) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 /// About how many units a text takes, rather too many.

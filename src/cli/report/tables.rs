@@ -7,11 +7,12 @@ use sisa::{
     wire,
 };
 
-use super::{figures, svg::escape};
+use super::figures;
 use crate::cli::{
     bench::{self, or_dash},
     show,
 };
+use crate::markup::escape;
 
 /// A table with a title; the first cell of a row names the row.
 fn table(title: &str, heads: &[&str], rows: &[Vec<String>]) -> String {

@@ -21,10 +21,14 @@ pub(in super::super) struct Hold {
 }
 
 impl Hold {
-    /// Whether it holds one of these subjects at this time, in seconds since 1970. A hold whose end can't be read does not end.
+    /// Whether it has not ended at this time, in seconds since 1970. A hold whose end can't be read does not end.
+    pub(in super::super) fn is_on(&self, now: f64) -> bool {
+        self.until.as_deref().and_then(day::seconds).is_none_or(|until| until > now)
+    }
+
+    /// Whether it holds one of these subjects at this time.
     pub(in super::super) fn holds(&self, handles: &[Handle], now: f64) -> bool {
-        let ended = self.until.as_deref().and_then(day::seconds).is_some_and(|until| until <= now);
-        !ended && handles.iter().any(|handle| self.handles.binary_search(&handle.to_string()).is_ok())
+        self.is_on(now) && handles.iter().any(|handle| self.handles.binary_search(&handle.to_string()).is_ok())
     }
 }
 

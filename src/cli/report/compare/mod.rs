@@ -13,12 +13,9 @@ use std::fmt::Write;
 
 use sisa::lab::compare::{CompareReport, MethodReport, SetReport};
 
-use super::{
-    STYLE, figure,
-    frame::Chart,
-    svg::{Shape, escape},
-};
+use super::{STYLE, figure, frame::Chart, svg::Shape};
 use crate::cli::{compare, show};
+use crate::markup::escape;
 
 /// Colour and shape of the n-th method; no two of the first sixteen look alike.
 fn look(at: usize) -> (&'static str, Shape) {

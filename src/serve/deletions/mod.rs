@@ -1,21 +1,27 @@
 //! Deletions: asked for by name, durable before they are answered, repaired in the background.
 
+mod asked;
+mod kept;
+
 use std::{sync::Arc, time::Duration};
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use sisa::{
-    engine::{Accepted, DeleteError, DeleteReport, DeleteRequest, Error, ServeConfig},
+    engine::{Accepted, DeleteError, DeleteReport, Error},
     wire,
 };
 use tokio::sync::mpsc;
 
+pub(super) use self::asked::{Asked, id, read};
+use self::{
+    asked::Wait,
+    kept::{held, keep_day},
+};
 use super::{
     app::App,
     day,
-    intake::{Received, Record, Stage},
+    intake::Stage,
     keys::Caller,
     metrics::count,
     predict::failed,
@@ -23,36 +29,6 @@ use super::{
     reply::{JSON, Reply},
     role::Role,
 };
-
-/// The body of a request.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Body<'a> {
-    request: Option<String>,
-    #[serde(default, borrow)]
-    subjects: Vec<&'a RawValue>,
-    #[serde(default, borrow)]
-    records: Vec<&'a RawValue>,
-    #[serde(default)]
-    wait: Wait,
-    #[serde(default)]
-    dry_run: bool,
-    #[serde(default)]
-    no_suppress: bool,
-    /// When the request is to be repaired at the latest; or the law that says so.
-    deadline: Option<String>,
-    regulation: Option<String>,
-}
-
-/// What is waited for before the answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Wait {
-    Accepted,
-    #[default]
-    Effective,
-    Repaired,
-}
 
 /// What the thread of a deletion tells.
 enum Told {
@@ -63,146 +39,6 @@ enum Told {
 
 /// How often a request that waits for its repair is looked at.
 const LOOK: Duration = Duration::from_millis(20);
-
-/// An id as text: of a number its own digits. What is wrong is told without it.
-pub(super) fn id(value: &RawValue) -> Result<String, Problem> {
-    let text = value.get();
-    let wrong = || Problem::input("an id is a text or a whole number");
-    match text.bytes().next() {
-        Some(b'"') => serde_json::from_str(text).map_err(|_| wrong()),
-        Some(b'0'..=b'9' | b'-') if !text.contains(['.', 'e', 'E']) => Ok(text.to_owned()),
-        _ => Err(wrong()),
-    }
-}
-
-/// A record's id: a list of one text for each record column, or a text where there is one column.
-fn record(value: &RawValue) -> Result<Vec<String>, Problem> {
-    if value.get().starts_with('[') {
-        let parts: Vec<&RawValue> =
-            serde_json::from_str(value.get()).map_err(|_| Problem::input("a record's id is a list of texts"))?;
-        return parts.into_iter().map(id).collect();
-    }
-    Ok(vec![id(value)?])
-}
-
-/// A request as it was sent.
-#[derive(Debug)]
-pub(super) struct Asked {
-    request: DeleteRequest,
-    wait: Wait,
-    dry_run: bool,
-    /// When it is due, in seconds since 1970, and by which law.
-    due: Option<(f64, Option<String>)>,
-    by: Caller,
-}
-
-impl Asked {
-    /// Whether nothing is to be changed.
-    pub(super) fn is_dry_run(&self) -> bool {
-        self.dry_run
-    }
-}
-
-/// Reads a request. No message repeats what is in the body.
-pub(super) fn read(app: &App, caller: &Caller, headers: &HeaderMap, dry_run: bool, body: &[u8]) -> Result<Asked, Problem> {
-    let place = |e: serde_json::Error| {
-        let what = "one object with `subjects` or `records`, and `request`, `wait` (accepted, effective, repaired), `dry_run`, `no_suppress`, `deadline`, `regulation` if wanted";
-        Problem::input(format!("the body can't be read at line {}, column {}: it must be {what}", e.line(), e.column()))
-    };
-    let body: Body<'_> = serde_json::from_slice(body).map_err(place)?;
-    let config = app.config();
-    let most = config.ids as usize;
-    if body.subjects.len() + body.records.len() > most {
-        return Err(Problem::too_large(format!("more than {most} ids; send them in several requests")));
-    }
-    let key = headers.get("idempotency-key").map(|key| key.to_str().unwrap_or_default().to_owned());
-    let request_id = match (body.request, key) {
-        (Some(name), Some(key)) if name != key => {
-            return Err(Problem::input("`request` and `Idempotency-Key` name different requests"));
-        }
-        (name, key) => name.or(key),
-    };
-    let request = DeleteRequest {
-        subjects: body.subjects.into_iter().map(id).collect::<Result<_, _>>()?,
-        records: body.records.into_iter().map(record).collect::<Result<_, _>>()?,
-        request_id,
-        defer: true,
-        no_suppress: body.no_suppress,
-        ..DeleteRequest::default()
-    };
-    let due = due(&config, body.deadline.as_deref(), body.regulation)?;
-    if due.is_some() && (request.request_id.is_none() || !request.records.is_empty()) {
-        return Err(Problem::input(
-            "a request with a day on which it is due has a name (`request`), and names its ids under `subjects`",
-        ));
-    }
-    // The time of a repair tells in which slice somebody's records were.
-    if body.wait == Wait::Repaired && !caller.may(&[Role::Audit, Role::Admin]) {
-        return Err(Problem::forbidden(
-            "only a key with the role audit or admin may wait for the repair; `effective` is what counts",
-        ));
-    }
-    Ok(Asked { request, wait: body.wait, dry_run: dry_run || body.dry_run, due, by: caller.clone() })
-}
-
-/// When a request is due, in seconds since 1970.
-fn due(config: &ServeConfig, deadline: Option<&str>, law: Option<String>) -> Result<Option<(f64, Option<String>)>, Problem> {
-    let days = match &law {
-        None => None,
-        Some(law) => Some(config.deadlines.get(law).ok_or_else(|| {
-            let laws: Vec<&str> = config.deadlines.keys().map(String::as_str).collect();
-            Problem::input(format!("`regulation` must be one of {}", laws.join(", ")))
-        })?),
-    };
-    let now = day::now();
-    match (deadline, days) {
-        (None, None) => Ok(None),
-        (None, Some(days)) => Ok(Some((now + f64::from(*days) * day::DAY, law))),
-        (Some(text), _) => match day::seconds(text) {
-            Some(at) if at > now => Ok(Some((at, law))),
-            _ => Err(Problem::input("`deadline` must be a time to come, such as 2026-12-24T00:00:00Z")),
-        },
-    }
-}
-
-/// Refuses a request that a legal hold stands against. Whoever asks has [`Intake::accepting`].
-fn held(app: &App, request: &DeleteRequest) -> Result<(), Problem> {
-    if app.intake.holds()?.is_empty() {
-        return Ok(());
-    }
-    if !request.records.is_empty() {
-        return Err(Problem::conflict(
-            "there are legal holds, which are of subjects: name ids under `subjects`; nothing was accepted",
-        ));
-    }
-    let handles = app.engine.subject_handles(request.subjects.clone()).map_err(|e| refused(&e))?;
-    match app.intake.held_by(&handles)? {
-        None => Ok(()),
-        Some(hold) => Err(Problem::conflict(format!("the legal hold `{hold}` stands against it; nothing was accepted"))),
-    }
-}
-
-/// Keeps the day on which a request is due, before it is accepted.
-fn keep_day(app: &App, request: &DeleteRequest, due: f64, law: Option<String>, by: &Caller) -> Result<(), Problem> {
-    let Some(name) = &request.request_id else { return Ok(()) };
-    // One that the engine refuses is to leave nothing behind.
-    app.engine.forecast(request).map_err(|e| refused(&e))?;
-    if app.book.line(&app.engine, name).map_err(|e| refused(&e))?.is_some() {
-        return Ok(());
-    }
-    let handles = app.engine.subject_handles(request.subjects.clone()).map_err(|e| refused(&e))?;
-    let mut record = Record::new(name.clone(), by.name.clone(), handles, due);
-    (record.law, record.no_suppress) = (law, request.no_suppress);
-    match app.intake.receive(record.clone())? {
-        Received::Before(before) if before.handles != record.handles => {
-            Err(Problem::conflict("this name was used for other ids"))
-        }
-        Received::Before(before) if before.stage == Stage::Cancelled => {
-            Err(Problem::conflict("a request of this name was cancelled"))
-        }
-        _ => Ok(()),
-    }
-}
 
 /// `POST /v1/deletions`.
 pub(super) async fn delete(app: &Arc<App>, asked: Asked) -> Result<Reply, Problem> {
@@ -222,7 +58,7 @@ pub(super) async fn delete(app: &Arc<App>, asked: Asked) -> Result<Reply, Proble
         let forecast = looked.await.unwrap_or_else(|_| Err(Problem::internal()))?;
         return Ok(Reply::json(StatusCode::OK, &forecast));
     }
-    let fine = by.may(&[Role::Audit]);
+    let (fine, dated) = (by.may(&[Role::Audit]), due.is_some());
     let shared = app.clone();
     // Not dropped with the connection: once begun it goes on.
     tokio::task::spawn_blocking(move || {
@@ -242,8 +78,10 @@ pub(super) async fn delete(app: &Arc<App>, asked: Asked) -> Result<Reply, Proble
             return;
         }
         let done = shared.engine.begin_deletion(&request, heard);
+        if dated && done.is_ok() {
+            accepted_now(&shared, request.request_id.as_deref().unwrap_or_default());
+        }
         drop((permit, accepting));
-        shared.clerk.wake();
         if done.as_ref().is_ok_and(|report| !report.repeated) {
             count(&shared.metrics.effective);
         }
@@ -272,6 +110,16 @@ pub(super) async fn delete(app: &Arc<App>, asked: Asked) -> Result<Reply, Proble
             }
         }
     }
+}
+
+/// A request whose day is kept is in the ledger from now on; if that can't be kept, the clerk finds out by itself.
+fn accepted_now(app: &App, name: &str) {
+    let Ok(Some(line)) = app.book.line(&app.engine, name) else { return };
+    let _ = app.intake.change(name, |record| {
+        if record.stage == Stage::Pending {
+            record.comes_to(Stage::Accepted, Some((line.records, line.unknown)));
+        }
+    });
 }
 
 /// The answer for a request that is in effect.
