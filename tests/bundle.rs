@@ -13,8 +13,9 @@ use std::fs;
 
 use common::{ADAM, BOOST, Bench, COUNTED, FOREST, LINEAR, MLP, RIDGE, Row, Setup, assert_same, csv, rows};
 use sisa::{
-    AppendRequest, DeleteRequest, Engine, Error, ErrorKind, PackRequest, Quiet, ShardId, Unpacked, VerifyRequest,
+    AppendRequest, DeleteRequest, Engine, Error, ErrorKind, PackRequest, Quiet, ShardId, VerifyRequest,
     bundle::{BundleError, Checkpoints, Work},
+    reports::Unpacked,
     train_bundle,
 };
 

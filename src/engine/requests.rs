@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{DeleteRequest, Engine, Error};
 use crate::{
     ids::{Handle, ShardId},
-    ledger::{Accepted, Event, Head, OutcomeKind},
+    ledger::{Accepted, Event, ExportSeen, Head, OutcomeKind},
 };
 
 /// A request that was accepted and how far it has come, without the ids, cells and files that it is about.
@@ -26,6 +26,8 @@ pub struct RequestLine {
     pub unknown: u64,
     /// Records that go, held-out ones included.
     pub records: u64,
+    /// Copies of models that saw what goes.
+    pub exports: Vec<ExportSeen>,
     /// Shards of which a slice changes, in order.
     pub shards: Vec<ShardId>,
     /// When it came into effect, and how many seconds after it was accepted.
@@ -48,6 +50,7 @@ impl RequestLine {
             already_erased: count(OutcomeKind::AlreadyErased),
             unknown: count(OutcomeKind::NotFound),
             records: accepted.outcomes.iter().map(|o| o.in_slices + o.held_out).sum(),
+            exports: accepted.exports.clone(),
             shards,
             effective: None,
             repaired: None,

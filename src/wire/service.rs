@@ -98,6 +98,7 @@ impl Deletion {
             already_erased: 0,
             unknown: 0,
             records: 0,
+            exports: Vec::new(),
         }
     }
 }
@@ -121,6 +122,7 @@ impl From<&RequestLine> for Deletion {
             already_erased: line.already_erased,
             unknown: line.unknown,
             records: line.records,
+            exports: SeenBy::all(&line.exports),
         }
     }
 }
