@@ -52,8 +52,8 @@ pub use crate::{
     config::Overrides,
     delete::Repair,
     engine::{
-        Answers, AppendRequest, Builder, DeleteRequest, Engine, Epoch, Error, ErrorKind, Observer, PackRequest, PlanRequest,
-        Progress, Quiet, Remedy, Serving, Shares, TrainRequest, VerifyRequest, train_bundle,
+        Answers, AppendRequest, Builder, CorrectRequest, DeleteRequest, Engine, Epoch, Error, ErrorKind, Observer, OlderThan,
+        PackRequest, PlanRequest, Progress, Quiet, Remedy, Serving, Shares, TrainRequest, VerifyRequest, train_bundle,
     },
     ids::{Cell, GenerationId, Handle, RecipeId, ShardId},
     order::Batches,
@@ -68,8 +68,8 @@ pub mod reports {
     #[doc(inline)]
     pub use crate::{
         engine::{
-            AppendReport, CellStatus, DeleteReport, Evaluation, ExportReport, Forecast, IdColumns, ImportedReport, Packed,
-            PlanReport, Quality, RepairReport, ShardStatus, Status, TrainReport, Unpacked,
+            AppendReport, CellStatus, CorrectReport, DeleteReport, Evaluation, ExportReport, Forecast, IdColumns, ImportedReport,
+            Packed, PlanReport, Quality, RepairReport, ShardStatus, Status, TrainReport, Unpacked,
         },
         import::ImportReport,
         ledger::{Accepted, BatchRecord, CellChange, Cost, Effective, Outcome, OutcomeKind, Repaired, RequestRecord},
@@ -127,6 +127,8 @@ pub mod import;
 pub mod delete;
 #[doc(hidden)]
 pub mod append;
+#[doc(hidden)]
+pub mod correct;
 #[doc(hidden)]
 pub mod verify;
 #[doc(hidden)]

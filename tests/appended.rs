@@ -1,5 +1,5 @@
-//! Any order of training, appending, deleting, deferring and being cut off leaves, once repaired, what importing the first batch, appending the
-//! others in order and training once leaves: by the judge of `oracle/` for networks, by an engine on an empty disk for all learners, and
+//! Any order of training, appending, correcting, deleting, deferring and being cut off leaves, once repaired, what importing the first batch,
+//! appending the others in order and training once leaves, with corrected records in the place of those they correct: by the judge of `oracle/` for networks, by an engine on an empty disk for all learners, and
 //! for learners of sets by one import of all rows.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at what it does not expect")]
 
@@ -17,7 +17,8 @@ use std::{
 use common::{ADAM, FOREST, LINEAR, RIDGE, Row, Setup, StopAfter, csv};
 use sim::{Coin, Fault, Image, SimDisk, workspace};
 use sisa::engine::{
-    AppendRequest, DeleteRequest, Engine, Error, Input, KeySource, Observer, Overrides, Quiet, TrainRequest, VerifyRequest,
+    AppendRequest, CorrectError, CorrectRequest, DeleteRequest, Engine, Error, Input, KeySource, Observer, OutcomeKind,
+    Overrides, Quiet, TrainRequest, VerifyRequest,
 };
 
 /// So many histories, and `SISA_HISTORIES` of them where that is set; `SISA_HISTORY` makes one again.
@@ -45,8 +46,27 @@ impl Dice {
     }
 }
 
-/// A request: whom it is about, or which single record, and whether they are refused from then on.
-type Asked = (BTreeSet<u32>, Option<(u32, u32)>, bool);
+/// What a record is told by.
+type Id = (u32, u32);
+
+/// A request.
+#[derive(Clone)]
+enum Asked {
+    /// Whose records go, or which single one, and whether they are refused from then on.
+    Deletion(BTreeSet<u32>, Option<Id>, bool),
+    /// What records are to hold.
+    Correction(Vec<Row>),
+}
+
+/// What the ledger comes to, by what was asked for.
+#[derive(Clone, Default)]
+struct Model {
+    /// What the ledger names, without those who are gone.
+    batches: Vec<Vec<Row>>,
+    taken_in: BTreeSet<String>,
+    suppressed: BTreeSet<u32>,
+    gone_records: BTreeSet<Id>,
+}
 
 /// A workspace on a disk that loses what is not synced, and what it must hold.
 struct World {
@@ -54,17 +74,17 @@ struct World {
     setup: Setup,
     sources: tempfile::TempDir,
     disk: SimDisk,
+    /// Whether the year alone tells a record, so that it may be about somebody else later.
+    numbered: bool,
     /// The years that a person's next record has.
     years: BTreeMap<u32, u32>,
-    /// What the ledger names, without those who are gone.
-    batches: Vec<Vec<Row>>,
-    taken_in: BTreeSet<String>,
+    model: Model,
+    /// What the ledger came to, by its last entry: one that a killed process put there is not durable before the next writer says so.
+    known: Vec<(u64, Model)>,
     /// By name.
     offered: BTreeMap<String, Vec<Row>>,
-    suppressed: BTreeSet<u32>,
     /// By name.
     asked: BTreeMap<String, Asked>,
-    gone_records: BTreeSet<(u32, u32)>,
     log: Vec<String>,
     seen: Seen,
 }
@@ -79,20 +99,22 @@ struct Seen {
     /// Deletions that took records of several batches.
     across: usize,
     standing: usize,
+    corrected: usize,
+    moved: usize,
+    /// Entries that a power failure took.
+    lost: usize,
 }
 
 fn root() -> PathBuf {
     PathBuf::from("/w")
 }
 
-fn config(setup: &Setup) -> String {
+fn empty(setup: &Setup, numbered: bool) -> SimDisk {
     let merge = if setup.of_sets() { String::new() } else { format!("merge = {BASE}\n") };
-    setup.config().replace("\n[learner]", &format!("{merge}\n[learner]"))
-}
-
-fn empty(setup: &Setup) -> SimDisk {
+    let config = setup.config().replace("\n[learner]", &format!("{merge}\n[learner]"));
+    let config = if numbered { config.replace(r#"["person", "year"]"#, r#"["year"]"#) } else { config };
     let disk = SimDisk::of(Image::new());
-    disk.put(&root().join("sisa.toml"), config(setup).as_bytes());
+    disk.put(&root().join("sisa.toml"), config.as_bytes());
     disk
 }
 
@@ -137,43 +159,53 @@ impl World {
             record: !dice.once_in(3),
             keep: (slices > 2 && dice.once_in(3)).then_some(1),
         };
+        let numbered = setup.record && !dice.once_in(3);
         World {
             dice,
-            disk: empty(&setup),
+            disk: empty(&setup, numbered),
             setup,
             sources: tempfile::tempdir().unwrap(),
+            numbered,
             years: BTreeMap::new(),
-            batches: Vec::new(),
-            taken_in: BTreeSet::new(),
+            model: Model::default(),
+            known: Vec::new(),
             offered: BTreeMap::new(),
-            suppressed: BTreeSet::new(),
             asked: BTreeMap::new(),
-            gone_records: BTreeSet::new(),
             log: Vec::new(),
             seen: Seen::default(),
         }
     }
 
+    fn id(&self, row: &Row) -> Id {
+        (if self.numbered { 0 } else { row.person }, row.year)
+    }
+
     fn rows(&mut self, count: u64) -> Vec<Row> {
-        let dice = &mut self.dice;
         let mut rows = Vec::new();
         for _ in 0..count {
-            let person = dice.below(30) as u32;
-            let year = self.years.entry(person).or_insert(0);
+            let person = self.dice.below(30) as u32;
+            let year = self.years.entry(if self.numbered { 0 } else { person }).or_insert(0);
             *year += 1;
+            let (year, cells) = (*year, self.cells());
+            rows.push(Row { person, year, cells });
+        }
+        rows
+    }
+
+    fn cells(&mut self) -> String {
+        let dice = &mut self.dice;
+        {
             let age = if dice.once_in(7) { "?".into() } else { format!("{}", 18 + dice.below(60)) };
             let (cost, site) = (dice.below(1200), dice.pick(&["a", "b", "c"]));
             // Without ids some rows hold the same as others.
-            let cells = match !self.setup.record && dice.once_in(2) {
+            match !self.setup.record && dice.once_in(2) {
                 true => "20,100,a,t1,7,few".to_owned(),
                 false => {
                     let visits = if cost > 600 { "many" } else { "few" };
                     format!("{age},{cost},{site},t{},{},{visits}", dice.below(20), dice.below(256))
                 }
-            };
-            rows.push(Row { person, year: *year, cells });
+            }
         }
-        rows
     }
 
     fn write(&self, name: &str, rows: &[Row]) -> PathBuf {
@@ -195,7 +227,8 @@ impl World {
         };
         let cut = matches!(fault, Fault::Stop(at) if disk.meter().operations >= at);
         self.log.push(format!("{what}: {:?}{}", done.as_ref().map_err(ToString::to_string), if cut { ", cut off" } else { "" }));
-        let fine = done.is_ok() || cut || (stops && matches!(done, Err(Error::Interrupted | Error::Import(_))));
+        let unplaced = self.numbered && matches!(done, Err(Error::Correct(CorrectError::NoBatch { .. })));
+        let fine = done.is_ok() || cut || unplaced || (stops && matches!(done, Err(Error::Interrupted | Error::Import(_))));
         assert!(fine, "{}", self.log.join("\n"));
         self.seen.cut += usize::from(cut);
         self.disk = match (cut, self.dice.below(3)) {
@@ -212,36 +245,112 @@ impl World {
     fn take_in(&mut self) {
         let ledger = workspace(&self.disk).ledger();
         let history = ledger.read().unwrap();
-        let Some((_, record)) = history.newest() else { return };
-        if self.batches.is_empty() {
-            self.batches.push(self.offered["b1"].clone());
+        let head = history.head.sequence;
+        while self.known.last().is_some_and(|(entry, _)| *entry > head) {
+            self.known.pop();
+            self.model = self.known.last().map(|(_, model)| model.clone()).unwrap_or_default();
+            self.seen.lost += 1;
         }
-        let mut appended: Vec<_> = record.appended.iter().filter(|(name, _)| !self.taken_in.contains(*name)).collect();
+        let Some((_, record)) = history.newest() else { return };
+        if self.model.batches.is_empty() {
+            self.model.batches.push(self.offered["b1"].clone());
+        }
+        let mut appended: Vec<_> = record.appended.iter().filter(|(name, _)| !self.model.taken_in.contains(*name)).collect();
         appended.sort_by_key(|(_, batch)| batch.batch);
         for (name, batch) in appended {
             let mut rows = self.offered[name].clone();
             let all = rows.len();
-            rows.retain(|row| !self.suppressed.contains(&row.person) && !self.gone_records.contains(&(row.person, row.year)));
+            let Model { suppressed, gone_records, .. } = &self.model;
+            rows.retain(|row| !suppressed.contains(&row.person) && !gone_records.contains(&self.id(row)));
             let counts = (batch.records + batch.held_out, batch.refused);
             assert_eq!(counts, (rows.len() as u64, (all - rows.len()) as u64), "{name}\n{}", self.log.join("\n"));
-            self.batches.push(rows);
+            self.model.batches.push(rows);
             self.seen.batches += 1;
             self.seen.refused += batch.refused;
-            assert_eq!(batch.batch as usize, self.batches.len());
-            self.taken_in.insert(name.clone());
+            assert_eq!(batch.batch as usize, self.model.batches.len());
+            self.model.taken_in.insert(name.clone());
         }
         for request in ledger.requests().unwrap().0 {
             let name = request.accepted.request;
-            if self.taken_in.insert(name.clone()) {
-                let (persons, record, suppress) = &self.asked[&name];
-                let gone = |row: &Row| persons.contains(&row.person) || *record == Some((row.person, row.year));
-                self.seen.across += usize::from(self.batches.iter().filter(|batch| batch.iter().any(gone)).count() > 1);
-                self.batches.iter_mut().for_each(|batch| batch.retain(|row| !gone(row)));
-                if *suppress {
-                    self.suppressed.extend(persons);
-                    self.gone_records.extend(record);
+            if self.model.taken_in.insert(name.clone()) {
+                match self.asked[&name].clone() {
+                    Asked::Deletion(persons, record, suppress) => self.deleted(&persons, record, suppress),
+                    Asked::Correction(rows) => {
+                        let counts = self.corrected(rows);
+                        let mut told: BTreeMap<String, usize> = BTreeMap::new();
+                        for outcome in &request.accepted.outcomes {
+                            let gone = outcome.outcome == OutcomeKind::AlreadyErased;
+                            let kind = if gone { OutcomeKind::NotFound } else { outcome.outcome };
+                            *told.entry(format!("{kind:?}")).or_default() += 1;
+                        }
+                        assert_eq!(counts, told, "{name}\n{}", self.log.join("\n"));
+                    }
                 }
             }
+        }
+        if self.known.last().is_none_or(|(entry, _)| *entry < head) {
+            self.known.push((head, self.model.clone()));
+        }
+    }
+
+    fn deleted(&mut self, persons: &BTreeSet<u32>, record: Option<Id>, suppress: bool) {
+        let numbered = self.numbered;
+        let id = |row: &Row| (if numbered { 0 } else { row.person }, row.year);
+        let gone = |row: &Row| persons.contains(&row.person) || record == Some(id(row));
+        let Model { batches, suppressed, gone_records, .. } = &mut self.model;
+        self.seen.across += usize::from(batches.iter().filter(|batch| batch.iter().any(gone)).count() > 1);
+        batches.iter_mut().for_each(|batch| batch.retain(|row| !gone(row)));
+        if suppress {
+            suppressed.extend(persons);
+            gone_records.extend(record);
+        }
+    }
+
+    /// How many records came to what.
+    fn corrected(&mut self, rows: Vec<Row>) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for row in rows {
+            let id = self.id(&row);
+            let (numbered, suppressed) = (self.numbered, self.model.suppressed.contains(&row.person));
+            let of = |row: &Row| (if numbered { 0 } else { row.person }, row.year);
+            let there = self.model.batches.iter_mut().flatten().find(|row| of(row) == id);
+            let kind = match there {
+                None => OutcomeKind::NotFound,
+                Some(there) if *there == row => OutcomeKind::Unchanged,
+                Some(_) if suppressed => OutcomeKind::Refused,
+                Some(there) => {
+                    self.seen.corrected += 1;
+                    self.seen.moved += usize::from(there.person != row.person);
+                    *there = row;
+                    OutcomeKind::Corrected
+                }
+            };
+            *counts.entry(format!("{kind:?}")).or_default() += 1;
+        }
+        counts
+    }
+
+    fn correct(&mut self) {
+        let mut rows: BTreeMap<Id, Row> = BTreeMap::new();
+        let all = self.offered.values().flatten().count() as u64;
+        for _ in 0..self.dice.pick(&[1, 1, 4]) {
+            let mut row = self.offered.values().flatten().nth(self.dice.below(all) as usize).unwrap().clone();
+            if self.numbered && self.dice.once_in(2) {
+                row.person = self.dice.below(30) as u32;
+            }
+            if !self.dice.once_in(5) {
+                row.cells = self.cells();
+            }
+            rows.insert(self.id(&row), row);
+        }
+        let (name, rows) = (format!("q{}", self.asked.len()), rows.into_values().collect::<Vec<Row>>());
+        let defer = self.dice.once_in(2);
+        let request = CorrectRequest { sources: self.write(&name, &rows).into(), request_id: Some(name.clone()), defer };
+        self.asked.insert(name.clone(), Asked::Correction(rows.clone()));
+        let what = format!("correct {name} {rows:?} defer {defer}");
+        let run = |world: &mut World| world.run(&what, |e, o| e.correct(&request, o, |_, _, _| {}).map(drop));
+        if !run(self) && self.dice.once_in(2) {
+            run(self);
         }
     }
 
@@ -265,7 +374,7 @@ impl World {
             let beyond = |shard: &sisa::reports::ShardStatus| shard.serves as usize > shard.cells.len();
             self.seen.standing += status.shards.iter().filter(|shard| beyond(shard)).count();
         }
-        if self.dice.once_in(6) && self.taken_in.contains(&name) {
+        if self.dice.once_in(6) && self.model.taken_in.contains(&name) {
             let others = self.rows(2);
             let source = self.write("others", &others);
             let done = append(&engine(&self.disk, 1), &source, &name, true, &Quiet);
@@ -285,9 +394,10 @@ impl World {
         let (mut persons, mut record) = (BTreeSet::new(), None);
         if self.setup.record && self.dice.once_in(3) {
             let person = self.dice.below(30) as u32;
-            let year = 1 + self.dice.below(u64::from(self.years.get(&person).copied().unwrap_or(1))) as u32;
-            record = Some((person, year));
-            request.records.push(vec![person.to_string(), year.to_string()]);
+            let last = self.years.get(if self.numbered { &0 } else { &person }).copied().unwrap_or(1);
+            let year = 1 + self.dice.below(u64::from(last)) as u32;
+            record = Some(self.id(&Row { person, year, cells: String::new() }));
+            request.records.push(if self.numbered { vec![year.to_string()] } else { vec![person.to_string(), year.to_string()] });
         } else {
             for _ in 0..self.dice.pick(&[1, 1, 3]) {
                 persons.insert(self.dice.below(30) as u32);
@@ -297,25 +407,27 @@ impl World {
         request.defer = self.dice.once_in(2);
         request.no_suppress = self.dice.once_in(3);
         let (name, suppress) = (request.request_id.clone().unwrap(), !request.no_suppress);
-        self.asked.insert(name.clone(), (persons.clone(), record, suppress));
+        self.asked.insert(name.clone(), Asked::Deletion(persons.clone(), record, suppress));
         let what = format!("delete {name} {persons:?} {record:?} defer {} suppress {suppress}", request.defer);
         self.run(&what, |engine, observer| engine.delete(&request, observer, |_, _, _| {}).map(drop));
     }
 
     fn unsuppress(&mut self) {
-        let Some(person) = self.suppressed.iter().next().copied() else { return };
+        let Some(person) = self.model.suppressed.iter().next().copied() else { return };
         // To the end: the ledger does not say by itself who it was.
         let count = engine(&self.disk, 1).unsuppress(&[person.to_string()], &[]).unwrap();
         assert_eq!(count, 1, "{}", self.log.join("\n"));
         self.log.push(format!("unsuppress {person}"));
-        self.suppressed.remove(&person);
+        self.model.suppressed.remove(&person);
+        self.take_in();
     }
 
     fn go_on(&mut self) {
         match self.dice.below(16) {
-            0..=8 => self.append(),
-            9..=11 => self.delete(),
-            12 => drop(self.run("train", |engine, _| train(engine))),
+            0..=6 => self.append(),
+            7..=9 => self.delete(),
+            10..=11 if self.setup.record => self.correct(),
+            10..=12 => drop(self.run("train", |engine, _| train(engine))),
             13 => drop(self.run("repair", |engine, o| engine.repair(&Input::new(), false, o).map(drop))),
             14 => self.unsuppress(),
             _ => {
@@ -359,16 +471,16 @@ impl World {
         assert!(history.unrepaired().is_empty() && history.placing().is_none());
         let ours = artefacts(&self.disk);
         let steps = engine(&self.disk, 1).status().unwrap().shards[0].cells.len();
-        self.seen.merged =
-            (self.setup.slices as usize + self.batches.len() - 1).saturating_sub(steps) * usize::from(!self.setup.of_sets());
+        self.seen.merged = (self.setup.slices as usize + self.model.batches.len() - 1).saturating_sub(steps)
+            * usize::from(!self.setup.of_sets());
         if [LINEAR, ADAM].contains(&self.setup.learner) {
             self.judge(&ours);
         }
         // From nothing, with what remains; a source without rows is none.
-        if self.batches.iter().all(|batch| !batch.is_empty()) {
-            let disk = empty(&self.setup);
+        if self.model.batches.iter().all(|batch| !batch.is_empty()) {
+            let disk = empty(&self.setup, self.numbered);
             let anew = engine(&disk, 1);
-            for (number, batch) in (1..).zip(&self.batches) {
+            for (number, batch) in (1..).zip(&self.model.batches) {
                 let source = self.write("anew", batch);
                 match number {
                     1 => import(&anew, &source, &Quiet).unwrap(),
@@ -378,9 +490,9 @@ impl World {
             train(&anew).unwrap();
             self.same(&ours, &artefacts(&disk), "from nothing");
         }
-        if self.setup.of_sets() && !self.batches.concat().is_empty() {
-            let disk = empty(&self.setup);
-            import(&engine(&disk, 1), &self.write("union", &self.batches.concat()), &Quiet).unwrap();
+        if self.setup.of_sets() && !self.model.batches.concat().is_empty() {
+            let disk = empty(&self.setup, self.numbered);
+            import(&engine(&disk, 1), &self.write("union", &self.model.batches.concat()), &Quiet).unwrap();
             self.same(&ours, &artefacts(&disk), "one import of all");
         }
     }
@@ -404,7 +516,7 @@ impl World {
             recipe_json: read(at.recipe_dir(current.generation, &current.recipe).join("recipe.json")),
         };
         let batches: Vec<Vec<oracle::Row>> =
-            self.batches.iter().map(|batch| batch.iter().map(|row| self.judged(row)).collect()).collect();
+            self.model.batches.iter().map(|batch| batch.iter().map(|row| self.judged(row)).collect()).collect();
         let short = |path: &PathBuf| {
             let text = path.display().to_string();
             let recipe = format!("w/checkpoints/g0001/{}", current.recipe);
@@ -423,7 +535,11 @@ impl World {
         let texts: Vec<&str> = row.cells.split(',').collect();
         oracle::Row {
             subject: Some(row.person.to_string()),
-            record: if self.setup.record { vec![row.person.to_string(), row.year.to_string()] } else { Vec::new() },
+            record: match (self.setup.record, self.numbered) {
+                (false, _) => Vec::new(),
+                (true, true) => vec![row.year.to_string()],
+                (true, false) => vec![row.person.to_string(), row.year.to_string()],
+            },
             cells: names.iter().zip(&texts).map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(),
             label: texts[5].to_owned(),
         }
@@ -443,13 +559,13 @@ fn history(number: u64) -> Seen {
     let rows = world.rows(count);
     let source = world.write("b1", &rows);
     world.offered.insert("b1".into(), rows);
-    while world.batches.is_empty() {
+    while world.model.batches.is_empty() {
         world.run("import", |engine, observer| import(engine, &source, observer));
     }
     // Batches come only to what serves.
     train(&engine(&world.disk, 1)).unwrap();
     let operations = 4 + world.dice.below(60);
-    while world.log.len() < operations as usize && world.batches.len() < 40 {
+    while world.log.len() < operations as usize && world.model.batches.len() < 40 {
         world.go_on();
     }
     world.finish();
@@ -474,6 +590,9 @@ fn any_history_with_batches_ends_in_the_bytes_of_the_batches_in_order() {
                 all.refused += seen.refused;
                 all.across += seen.across;
                 all.standing += seen.standing;
+                all.corrected += seen.corrected;
+                all.moved += seen.moved;
+                all.lost += seen.lost;
             }
             Err(panic) => {
                 eprintln!("history {number} (SISA_HISTORY={number} makes it again)");
@@ -482,7 +601,7 @@ fn any_history_with_batches_ends_in_the_bytes_of_the_batches_in_order() {
         }
     }
     eprintln!("{count} histories: {all:?}");
-    let Seen { batches, merged, cut, refused, across, standing } = all;
-    let least = [batches, merged, cut, refused as usize, across, standing].into_iter().min().unwrap();
+    let Seen { batches, merged, cut, refused, across, standing, corrected, moved, lost: _ } = all;
+    let least = [batches, merged, cut, refused as usize, across, standing, corrected, moved].into_iter().min().unwrap();
     assert!(count < HISTORIES || least >= 10, "histories that come to little show little");
 }

@@ -15,8 +15,8 @@ use serde::Serialize;
 use serde_json::Value;
 use sisa::{
     engine::{
-        AppendRequest, DeleteRequest, ExportFormat, KeySource, Overrides, PackRequest, PlanRequest, Quiet, ShardId, TrainRequest,
-        VerifyRequest, train_bundle,
+        AppendRequest, CorrectRequest, DeleteRequest, ExportFormat, KeySource, Overrides, PackRequest, PlanRequest, Quiet,
+        ShardId, TrainRequest, VerifyRequest, train_bundle,
     },
     lab::{self, BenchRequest, Pick, tune::TuneRequest},
     source::Input,
@@ -159,6 +159,10 @@ fn classes(fields: &mut Fields) {
         fields.add(&wire::Effective::of(accepted, effective.seconds));
     });
     let deleted = deleted.unwrap();
+    let corrections = bench.root().join("corrections.csv");
+    std::fs::write(&corrections, format!("{}900,1,30,10.00,a,t1,5,few\n", common::HEADER)).unwrap();
+    let correct = CorrectRequest { sources: corrections.into(), ..CorrectRequest::default() };
+    fields.add(&wire::Corrected::from(&engine.correct(&correct, &Quiet, |_, _, _| {}).unwrap()));
     fields.add(&wire::Deletion::effective(&deleted));
     fields.add(&wire::Key::of("a".into(), vec!["audit".into()], "t".into(), None, None));
     fields.add(&wire::Listening::of("http://127.0.0.1:1".into(), false));

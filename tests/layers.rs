@@ -19,7 +19,7 @@ const LAYERS: [&[&str]; 20] = [
     &["predict", "plan", "bundle"],
     &["workspace", "export"],
     &["import", "delete", "verify", "receipt"],
-    &["append"],
+    &["append", "correct"],
     &["config"],
     &["propose"],
     &["engine"],

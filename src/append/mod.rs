@@ -3,8 +3,6 @@
 //! Its files wait beside those whose places they take before the entry is written, as an entry can't hold rows. What a batch brings is
 //! trained like whatever else is missing.
 
-mod extend;
-
 use crate::{
     delete::{DeleteError, purge_stale},
     fs::FsError,
@@ -13,8 +11,8 @@ use crate::{
     learn::SettingsError,
     ledger::{Appended, BatchRecord, Event, LedgerError, Placed},
     order::Later,
-    shard::{Header, SliceError},
-    train::TrainError,
+    shard::SliceError,
+    train::{TrainError, carry_to_waiting},
     workspace::{Snapshot, Workspace, WorkspaceError, Writing},
 };
 
@@ -179,18 +177,10 @@ pub fn place(writing: &mut Writing) -> Result<bool, AppendError> {
         let waiting = store.waiting(shard)?;
         // States with the rows first, then those without them go. A crash in between costs nothing.
         for model in &extended {
-            extend::extend(model, shard, &waiting)?;
+            carry_to_waiting(model, shard, &waiting)?;
         }
         for cell in waiting {
-            let known = record.cells.get(&cell);
-            let is = |header: Result<Header, SliceError>| header.is_ok_and(|header| Some(&header.content) == known);
-            if !is(store.next_header(cell)) && is(store.header(cell)) {
-                // Of a batch that never was committed.
-                workspace.files().unlink(&store.next_path(cell))?;
-            } else {
-                // A damaged one too: whoever reads the slice says so, and how to go on.
-                store.place(cell)?;
-            }
+            store.settle(cell, record.cells.get(&cell))?;
             workspace.files().reached("placing");
         }
         store.remove_beyond(shard)?;

@@ -56,6 +56,8 @@ pub(super) fn advice(remedy: &Remedy, flag: &str) -> String {
         Remedy::NameSubjects => "`--subject` names them".into(),
         Remedy::NameRecords => "`--record` names them".into(),
         Remedy::NameRows => "`--rows FILE` names records by what they hold".into(),
+        Remedy::DeleteRows => format!("`sisa delete{flag} --rows FILE` deletes records by what they hold"),
+        Remedy::DeleteRecord => format!("`sisa delete{flag} --record ID` deletes a record"),
         Remedy::NameBatch => "`--batch NAME` names it".into(),
         Remedy::MendOrRedeclare => format!(
             "every row is answered for, and cells are read as the import declared them: mend the table; what sisa.toml declares counts from \

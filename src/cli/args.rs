@@ -71,6 +71,10 @@ pub(crate) enum Command {
     Status,
     /// Delete people's or single records' data: in effect at once, exact after repair
     Delete(DeleteArgs),
+    /// Let records hold something else, as if they had come so: in effect at once, exact after repair
+    Correct(CorrectArgs),
+    /// Delete all records that are older than a date, in one request
+    Expire(ExpireArgs),
     /// Check every checkpoint, build the damaged and the missing ones, finish deferred deletions
     Repair(RepairArgs),
     /// Train anew under a fresh model key; the old ensemble serves until the new one is whole
@@ -297,6 +301,41 @@ pub(crate) struct DeleteArgs {
     /// Let later imports bring the ids in again
     #[arg(long)]
     pub(crate) no_suppress: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CorrectArgs {
+    /// Tables in the source's form, label and all: each row is what the record of its id is to hold
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    pub(crate) from: Vec<PathBuf>,
+    /// A name for the request; repeating it with the same rows reports the first outcome
+    #[arg(long, value_name = "ID")]
+    pub(crate) request_id: Option<String>,
+    /// In effect now, repaired by a later `sisa repair` or together with the next request
+    #[arg(long)]
+    pub(crate) defer: bool,
+    /// Say what would be done and what it would cost; change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ExpireArgs {
+    /// The first date that stays, as in 2023-01-31; records without a date stay too, and are counted
+    #[arg(long, value_name = "DATE")]
+    pub(crate) before: String,
+    /// The column of dates [default: the only one that is declared a date]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) column: Option<String>,
+    /// A name for the request; repeating it with the same date reports the first outcome
+    #[arg(long, value_name = "ID")]
+    pub(crate) request_id: Option<String>,
+    /// In effect now, repaired by a later `sisa repair` or together with the next request
+    #[arg(long)]
+    pub(crate) defer: bool,
+    /// Say what would be done and what it would cost; change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -4,7 +4,7 @@
 use std::io::Write;
 
 use sisa::{
-    engine::{Accepted, DeleteError, DeleteRequest, Effective, Error, ErrorKind, UnknownIds},
+    engine::{Accepted, DeleteError, DeleteRequest, Effective, Error, ErrorKind, RepairReport, UnknownIds},
     wire,
 };
 
@@ -28,6 +28,7 @@ impl Session {
             request_id: args.request_id.clone(),
             defer: args.defer,
             no_suppress: args.no_suppress,
+            older_than: None,
         };
         if args.dry_run {
             let forecast = self.engine.forecast(&request)?;
@@ -36,15 +37,7 @@ impl Session {
             told.unknown_lines = lines(&ids, &forecast.unknown);
             return self.result(|| show::forecast(&forecast) + &show::unknown(&places, &forecast.unknown.alike), || told);
         }
-        let told = |accepted: &Accepted, effective: &Effective, repeated| {
-            // Said at once: from here on nothing that saw the records answers.
-            if self.json {
-                print!("{}", wire::line(&wire::Effective::of(accepted, effective.seconds)));
-            } else if !self.quiet {
-                print!("{}", show::effective(accepted, effective.seconds, repeated, &self.flag()));
-            }
-            let _ = std::io::stdout().flush();
-        };
+        let told = |accepted: &Accepted, effective: &Effective, repeated| self.in_effect(accepted, effective, repeated);
         let mut deleted = self.engine.delete(&request, &self.terminal, told);
         if let Err(Error::Delete(mostly @ DeleteError::MostlyUnknown { unknown, .. })) = &deleted {
             let question =
@@ -55,16 +48,8 @@ impl Session {
             request.refuse_mostly_unknown = false;
             deleted = self.engine.delete(&request, &self.terminal, told);
         }
-        let report = match deleted {
-            Err(e) if e.kind() == ErrorKind::Disk => {
-                return Err(anyhow::Error::from(e).context(format!(
-                    "the outcome is not known; run the same command again with the same --request-id (without one, `sisa log{}` tells)",
-                    self.flag()
-                )));
-            }
-            other => other?,
-        };
-        let diverged = report.repair.as_ref().is_some_and(|r| r.report.diverged().next().is_some());
+        let report = deleted.map_err(|e| self.not_known(e))?;
+        let diverged = diverged(report.repair.as_ref());
         if self.json {
             self.lines(report.repair.iter().map(wire::Repaired::from))?;
             let mut deleted = wire::Deleted::from(&report);
@@ -72,13 +57,7 @@ impl Session {
             self.lines([deleted])?;
         } else {
             self.text(&show::unknown(&places(&ids, &report.unknown, args), &report.unknown.alike))?;
-            match &report.repair {
-                Some(repair) if diverged => self.text(&show::repaired(repair, &self.flag()))?,
-                _ if self.quiet => Exit::Done,
-                Some(repair) => self.text(&show::repaired(repair, &self.flag()))?,
-                None if report.done => self.text("it was repaired before; nothing is left to do\n")?,
-                None => self.text(&format!("deferred: `sisa repair{}` trains what is missing\n", self.flag()))?,
-            };
+            self.repair_told(report.repair.as_ref(), report.done)?;
         }
         Ok(if report.any_unknown() {
             Exit::Unknown
@@ -88,6 +67,44 @@ impl Session {
             Exit::Done
         })
     }
+}
+
+impl Session {
+    /// Says at once that a request is in effect: from here on nothing that saw what it takes away answers.
+    pub(super) fn in_effect(&self, accepted: &Accepted, effective: &Effective, repeated: bool) {
+        if self.json {
+            print!("{}", wire::line(&wire::Effective::of(accepted, effective.seconds)));
+        } else if !self.quiet {
+            print!("{}", show::effective(accepted, effective.seconds, repeated, &self.flag()));
+        }
+        let _ = std::io::stdout().flush();
+    }
+
+    /// An error of a request; after one of the disk, how to find out what became of it.
+    pub(super) fn not_known(&self, error: Error) -> anyhow::Error {
+        if error.kind() != ErrorKind::Disk {
+            return error.into();
+        }
+        anyhow::Error::from(error).context(format!(
+            "the outcome is not known; run the same command again with the same --request-id (without one, `sisa log{}` tells)",
+            self.flag()
+        ))
+    }
+
+    /// Says what the repair of a request did, or who does it.
+    pub(super) fn repair_told(&self, repair: Option<&RepairReport>, done: bool) -> anyhow::Result<Exit> {
+        match repair {
+            Some(repair) if !self.quiet || diverged(Some(repair)) => self.text(&show::repaired(repair, &self.flag())),
+            _ if self.quiet => Ok(Exit::Done),
+            _ if done => self.text("it was repaired before; nothing is left to do\n"),
+            _ => self.text(&format!("deferred: `sisa repair{}` trains what is missing\n", self.flag())),
+        }
+    }
+}
+
+/// Whether a step of a repair diverged.
+pub(super) fn diverged(repair: Option<&RepairReport>) -> bool {
+    repair.is_some_and(|repair| repair.report.diverged().next().is_some())
 }
 
 /// The lines of unknown ids and of rows without a record, ascending.

@@ -47,6 +47,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
             let status = session.engine.status()?;
             session.result(|| show::status(&status, &session.flag()), || wire::Status::from(&status))
         }
+        Command::Correct(correct) => session.correct(correct),
+        Command::Expire(expire) => session.expire(expire),
         Command::Delete(delete) => session.delete(delete),
         Command::Repair(repair) => {
             let report = session.engine.repair(&repair.from.clone().into(), repair.drop_slice, &session.terminal)?;

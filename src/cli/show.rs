@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::export;
 use sisa::engine::{
-    Accepted, Batches, Difference, Forecast, OutcomeKind, RekeyDue, RepairReport, RequestRecord, Status, Verdict,
+    Accepted, Batches, Cost, Difference, Forecast, OutcomeKind, RekeyDue, RepairReport, RequestRecord, Status, Verdict,
 };
 
 pub(super) fn percent(share: f64) -> String {
@@ -164,12 +164,18 @@ fn outcomes(accepted: &Accepted) -> String {
     let of = |kind: OutcomeKind| accepted.outcomes.iter().filter(move |o| o.outcome == kind);
     let records: u64 = of(OutcomeKind::Erased).map(|o| o.in_slices + o.held_out).sum();
     let held_out: u64 = of(OutcomeKind::Erased).map(|o| o.held_out).sum();
-    for (kind, label) in
-        [(OutcomeKind::Erased, "erased"), (OutcomeKind::AlreadyErased, "already erased"), (OutcomeKind::NotFound, "not found")]
-    {
+    let unit = if accepted.corrects { ["record", "records"] } else { ["id", "ids"] };
+    for (kind, label) in [
+        (OutcomeKind::Erased, "erased"),
+        (OutcomeKind::Corrected, "corrected"),
+        (OutcomeKind::Unchanged, "held this before"),
+        (OutcomeKind::AlreadyErased, "already erased"),
+        (OutcomeKind::NotFound, "not found"),
+        (OutcomeKind::Refused, "left as they are, as the new subject is suppressed"),
+    ] {
         let n = of(kind).count();
         if n > 0 {
-            let _ = write!(out, "  {label}: {} {}", count(n as u64), if n == 1 { "id" } else { "ids" });
+            let _ = write!(out, "  {label}: {} {}", count(n as u64), if n == 1 { unit[0] } else { unit[1] });
             if kind == OutcomeKind::Erased {
                 let _ = write!(out, ", {} records ({} of them held out)", count(records), count(held_out));
             }
@@ -198,16 +204,27 @@ pub(crate) fn effective(accepted: &Accepted, took: f64, repeated: bool, workspac
     out
 }
 
-/// Where unknown ids and rows stand: the first of them, and how many more there are.
-pub(crate) fn unknown(places: &[String], alike: &[(Difference, usize)]) -> String {
+/// The first of some places, and how many more there are.
+fn first_of(places: &[String], what: &str) -> String {
     const SHOWN: usize = 10;
     let mut out = String::new();
     places.iter().take(SHOWN).for_each(|place| {
-        let _ = writeln!(out, "  not found: {place}");
+        let _ = writeln!(out, "  {what}: {place}");
     });
     if places.len() > SHOWN {
-        let _ = writeln!(out, "  not found: {} more", count((places.len() - SHOWN) as u64));
+        let _ = writeln!(out, "  {what}: {} more", count((places.len() - SHOWN) as u64));
     }
+    out
+}
+
+/// Where rows stand that corrected nothing.
+pub(crate) fn not_corrected(places: &[String]) -> String {
+    first_of(places, "not corrected")
+}
+
+/// Where unknown ids and rows stand.
+pub(crate) fn unknown(places: &[String], alike: &[(Difference, usize)]) -> String {
+    let mut out = first_of(places, "not found");
     for (in_what, ids) in alike {
         let (ids, them) = if *ids == 1 {
             ("1 id".to_owned(), "one that differs")
@@ -259,18 +276,13 @@ pub(crate) fn forecast(forecast: &Forecast) -> String {
     let mut out = String::from("would be done (nothing was changed):\n");
     out.push_str(&outcomes(accepted));
     for change in &accepted.cells {
-        let _ = writeln!(out, "  {} slice {}: {} records go", change.generation, change.cell, change.records);
+        let come = if change.come > 0 { format!(", {} come", count(change.come)) } else { String::new() };
+        let _ = writeln!(out, "  {} slice {}: {} records go{come}", change.generation, change.cell, change.records);
     }
     let _ = writeln!(out, "  {} checkpoints would be purged", accepted.purge.len());
     out.push_str(&export::saw(&accepted.exports));
+    out.push_str(&cost(accepted.predicted));
     let cost = accepted.predicted;
-    let _ = writeln!(
-        out,
-        "repair: {} row-passes, {} of the {} of training everything",
-        count(cost.row_passes),
-        percent(cost.row_passes as f64 / cost.full_row_passes.max(1) as f64),
-        count(cost.full_row_passes)
-    );
     if let Some(speed) = forecast.row_passes_per_second {
         let time = |passes: u64| seconds(passes as f64 / speed);
         let _ = writeln!(
@@ -284,10 +296,28 @@ pub(crate) fn forecast(forecast: &Forecast) -> String {
     out
 }
 
+/// What the repair of a request takes.
+pub(crate) fn cost(cost: Cost) -> String {
+    format!(
+        "repair: {} row-passes, {} of the {} of training everything\n",
+        count(cost.row_passes),
+        percent(cost.row_passes as f64 / cost.full_row_passes.max(1) as f64),
+        count(cost.full_row_passes)
+    )
+}
+
+/// The records that stay as they have no date.
+pub(crate) fn undated(records: Option<u64>) -> String {
+    match records {
+        Some(records @ 1..) => format!("  without a date, and left: {} records\n", count(records)),
+        _ => String::new(),
+    }
+}
+
 pub(crate) fn log(requests: &[RequestRecord]) -> String {
     let mut out = String::new();
     if requests.is_empty() {
-        out.push_str("no deletion was asked for yet\n");
+        out.push_str("no deletion or correction was asked for yet\n");
     }
     for r in requests {
         let _ = writeln!(out, "{}  accepted {}", r.accepted.request, r.accepted_at);

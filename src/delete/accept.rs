@@ -23,6 +23,11 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// A request whose slices wait beside those whose places they take.
+    pub fn of_waiting(accepted: Accepted) -> Draft {
+        Draft { accepted, files: BTreeMap::new() }
+    }
+
     /// The same without the slice files, for one of several that come into effect together: those are built from all of them.
     pub fn one_of_several(self) -> Draft {
         Draft { files: BTreeMap::new(), ..self }
@@ -54,6 +59,8 @@ pub fn draft(
             request: request.into(),
             ids: targets.digest(key),
             suppress,
+            corrects: false,
+            returned: Vec::new(),
             outcomes: Vec::new(),
             list: None,
             cells: Vec::new(),
@@ -95,7 +102,7 @@ pub fn draft(
             let file = SliceFile::without(&slice, &earlier, store.key()).map_err(absurd)?;
             let (before, rows) = before;
             let (generation, records) = (*generation, rows.saturating_sub(file.rows));
-            draft.accepted.cells.push(CellChange { generation, cell, before, after: file.content, records });
+            draft.accepted.cells.push(CellChange { generation, cell, before, after: file.content, records, come: 0 });
             kept += file.bytes().len();
             if kept <= KEPT_BYTES {
                 draft.files.insert((generation, cell), file);
@@ -176,10 +183,15 @@ fn records_in(
             take(*subject, *record);
         }
     }
-    for record in records.iter().filter(|r| !pending.records.contains(r)) {
-        if let Ok(at) = slice.records().binary_search(record)
-            && slice.subjects().get(at).is_some_and(|subject| !pending.subjects.contains(subject))
-        {
+    let there = slice.records();
+    // There may be far more records than rows, or rows than records; both ascend.
+    let found: Vec<usize> = match there.len() < records.len() {
+        true => (0..there.len()).filter(|at| there.get(*at).is_some_and(|r| records.binary_search(r).is_ok())).collect(),
+        false => records.iter().filter_map(|record| there.binary_search(record).ok()).collect(),
+    };
+    for at in found {
+        let (Some(record), Some(subject)) = (there.get(at), slice.subjects().get(at)) else { continue };
+        if !pending.records.contains(record) && !pending.subjects.contains(subject) {
             take(*record, *record);
         }
     }
@@ -198,8 +210,11 @@ pub(super) fn first_hits(cells: impl Iterator<Item = Cell>) -> BTreeMap<ShardId,
     first
 }
 
-/// Names the checkpoints, of every recipe, that saw what goes.
-fn purge_list(
+/// Names the checkpoints, of every recipe of a generation, that saw what a request changes.
+///
+/// # Errors
+/// The disk refuses.
+pub fn purge_list(
     workspace: &Workspace,
     history: &History,
     generation: GenerationId,

@@ -1,4 +1,4 @@
-//! Takes rows out of states that allow it, so that nothing has to be trained again.
+//! Takes rows out of states that allow it, and of a correction puts others in, so that nothing has to be trained again.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::{
     learn::{Removal, Rows},
     num::Team,
     shard::Slice,
-    train::{Model, carry_over},
+    train::{Model, carry_over, carry_to_waiting},
     workspace::Workspace,
 };
 
@@ -25,7 +25,10 @@ pub(super) fn downdate(workspace: &Workspace, change: &Change<'_>, gone: &Gone, 
             continue;
         }
         let model = workspace.model(change.id, change.record, &recipe.recipe)?;
-        downdate_shard(&model, change, gone, shard)?;
+        match change.corrects {
+            true => carry_to_waiting(&model, shard, &model.shards.waiting(shard)?)?,
+            false => downdate_shard(&model, change, gone, shard)?,
+        }
     }
     Ok(())
 }

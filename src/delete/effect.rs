@@ -71,6 +71,8 @@ pub(super) struct Change<'a> {
     pub(super) record: &'a GenerationRecord,
     store: ShardStore,
     pub(super) cells: BTreeMap<Cell, Steps>,
+    /// Whether it is a correction, which comes alone: its slices wait beside those whose places they take.
+    pub(super) corrects: bool,
 }
 
 /// What a cell holds before, between and after the requests that change it.
@@ -109,7 +111,8 @@ impl Change<'_> {
         if cells.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Change { id, record, store: workspace.shard_store(id, record)?, cells }))
+        let corrects = pending.iter().any(|p| p.accepted.corrects);
+        Ok(Some(Change { id, record, store: workspace.shard_store(id, record)?, cells, corrects }))
     }
 }
 
@@ -166,8 +169,14 @@ pub fn effect(writing: &mut Writing, mut pending: Vec<Pending>) -> Result<Vec<(A
                 purge_stale(workspace, change.id, change.record, change.store.key(), shard, 0, true)?;
             }
             for (cell, steps) in change.cells.iter().filter(|(cell, _)| cell.shard == shard) {
-                rewrite(change, *cell, steps, files.remove(&(change.id, *cell)), &gone)?;
+                match change.corrects {
+                    true => put_in_place(change, *cell, steps)?,
+                    false => rewrite(change, *cell, steps, files.remove(&(change.id, *cell)), &gone)?,
+                }
                 workspace.files().reached("rewritten");
+            }
+            if change.corrects {
+                workspace.files().sync_dir(&change.store.shard_dir(shard))?;
             }
         }
     }
@@ -185,6 +194,18 @@ pub fn effect(writing: &mut Writing, mut pending: Vec<Pending>) -> Result<Vec<(A
     // The blocks of what was unlinked are freed only now.
     drop(held);
     Ok(came)
+}
+
+/// Puts the slice with corrected records in its place, unless that is done already.
+fn put_in_place(change: &Change<'_>, cell: Cell, steps: &Steps) -> Result<(), DeleteError> {
+    let (store, known) = (&change.store, change.record.cells.get(&cell));
+    if store.waiting(cell.shard)?.contains(&cell) {
+        return Ok(store.settle(cell, known)?);
+    }
+    match store.header(cell)?.content {
+        now if Some(&now) == known => Ok(()),
+        _ => Err(DeleteError::Lost { path: store.next_path(cell), request: steps.request.clone() }),
+    }
 }
 
 /// Publishes a slice without the records, unless that is done already.

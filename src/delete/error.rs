@@ -43,6 +43,28 @@ pub enum DeleteError {
     /// An id is empty.
     #[error("an id is empty; nothing was deleted. Leave it out, or name the one that was meant")]
     EmptyId,
+    /// A date is none.
+    #[error("`{text}` is no date; write it as in 2023-01-31")]
+    NoDate {
+        /// What was given, cut short.
+        text: String,
+    },
+    /// No column says how old a record is.
+    #[error(
+        "{}{}",
+        match asked {
+            Some(name) => format!("`{name}` is not declared a date"),
+            None if columns.is_empty() => "no column is declared a date, so nothing says how old a record is".to_owned(),
+            None => "several columns are declared dates; say which one is meant".to_owned(),
+        },
+        if columns.is_empty() { String::new() } else { format!(" (there are {})", columns.join(", ")) }
+    )]
+    DateColumn {
+        /// The name that was given.
+        asked: Option<String>,
+        /// The columns that are declared dates.
+        columns: Vec<String>,
+    },
     /// A table of rows can't be read.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -115,6 +137,18 @@ pub enum DeleteError {
         request: String,
         /// Its digest now.
         got: String,
+    },
+    /// The slice that a correction was to put in place is gone.
+    #[error(
+        "{} is missing, which correction `{request}` was to put in its place; the request stays accepted and nothing answers until the \
+         slice is written again or given up",
+        path.display()
+    )]
+    Lost {
+        /// The file that waited.
+        path: PathBuf,
+        /// The request.
+        request: String,
     },
     /// A slice can't be used.
     #[error(transparent)]

@@ -4,6 +4,7 @@
 
 mod accept;
 mod alike;
+mod dated;
 mod downdate;
 mod effect;
 mod error;
@@ -12,8 +13,9 @@ mod repair;
 mod rows;
 mod target;
 
-pub use accept::{Draft, draft};
+pub use accept::{Draft, draft, purge_list};
 pub use alike::alike;
+pub use dated::Before;
 pub use effect::{Pending, accept, effect, recover};
 pub use error::DeleteError;
 pub use purge::purge_stale;

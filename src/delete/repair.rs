@@ -22,21 +22,23 @@ pub type Repair = Repaired;
 pub fn predicted(workspace: &Workspace, snapshot: &Snapshot, cells: &[CellChange]) -> Result<Cost, DeleteError> {
     let Some(current) = &snapshot.current else { return Ok(Cost::default()) };
     let model = workspace.serving_model(snapshot)?;
-    let mut gone: BTreeMap<Cell, u64> = BTreeMap::new();
+    let mut changes: BTreeMap<Cell, (u64, u64)> = BTreeMap::new();
     for change in cells.iter().filter(|c| c.generation == current.generation) {
-        gone.insert(change.cell, change.records);
+        changes.insert(change.cell, (change.records, change.come));
     }
+    let abilities = model.learner.abilities();
+    let carries = abilities.downdate && (abilities.extend || changes.values().all(|(_, come)| *come == 0));
     let mut cost = Cost::default();
     for shard in model.shards.grid().shards() {
         let mut plan = model.outlook(shard, false)?;
         let mut hit = false;
         for (step, (rows, present)) in model.shards.grid().slices().zip(plan.rows.iter_mut().zip(&mut plan.present)) {
-            if let Some(records) = gone.get(&Cell { shard, part: Part::Slice(step) }) {
-                *rows = rows.saturating_sub(*records);
+            if let Some((gone, come)) = changes.get(&Cell { shard, part: Part::Slice(step) }) {
+                *rows = rows.saturating_sub(*gone).saturating_add(*come);
                 hit = true;
             }
-            // A state that rows can be taken out of is not trained again.
-            if hit && !model.learner.abilities().downdate {
+            // A state that rows can be taken out of, and put in, is not trained again.
+            if hit && !carries {
                 *present = None;
             }
         }

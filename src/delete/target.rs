@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{DeleteError, RowsAsked};
+use super::{Before, DeleteError, RowsAsked};
 use crate::{
     digest::{Digest, HandleKey},
     ids::Handle,
@@ -36,7 +36,7 @@ pub struct UnknownIds {
 }
 
 /// What a request is about; a set, so neither order nor repetition of ids matters.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Targets {
     /// Ascending, each once. There may be millions.
     ids: Vec<Target>,
@@ -44,9 +44,12 @@ pub struct Targets {
     subjects: Vec<Target>,
     records: Vec<Target>,
     rows: RowsAsked,
-    /// What the rows come to, once they are looked for, and those for which there is nothing.
+    before: Option<Before>,
+    /// What rows and a date come to, once they are looked for, and the rows for which there is nothing.
     found: BTreeSet<Target>,
     missing: BTreeMap<Target, Place>,
+    /// Records without a date.
+    undated: Option<u64>,
     /// What was found of unknown ids in other spellings.
     alike: Vec<(Difference, usize)>,
 }
@@ -63,7 +66,7 @@ impl Targets {
         subjects: &[String],
         records: &[Vec<String>],
         handles: &[Handle],
-        rows: RowsAsked,
+        (rows, before): (RowsAsked, Option<Before>),
     ) -> Result<Targets, DeleteError> {
         let (maker, form) = (key.maker(), schema.exceptions.id_form);
         if subjects.len() + records.len() > 0 && schema.subjects() == Subjects::EachRecord && schema.record.is_empty() {
@@ -97,17 +100,18 @@ impl Targets {
         let mut ids: Vec<Target> = subjects.iter().chain(&records).copied().chain(handles).collect();
         ids.sort_unstable();
         ids.dedup();
-        if ids.is_empty() && rows.is_empty() {
+        if ids.is_empty() && rows.is_empty() && before.is_none() {
             return Err(DeleteError::NoIds);
         }
-        Ok(Targets { ids, subjects, records, rows, found: BTreeSet::new(), missing: BTreeMap::new(), alike: Vec::new() })
+        Ok(Targets { ids, subjects, records, rows, before, ..Targets::of(BTreeSet::new()) })
     }
 
     /// These alone, whoever they are.
     pub(super) fn of(ids: BTreeSet<Target>) -> Targets {
         let (rows, found, missing) = (RowsAsked::default(), BTreeSet::new(), BTreeMap::new());
         let ids = ids.into_iter().collect();
-        Targets { ids, subjects: Vec::new(), records: Vec::new(), rows, found, missing, alike: Vec::new() }
+        let (subjects, records, alike) = (Vec::new(), Vec::new(), Vec::new());
+        Targets { ids, subjects, records, rows, before: None, found, missing, undated: None, alike }
     }
 
     /// The same, of which so many that are unknown are there in another spelling.
@@ -115,16 +119,26 @@ impl Targets {
         Targets { alike, ..self }
     }
 
-    /// The same with the records that the rows come to, as the workspace is now.
+    /// How many records have no date, where those before one are asked for.
+    pub fn undated(&self) -> Option<u64> {
+        self.undated
+    }
+
+    /// The same with the records that rows and a date come to, as the workspace is now.
     ///
     /// # Errors
     /// A row can't be matched with records, a slice is damaged, or the disk refuses.
     pub fn resolved(self, workspace: &Workspace, snapshot: &Snapshot, key: &HandleKey) -> Result<Targets, DeleteError> {
-        if self.rows.is_empty() {
-            return Ok(self);
+        let mut resolved = self;
+        if !resolved.rows.is_empty() {
+            (resolved.found, resolved.missing) = resolved.rows.resolve(workspace, snapshot, key)?;
         }
-        let (found, missing) = self.rows.resolve(workspace, snapshot, key)?;
-        Ok(Targets { found, missing, ..self })
+        if let Some(before) = &resolved.before {
+            let older = before.resolve(workspace, snapshot)?;
+            resolved.found.extend(older.records);
+            resolved.undated = Some(older.undated);
+        }
+        Ok(resolved)
     }
 
     /// The targets, in order.
@@ -156,6 +170,10 @@ impl Targets {
         if !self.rows.is_empty() {
             bytes.push(2);
             bytes.extend_from_slice(&self.rows.identity(&key.maker()));
+        }
+        if let Some(before) = &self.before {
+            bytes.push(4);
+            bytes.extend_from_slice(&before.identity());
         }
         key.request(&bytes)
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Engine, Error, Observer, RepairReport, queue::Heard};
 use crate::{
-    delete::{DeleteError, Draft, Pending, RowsAsked, Targets, UnknownIds, alike, draft},
+    delete::{Before, DeleteError, Draft, Pending, RowsAsked, Targets, UnknownIds, alike, draft},
     ids::Handle,
     ledger::{Accepted, Effective, Event, OutcomeKind, RequestRecord, Unsuppressed},
     source::Input,
@@ -22,6 +22,8 @@ pub struct DeleteRequest {
     pub handles: Vec<Handle>,
     /// Tables in the form of the source: each row takes one record that holds the same, of identical ones the last.
     pub rows: Input,
+    /// Records whose date is before this one.
+    pub older_than: Option<OlderThan>,
     /// Refuse the request, and change nothing, when it has ten ids or more, and more than half of them are unknown.
     pub refuse_mostly_unknown: bool,
     /// The request's name; made up when there is none.
@@ -30,6 +32,15 @@ pub struct DeleteRequest {
     pub defer: bool,
     /// Do not refuse the ids in later imports.
     pub no_suppress: bool,
+}
+
+/// Which records are too old.
+#[derive(Clone, Debug, Default)]
+pub struct OlderThan {
+    /// The first date that is not, as in `2023-01-31`.
+    pub date: String,
+    /// The column of dates; it may be left out where there is one alone.
+    pub column: Option<String>,
 }
 
 /// What a deletion did.
@@ -52,6 +63,8 @@ pub struct DeleteReport {
     pub repair: Option<RepairReport>,
     /// Which ids were not found.
     pub unknown: UnknownIds,
+    /// Records that stay as they have no date, where those before one were asked for; `None` also of a request that was accepted before.
+    pub undated: Option<u64>,
 }
 
 /// What a deletion would do.
@@ -62,6 +75,8 @@ pub struct Forecast {
     pub accepted: Accepted,
     /// Which ids would not be found.
     pub unknown: UnknownIds,
+    /// Records that stay as they have no date, where those before one are asked for.
+    pub undated: Option<u64>,
     /// Row-passes a second that this machine trains, measured on a few batches; `None` when nothing could be tried.
     pub row_passes_per_second: Option<f64>,
 }
@@ -148,10 +163,7 @@ impl Engine {
     ) -> Result<(Targets, Asked), Error> {
         let targets = self.targets(snapshot, request)?;
         let key = self.workspace.handle_key()?;
-        let name = match &request.request_id {
-            Some(name) => checked_name(name)?,
-            None => format!("r{:08}-{}", snapshot.history.head.sequence + 1, crate::fs::utc_now().replace([':', '.'], "-")),
-        };
+        let name = request_name(snapshot, request.request_id.as_deref())?;
         let ledger = self.workspace.ledger();
         match ledger.request_ids(&snapshot.history, &name)? {
             Some(ids) if ids != targets.digest(&key) => Err(DeleteError::OtherIds { request: name }.into()),
@@ -191,7 +203,7 @@ impl Engine {
             None => None,
         };
         let unknown = self.unknown(snapshot, request, &targets, &draft.accepted)?;
-        Ok(Forecast { accepted: draft.accepted, unknown, row_passes_per_second: speed })
+        Ok(Forecast { accepted: draft.accepted, unknown, undated: targets.undated(), row_passes_per_second: speed })
     }
 
     /// The unknown ids of a request that is not in effect yet, also as other spellings of them.
@@ -222,9 +234,10 @@ impl Engine {
             let path = self.workspace.shards_dir().join("handle.key");
             return Err(WorkspaceError::KeyWrong { path, generation: generation.to_string() }.into());
         }
-        let DeleteRequest { subjects, records, handles, rows, .. } = request;
+        let DeleteRequest { subjects, records, handles, rows, older_than, .. } = request;
         let rows = RowsAsked::read(&schema, &key.maker(), rows.open(&form)?)?;
-        Ok(Targets::new(&schema, &key, subjects, records, handles, rows)?)
+        let before = older_than.as_ref().map(|older| Before::new(&schema, older.column.as_deref(), &older.date)).transpose()?;
+        Ok(Targets::new(&schema, &key, subjects, records, handles, (rows, before))?)
     }
 
     /// Takes ids off the list of those that imports refuse. Returns how many were on it.
@@ -263,6 +276,14 @@ fn refuse_mostly_unknown(unknown: &UnknownIds, accepted: &Accepted) -> Result<()
         return Err(DeleteError::MostlyUnknown { unknown: unknown.clone(), of });
     }
     Ok(())
+}
+
+/// A request's name, made up where there is none.
+pub(super) fn request_name(snapshot: &Snapshot, given: Option<&str>) -> Result<String, DeleteError> {
+    match given {
+        Some(name) => checked_name(name),
+        None => Ok(format!("r{:08}-{}", snapshot.history.head.sequence + 1, crate::fs::utc_now().replace([':', '.'], "-"))),
+    }
 }
 
 /// A name that a request can have: names go into file names of people's systems and into logs.

@@ -4,6 +4,7 @@ use crate::{
     append::AppendError,
     bundle::BundleError,
     config::ConfigError,
+    correct::CorrectError,
     delete::DeleteError,
     export::ExportError,
     fs::FsError,
@@ -283,6 +284,9 @@ pub enum Error {
     /// A batch was not appended.
     #[error(transparent)]
     Append(AppendError),
+    /// Nothing was corrected.
+    #[error(transparent)]
+    Correct(CorrectError),
     /// Training failed.
     #[error(transparent)]
     Train(#[from] TrainError),
@@ -335,6 +339,27 @@ impl From<AppendError> for Error {
     }
 }
 
+impl From<CorrectError> for Error {
+    /// What is wrong with tables, files or the disk is no other error because a correction came upon it.
+    fn from(error: CorrectError) -> Error {
+        match error {
+            CorrectError::Cell { place, error } => Error::Cell { place, error },
+            CorrectError::Source(e) => e.into(),
+            CorrectError::Schema(e) => e.into(),
+            CorrectError::Slice(e) => e.into(),
+            CorrectError::Delete(e) => e.into(),
+            CorrectError::Workspace(e) => e.into(),
+            CorrectError::Ledger(e) => e.into(),
+            CorrectError::Fs(e) => e.into(),
+            e @ (CorrectError::NoRecordIds
+            | CorrectError::NoRows
+            | CorrectError::Twice { .. }
+            | CorrectError::LeftOut { .. }
+            | CorrectError::NoBatch { .. }) => Error::Correct(e),
+        }
+    }
+}
+
 impl Error {
     /// What is wrong with a cell, and where it is.
     pub(crate) fn cell((place, error): (Place, CellError)) -> Error {
@@ -369,6 +394,7 @@ impl Error {
             | Error::OtherSource { .. }
             | Error::Append(_)
             | Error::Export(_)
+            | Error::Correct(_)
             | Error::Propose(_)
             | Error::Seal(_)
             | Error::Source(_)
@@ -424,7 +450,7 @@ fn train(error: &TrainError) -> ErrorKind {
 
 fn delete(error: &DeleteError) -> ErrorKind {
     match error {
-        DeleteError::Neither { .. } | DeleteError::Checkpoint(_) => ErrorKind::Damage,
+        DeleteError::Neither { .. } | DeleteError::Lost { .. } | DeleteError::Checkpoint(_) => ErrorKind::Damage,
         DeleteError::Slice(e) => slice(e),
         DeleteError::Ledger(e) => ledger(e),
         DeleteError::Train(e) => train(e),

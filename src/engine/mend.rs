@@ -65,9 +65,12 @@ impl Engine {
         match store.open(cell) {
             Ok(slice) if slice.header().content == digest => Ok(false),
             Ok(slice) => {
-                let changes = history.unfinished().into_iter().flat_map(|r| &r.accepted.cells);
-                let mut pending = changes.filter(|c| c.generation == generation && c.cell == cell);
-                Ok(!pending.any(|c| c.before == slice.header().content))
+                let changes =
+                    history.unfinished().into_iter().flat_map(|r| r.accepted.cells.iter().map(|c| (c, r.accepted.corrects)));
+                let mut pending = changes.filter(|(c, _)| c.generation == generation && c.cell == cell);
+                // What a correction is to put in its place must be there.
+                let waits = || store.next_header(cell).is_ok_and(|next| next.content == digest);
+                Ok(!pending.any(|(c, corrects)| c.before == slice.header().content && (!corrects || waits())))
             }
             Err(SliceError::Damaged { .. }) => Ok(true),
             Err(e) => Err(e.into()),

@@ -3,6 +3,7 @@
 mod append;
 mod build;
 mod card;
+mod correct;
 mod delete;
 mod error;
 mod export;
@@ -35,7 +36,8 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 pub use append::{AppendReport, AppendRequest};
 pub use card::{Card, Deletions};
-pub use delete::{DeleteReport, DeleteRequest, Forecast, checked_name};
+pub use correct::{CorrectReport, CorrectRequest};
+pub use delete::{DeleteReport, DeleteRequest, Forecast, OlderThan, checked_name};
 pub use error::{Error, ErrorKind};
 pub use export::ExportReport;
 pub use import::ImportedReport;
@@ -57,11 +59,12 @@ pub use crate::{
     append::AppendError,
     bundle::{BundleError, Kind as BundleKind, receive as receive_bundle},
     config::{DeskConfig, Overrides, RepairPolicy, ServeConfig, TlsConfig, WholeAt},
+    correct::{CorrectError, RowFate},
     delete::{DeleteError, UnknownIds},
     fs::{Durability, EntryKind, Files, FsError, LockGuard, Pending, RealDisk, Stopwatch, utc_now},
     ids::{Handle, ShardId},
     import::{AlikeIds, ImportReport},
-    ledger::{Accepted, BatchRecord, Effective, ExportFormat, ExportRecord, ExportSeen, OutcomeKind, RequestRecord},
+    ledger::{Accepted, BatchRecord, Cost, Effective, ExportFormat, ExportRecord, ExportSeen, OutcomeKind, RequestRecord},
     order::Batches,
     plan::{Against, Candidate, CostTable, Question},
     predict::Scores,

@@ -27,13 +27,24 @@ pub(super) struct InEffect {
     /// Whether it was repaired before.
     pub(super) done: bool,
     unknown: UnknownIds,
+    undated: Option<u64>,
 }
 
 impl InEffect {
+    /// What became of its ids.
+    pub(super) fn outcomes(&self) -> &[crate::ledger::Outcome] {
+        &self.accepted.outcomes
+    }
+
+    /// Tells that it is in effect.
+    pub(super) fn tell(&self, told: impl FnOnce(&Accepted, &Effective, bool)) {
+        told(&self.accepted, &self.effective, self.repeated);
+    }
+
     /// What a caller is told.
     pub(super) fn report(self, repair: Option<RepairReport>) -> DeleteReport {
-        let InEffect { accepted, accepted_at, effective, effective_at, repeated, done, unknown } = self;
-        DeleteReport { accepted, accepted_at, effective, effective_at, repeated, done, repair, unknown }
+        let InEffect { accepted, accepted_at, effective, effective_at, repeated, done, unknown, undated } = self;
+        DeleteReport { accepted, accepted_at, effective, effective_at, repeated, done, repair, unknown, undated }
     }
 }
 
@@ -101,6 +112,11 @@ impl Queue {
         std::mem::take(&mut *lock(&self.waiting))
     }
 
+    /// The turn to bring requests into effect.
+    pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
+        lock(&self.turn)
+    }
+
     /// The turn to repair.
     pub(super) fn repairs(&self) -> MutexGuard<'_, ()> {
         lock(&self.repairs)
@@ -133,7 +149,7 @@ impl Engine {
                 let turn = lock(&self.queue.turn);
                 if let Some(outcome) = ticket.outcome.take() {
                     let came = outcome?;
-                    effective(&came.accepted, &came.effective, came.repeated);
+                    came.tell(effective);
                     return Ok(came);
                 }
                 self.queue.leave(&ticket);
@@ -154,7 +170,7 @@ impl Engine {
         }
         let came = own.take().unwrap_or_else(|| Err(WorkspaceError::MovedOn.into()));
         if let Ok(came) = &came {
-            effective(&came.accepted, &came.effective, came.repeated);
+            came.tell(effective);
         }
         // Also where nothing was changed: the next writer then has nothing to make sure of.
         writing.done()?;
@@ -166,8 +182,8 @@ impl Engine {
         let mut waits: Vec<(&Outcome, Targets, Pending)> = Vec::new();
         let mut repeats = Vec::new();
         for (request, heard, outcome) in asking {
-            // Rows are looked for by what is on the disk, which must be what it is to be.
-            if !request.rows.is_empty() {
+            // Rows and dates are looked for by what is on the disk, which must be what it is to be.
+            if !request.rows.is_empty() || request.older_than.is_some() {
                 self.bring_into_effect(writing, &mut waits)?;
             }
             let pending: Vec<&Pending> = waits.iter().map(|(_, _, pending)| pending).collect();
@@ -180,7 +196,9 @@ impl Engine {
                     }
                     waits.push((outcome, targets, pending));
                 }
-                Ok((targets, Asked::Before(came))) => outcome.tell(before(writing, &targets, *came)),
+                Ok((targets, Asked::Before(came))) => {
+                    outcome.tell(before(writing, targets.unknown(&came.accepted.outcomes), *came))
+                }
                 Ok((_, Asked::Waiting)) => repeats.push((request, outcome)),
                 Err(e) => outcome.tell(Err(e)),
             }
@@ -188,7 +206,7 @@ impl Engine {
         self.bring_into_effect(writing, &mut waits)?;
         for (request, outcome) in repeats {
             outcome.tell(match self.work_out(writing.snapshot(), request, &[]) {
-                Ok((targets, Asked::Before(came))) => before(writing, &targets, *came),
+                Ok((targets, Asked::Before(came))) => before(writing, targets.unknown(&came.accepted.outcomes), *came),
                 Ok(_) => Err(WorkspaceError::MovedOn.into()),
                 Err(e) => Err(e),
             });
@@ -205,29 +223,28 @@ impl Engine {
         // States that rows are taken out of use all threads.
         let came = self.pool.install(|| effect(writing, pending))?;
         for ((outcome, targets), came) in told.into_iter().zip(came) {
-            outcome.tell(Ok(in_effect(writing, &targets, came)));
+            let came = in_effect(writing, targets.unknown(&came.0.outcomes), came);
+            outcome.tell(Ok(InEffect { undated: targets.undated(), ..came }));
         }
         Ok(())
     }
 }
 
 /// A request that came into effect just now, or is not repaired yet.
-fn in_effect(writing: &Writing, targets: &Targets, (accepted, effective): (Accepted, Effective)) -> InEffect {
+pub(super) fn in_effect(writing: &Writing, unknown: UnknownIds, (accepted, effective): (Accepted, Effective)) -> InEffect {
     let record = writing.history().open_request(&accepted.request);
     let accepted_at = record.map(|r| r.accepted_at.clone()).unwrap_or_default();
     let effective_at = record.and_then(|r| r.effective.as_ref()).map(|e| e.0.clone()).unwrap_or_default();
-    let unknown = targets.unknown(&accepted.outcomes);
-    InEffect { accepted, accepted_at, effective, effective_at, repeated: false, done: record.is_none(), unknown }
+    InEffect { accepted, accepted_at, effective, effective_at, repeated: false, done: record.is_none(), unknown, undated: None }
 }
 
 /// A request that was accepted before, as the ledger tells it.
-fn before(writing: &Writing, targets: &Targets, record: RequestRecord) -> Result<InEffect, Error> {
+pub(super) fn before(writing: &Writing, unknown: UnknownIds, record: RequestRecord) -> Result<InEffect, Error> {
     let RequestRecord { accepted, accepted_at, effective, .. } = record;
     let Some((effective_at, effective)) = effective else {
         return Err(WorkspaceError::NotEffective { request: accepted.request }.into());
     };
     // It may have been stopped before it was repaired.
     let done = writing.history().open_request(&accepted.request).is_none();
-    let unknown = targets.unknown(&accepted.outcomes);
-    Ok(InEffect { accepted, accepted_at, effective, effective_at, repeated: true, done, unknown })
+    Ok(InEffect { accepted, accepted_at, effective, effective_at, repeated: true, done, unknown, undated: None })
 }

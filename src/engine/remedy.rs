@@ -2,9 +2,9 @@ use serde::Serialize;
 
 use super::Error;
 use crate::{
-    append::AppendError, bundle::BundleError, checkpoint::CheckpointError, delete::DeleteError, export::ExportError, fs::FsError,
-    import::ImportError, ledger::LedgerError, predict::PredictError, propose::ProposeError, receipt::SealError,
-    shard::SliceError, train::TrainError, workspace::WorkspaceError,
+    append::AppendError, bundle::BundleError, checkpoint::CheckpointError, correct::CorrectError, delete::DeleteError,
+    export::ExportError, fs::FsError, import::ImportError, ledger::LedgerError, predict::PredictError, propose::ProposeError,
+    receipt::SealError, shard::SliceError, train::TrainError, workspace::WorkspaceError,
 };
 
 /// What to do about an error. A message says what is wrong; each face says in its own terms how this is done.
@@ -37,6 +37,10 @@ pub enum Remedy {
     NameRecords,
     /// Give rows of a table: [`DeleteRequest::rows`](super::DeleteRequest::rows).
     NameRows,
+    /// Delete records by what they hold: [`DeleteRequest::rows`](super::DeleteRequest::rows).
+    DeleteRows,
+    /// Delete a record by its id: [`DeleteRequest::records`](super::DeleteRequest::records).
+    DeleteRecord,
     /// Say that it is meant.
     Confirm,
     /// Name the batch: [`AppendRequest::name`](super::AppendRequest::name).
@@ -85,6 +89,8 @@ impl Error {
             Error::NewerGeneration { .. }
             | Error::Append(AppendError::NewerGeneration { .. })
             | Error::Delete(DeleteError::RowsDiffer { .. }) => vec![Remedy::Train],
+            Error::Correct(CorrectError::NoRecordIds) => vec![Remedy::DeleteRows],
+            Error::Correct(CorrectError::LeftOut { .. } | CorrectError::NoBatch { .. }) => vec![Remedy::DeleteRecord],
             Error::Append(AppendError::OtherContent { .. } | AppendError::BadName { .. }) => vec![Remedy::NameBatch],
             Error::Append(AppendError::Fixed(_) | AppendError::NoFurther(_)) => vec![Remedy::Train],
             Error::Predict(PredictError::NoRecords) => vec![Remedy::TrainFresh { source: None }],
@@ -154,7 +160,7 @@ fn delete(error: &DeleteError) -> Vec<Remedy> {
         DeleteError::NoIds => vec![Remedy::NameIds],
         DeleteError::NoSubjects => vec![Remedy::NameRecords],
         DeleteError::NoRecords => vec![Remedy::NameSubjects],
-        DeleteError::Neither { .. } => vec![Remedy::RepairFrom, Remedy::DropSlice],
+        DeleteError::Neither { .. } | DeleteError::Lost { .. } => vec![Remedy::RepairFrom, Remedy::DropSlice],
         DeleteError::Slice(e) => slice(e),
         DeleteError::Checkpoint(e) => checkpoint(e),
         DeleteError::Ledger(e) => ledger(e),

@@ -51,7 +51,7 @@ pub enum Event {
     Placed(Placed),
     /// A recipe was frozen for a generation.
     Recipe(RecipeFrozen),
-    /// A deletion was accepted: a complete redo record.
+    /// A deletion or a correction was accepted: a complete redo record.
     Accepted(Accepted),
     /// A deletion is in effect.
     Effective(Effective),
@@ -167,6 +167,12 @@ pub enum OutcomeKind {
     NotFound,
     /// An earlier request took it away.
     AlreadyErased,
+    /// Its record holds something else now.
+    Corrected,
+    /// Its record holds what was asked for, and did before.
+    Unchanged,
+    /// What its record was to be about is suppressed, so it is as it was.
+    Refused,
 }
 
 /// One id of a request.
@@ -199,6 +205,19 @@ pub struct CellChange {
     pub after: Digest,
     /// Records that go.
     pub records: u64,
+    /// Records that come in the place of others, here or elsewhere.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub come: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_not(flag: &bool) -> bool {
+    !flag
 }
 
 /// What a repair costs.
@@ -211,7 +230,8 @@ pub struct Cost {
     pub full_row_passes: u64,
 }
 
-/// A deletion was accepted. Every step of it can be done again from this entry.
+/// A deletion or a correction was accepted. Every step of it can be done again from this entry, and of a correction from the slices that
+/// wait beside those whose places they take.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Accepted {
@@ -221,6 +241,12 @@ pub struct Accepted {
     pub ids: Digest,
     /// Whether its handles are refused by later imports.
     pub suppress: bool,
+    /// Whether it corrects records: the slices with them wait beside those whose places they take.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub corrects: bool,
+    /// Handles that were erased, and that a correction brings again: of subjects whom records are about now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub returned: Vec<Handle>,
     /// What becomes of each id; none where they are in a file of their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outcomes: Vec<Outcome>,

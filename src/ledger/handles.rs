@@ -74,6 +74,7 @@ impl Touched {
         if let Some(list) = accepted.list {
             self.layers.push(Layer::Many { sequence, list, suppress: accepted.suppress });
         }
+        self.returned(&accepted.returned);
     }
 
     pub(super) fn unsuppressed(&mut self, handles: &[Handle]) {
@@ -82,7 +83,7 @@ impl Touched {
         }
     }
 
-    /// A batch brought people who were erased and may come again.
+    /// A batch, or a correction, brought people who were erased and may come again.
     pub(super) fn returned(&mut self, handles: &[Handle]) {
         for handle in handles {
             self.few(*handle, Touch { clear: ERASED, set: 0 });
@@ -98,7 +99,10 @@ impl Touched {
 
 fn touch_of(outcome: OutcomeKind, suppress: bool) -> Touch {
     let suppressed = if suppress { SUPPRESSED } else { 0 };
-    let erased = if outcome == OutcomeKind::NotFound { 0 } else { ERASED };
+    let erased = match outcome {
+        OutcomeKind::Erased | OutcomeKind::AlreadyErased => ERASED,
+        OutcomeKind::NotFound | OutcomeKind::Corrected | OutcomeKind::Unchanged | OutcomeKind::Refused => 0,
+    };
     Touch { clear: 0, set: suppressed | erased }
 }
 
@@ -236,6 +240,9 @@ pub(super) fn outcome_records(outcomes: &[Outcome]) -> Vec<u8> {
             OutcomeKind::Erased => 0,
             OutcomeKind::NotFound => 1,
             OutcomeKind::AlreadyErased => 2,
+            OutcomeKind::Corrected => 3,
+            OutcomeKind::Unchanged => 4,
+            OutcomeKind::Refused => 5,
         });
         records.extend_from_slice(&outcome.in_slices.to_le_bytes());
         records.extend_from_slice(&outcome.held_out.to_le_bytes());
@@ -252,6 +259,9 @@ pub(super) fn outcome_of(record: &[u8]) -> Outcome {
         outcome: match record.get(17) {
             Some(0) => OutcomeKind::Erased,
             Some(2) => OutcomeKind::AlreadyErased,
+            Some(3) => OutcomeKind::Corrected,
+            Some(4) => OutcomeKind::Unchanged,
+            Some(5) => OutcomeKind::Refused,
             _ => OutcomeKind::NotFound,
         },
         in_slices: count(18),
@@ -293,7 +303,11 @@ mod tests {
                     plain.0.entry(gone).and_modify(|flags| *flags &= !SUPPRESSED);
                 }
                 _ => {
-                    let kinds = [OutcomeKind::Erased, OutcomeKind::NotFound, OutcomeKind::AlreadyErased];
+                    let corrects = draw(4) == 0;
+                    let kinds = match corrects {
+                        false => [OutcomeKind::Erased, OutcomeKind::NotFound, OutcomeKind::AlreadyErased],
+                        true => [OutcomeKind::Corrected, OutcomeKind::Unchanged, OutcomeKind::Refused],
+                    };
                     let outcome = Outcome {
                         handle: handle(draw(20)),
                         subject: true,
@@ -304,7 +318,9 @@ mod tests {
                     let accepted = Accepted {
                         request: round.to_string(),
                         ids: Digest([0; 32]),
-                        suppress: draw(2) == 0,
+                        suppress: !corrects && draw(2) == 0,
+                        corrects,
+                        returned: if corrects { vec![handle(draw(20))] } else { Vec::new() },
                         outcomes: vec![outcome.clone()],
                         list: None,
                         cells: Vec::new(),
@@ -315,7 +331,10 @@ mod tests {
                     touched.accepted(round, &accepted);
                     let flags = plain.0.entry(outcome.handle).or_default();
                     *flags |= if accepted.suppress { SUPPRESSED } else { 0 };
-                    *flags |= if outcome.outcome == OutcomeKind::NotFound { 0 } else { ERASED };
+                    *flags |= if corrects || outcome.outcome == OutcomeKind::NotFound { 0 } else { ERASED };
+                    for back in accepted.returned {
+                        plain.0.entry(back).and_modify(|flags| *flags &= !ERASED);
+                    }
                 }
             }
             let set = HandleSet { base: None, layers: touched.layers.iter().map(|layer| (layer, None)).collect() };

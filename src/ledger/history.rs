@@ -220,6 +220,11 @@ impl History {
         if self.open.contains_key(&accepted.request) || self.requests.since.contains_key(&accepted.request) {
             return Err("a request was accepted twice".into());
         }
+        // Slices that wait are those of one correction, made of slices as every request before it left them.
+        let mut unfinished = self.open.values().filter(|r| r.effective.is_none()).peekable();
+        if (accepted.corrects && unfinished.peek().is_some()) || unfinished.any(|r| r.accepted.corrects) {
+            return Err("a correction comes into effect alone".into());
+        }
         for change in &accepted.cells {
             // A generation may be purged by now; its cells are then nobody's.
             let Some(generation) = self.generations.get(&change.generation) else { continue };
@@ -266,7 +271,7 @@ impl History {
             Event::Unsuppressed(event) => self.handles.unsuppressed(&event.handles),
             Event::Mended(mended) => {
                 if let Some(generation) = self.generations.get_mut(&mended.generation).filter(|_| mended.after != mended.before) {
-                    generation.cells.change(mended.cell, mended.after, None);
+                    generation.cells.change(mended.cell, mended.after, |_| 0);
                     generation.touch(mended.cell);
                 }
             }
@@ -328,7 +333,8 @@ impl History {
     fn accepted(&mut self, entry: &Entry, accepted: &Accepted) {
         for change in &accepted.cells {
             if let Some(generation) = self.generations.get_mut(&change.generation) {
-                generation.cells.change(change.cell, change.after, Some(change.records));
+                let left = |rows: u64| rows.saturating_sub(change.records).saturating_add(change.come);
+                generation.cells.change(change.cell, change.after, left);
                 generation.touch(change.cell);
             }
         }
@@ -398,6 +404,12 @@ impl History {
     /// The generation whose last batch is not in place yet, if there is one.
     pub fn placing(&self) -> Option<(GenerationId, &GenerationRecord)> {
         self.generations.iter().find(|(_, generation)| generation.placing).map(|(id, generation)| (*id, generation))
+    }
+
+    /// Whether files wait in a generation to be put in place: of a batch, or of a correction that is not in effect.
+    pub fn awaits(&self, generation: GenerationId) -> bool {
+        let corrected = |r: &&RequestRecord| r.accepted.corrects && r.accepted.cells.iter().any(|c| c.generation == generation);
+        self.generations.get(&generation).is_some_and(|g| g.placing) || self.unfinished().iter().any(corrected)
     }
 
     /// Requests that are accepted and not yet in effect, in order.

@@ -20,10 +20,10 @@ pub const RECEIPT_FORMAT: u32 = 2;
 
 /// What is claimed, in every receipt.
 pub const CLAIM: &str = "Once repaired, every slice file and every checkpoint of the generation and recipe in service is bit-identical to importing \
-     the remaining records, appending those of later batches in order, and training from scratch with the same keys and recipe; anyone \
-     who holds the workspace can replay it (`sisa verify --retrain`).";
+     the remaining records as they were corrected, appending those of later batches in order, and training from scratch with the same keys \
+     and recipe; anyone who holds the workspace can replay it (`sisa verify --retrain`).";
 
-/// What was claimed before batches could be appended.
+/// What was claimed before batches could be appended and records corrected.
 pub const CLAIM_BEFORE: &str = "Once repaired, every slice file and every checkpoint of the generation and recipe in service is bit-identical to importing \
      the remaining records and training from scratch with the same keys and recipe; anyone who holds the workspace can replay it \
      (`sisa verify --retrain`).";

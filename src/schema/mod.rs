@@ -1,5 +1,6 @@
 //! Columns to encoded features: declared, never learnt from the rows.
 
+mod dates;
 mod declare;
 mod encode;
 mod error;
@@ -17,6 +18,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+pub use dates::{Date, DateColumn};
 pub use declare::{ColumnDeclaration, Declaration, LabelDeclaration};
 pub(crate) use encode::BOOLEANS;
 pub use encode::{Encoder, Fate};

@@ -151,6 +151,24 @@ impl SliceFile {
         written(cell, row, order.len() as u64, order.iter().filter_map(given), key)
     }
 
+    /// The file of `slice` without these records, and with others (record, subject, encoded cells).
+    ///
+    /// # Errors
+    /// As [`SliceFile::build`].
+    pub fn replaced(
+        slice: &Slice,
+        gone: &BTreeSet<Handle>,
+        come: &[(Handle, Handle, &[u8])],
+        key: &ModelKey,
+    ) -> Result<SliceFile, BuildError> {
+        let header = slice.header();
+        let kept = slice.records().iter().zip(slice.subjects()).enumerate().filter(|(_, (record, _))| !gone.contains(record));
+        let mut rows: Vec<_> = kept.filter_map(|(at, (record, subject))| Some((*record, *subject, slice.row(at)?))).collect();
+        rows.extend(come.iter().filter_map(|(record, subject, cells)| Some((*record, *subject, header.row.split(cells)?))));
+        rows.sort_unstable_by_key(|row| row.0);
+        written((header.cell, header.batches), header.row, rows.len() as u64, rows.into_iter(), key)
+    }
+
     /// The file of `slice` without these records.
     ///
     /// # Errors

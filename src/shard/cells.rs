@@ -87,12 +87,12 @@ impl Cells {
         self.rows.is_some()
     }
 
-    /// Another content for a cell, with `gone` rows less (all of them for `None`). `None` outside the grid.
-    pub fn change(&mut self, cell: Cell, content: Digest, gone: Option<u64>) -> Option<()> {
+    /// Another content for a cell, and another count of its rows, given that before. `None` outside the grid.
+    pub fn change(&mut self, cell: Cell, content: Digest, now: impl FnOnce(u64) -> u64) -> Option<()> {
         let at = self.at(cell)?;
         *self.digests.get_mut(at)? = content;
         if let Some(rows) = self.rows.as_mut().and_then(|rows| rows.get_mut(at)) {
-            *rows = gone.map_or(0, |gone| rows.saturating_sub(gone));
+            *rows = now(*rows);
         }
         Some(())
     }
@@ -212,9 +212,9 @@ mod tests {
         assert_eq!(cells.rows_of(ShardId(2)), Some(&[8, 9, 10][..]));
         let cell = Cell { shard: ShardId(2), part: Part::Holdout };
         let root = cells.root();
-        cells.change(cell, Digest::of(b"x"), Some(4)).unwrap();
+        cells.change(cell, Digest::of(b"x"), |rows| rows - 4).unwrap();
         assert_eq!((cells.rows(&cell), cells.root() == root), (Some(7), false));
-        cells.change(cell, Digest::of(b"y"), None).unwrap();
+        cells.change(cell, Digest::of(b"y"), |_| 0).unwrap();
         assert_eq!(cells.rows(&cell), Some(0));
     }
 

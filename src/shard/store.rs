@@ -7,7 +7,7 @@ use super::{
     format::{HEADER_BYTES, file_name, next_name, next_part_of, part_of},
 };
 use crate::{
-    digest::ModelKey,
+    digest::{Digest, ModelKey},
     fs::{Durability, EntryKind, Files, FsError, LockGuard, SyncAhead},
     ids::{Cell, Part, ShardId},
     learn::Layout,
@@ -134,7 +134,7 @@ impl ShardStore {
     }
 
     /// Publishes a slice file beside the one whose place it is to take, or beside none. Counts for nothing until it is
-    /// [put in place](ShardStore::place).
+    /// [put in place](ShardStore::settle).
     ///
     /// # Errors
     /// When the disk refuses.
@@ -173,11 +173,19 @@ impl ShardStore {
         Slice::open(bytes, &path, self.named(cell), &self.layout, self.row, &self.key)
     }
 
-    /// Puts the file that waits beside a cell's in its place. The caller holds the shard's commit lock, and syncs the folder.
+    /// Puts the file that waits beside a cell's in its place, or takes it away where it is not what the cell is to hold, `known`, and the
+    /// cell's own file is. The caller holds the shard's commit lock, and syncs the folder.
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn place(&self, cell: Cell) -> Result<(), FsError> {
+    pub fn settle(&self, cell: Cell, known: Option<&Digest>) -> Result<(), FsError> {
+        let is = |header: Result<Header, SliceError>| header.is_ok_and(|header| Some(&header.content) == known);
+        if !is(self.next_header(cell)) && is(self.header(cell)) {
+            // Of something that never was committed, or was given up since.
+            self.files.unlink(&self.next_path(cell))?;
+            return Ok(());
+        }
+        // A damaged one too: whoever reads the slice says so, and how to go on.
         self.files.replace(&self.next_path(cell), &self.path(cell))
     }
 

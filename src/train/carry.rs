@@ -5,8 +5,10 @@ use crate::{
     checkpoint::CheckpointError,
     digest::Digest,
     fs::Durability,
-    ids::{ShardId, SliceId},
-    learn::{State, StateError},
+    ids::{Cell, Handle, Part, ShardId, SliceId},
+    learn::{Addition, Removal, Rows, State, StateError},
+    num::Team,
+    shard::{Slice, SliceError},
 };
 
 /// Publishes the states of a shard as they are once its slices hold `after`, durably, beside those that saw `before`; both are the
@@ -60,4 +62,77 @@ pub fn carry_over(
         model.checkpoints.sync_names(shard)?;
     }
     Ok(())
+}
+
+/// Publishes the states of a shard as they are once the files that wait beside its slices are in their places, as [`carry_over`] does; no
+/// file is in its place yet. What can't be made so (also because a first try got as far as the slices) is left to be trained.
+///
+/// # Errors
+/// The disk refuses.
+pub fn carry_to_waiting(model: &Model, shard: ShardId, waiting: &[Cell]) -> Result<(), TrainError> {
+    let store = &model.shards;
+    let (mut before, mut after): (Vec<Slice>, Vec<Slice>) = (Vec::new(), Vec::new());
+    for step in store.grid().slices() {
+        let cell = Cell { shard, part: Part::Slice(step) };
+        let opened = || {
+            let now = store.open(cell)?;
+            let next = if waiting.contains(&cell) { store.open_next(cell)? } else { now.clone() };
+            Ok((now, next))
+        };
+        match opened() {
+            Ok((now, next)) => {
+                before.push(now);
+                after.push(next);
+            }
+            Err(SliceError::Damaged { .. }) => return Ok(()),
+            Err(SliceError::Fs(e)) => return Err(e.into()),
+        }
+    }
+    let (gone, come): (Vec<_>, Vec<_>) = before.iter().zip(&after).map(|(before, after)| differences(before, after)).unzip();
+    let contents = |slices: &[Slice]| slices.iter().map(|slice| slice.header().content).collect::<Vec<Digest>>();
+    let change = (&contents(&before)[..], &contents(&after)[..]);
+    let (before, after): (Vec<Rows<'_>>, Vec<Rows<'_>>) =
+        (before.iter().map(Slice::rows).collect(), after.iter().map(Slice::rows).collect());
+    carry_over(model, shard, change, |state, upto| {
+        let team = Team::of(rayon::current_num_threads());
+        let (gone, come) = (gone.get(..upto).unwrap_or_default(), come.get(..upto).unwrap_or_default());
+        if gone.iter().any(|rows| !rows.is_empty()) {
+            state.downdate(&Removal { before: before.get(..upto).unwrap_or_default(), gone, team })?;
+        }
+        if come.iter().any(|rows| !rows.is_empty()) {
+            state.extend(&Addition { after: after.get(..upto).unwrap_or_default(), come, team })?;
+        }
+        Ok(())
+    })
+}
+
+/// The rows of one slice that are not so in another, and those of the other that are not so in the one.
+fn differences(before: &Slice, after: &Slice) -> (Vec<u32>, Vec<u32>) {
+    let (mut gone, mut come) = (Vec::new(), Vec::new());
+    let (mut old, mut new) = (Vec::new(), Vec::new());
+    let record = |slice: &Slice, at: usize| -> Option<Handle> { slice.records().get(at).copied() };
+    let (mut left, mut right) = (0_usize, 0_usize);
+    // Both ascend by their records.
+    loop {
+        match (record(before, left), record(after, right)) {
+            (None, None) => return (gone, come),
+            (Some(a), Some(b)) if a == b => {
+                before.encoded_row(left, &mut old);
+                after.encoded_row(right, &mut new);
+                if old != new {
+                    gone.push(left as u32);
+                    come.push(right as u32);
+                }
+                (left, right) = (left + 1, right + 1);
+            }
+            (Some(a), b) if b.is_none_or(|b| a < b) => {
+                gone.push(left as u32);
+                left += 1;
+            }
+            _ => {
+                come.push(right as u32);
+                right += 1;
+            }
+        }
+    }
 }

@@ -9,7 +9,7 @@ use crate::{
     fs::{EntryKind, Files},
     ids::{Cell, GenerationId, Handle, Part, RecipeId, ShardId},
     ledger::{GenerationRecord, History, LedgerError},
-    shard::SliceError,
+    shard::{SliceError, is_waiting},
     train::{Model, lineages},
     workspace::{Snapshot, Workspace, WorkspaceError},
 };
@@ -194,7 +194,8 @@ fn generation(
             rows_of.entry(cell.shard).or_default().push(slice.header().rows);
         }
     }
-    for path in store.strangers()? {
+    let waits = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(is_waiting);
+    for path in store.strangers()?.into_iter().filter(|path| !(history.awaits(id) && waits(path))) {
         verdict.find(path, None, STRANGER);
     }
     for recipe in &record.recipes {

@@ -57,6 +57,8 @@ pub struct CellWritten {
     pub cell: Cell,
     /// Records that go.
     pub records: u64,
+    /// Records that come in the place of others, by a correction.
+    pub come: u64,
 }
 
 /// What a request would do.
@@ -84,6 +86,8 @@ pub struct Forecast {
     pub unknown_lines: Vec<u64>,
     /// Unknown ids that are there in a spelling that differs in one thing, or in two.
     pub unknown_alike: Vec<AlikeIds>,
+    /// Records that would stay as they have no date, where those before one are asked for; `None` otherwise.
+    pub undated: Option<u64>,
 }
 
 /// Ids that are there, or others like them, but for their spelling.
@@ -116,6 +120,8 @@ pub struct Deleted {
     pub unknown_lines: Vec<u64>,
     /// Unknown ids that are there in a spelling that differs in one thing, or in two.
     pub unknown_alike: Vec<AlikeIds>,
+    /// Records that stay as they have no date, where those before one were asked for for the first time; `None` otherwise.
+    pub undated: Option<u64>,
     /// Whether it is repaired now.
     pub repaired: bool,
 }
@@ -171,7 +177,7 @@ fn outcomes(accepted: &Accepted) -> Vec<Outcome> {
 
 fn cells(accepted: &Accepted) -> Vec<CellWritten> {
     let cells = accepted.cells.iter();
-    cells.map(|c| CellWritten { generation: c.generation.to_string(), cell: c.cell, records: c.records }).collect()
+    cells.map(|c| CellWritten { generation: c.generation.to_string(), cell: c.cell, records: c.records, come: c.come }).collect()
 }
 
 impl Effective {
@@ -206,6 +212,7 @@ impl From<&engine::Forecast> for Forecast {
             full_seconds: seconds(cost.full_row_passes),
             unknown_lines: Vec::new(),
             unknown_alike: AlikeIds::all(&forecast.unknown.alike),
+            undated: forecast.undated,
         }
     }
 }
@@ -230,6 +237,7 @@ impl From<&DeleteReport> for Deleted {
             unknown: report.any_unknown(),
             unknown_lines: Vec::new(),
             unknown_alike: AlikeIds::all(&report.unknown.alike),
+            undated: report.undated,
             repaired: report.done || report.repair.as_ref().is_some_and(|r| r.complete),
         }
     }

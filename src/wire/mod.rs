@@ -14,6 +14,7 @@ mod appended;
 mod bench;
 mod card;
 mod compare;
+mod corrected;
 mod deletion;
 mod error;
 mod evaluated;
@@ -38,6 +39,7 @@ pub use compare::{
     Auc, Between, Compare, CompareAdaptive, CompareExact, CompareLine, CompareMethod, CompareNewton, CompareReference,
     CompareSample, Gap, Group, Separation,
 };
+pub use corrected::Corrected;
 pub use deletion::{AlikeIds, CellWritten, Deleted, Effective, Forecast, Outcome, Request, Unsuppressed};
 pub use error::Failed;
 pub use evaluated::{Class, Evaluated, Measures, Shares};

@@ -36,8 +36,8 @@ impl Workspace {
                         self.remove_shards(generation, &dir)?;
                         removed = true;
                     }
-                    Some(record) if is_shards => {
-                        if !record.placing {
+                    Some(_) if is_shards => {
+                        if !history.awaits(generation) {
                             self.sweep_waiting(&dir)?;
                         }
                         self.sweep_shards(&dir, names)?;
@@ -138,7 +138,7 @@ impl Workspace {
         self.files().remove_tree(dir)
     }
 
-    /// Removes the files of a batch that was not committed, from beside those whose places they were to take.
+    /// Removes the files of a batch or correction that was not committed, from beside those whose places they were to take.
     fn sweep_waiting(&self, dir: &Path) -> Result<(), FsError> {
         for (shard, kind) in self.files().list(dir)? {
             let shard = dir.join(shard);

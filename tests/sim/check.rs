@@ -20,7 +20,7 @@ pub struct Claims {
 }
 
 /// Checks an image as a power cut or a kill left it, before anything opens it for writing. `clean` are the workspaces without the deleted
-/// persons that it may be on its way between: no file is there but theirs, and what is repaired is one of them. Returns what its ledger
+/// persons (`r1`), or with the corrected records (`c1`), that it may be on its way between: no file is there but theirs, and what is repaired is one of them. Returns what its ledger
 /// says.
 pub fn check_image(disk: &SimDisk, claims: Claims, clean: &[Reference]) -> Result<History, String> {
     let history = match workspace(disk).ledger().read() {
@@ -28,13 +28,16 @@ pub fn check_image(disk: &SimDisk, claims: Claims, clean: &[Reference]) -> Resul
         Err(e) => return Err(format!("the ledger can't be read: {e}")),
     };
     let (requests, _) = workspace(disk).ledger().requests().map_err(|e| format!("the requests can't be read: {e}"))?;
-    let request = requests.iter().find(|r| r.accepted.request == "r1");
+    let request = requests.iter().find(|r| ["r1", "c1"].contains(&r.accepted.request.as_str()));
+    let corrects = request.is_some_and(|r| r.accepted.corrects);
     let effective = request.is_some_and(|r| r.effective.is_some());
     if claims.effective && !effective {
         return Err("the caller was told that the deletion is in effect, and the ledger does not know".to_owned());
     }
     let here = Reference::of(disk);
-    if effective {
+    if effective && corrects {
+        nothing_holds_the_old(&here, clean)?;
+    } else if effective {
         nothing_saw_the_deleted(&here, clean)?;
     }
     if request.is_some_and(|r| r.repaired.is_some()) {
@@ -62,6 +65,23 @@ fn nothing_saw_the_deleted(here: &Reference, clean: &[Reference]) -> Result<(), 
         }
         if path.extension().is_some_and(|e| e == "ckpt") && !clean.iter().any(|clean| clean.files.contains_key(path)) {
             return Err(format!("the deletion is in effect, and {} saw a deleted person", path.display()));
+        }
+    }
+    Ok(())
+}
+
+/// No slice holds anything but what workspaces have in which the records always were as they are to be, and no checkpoint is there that none
+/// of them has.
+fn nothing_holds_the_old(here: &Reference, clean: &[Reference]) -> Result<(), String> {
+    let is = |path: &std::path::Path, end: &str| path.extension().is_some_and(|e| e == end);
+    for (path, bytes) in &here.files {
+        let known = match (is(path, "ckpt"), is(path, "slice") || is(path, "next")) {
+            (true, _) => clean.iter().any(|clean| clean.files.contains_key(path)),
+            (_, true) => clean.iter().any(|clean| clean.files.get(path) == Some(bytes)),
+            _ => true,
+        };
+        if !known {
+            return Err(format!("the correction is in effect, and {} holds or saw what it replaced", path.display()));
         }
     }
     Ok(())

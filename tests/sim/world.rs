@@ -8,7 +8,10 @@ use std::{
 };
 
 use sisa::{
-    engine::{AppendRequest, DeleteRequest, Engine, Error, Input, KeySource, Overrides, Quiet, TrainRequest, VerifyRequest},
+    engine::{
+        AppendRequest, CorrectRequest, DeleteRequest, Engine, Error, Input, KeySource, Overrides, Quiet, TrainRequest,
+        VerifyRequest,
+    },
     fs::Files,
     ids::{GenerationId, Handle, ShardId},
     ledger::{Event, Unsuppressed},
@@ -39,6 +42,8 @@ pub struct World {
     setup: Setup,
     rows: Vec<Row>,
     merge: Option<u32>,
+    /// Whether the year alone tells a record, so that it may be about somebody else.
+    numbered: bool,
 }
 
 impl World {
@@ -49,7 +54,7 @@ impl World {
     /// With another learner.
     pub fn of(learner: &'static str) -> World {
         let setup = Setup { shards: 3, slices: 2, learner, epochs: 2, ..Setup::default() };
-        let world = World { sources: tempfile::tempdir().unwrap(), setup, rows: rows(40), merge: None };
+        let world = World { sources: tempfile::tempdir().unwrap(), setup, rows: rows(40), merge: None, numbered: false };
         fs::write(world.source(), csv(&world.rows)).unwrap();
         world
     }
@@ -57,7 +62,7 @@ impl World {
     /// With another grid, of these many persons.
     pub fn cut(shards: u32, slices: u32, persons: u32) -> World {
         let setup = Setup { shards, slices, learner: LINEAR, epochs: 1, ..Setup::default() };
-        let world = World { sources: tempfile::tempdir().unwrap(), setup, rows: rows(persons), merge: None };
+        let world = World { sources: tempfile::tempdir().unwrap(), setup, rows: rows(persons), merge: None, numbered: false };
         fs::write(world.source(), csv(&world.rows)).unwrap();
         world
     }
@@ -68,24 +73,79 @@ impl World {
         World { merge, ..World::of(learner) }
     }
 
-    /// The table of a batch: others, and people who were there before.
-    pub fn batch(&self, number: u32) -> PathBuf {
+    /// Where a record is told by its year alone.
+    pub fn numbered(learner: &'static str) -> World {
+        let mut world = World { numbered: true, ..World::merging(learner) };
+        world.rows.iter_mut().zip(1..).for_each(|(row, number)| row.year = number);
+        fs::write(world.source(), csv(&world.rows)).unwrap();
+        world
+    }
+
+    fn batch_rows(&self, number: u32) -> Vec<Row> {
         let newcomers = 30 + 10 * number..40 + 10 * number;
         let mut batch = without(&rows(60), |row| !newcomers.contains(&row.person));
         for person in [GONE.as_slice(), &[2, 3]].concat() {
             batch.push(Row { person, year: 8 + number, cells: format!("4{number}.5,70{number},b,t{number},{person},many") });
         }
-        let path = self.sources.path().join(format!("{number}.csv"));
-        fs::write(&path, csv(&batch)).unwrap();
+        if self.numbered {
+            batch.iter_mut().zip(1000 * number..).for_each(|(row, number)| row.year = number);
+        }
+        batch
+    }
+
+    fn write(&self, name: &str, rows: &[Row]) -> PathBuf {
+        let path = self.sources.path().join(format!("{name}.csv"));
+        fs::write(&path, csv(rows)).unwrap();
         path
     }
 
+    /// The table of a batch: others, and people who were there before.
+    pub fn batch(&self, number: u32) -> PathBuf {
+        self.write(&number.to_string(), &self.batch_rows(number))
+    }
+
     fn batch_without(&self, number: u32) -> PathBuf {
-        let text = fs::read_to_string(self.batch(number)).unwrap();
-        let of_gone = |line: &&str| GONE.iter().any(|person| line.starts_with(&format!("{person},")));
-        let path = self.sources.path().join(format!("{number}-without.csv"));
-        fs::write(&path, text.lines().filter(|line| !of_gone(line)).map(|line| format!("{line}\n")).collect::<String>()).unwrap();
-        path
+        let rows = without(&self.batch_rows(number), |row| GONE.contains(&row.person));
+        self.write(&format!("{number}-without"), &rows)
+    }
+
+    /// What the deleted persons' records are to hold in the histories of corrections; those of one are about another one.
+    fn corrected(row: &Row) -> Row {
+        let person = if row.person == GONE[1] { GONE[0] } else { row.person };
+        Row { person, cells: format!("33,{}.00,a,t3,9,few", row.year % 500), ..row.clone() }
+    }
+
+    /// The table of the corrections of so many batches.
+    pub fn corrections(&self, batches: u32) -> PathBuf {
+        let later = (2..=batches).flat_map(|number| self.batch_rows(number));
+        let all = self.rows.iter().cloned().chain(later).filter(|row| GONE.contains(&row.person));
+        self.write("corrections", &all.map(|row| World::corrected(&row)).collect::<Vec<Row>>())
+    }
+
+    fn all_corrected(rows: &[Row]) -> Vec<Row> {
+        rows.iter().map(|row| if GONE.contains(&row.person) { World::corrected(row) } else { row.clone() }).collect()
+    }
+
+    /// The table with the corrected records in the place of those they correct.
+    pub fn as_corrected(&self) -> PathBuf {
+        self.write("corrected", &World::all_corrected(&self.rows))
+    }
+
+    /// A workspace that had the corrected records from the first on.
+    pub fn appended_corrected(&self, batches: u32) -> SimDisk {
+        let disk = self.disk_for(&self.as_corrected());
+        World::train(&World::engine(&disk)).unwrap();
+        for number in 2..=batches {
+            let batch = self.write(&format!("{number}-corrected"), &World::all_corrected(&self.batch_rows(number)));
+            World::append(&World::engine(&disk), &batch, number, false).unwrap();
+        }
+        disk
+    }
+
+    /// `effective` is called when the engine says so.
+    pub fn correct(engine: &Engine, rows: &Path, defer: bool, effective: impl FnOnce()) -> Result<(), Error> {
+        let request = CorrectRequest { sources: rows.to_owned().into(), request_id: Some("c1".to_owned()), defer };
+        engine.correct(&request, &Quiet, |_, _, _| effective()).map(drop)
     }
 
     /// A workspace that was trained, and trained on so many batches in all.
@@ -132,6 +192,7 @@ impl World {
         let config = self.setup.config().replace("\"table.csv\"", &format!("{:?}", source.to_str().unwrap()));
         let merge = self.merge.map_or(String::new(), |merge| format!("merge = {merge}\n"));
         let config = config.replace("\n[learner]", &format!("{merge}\n[learner]"));
+        let config = if self.numbered { config.replace(r#"["person", "year"]"#, r#"["year"]"#) } else { config };
         disk.put(&World::root().join("sisa.toml"), config.as_bytes());
         disk
     }
