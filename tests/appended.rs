@@ -194,18 +194,14 @@ impl World {
 
     fn cells(&mut self) -> String {
         let dice = &mut self.dice;
-        {
-            let age = if dice.once_in(7) { "?".into() } else { format!("{}", 18 + dice.below(60)) };
-            let (cost, site) = (dice.below(1200), dice.pick(&["a", "b", "c"]));
-            // Without ids some rows hold the same as others.
-            match !self.setup.record && dice.once_in(2) {
-                true => "20,100,a,t1,7,few".to_owned(),
-                false => {
-                    let visits = if cost > 600 { "many" } else { "few" };
-                    format!("{age},{cost},{site},t{},{},{visits}", dice.below(20), dice.below(256))
-                }
-            }
+        let age = if dice.once_in(7) { "?".into() } else { format!("{}", 18 + dice.below(60)) };
+        let (cost, site) = (dice.below(1200), dice.pick(&["a", "b", "c"]));
+        // Without ids some rows hold the same as others.
+        if !self.setup.record && dice.once_in(2) {
+            return "20,100,a,t1,7,few".to_owned();
         }
+        let visits = if cost > 600 { "many" } else { "few" };
+        format!("{age},{cost},{site},t{},{},{visits}", dice.below(20), dice.below(256))
     }
 
     fn write(&self, name: &str, rows: &[Row]) -> PathBuf {

@@ -2,7 +2,6 @@
 #![expect(
     clippy::disallowed_methods,
     clippy::unwrap_used,
-    clippy::indexing_slicing,
     reason = "tests write their tables by hand, start the real binary, and stop at what they do not expect"
 )]
 

@@ -189,7 +189,7 @@ class Outcome(TypedDict):
 
     handle: str
     subject: bool
-    outcome: Literal["erased", "not_found", "already_erased"]
+    outcome: Literal["erased", "not_found", "already_erased", "corrected", "unchanged", "refused"]
     in_slices: int
     held_out: int
 
@@ -200,6 +200,7 @@ class CellWritten(TypedDict):
     generation: str
     cell: str
     records: int
+    come: int
 
 
 class Effective(TypedDict):
@@ -266,6 +267,7 @@ class Deleted(TypedDict):
     unknown: bool
     unknown_lines: list[int]
     unknown_alike: list[AlikeIds]
+    undated: int | None
     repaired: bool
 
 
@@ -290,6 +292,7 @@ class Forecasted(TypedDict):
     full_seconds: float | None
     unknown_lines: list[int]
     unknown_alike: list[AlikeIds]
+    undated: int | None
 
 
 class Forecast(Forecasted, Unknown):

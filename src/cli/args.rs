@@ -81,7 +81,7 @@ pub(crate) enum Command {
     Rekey(KeyArgs),
     /// Allow ids to be imported again
     Unsuppress(UnsuppressArgs),
-    /// List deletion requests with outcomes, times and costs
+    /// List deletions and corrections with outcomes, times and costs
     Log,
     /// Print the receipt of a request, sign it, or check a signed one
     Receipt(ReceiptArgs),
