@@ -49,7 +49,7 @@ def log_model(
     import mlflow.onnx
     import onnx
 
-    receipts = [workspace.receipt(one) if isinstance(one, str) else dict(one) for one in receipts]
+    logged: list[dict[str, Any]] = [workspace.receipt(one) if isinstance(one, str) else dict(one) for one in receipts]
     with tempfile.TemporaryDirectory() as folder:
         told = workspace.export_onnx(os.path.join(folder, "model.onnx"))
         model = onnx.load(told["path"])
@@ -68,7 +68,7 @@ def log_model(
     with contextlib.nullcontext() if mlflow.active_run() else mlflow.start_run():
         mlflow.set_tags(tags)
         mlflow.log_text(workspace.card(), "sisa/card.md")
-        for receipt in receipts:
+        for receipt in logged:
             mlflow.log_dict(receipt, f"sisa/receipts/{receipt['request']}.json")
         return mlflow.onnx.log_model(
             model,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import hashlib
 import json
 from pathlib import Path
@@ -186,6 +188,7 @@ def test_images_are_one_matrix(tmp_path: Path, learner: str) -> None:
     X[y == 1, ::3] //= 4
     kinds = {**LEARNERS, "image": 'kind = "ridge"\nmap = { kind = "image", width = 12, height = 8, dimension = 40 }\nstrength = 1e-3\n'}
     config = f"""
+[data]
 [label]
 column = "y"
 values = ["0", "1"]
@@ -204,6 +207,28 @@ slices = 1
     for pixels in (X, flat, np.zeros((1, 96), np.uint8)):
         shares = session.run(["probabilities"], {"bytes": pixels})[0]
         np.testing.assert_allclose(shares, ws.predict_proba({"X": pixels}), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("learner", ["mlp", "relu", "forest", "boost"])
+def test_all_rows_of_the_demonstration(tmp_path: Path, learner: str) -> None:
+    root = Path(__file__).parents[2]
+    source = root / "data" / "health_visits.csv.gz"
+    declared = (root / "sisa.toml").read_text().split("[shards]")[0].replace("data/health_visits.csv.gz", str(source))
+    config = declared + f"[shards]\nshards = 3\nslices = 1\n[learner]\n{LEARNERS[learner]}"
+    ws = sisa.Workspace(tmp_path / "ws", threads=2, temporary=True)
+    ws.train(config=config, seed=3)
+    _, session = opened(ws, tmp_path / "model.onnx")
+    with gzip.open(source, "rt") as file:
+        rows = list(csv.DictReader(file))
+    texts = {one.name for one in session.get_inputs() if one.type == "tensor(string)"}
+    cells = {name: [row[name] for row in rows] for name in rows[0]}
+    table = {
+        name: np.array(column, object) if name in texts else np.array([cell or "nan" for cell in column]).astype(np.float32)
+        for name, column in cells.items()
+        if name not in ("person_id", "doctor_visits")
+    }
+    assert len(rows) == 20_190
+    same(ws, session, table, str(source))
 
 
 def test_weights_are_tensors_with_one_fact(tmp_path: Path) -> None:
@@ -245,7 +270,7 @@ def test_the_ledger_names_copies_and_a_card_tells_of_them(trained: sisa.Workspac
 
 
 def test_what_has_no_such_form_is_refused_with_what_to_do(trained: sisa.Workspace, tmp_path: Path) -> None:
-    with pytest.raises(sisa.InputError, match=r"trees and no weights.*`export\(path\)`"):
+    with pytest.raises(sisa.InputError, match=r"(?s)trees and no weights.*`export\(path\)`"):
         trained.export(tmp_path / "weights", "safetensors")
     with pytest.raises(ValueError, match="no format"):
         trained.export(tmp_path / "weights", "pickle")  # type: ignore[arg-type]

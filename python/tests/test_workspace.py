@@ -220,7 +220,7 @@ def documented(kind: str) -> set[str]:
 @pytest.mark.parametrize(
     "kind",
     ["trained", "evaluated", "status", "effective", "forecast", "repaired", "deleted", "appended", "request", "verified", "schema", "rekeyed", "rekey_due",
-     "candidate", "plan"],
+     "candidate", "plan", "exported", "card"],
 )
 def test_answers_have_the_names_of_the_documentation(kind: str) -> None:
     name = {"forecast": "Forecasted", "rekey_due": "RekeyDue"}.get(kind, kind.capitalize())

@@ -59,8 +59,14 @@ pub(super) fn scores(graph: &mut Graph, inputs: &Inputs, outputs: usize, trees: 
         Leaves::Scores(values) => {
             let leaves = graph.cast(&sums, Elem::I64);
             let values = graph.constant(&[values.len() / outputs.max(1), outputs], values);
-            let of_trees = graph.op("Gather", &[&values, &leaves]);
-            let sums = graph.reduce("ReduceSum", &of_trees, 1, false);
+            // Added one after the other, as the engine does: a tie is one on both sides.
+            let mut sums = graph.scalar(0.0_f32);
+            for tree in 0..trees.trees.len() {
+                let tree = graph.scalar(tree as i64);
+                let leaf = graph.op_with("Gather", &[&leaves, &tree], &[("axis", Attr::Int(1))]);
+                let said = graph.op("Gather", &[&values, &leaf]);
+                sums = graph.op("Add", &[&sums, &said]);
+            }
             let count = graph.scalar(trees.trees.len() as f32);
             graph.op("Div", &[&sums, &count])
         }
