@@ -6,6 +6,7 @@ Needs ``mlflow`` (``mlflow-skinny`` will do), ``onnx`` and, to load a model back
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import tempfile
@@ -45,9 +46,10 @@ def log_model(
         MLflow's `ModelInfo`. `mlflow.onnx.load_model` and `mlflow.pyfunc.load_model` load it back;
         hand `predict` a dictionary of arrays, a column each.
     """
-    import mlflow
-    import mlflow.onnx
-    import onnx
+    # Their types come and go with what is installed.
+    mlflow: Any = importlib.import_module("mlflow")
+    flavour: Any = importlib.import_module("mlflow.onnx")
+    onnx: Any = importlib.import_module("onnx")
 
     logged: list[dict[str, Any]] = [workspace.receipt(one) if isinstance(one, str) else dict(one) for one in receipts]
     with tempfile.TemporaryDirectory() as folder:
@@ -70,7 +72,7 @@ def log_model(
         mlflow.log_text(workspace.card(), "sisa/card.md")
         for receipt in logged:
             mlflow.log_dict(receipt, f"sisa/receipts/{receipt['request']}.json")
-        return mlflow.onnx.log_model(
+        return flavour.log_model(
             model,
             name=name,
             registered_model_name=registered_model_name,
