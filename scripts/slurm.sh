@@ -31,6 +31,7 @@ while [ "$again" -lt 10 ]; do
     out=()
     for shard in $shards; do
         code=0
+        rm -f "$folder/$(printf %04d "$shard").made"
         "$sisa" --quiet --wait -w "$workspace" shard pack "$shard" ${SERVING:+--serving} --out "$folder/$(printf %04d "$shard").bundle" || code=$?
         case $code in
             0) out+=("$shard") ;;

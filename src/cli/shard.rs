@@ -179,5 +179,5 @@ impl Session {
 fn received(kind: BundleKind) -> anyhow::Result<Vec<u8>> {
     let mut stdin = std::io::stdin().lock();
     anyhow::ensure!(!stdin.is_terminal(), "bytes come from a file or a pipe: `< FILE` names one");
-    Ok(receive_bundle(&mut stdin, kind).map_err(Error::from).context("stdin")?)
+    receive_bundle(&mut stdin, kind).map_err(Error::from).context("stdin")
 }

@@ -52,6 +52,7 @@ pub fn work_out(
         list: None,
         cells: Vec::new(),
         purge: Vec::new(),
+        exports: Vec::new(),
         predicted: Default::default(),
     };
     let mut found: BTreeMap<Handle, Found> = BTreeMap::new();
@@ -84,6 +85,7 @@ pub fn work_out(
         accepted.outcomes.push(Outcome { handle: *record, subject: false, outcome: kind, in_slices, held_out });
     }
     accepted.returned = returned.into_iter().collect();
+    accepted.exports = history.exports_that_saw(&accepted.cells);
     accepted.predicted = predicted(workspace, snapshot, &accepted.cells)?;
     Ok(Worked { accepted, asked })
 }
