@@ -9,7 +9,11 @@
 
 mod common;
 
-use std::fs;
+use std::{
+    fs,
+    io::Write,
+    process::{Command, Stdio},
+};
 
 use common::{ADAM, BOOST, Bench, COUNTED, FOREST, LINEAR, MLP, RIDGE, Row, Setup, assert_same, csv, rows};
 use sisa::{
@@ -309,4 +313,72 @@ impl sisa::train::Watch for Nobody {
     fn visited(&self, _: ShardId, _: usize) -> bool {
         true
     }
+}
+
+/// The program on a workspace, with something on its stdin: its exit code, and what it says.
+fn sisa(bench: &Bench, args: &[&str], stdin: &[u8]) -> (i32, Vec<u8>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sisa"));
+    command.arg("-w").arg(bench.root()).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut to = child.stdin.take().unwrap();
+    let given = stdin.to_vec();
+    // It may end before it has read all.
+    let writer = std::thread::spawn(move || drop(to.write_all(&given)));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    (output.status.code().unwrap(), output.stdout, String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn the_program_takes_bytes_and_gives_bytes() {
+    let one = Bench::trained(&Setup { learner: LINEAR, ..Setup::default() }, &rows(60));
+    let many = Bench::new(&Setup { learner: LINEAR, ..Setup::default() }, &rows(60));
+    let (code, said, _) = sisa(&many, &["import", "--seed", "5"], b"");
+    assert!(code == 0 && String::from_utf8(said).unwrap().contains("3 shards are to be trained"));
+    for shard in ["0", "1", "2"] {
+        let (code, bundle, said) = sisa(&many, &["shard", "pack", shard], b"");
+        assert!(code == 0 && said.contains("packed shard"), "{code} {said}");
+        let elsewhere = Bench::new(&Setup::default(), &[]);
+        let before = fs::read_dir(elsewhere.root()).unwrap().count();
+        let (code, made, said) = sisa(&elsewhere, &["--quiet", "shard", "train"], &bundle);
+        assert_eq!((code, said.as_str()), (0, ""));
+        assert_eq!(fs::read_dir(elsewhere.root()).unwrap().count(), before, "training a bundle made a file");
+        assert_eq!(made, train(&bundle), "the same bytes by the library");
+        let (code, cut, said) = sisa(&elsewhere, &["shard", "train"], &bundle[..bundle.len() / 2]);
+        assert!(code == 3 && cut.is_empty() && said.contains("nothing was done") && said.contains("pack N"), "{code} {said}");
+        let (code, _, said) = sisa(&many, &["shard", "unpack"], &bundle);
+        assert!(code == 3 && said.contains("not trained yet"), "{code} {said}");
+        assert_eq!(sisa(&many, &["shard", "unpack"], &made).0, 0);
+    }
+    assert_same(&one.artefacts(), &many.artefacts(), "by the program");
+    let (code, bundle, said) = sisa(&many, &["shard", "pack", "1"], b"");
+    assert!(code == 10 && bundle.is_empty() && said.contains("nothing is missing of shard 1"), "{code} {said}");
+    let (code, _, said) = sisa(&many, &["shard", "train"], b"hello");
+    assert!(code == 3 && said.contains("something else"), "{code} {said}");
+    let (code, _, said) = sisa(&many, &["shard", "pack", "3"], b"");
+    assert!(code == 3 && said.contains("shards 0 to 2"), "{code} {said}");
+    // What a deletion overtook: refused, with the code that says to try again.
+    let late: Vec<Vec<u8>> = {
+        let (stale, engine) = (Bench::new(&Setup { learner: LINEAR, ..Setup::default() }, &rows(60)), many.engine());
+        import(&stale);
+        many.delete(&person(7, true));
+        engine.to_train(true).unwrap().iter().map(|shard| train(&pack(&stale.engine(), shard.0).unwrap())).collect()
+    };
+    assert_eq!(late.len(), 1);
+    let (code, said, _) = sisa(&many, &["shard", "unpack"], &late[0]);
+    let said = String::from_utf8(said).unwrap();
+    assert!(code == 5 && said.contains("refused") && said.contains("packs what it lacks now"), "{code} {said}");
+    // A bundle in a file is its owner's alone, and takes the place of an older one and of nothing else.
+    use std::os::unix::fs::PermissionsExt;
+    let file = many.root().join("work.bundle");
+    let out = file.to_str().unwrap();
+    let shard = many.engine().to_train(true).unwrap()[0].0.to_string();
+    for _ in 0..2 {
+        let (code, said, _) = sisa(&many, &["--json", "shard", "pack", &shard, "--serving", "--out", out], b"");
+        assert!(code == 0 && String::from_utf8(said).unwrap().starts_with(r#"{"type":"packed""#));
+    }
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let table = many.root().join("table.csv");
+    assert_eq!(sisa(&many, &["shard", "pack", &shard, "--out", table.to_str().unwrap()], b"").0, 3);
+    assert!(fs::read(&table).unwrap().starts_with(b"person,"), "a table was written over");
 }
