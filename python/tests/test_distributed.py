@@ -116,7 +116,7 @@ def test_damage_is_an_error_that_says_what_to_do(pair: tuple[sisa.Workspace, sis
     assert bundle is not None
     with pytest.raises(sisa.InputError, match=r"damaged at byte(?s:.*)pack\(shard\)"):
         distributed.train_bundle(bundle[:-1])
-    with pytest.raises(sisa.InputError, match="not checkpoints"):
+    with pytest.raises(sisa.InputError, match="not trained yet"):
         many.unpack(bundle)
     with pytest.raises(sisa.InputError, match="shards 0 to 3"):
         many.pack(4)

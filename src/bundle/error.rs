@@ -4,7 +4,7 @@ use crate::{learn::SettingsError, num::IsaError};
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     /// The bytes are something else.
-    #[error("these {found} are not {wanted}")]
+    #[error("{found}; wanted is {wanted}")]
     Other {
         /// What was to come.
         wanted: &'static str,

@@ -46,8 +46,8 @@ impl Kind {
     /// What it is called.
     fn name(self) -> &'static str {
         match self {
-            Kind::Work => "a bundle that `sisa shard pack` made",
-            Kind::Checkpoints => "checkpoints that `sisa shard train` made",
+            Kind::Work => "the work of a shard, packed",
+            Kind::Checkpoints => "what came of the work of a shard, trained",
         }
     }
 }
@@ -67,10 +67,10 @@ fn header(bytes: &[u8], kind: Kind) -> Result<Header, BundleError> {
         field.ok_or_else(|| BundleError::damaged(bytes.len(), format!("it ends inside its {HEADER_BYTES}-byte header")))
     };
     if bytes.is_empty() {
-        return Err(BundleError::Other { wanted, found: "0 bytes" });
+        return Err(BundleError::Other { wanted, found: "there are no bytes" });
     }
     if !MAGIC.starts_with(bytes.get(..MAGIC.len()).unwrap_or(bytes)) {
-        return Err(BundleError::Other { wanted, found: "bytes of something else" });
+        return Err(BundleError::Other { wanted, found: "these bytes are something else" });
     }
     take(MAGIC.len())?;
     let word = |b: &[u8]| b.iter().rev().fold(0_u64, |n, b| n << 8 | u64::from(*b));
@@ -82,8 +82,8 @@ fn header(bytes: &[u8], kind: Kind) -> Result<Header, BundleError> {
     if number != kind.number() {
         let other = [Kind::Work, Kind::Checkpoints].into_iter().find(|other| other.number() == number);
         return Err(match other {
-            Some(Kind::Work) => BundleError::Other { wanted, found: "bytes of a bundle that is not trained yet" },
-            Some(Kind::Checkpoints) => BundleError::Other { wanted, found: "bytes of a bundle that is trained already" },
+            Some(Kind::Work) => BundleError::Other { wanted, found: "this bundle is not trained yet" },
+            Some(Kind::Checkpoints) => BundleError::Other { wanted, found: "this bundle is trained already" },
             None => BundleError::damaged(12, format!("its kind is {number}, which there is not")),
         });
     }

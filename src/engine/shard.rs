@@ -83,11 +83,8 @@ impl Engine {
     /// Nothing was imported, or the ledger is damaged.
     pub fn to_train(&self, serving: bool) -> Result<Vec<ShardId>, Error> {
         let snapshot = self.settled_snapshot()?;
-        let mut shards = Vec::new();
-        for (_, record, recipe) in self.models(&snapshot, serving)?.into_iter().take(1) {
-            shards = record.not_whole(&recipe);
-        }
-        Ok(shards)
+        let models = self.models(&snapshot, serving)?;
+        Ok(models.first().map(|(_, record, recipe)| record.not_whole(recipe)).unwrap_or_default())
     }
 
     /// What a shard lacks, as bytes that anyone can train; `None` if nothing is missing of it, which is then in the ledger too.
