@@ -271,12 +271,19 @@ fn a_service_that_is_killed_loses_nothing_that_it_answered() {
                     }
                 });
             }
+            // However slow the machine is, something is answered in every round; then it ends at any moment.
+            let before = answered.lock().unwrap().len();
+            let clock = Instant::now();
+            while answered.lock().unwrap().len() == before {
+                assert!(clock.elapsed() < Duration::from_secs(30), "nothing is answered");
+                std::thread::sleep(Duration::from_millis(1));
+            }
             x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             std::thread::sleep(Duration::from_millis(40 + (x >> 33) % 150));
             assert!(Command::new("kill").args(["-KILL", &service.pid().to_string()]).status().unwrap().success());
         });
         drop(service);
-        assert!(round < 7 || answered.lock().unwrap().len() > 8);
+        assert!(answered.lock().unwrap().len() > round);
     }
     let service = Service::start(bench.root(), &[]);
     let names: BTreeSet<String> =

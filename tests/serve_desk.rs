@@ -255,7 +255,7 @@ fn every_change_is_told_in_order_again_until_it_is_taken_and_redirects_lead_nowh
     let mut client = service.client();
     let url = controller.url("/dsr/cb?secret=1");
     client.post("/opendsr/v2/requests", &request(1, &["5"], &[controller.url("/other")])).is(400);
-    client.post("/opendsr/v2/requests", &request(1, &["5"], &[url.clone()])).is(201);
+    client.post("/opendsr/v2/requests", &request(1, &["5"], std::slice::from_ref(&url))).is(201);
     until("four calls", || controller.heard().len() == 4);
     let told: Vec<Value> = controller.heard().iter().map(|h| serde_json::from_slice(&h.body).unwrap()).collect();
     let states: Vec<&str> = told.iter().map(|t| t["request_status"].as_str().unwrap()).collect();
@@ -281,7 +281,7 @@ fn callbacks_do_not_reach_this_machine_unless_that_is_allowed_and_requests_are_d
     let service = Service::start(bench.root(), &[]);
     let mut client = service.client();
     for (n, url) in (0..).zip(&urls) {
-        client.post("/opendsr/v2/requests", &request(n, &["5"], &[url.clone()])).is(201);
+        client.post("/opendsr/v2/requests", &request(n, &["5"], std::slice::from_ref(url))).is(201);
         becomes(&mut client, n, "completed");
     }
     until("refusals", || service.log().matches("a callback is tried again later").count() >= urls.len());

@@ -8,7 +8,8 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
-use sisa::{engine::ServeConfig, wire};
+use sisa::engine::ServeConfig;
+use sisa::wire;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
@@ -172,14 +173,14 @@ struct Secure;
 #[cfg(not(feature = "tls"))]
 impl Secure {
     fn of(app: &App) -> Result<Secure, ServeError> {
-        Secure::prepared(app, &app.config()).map(|()| Secure)
+        Secure::prepared(app, &app.config())
     }
 
-    fn prepared(_: &App, config: &ServeConfig) -> Result<(), ServeError> {
-        if config.tls.is_some() { Err(ServeError::NoTls) } else { Ok(()) }
+    fn prepared(_: &App, config: &ServeConfig) -> Result<Secure, ServeError> {
+        if config.tls.is_some() { Err(ServeError::NoTls) } else { Ok(Secure) }
     }
 
-    fn set(&self, (): ()) {}
+    fn set(&self, _: Secure) {}
 }
 
 type Connection<S> = http1::Connection<TokioIo<S>, TowerToHyperService<axum::Router>>;
