@@ -163,7 +163,26 @@ fn what_was_answered_is_done_after_a_kill_and_no_id_is_in_what_is_kept() {
     }
     assert_eq!(status(&mut client, 2)["request_status"], "cancelled");
     assert_eq!(client.get(&format!("/v1/deletions/{}", id(1))).is(200).json()["state"], "pending");
-    assert!(client.get("/metrics").is(200).text().contains("sisa_desk_pending 3\n"));
+    let metrics = client.get("/metrics").is(200).text();
+    assert!(metrics.contains("sisa_desk_pending 3\n"), "{metrics}");
+    // What is wrong is told without what was sent.
+    let mut said = metrics
+        + &client.get("/v1/audit").is(200).text()
+        + &client.get("/v1/holds").is(200).text()
+        + &client.get("/").is(200).text();
+    for wrong in
+        [("\"raw\"", "\"md5\""), ("\"gdpr\"", "\"SENTINEL\""), ("erasure", "SENTINEL"), ("2.0", "SENTINEL"), ("}", "SENTINEL")]
+    {
+        said += &client
+            .post("/opendsr/v2/requests", &request(9, &["SENTINELSENTINEL9"], &[]).replace(wrong.0, wrong.1))
+            .is(400)
+            .text();
+    }
+    said += &client.get("/opendsr/v2/requests/SENTINEL").is(400).text();
+    said +=
+        &client.ask("PUT", "/v1/holds/h", &[], br#"{"subjects": ["SENTINEL"], "reason": "?SENTINEL"}"#).unwrap().is(400).text();
+    said += &service.log();
+    assert!(!said.contains("SENTINEL"), "{said}");
     service.kill();
     let mut folders = vec![bench.root().join("service")];
     let mut kept = 0;

@@ -1,13 +1,19 @@
 //! Signatures of what is sent to controllers: SHA-256 with RSA (PKCS #1 v1.5) or ECDSA over P-256, over the very bytes that are sent.
 
+use std::path::Path;
+#[cfg(feature = "tls")]
 use std::path::PathBuf;
 
-use sisa::engine::{DeskConfig, Engine};
+use sisa::engine::{DeskConfig, Engine, FsError};
 
 /// Why nothing can be signed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SignerError {
-    /// The file can't be read, or is not what it should be.
+    /// A file can't be read.
+    #[error("{0}; files under [serve.opendsr] are named from the folder of sisa.toml")]
+    Unread(#[from] FsError),
+    /// A file is not what it should be.
+    #[cfg(feature = "tls")]
     #[error("{}: {problem}", path.display())]
     File { path: PathBuf, problem: String },
     /// This build can't.
@@ -33,10 +39,7 @@ impl Signer {
     /// Reads key and certificate, which have to belong together.
     pub(super) fn of(engine: &Engine, desk: Option<&DeskConfig>) -> Result<Signer, SignerError> {
         let Some(DeskConfig { certificate: Some(certificate), key: Some(key), .. }) = desk else { return Ok(Signer(None)) };
-        let read = |path: &PathBuf| {
-            let problem = |e: sisa::engine::FsError| SignerError::File { path: path.clone(), problem: e.to_string() };
-            engine.files().read(path).map(|bytes| bytes.to_vec()).map_err(problem)
-        };
+        let read = |path: &Path| engine.files().read(path).map(|bytes| bytes.to_vec());
         let (pem, secret) = (read(certificate)?, read(key)?);
         #[cfg(feature = "tls")]
         {

@@ -12,7 +12,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, SignatureVerificationAlgorithm, pem::PemObject},
     server::WebPkiClientVerifier,
 };
-use sisa::engine::{DeskConfig, Engine, TlsConfig};
+use sisa::engine::{DeskConfig, Engine, FsError, TlsConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client};
 
@@ -21,18 +21,21 @@ const SYSTEM: [&str; 3] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/c
 
 /// Why there is no TLS: what is wrong with a file.
 #[derive(Debug, thiserror::Error)]
-#[error("{file}: {problem}")]
-pub(crate) struct TlsError {
-    file: String,
-    problem: String,
+pub(crate) enum TlsError {
+    /// It can't be read.
+    #[error("{0}; files under [serve.tls] and [serve.opendsr] are named from the folder of sisa.toml")]
+    Unread(#[from] FsError),
+    /// It is not what it should be.
+    #[error("{file}: {problem}")]
+    Wrong { file: String, problem: String },
 }
 
 fn wrong<E: std::fmt::Display>(file: &Path) -> impl FnOnce(E) -> TlsError {
-    move |problem| TlsError { file: file.display().to_string(), problem: problem.to_string() }
+    move |problem| TlsError::Wrong { file: file.display().to_string(), problem: problem.to_string() }
 }
 
 fn certificates(engine: &Engine, file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let pem = engine.files().read(file).map_err(wrong(file))?;
+    let pem = engine.files().read(file)?;
     let found: Vec<_> = CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(wrong(file))?;
     if found.is_empty() { Err(wrong(file)("it holds no certificate in PEM")) } else { Ok(found) }
 }
@@ -47,7 +50,7 @@ fn roots(engine: &Engine, file: &Path) -> Result<RootCertStore, TlsError> {
 /// What takes connections.
 pub(super) fn acceptor(engine: &Engine, tls: &TlsConfig) -> Result<TlsAcceptor, TlsError> {
     let chain = certificates(engine, &tls.certificate)?;
-    let pem = engine.files().read(&tls.key).map_err(wrong(&tls.key))?;
+    let pem = engine.files().read(&tls.key)?;
     let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| wrong(&tls.key)("it holds no secret key in PEM"))?;
     let provider = Arc::new(default_provider());
     let begun =
