@@ -10,12 +10,16 @@ mod common;
 mod service;
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     path::Path,
     process::Command,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -210,6 +214,51 @@ fn what_was_answered_is_done_after_a_kill_and_no_id_is_in_what_is_kept() {
     assert!(names.len() == 3 && !names.contains(&id(2)), "{names:?}");
     client.post("/opendsr/v2/requests", &request(2, &["2", "SENTINELSENTINEL2"], &[])).is(201);
     assert_eq!(status(&mut client, 2)["request_status"], "cancelled", "a name that was cancelled stays so");
+    whole(&bench);
+}
+
+/// Kills at any moment: what was answered by 201 is done once, and what is done was asked for.
+#[test]
+fn no_request_is_lost_and_none_is_done_twice_however_often_the_service_is_killed() {
+    let bench = bench(DESK);
+    let (kept, next) = (Mutex::new(BTreeSet::<String>::new()), AtomicU32::new(1));
+    let mut x = 11_u64;
+    for round in 0..6 {
+        let service = Service::start(bench.root(), &[]);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    let mut client = service.client();
+                    loop {
+                        let n = next.fetch_add(1, Ordering::SeqCst);
+                        let body = request(n, &[&format!("{}", n % 50)], &[]);
+                        // A connection that breaks says nothing of its request.
+                        let Ok(reply) = client.ask("POST", "/opendsr/v2/requests", &[], body.as_bytes()) else { return };
+                        assert_eq!(reply.status, 201, "{}", reply.text());
+                        kept.lock().unwrap().insert(id(n));
+                    }
+                });
+            }
+            until("an answer", || kept.lock().unwrap().len() > round);
+            x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            std::thread::sleep(Duration::from_millis((x >> 33) % 120));
+            assert!(Command::new("kill").args(["-KILL", &service.pid().to_string()]).status().unwrap().success());
+        });
+    }
+    let service = Service::start(bench.root(), &[]);
+    let mut client = service.client();
+    until("all done", || client.get("/metrics").is(200).text().contains("sisa_desk_pending 0\n"));
+    let names: Vec<String> = bench.engine().log().unwrap().iter().map(|r| r.accepted.request.clone()).collect();
+    let done: BTreeSet<String> = names.iter().cloned().collect();
+    assert_eq!(names.len(), done.len(), "none is there twice");
+    let lost: Vec<String> = kept.into_inner().unwrap().difference(&done).cloned().collect();
+    assert!(lost.is_empty(), "{lost:?}");
+    for name in &names {
+        until("completed", || {
+            client.get(&format!("/opendsr/v2/requests/{name}")).is(200).json()["request_status"] == "completed"
+        });
+    }
+    assert_eq!(service.stop(), Some(0));
     whole(&bench);
 }
 
