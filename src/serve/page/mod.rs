@@ -134,11 +134,12 @@ fn plan(out: &mut String, app: &App, status: &Status, outlook: &Outlook) {
         (_, _, Some(at)) => format!("The next repair begins by itself at {}.", day::text(at)),
         (_, _, None) => "A repair begins in a moment.".into(),
     };
+    let least = app.config().min_weight * 100.0;
+    let floor = if least > 0.0 { format!("; a repair begins at once below {least:.0} %") } else { String::new() };
     let caption = format!(
-        "{when} All shards together vote with {:.0} % of their full weight; a repair begins at once below {:.0} %. However many deletions one \
-         repair is for, it costs no more than training everything.",
-        grid::weight(status) * 100.0,
-        app.config().min_weight * 100.0
+        "{when} All shards together vote with {:.0} % of their full weight{floor}. However many deletions one repair is for, it costs no more \
+         than training everything.",
+        grid::weight(status) * 100.0
     );
     let columns = ["When", "Row-passes", "Of training everything", "Time"];
     tables::begin(out, "plan", "What a repair costs", &caption, &columns);

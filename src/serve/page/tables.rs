@@ -40,8 +40,10 @@ fn moment(time: Option<&str>) -> String {
 /// How far off a day is, in words.
 pub(super) fn days_left(due: f64, now: f64) -> String {
     match ((due - now) / day::DAY).floor() {
-        days if days < 0.0 => format!("{:.0} days ago", -days),
-        days if days < 1.0 => "today".into(),
+        days if days < -1.0 => format!("{:.0} days ago", -days),
+        days if days < 0.0 => "a day ago".into(),
+        days if days < 1.0 => "within a day".into(),
+        days if days < 2.0 => "in a day".into(),
         days => format!("in {days:.0} days"),
     }
 }
