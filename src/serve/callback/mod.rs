@@ -140,7 +140,7 @@ mod tests {
     fn pauses_double_up_to_six_hours_and_after_three_days_a_step_is_given_up() {
         let mut listener =
             Listener { url: "https://a.example/".into(), next: 0, tries: 0, first_at: None, again_at: None, undelivered: 0 };
-        let begun = day::now();
+        let begun = day::now().floor();
         let (mut now, mut pauses) = (begun, Vec::new());
         while !failed(&mut listener, 60.0, now) {
             let again = day::seconds(listener.again_at.as_ref().unwrap()).unwrap();
