@@ -105,7 +105,9 @@ pub enum SourceError {
     TooWide { file: Arc<str>, place: String, got: u64 },
     /// A record with more or fewer fields than the header.
     #[error(
-        "{file}: line {line}: expected {expected} fields as in the first line, got {got} ({delimiter} separate them); look for a field that is missing, or not quoted"
+        "{file}: line {line}: expected {expected} fields as in the first line, got {got} ({delimiter} separate them); look for a field that is missing, or \
+         not quoted (by `\"`, with no blank before it){}",
+        if *got == expected + 1 { "; where every row has one field more, name its column in the first line, as of row names in front or of a separator at the end" } else { "" }
     )]
     Ragged { file: Arc<str>, line: u64, expected: usize, got: usize, delimiter: Delimiter },
     /// A field beyond the bound.

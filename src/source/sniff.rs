@@ -1,5 +1,6 @@
 //! The form of a text table, guessed from its first lines, for a person to look at.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use csv_core::ReadFieldResult;
@@ -16,8 +17,12 @@ use super::open;
 const HEAD: usize = 1 << 16;
 /// Lines that are looked at.
 const LINES_MAX: usize = 200;
-/// Lines that may stand before the header.
+/// Records that may stand before the header.
 const PREAMBLE_MAX: usize = 20;
+/// A header of which so many names are also cells of their columns is a row.
+const AGAIN_MIN: usize = 2;
+/// Lines of a record that are put together; a quote that is open for longer is taken for a stray one.
+const RECORD_LINES_MAX: usize = 50;
 
 /// A form, and a sentence on each part of it that is not the default, or that a person should look at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -76,39 +81,53 @@ fn guess(path: &Path) -> Result<Option<Guess>, SourceError> {
         lines.pop();
     }
     lines.truncate(LINES_MAX);
-    let (mut delimiter, mut width) = best_delimiter(&lines, false);
+    let records = records(&lines, Delimiter::Comma, false);
+    let (mut delimiter, mut width) = best_delimiter(&records, false);
     let backslash = is_backslashed(&lines, delimiter);
     if backslash {
         guess.form.backslash = true;
         guess.notes.push(format!("quotes of {name} are escaped by a backslash"));
-        (delimiter, width) = best_delimiter(&lines, true);
+    }
+    let records = self::records(&lines, delimiter, backslash);
+    if backslash {
+        (delimiter, width) = best_delimiter(&records, true);
     }
     if delimiter != Delimiter::Comma {
         guess.notes.push(format!("the columns of {name} are separated by {delimiter}"));
     }
     guess.form.delimiter = delimiter;
-    let is_comment =
-        |line: &[u8]| line.first() == Some(&Comment::HASH.byte()) && fields(line, delimiter, backslash) != Some(width);
-    if lines.iter().any(|line| is_comment(line))
-        && lines.iter().position(|line| is_comment(line)) == lines.iter().position(|l| !l.is_empty())
-    {
+    let count = |record: &Record| fields(&record.text, delimiter, backslash);
+    let is_comment = |record: &Record| record.text.first() == Some(&Comment::HASH.byte()) && count(record) != Some(width);
+    if records.iter().find(|record| !record.text.is_empty()).is_some_and(is_comment) {
         guess.form.comment = Some(Comment::HASH);
         guess.notes.push(format!("lines of {name} that begin with `#` are passed over"));
     }
-    let commented = |line: &&&[u8]| guess.form.comment.is_none() || !is_comment(line);
-    let fits = |line: &[u8]| fields(line, delimiter, backslash).map(|n| n == width);
-    let skip = if width > 1 { preamble(&lines, fits, |line| guess.form.comment.is_some() && is_comment(line)) } else { 0 };
-    if skip > 0 {
+    let has_comments = guess.form.comment.is_some();
+    let table: Vec<&Record> =
+        records.iter().filter(|record| !record.text.is_empty() && !(has_comments && is_comment(record))).collect();
+    let first = if width > 1 { preamble(&table, width, delimiter, backslash) } else { 0 };
+    let header = table.get(first);
+    if let Some(skip) = header.map(|header| header.line).filter(|line| first > 0 && *line > 0) {
         guess.notes.push(format!("the first {skip} lines of {name} are not of the table, and passed over"));
         guess.form.skip = u32::try_from(skip).unwrap_or(0);
     }
-    let table = lines.get(skip..).unwrap_or_default();
-    let header = table.iter().filter(|line| !line.is_empty()).find(commented);
-    if header.is_some_and(|line| looks_like_a_row(line, delimiter)) {
-        guess.notes.push(format!(
-            "the first line of {name} looks like a row, as names of its columns are numbers: if it is one, write `header = false` \
-             under [data], and the columns are c0, c1 and so on"
-        ));
+    let mut rows = table.iter().skip(first).map(|record| split(&record.text, delimiter));
+    if let Some(names) = rows.next() {
+        match Header::of(&names, rows) {
+            Header::Names => {}
+            Header::Numbers => guess.notes.push(format!(
+                "the first line of {name} looks like a row, as names of its columns are numbers: if it is one, write `header = false` \
+                 under [data], and the columns are c0, c1 and so on"
+            )),
+            Header::Row => {
+                guess.form.header = false;
+                guess.notes.push(format!(
+                    "the first line of {name} looks like a row, as its cells come again in the rows: \
+                     `header = false` is taken, so that nobody's values are names, and the columns are c0, c1 and so on. If it names the \
+                     columns, change a name that is a value too"
+                ));
+            }
+        }
     }
     Ok(Some(guess))
 }
@@ -138,12 +157,42 @@ fn fields(line: &[u8], delimiter: Delimiter, backslash: bool) -> Option<usize> {
     (!matches!(quotes, Quotes::Within(_))).then_some(count)
 }
 
-/// What cuts most lines into the same number of fields, and that number.
-fn best_delimiter(lines: &[&[u8]], backslash: bool) -> (Delimiter, usize) {
+/// A record, which goes on over lines while a quote in it is open, and how many lines come before it.
+struct Record {
+    line: usize,
+    text: Vec<u8>,
+}
+
+/// The records that lines make up. A quote that nothing closes is part of its line.
+fn records(lines: &[&[u8]], delimiter: Delimiter, backslash: bool) -> Vec<Record> {
+    let mut records = Vec::new();
+    let mut at = 0;
+    while let Some(line) = lines.get(at) {
+        let mut text = line.to_vec();
+        let mut until = at + 1;
+        while fields(&text, delimiter, backslash).is_none()
+            && let Some(more) = lines.get(until).filter(|_| until - at < RECORD_LINES_MAX)
+        {
+            text.push(b'\n');
+            text.extend_from_slice(more);
+            until += 1;
+        }
+        if fields(&text, delimiter, backslash).is_none() {
+            (text, until) = (line.to_vec(), at + 1);
+        }
+        records.push(Record { line: at, text });
+        at = until;
+    }
+    records
+}
+
+/// What cuts most records into the same number of fields, and that number.
+fn best_delimiter(records: &[Record], backslash: bool) -> (Delimiter, usize) {
     let mut best = (Delimiter::Comma, 1, 0);
     for delimiter in Delimiter::ALL {
-        let counts = lines.iter().filter(|line| !line.is_empty()).filter_map(|line| fields(line, delimiter, backslash));
-        let mut counts: Vec<usize> = counts.filter(|n| *n > 1).collect();
+        let counts = records.iter().filter(|record| !record.text.is_empty());
+        let mut counts: Vec<usize> =
+            counts.filter_map(|record| fields(&record.text, delimiter, backslash)).filter(|n| *n > 1).collect();
         counts.sort_unstable();
         for run in counts.chunk_by(|a, b| a == b) {
             let (width, rows) = (run.first().copied().unwrap_or(1), run.len());
@@ -155,15 +204,19 @@ fn best_delimiter(lines: &[&[u8]], backslash: bool) -> (Delimiter, usize) {
     (best.0, best.1)
 }
 
-/// How many lines stand before a table; none where lines of other widths than its own stand in it too. `fits` says whether a line has
-/// its width, and nothing of one whose quotes are open.
-fn preamble(lines: &[&[u8]], fits: impl Fn(&[u8]) -> Option<bool>, comment: impl Fn(&[u8]) -> bool) -> usize {
-    let Some(first) = lines.iter().position(|line| fits(line) == Some(true)) else { return 0 };
-    let rest = lines.get(first..).unwrap_or_default();
-    let others = rest.iter().filter(|line| !line.is_empty() && !comment(line) && fits(line) == Some(false));
-    let before = lines.get(..first).unwrap_or_default();
-    let words = before.iter().any(|line| !line.is_empty() && !comment(line));
-    if words && first <= PREAMBLE_MAX && rest.len() > first && others.count() == 0 { first } else { 0 }
+/// How many records stand before a table of such a width. None where records of other widths stand in it too, and none where one of
+/// those before it has half as many fields or more: that is a header whose rows are wider, and no row is to become one in its place.
+fn preamble(records: &[&Record], width: usize, delimiter: Delimiter, backslash: bool) -> usize {
+    let count = |record: &Record| fields(&record.text, delimiter, backslash);
+    // A title that a program filled up with empty fields is none of the table's.
+    let filled = |record: &Record| split(&record.text, delimiter).iter().filter(|field| !field.is_empty()).count();
+    let is_title = |record: &Record| width > 2 && filled(record) < 2;
+    let starts = |record: &&Record| count(record) == Some(width) && !is_title(record);
+    let Some(first) = records.iter().position(starts) else { return 0 };
+    let (before, rest) = records.split_at(first);
+    let even = rest.iter().all(|record| count(record).is_none_or(|n| n == width));
+    let apart = before.iter().all(|record| is_title(record) || count(record).is_none_or(|n| n < (width / 2).max(2)));
+    if even && apart && first <= PREAMBLE_MAX && rest.len() > first { first } else { 0 }
 }
 
 /// Whether a quote within quotes is escaped by a backslash.
@@ -172,31 +225,57 @@ fn is_backslashed(lines: &[&[u8]], delimiter: Delimiter) -> bool {
     lines.iter().any(|line| line.iter().chain(b"\n").any(|byte| quotes.escaped(*byte, delimiter.byte())))
 }
 
-/// Whether a name is a number that is not whole, or half of the names are numbers.
-fn looks_like_a_row(line: &[u8], delimiter: Delimiter) -> bool {
+/// The fields of a record, without blanks around them.
+fn split(record: &[u8], delimiter: Delimiter) -> Vec<Vec<u8>> {
     let mut reader = csv_core::ReaderBuilder::new().delimiter(delimiter.byte()).build();
-    let (mut rest, mut name, mut names, mut numbers, mut fractions) = (line, vec![0; line.len() + 1], 0, 0, 0);
+    let (mut rest, mut field, mut fields) = (record, vec![0; record.len() + 1], Vec::new());
     loop {
-        let (result, used, written) = reader.read_field(rest, &mut name);
+        let (result, used, written) = reader.read_field(rest, &mut field);
         rest = rest.get(used..).unwrap_or_default();
         match result {
             ReadFieldResult::InputEmpty if !rest.is_empty() => {}
             ReadFieldResult::OutputFull | ReadFieldResult::End => break,
-            // The last field ends with the line.
+            // The last field ends with the record.
             ReadFieldResult::Field { .. } | ReadFieldResult::InputEmpty => {
-                let text = name.get(..written).unwrap_or_default().trim_ascii();
-                names += 1;
-                if let Ok(number) = fast_float2::parse::<f64, _>(text) {
-                    numbers += 1;
-                    fractions += usize::from(number.fract() != 0.0 || number < 0.0);
-                }
+                fields.push(field.get(..written).unwrap_or_default().trim_ascii().to_vec());
                 if result == ReadFieldResult::InputEmpty {
                     break;
                 }
             }
         }
     }
-    fractions > 0 || 2 * numbers >= names
+    fields
+}
+
+/// What the first record of a table looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Header {
+    /// Names of columns.
+    Names,
+    /// Names of which half are numbers, as those of years are, or one is not whole.
+    Numbers,
+    /// A row: several of its cells come again in their columns.
+    Row,
+}
+
+impl Header {
+    fn of(names: &[Vec<u8>], rows: impl Iterator<Item = Vec<Vec<u8>>>) -> Header {
+        let number = |text: &Vec<u8>| fast_float2::parse::<f64, _>(text.as_slice()).ok().filter(|number| number.is_finite());
+        let numbers: Vec<f64> = names.iter().filter_map(number).collect();
+        // The numbers of columns are names.
+        let counts = numbers.len() > 1 && numbers.iter().zip(numbers.iter().skip(1)).all(|(a, b)| *b == a + 1.0);
+        let mut again = BTreeSet::new();
+        // A header may be repeated within a table that is pasted together.
+        for row in rows.filter(|row| row != names) {
+            let same = names.iter().zip(&row).enumerate().filter(|(_, (name, cell))| !name.is_empty() && name == cell);
+            again.extend(same.map(|(at, _)| at));
+        }
+        if !counts && again.len() >= AGAIN_MIN {
+            return Header::Row;
+        }
+        let fractions = numbers.iter().any(|number| number.fract() != 0.0 || *number < 0.0);
+        if fractions || 2 * numbers.len() >= names.len() { Header::Numbers } else { Header::Names }
+    }
 }
 
 #[cfg(test)]
@@ -256,11 +335,44 @@ mod tests {
         let rows = guess_of(b"a,note,b\n1,\"said \\\"later\\\", ok\",2\n3,\"said \\\"later\\\", ok\",4\n");
         assert_eq!(rows.form, TextForm { backslash: true, ..TextForm::default() });
         assert!(!guess_of(b"a,b\n\"C:\\\",1\n\"x\"\"y\",2\n").form.backslash);
-        for (text, row) in
-            [("5.1,red\n4,blue\n", true), ("1,2,a\n3,4,b\n", true), ("2019,2020,city,town,name\n", false), ("a,b\n1,2\n", false)]
-        {
-            let notes = guess_of(text.as_bytes()).notes;
-            assert_eq!(notes.iter().any(|note| note.contains("header = false")), row, "{text:?}: {notes:?}");
+        for (text, row, header) in [
+            ("5.1,red\n4,blue\n", true, true),
+            ("1,2,a\n3,4,b\n", true, true),
+            ("2019,2020,city,town,name\n", false, true),
+            ("a,b\n1,2\n", false, true),
+            // Nobody's values are names: `m` and `p7` are cells too.
+            ("1000,27,m,0\n1001,31,f,1\n1002,27,m,1\n", true, false),
+            ("p7,8,x,a\np7,22,y,b\np8,9,z,a\n", true, false),
+            // Columns that are numbered, and a header that is repeated.
+            ("1,2,3,4\n0,8,5,4\n1,2,5,0\n", true, true),
+            ("a,b\n1,2\na,b\n3,4\n", false, true),
+            // A name that is a value.
+            ("person,y\n1,y\n2,n\n3,y\n", false, true),
+        ] {
+            let guess = guess_of(text.as_bytes());
+            assert_eq!(guess.notes.iter().any(|note| note.contains("header = false")), row, "{text:?}: {guess:?}");
+            assert_eq!(guess.form.header, header, "{text:?}: {guess:?}");
         }
+    }
+
+    #[test]
+    fn no_row_becomes_the_header_because_the_header_looks_otherwise() {
+        let rows = |row: &str| (10..40).map(|at| format!("{row}\n").replace('N', &at.to_string())).collect::<String>();
+        for (header, row) in [
+            // Names over several lines.
+            ("patient,\"Blood\npressure\",y", "N,1N0,a"),
+            ("\"patient\nnumber\",age,\"Blood\npressure\n(mmHg)\",y", "N,3N,1N0,a"),
+            // Rows that end in a comma, R's row names, quotes of other kinds: the reader refuses them by their line.
+            ("patient,age,bp,y", "N,3N,1N0,a,"),
+            ("\"patient\",\"age\",\"y\"", "\"N\",7N,3N,a"),
+            ("patient,t,y", "N,'a,N',1"),
+            ("patient, t, y", "N, \"a, N\", 1"),
+        ] {
+            let guess = guess_of(format!("{header}\n{}", rows(row)).as_bytes());
+            assert!(guess.form.is_default(), "{header}: {guess:?}");
+        }
+        // A title that is filled up with separators.
+        let title = guess_of(format!("Export;;;\nof today;;;\nid;age;sex;y\n{}", rows("N;3N;m;1")).as_bytes());
+        assert_eq!((title.form.skip, title.form.header), (2, true), "{title:?}");
     }
 }
