@@ -345,6 +345,46 @@ fn records_without_ids_are_deleted_by_their_content() {
 }
 
 #[test]
+fn a_header_is_kept_or_the_table_refused_and_no_row_names_columns() {
+    let case = Case::new("70-delete-by-row-number");
+    let write = |name: &str, header: &str, row: &dyn Fn(usize) -> String| {
+        let rows: String = (0..90).map(|at| row(at) + "\n").collect();
+        fs::write(case.0.path().join(name), format!("{header}{rows}")).unwrap();
+    };
+    let row = |at: usize| format!("{},{},{},{}", 1000 + at / 3, 20 + at * 7 % 61, ["m", "f"][at % 2], at * 37 % 2);
+    write("lines.csv", "patient,\"age\nin years\",sex,y\n", &row);
+    has(&case.done("schema lines.csv").out, &["\"age\\nin years\" = ", "subject = \"patient\""]);
+    write("comma.csv", "patient,age,sex,y\n", &|at| row(at) + ",");
+    let refused = case.run("schema comma.csv");
+    assert_eq!(refused.code, 3);
+    has(&refused.err, &["line 2", "expected 4 fields", "got 5", "a separator at the end"]);
+    write("none.csv", "", &row);
+    let proposed = case.done("schema none.csv --subject c0 --label c3").out;
+    has(&proposed, &["header = false\n", "# the first line of none.csv looks like a row", "c1 = { kind = \"number\""]);
+    has(&case.run("schema none.csv --label y").err, &["c0, c1, c2, c3", "`header = false` is taken"]);
+    // Before a refusal it is said, too, how the table is read.
+    has(&case.run("-w w train none.csv --label c3 --seed 1").err, &["`header = false` is taken", "nothing was imported"]);
+}
+
+#[test]
+fn what_spells_no_id_is_nobody_and_a_label_with_marks_is_learnt() {
+    let case = Case::new("70-delete-by-row-number");
+    let row = |at: usize| {
+        let id = if at.is_multiple_of(30) { "NA".to_owned() } else { format!("k{}", at / 3) };
+        format!("{id};{};{},{:02}\n", at * 7 % 61, 20 + at * 7 % 61 * 3, at * 37 % 100)
+    };
+    let table = "customer;q;amount\n".to_owned() + &(0..300).map(row).collect::<String>();
+    fs::write(case.0.path().join("l.csv"), table).unwrap();
+    let stopped = case.run("-w w train l.csv --label amount --seed 1");
+    assert_eq!(stopped.code, 3);
+    has(&stopped.err, &["the subject's id is missing", "missing_subject = \"skip\"", "10 rows"]);
+    has(&case.toml(), &["missing = [\"\", \"NA\"]", "\ndecimal = \",\"\n", "\nrange = [20, 200]\n"]);
+    let config = case.toml().replace("missing_subject = \"error\"", "missing_subject = \"skip\"");
+    fs::write(case.0.path().join("e.toml"), config).unwrap();
+    has(&case.done("-w v train l.csv --config e.toml --seed 1").out, &["without a subject", "R2"]);
+}
+
+#[test]
 fn every_case_is_tried() {
     let tried = include_str!("cases.rs");
     let folders = fs::read_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/cases")).unwrap();

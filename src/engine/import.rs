@@ -57,6 +57,8 @@ impl Engine {
         }
         let proposal = self.propose(&request.sources, &request.config, &request.overrides)?;
         if !proposal.has_ids && !request.overrides.no_ids {
+            // How the table was read may be why: a first line that is no header has no names.
+            proposal.notes.iter().for_each(|note| observer.note(note));
             return Err(Error::NoIds { candidates: proposal.candidates });
         }
         let _ = self.workspace.files().publish(&request.config, &[proposal.text.as_bytes()], Durability::Now)?;

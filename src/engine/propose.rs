@@ -7,7 +7,7 @@ use crate::{
     config::{Config, ConfigError, Overrides},
     fs::Durability,
     order::Grid,
-    propose::{Advice, Proposal, Request, Shape, propose, rewritten},
+    propose::{Advice, Proposal, ProposeError, Request, Shape, propose, rewritten},
     source::{Guess, Input},
     train::Recipe,
 };
@@ -22,7 +22,15 @@ impl Engine {
         let names: Vec<PathBuf> = sources.paths().map(|s| self.workspace.files().name_from(s, folder)).collect();
         let guess = sources.guess()?;
         let request = Request { names: &names, path: config, overrides, threads: self.threads() };
-        let mut proposal = propose(&|| sources.open(&guess.form), &request)?;
+        // Names that the table does not have are asked for where its first line is no header.
+        let headerless = |error: ProposeError| match error {
+            ProposeError::NoColumn { role, column, found } if !guess.form.header => {
+                let found = [found].into_iter().chain(guess.notes.iter().cloned()).collect::<Vec<_>>().join("; ");
+                ProposeError::NoColumn { role, column, found }
+            }
+            other => other,
+        };
+        let mut proposal = propose(&|| sources.open(&guess.form), &request).map_err(headerless)?;
         declare(&mut proposal, guess);
         Ok(proposal)
     }
@@ -64,9 +72,10 @@ impl Engine {
     }
 }
 
-/// Declares in a proposal how its text sources are written, where that is not the default.
+/// Declares in a proposal how its text sources are written, where that is not the default, and says so beside it.
 fn declare(proposal: &mut Proposal, guess: Guess) {
-    let lines: String = guess.form.toml().into_iter().map(|line| line + "\n").collect();
+    let notes = guess.notes.iter().map(|note| format!("# {}.", note.replace(char::is_control, " ")));
+    let lines: String = notes.chain(guess.form.toml()).map(|line| line + "\n").collect();
     proposal.text = proposal.text.replacen("[data]\n", &format!("[data]\n{lines}"), 1);
     proposal.notes.splice(0..0, guess.notes);
 }

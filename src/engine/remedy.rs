@@ -114,7 +114,10 @@ impl Error {
             Error::OtherSource { .. } => vec![Remedy::RepairFrom, Remedy::DropSlice],
             Error::Interrupted => vec![Remedy::RunAgain],
             Error::Propose(
-                ProposeError::LabelUnclear { .. } | ProposeError::LabelConstant { .. } | ProposeError::LabelValues { .. },
+                ProposeError::LabelUnclear { .. }
+                | ProposeError::LabelConstant { .. }
+                | ProposeError::LabelAsks { .. }
+                | ProposeError::LabelValues { .. },
             ) => vec![Remedy::NameLabel],
             Error::Import(e) => import(e),
             Error::Train(e) => train(e),

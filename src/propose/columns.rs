@@ -26,11 +26,19 @@ pub(super) struct Line {
     pub(super) comment: Vec<String>,
     /// The columns' names.
     names: Vec<String>,
-    /// Cells that the kind can't take, and where the first of them stands.
+    /// Cells that the kind can't take, and where the first cell stands that there is something to say about.
     odd: u64,
     place: Option<Place>,
     /// Whether it holds something that is not used as what it looks like.
     asks: bool,
+}
+
+impl Line {
+    /// What has to be known about a column that is not used.
+    pub(super) fn asked(&self) -> Option<String> {
+        let place = self.place.as_ref().map(|place| format!(" (first at {place})")).unwrap_or_default();
+        self.asks.then(|| format!("`{}`: {}{place}", self.key, self.comment.join("; ")))
+    }
 }
 
 /// What became of a column, or of several that share a line.
@@ -46,7 +54,7 @@ pub struct ColumnNote {
     pub notable: bool,
     /// Cells that can't be taken so.
     pub odd_cells: u64,
-    /// Where the first of them stands.
+    /// Where the first of them stands, or of those that the remark is about.
     pub place: Option<String>,
     /// What there is to say about it.
     pub remark: String,
@@ -90,7 +98,7 @@ impl Lines {
                         comment: verdict.comment.clone(),
                         names: vec![column.name.clone()],
                         odd: verdict.odd,
-                        place: column.odd_place.clone().filter(|_| verdict.odd > 0),
+                        place: verdict.place.clone(),
                         asks: verdict.asks,
                     })),
                 }
@@ -151,7 +159,7 @@ pub(super) fn rounded(column: &Spread, candidate: usize) -> Option<learn::Range>
 }
 
 /// A number's kind with the ends that are written down.
-fn ranged(kind: &Kind, range: Option<learn::Range>) -> Kind {
+pub(super) fn ranged(kind: &Kind, range: Option<learn::Range>) -> Kind {
     match kind {
         Kind::Number { log1p, indicator, format, .. } => {
             Kind::Number { log1p: *log1p, indicator: *indicator, range, format: format.clone() }

@@ -53,6 +53,14 @@ pub enum ProposeError {
         /// How many values it has.
         distinct: u64,
     },
+    /// What the label is has to be asked for.
+    #[error("the label `{column}` can't be proposed: {problem}")]
+    LabelAsks {
+        /// The column.
+        column: String,
+        /// Why not, and what to do.
+        problem: String,
+    },
     /// The label is text, but not classes.
     #[error("the label `{column}` is text with more than {limit} values; name another, or group the values")]
     LabelValues {
@@ -72,6 +80,14 @@ pub enum ProposeError {
     /// No column is left to learn from.
     #[error("no column is left as an input: all are ids, constants or the label; add columns, or write sisa.toml by hand")]
     NoInputs,
+    /// No column is left until it is said what some are.
+    #[error(
+        "no column is left as an input until it is known what these are: {asks}; mend the source, or write sisa.toml by hand"
+    )]
+    InputsAsk {
+        /// The columns, with what could be meant.
+        asks: String,
+    },
     /// A path can't be written down.
     #[error("the path {} is not UTF-8 text, so sisa.toml can't hold it; rename the file", path.display())]
     Path {

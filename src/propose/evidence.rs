@@ -46,8 +46,8 @@ pub(super) fn candidates(profile: &Profile, label: usize) -> Vec<usize> {
         let Some(column) = profile.columns.get(*at) else { return false };
         let distinct = column.distinct();
         let is_id = match column.is_number() {
-            true => column.whole() && column.odd == 0 && column.least() >= 0.0,
-            false => column.dates().is_empty() && column.formats().is_empty() && !column.is_boolean(),
+            true => column.whole() && column.odd.cells == 0 && column.least() >= 0.0,
+            false => column.is_words(),
         };
         let named = names::is_split(&column.name) || names::is_occasion(&column.name);
         let filled = column.missing_rows().saturating_mul(20) <= rows;

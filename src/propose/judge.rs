@@ -1,15 +1,20 @@
 //! What kind a column is proposed to be, and why.
 
-use std::collections::{BTreeMap, btree_map::Entry};
-
 use super::{
     figures::{about, share},
     names,
     profile::{ColumnProfile, VALUES_MAX},
+    reading::Choice,
+    remarks::{self, alike, odd_phrase},
     sketch::SHARED_MIN,
     spelling::{self, Spread},
+    tally::Tally,
+    ways::Reading,
 };
-use crate::schema::{DateUnit, Kind, NumberFormat};
+use crate::{
+    schema::{DateOrder, DateUnit, Kind, NumberFormat},
+    source::Place,
+};
 
 /// A numbered family of at least this many columns is judged as one.
 pub(super) const FAMILY_MIN: usize = 16;
@@ -31,13 +36,35 @@ pub(super) struct Verdict {
     pub(super) spread: Option<Spread>,
     /// Cells that the kind can't take.
     pub(super) odd: u64,
+    /// Where the first cell stands that there is something to say about.
+    pub(super) place: Option<Place>,
     /// Whether the column holds something that is not used as what it looks like.
     pub(super) asks: bool,
 }
 
 impl Verdict {
     fn new(kind: Kind, comment: Vec<String>) -> Verdict {
-        Verdict { kind, comment, spread: None, odd: 0, asks: false }
+        Verdict { kind, comment, spread: None, odd: 0, place: None, asks: false }
+    }
+
+    /// What has to be asked for, of cells of which this is the first.
+    fn ask(why: String, place: Option<&Place>) -> Verdict {
+        Verdict { asks: true, place: place.cloned(), ..Verdict::new(Kind::Ignore, vec![why]) }
+    }
+
+    /// The same with cells that the kind can't take.
+    fn but_for(self, odd: &Tally) -> Verdict {
+        Verdict { odd: odd.cells, place: odd.place().filter(|_| odd.cells > 0).cloned(), ..self }
+    }
+
+    /// The same with something that a person should look at.
+    fn remarked(mut self, why: Option<String>, place: Option<&Place>) -> Verdict {
+        self.asks |= why.is_some();
+        if why.is_some() && self.place.is_none() {
+            self.place = place.cloned();
+        }
+        self.comment.extend(why);
+        self
     }
 }
 
@@ -47,6 +74,8 @@ pub(super) struct Counts {
     pub(super) rows: u64,
     /// The candidate under which the profile counted subjects.
     pub(super) candidate: usize,
+    /// Whether the decimal mark of some column is clearly a comma.
+    pub(super) commas: bool,
 }
 
 /// Judges a column on its own.
@@ -75,29 +104,39 @@ pub(super) fn judge(column: &ColumnProfile, counts: Counts) -> Verdict {
     }
     let many = distinct > VALUES_MAX as u64;
     let is_id = names::id_name(&column.name).is_some();
-    if column.is_boolean() {
+    if let Some(odd) = column.booleans() {
         let comment = std::iter::once("yes and no in several spellings".to_owned()).chain(missing_phrase(column, counts, true));
-        return Verdict::new(Kind::Boolean, comment.collect());
+        let comment = comment.chain(odd_phrase(column, &odd, remarks::NO_ANSWERS));
+        return Verdict::new(Kind::Boolean, comment.collect()).but_for(&odd);
     }
-    if !column.is_number() {
-        if let Some(verdict) = moment(column, counts).or_else(|| marked(column, counts)) {
-            return verdict;
-        }
-        if many && distinct.saturating_mul(10) >= present.saturating_mul(9) {
-            return ignore("nearly every row has another text, as in ids and free text");
-        }
-        return category(column, counts);
+    let choice = column.choice(counts.commas);
+    if !choice.reading().is_some_and(|reading| reading.format.is_plain()) {
+        return moment(column, counts).or_else(|| marked(column, counts, &choice)).unwrap_or_else(|| {
+            let ids = many && distinct.saturating_mul(10) >= present.saturating_mul(9);
+            let text =
+                if ids { ignore("nearly every row has another text, as in ids and free text") } else { category(column, counts) };
+            let (why, place) = remarks::unused(column, counts);
+            text.remarked(why, place.as_ref())
+        });
     }
     if column.whole() && many && looks_like_ids(column, distinct, present) {
         return ignore("nearly every row has another whole number, as in ids; if it is a measurement, write \"number\"");
     }
-    if column.whole() && is_id && !column.floats {
+    if column.whole() && is_id && column.floats {
+        let why = "named as an id, and of floats, which are no ids: convert it to integers in the source, where `--subject` can name it";
+        return Verdict::ask(why.to_owned(), None);
+    }
+    if column.whole() && is_id {
         if distinct <= BUCKETS_MAX && distinct.saturating_mul(10) <= present {
             return category(column, counts);
         }
         return ignore("named as an id; if it is a measurement, write \"number\"");
     }
-    number(column, counts)
+    let doubt = match &choice {
+        Choice::Doubtful(readings) => Some(readings),
+        _ => None,
+    };
+    number(column, counts).remarked(doubt.map(|d| remarks::doubt(d, counts)), doubt.and_then(|d| d[1].marks.place()))
 }
 
 /// Whether whole numbers tell nearly all rows apart and either count them, are named as ids, or are many.
@@ -133,10 +172,10 @@ fn missing_phrase(column: &ColumnProfile, counts: Counts, as_text: bool) -> Opti
     (missing > 0).then(|| format!("{} missing", share(missing, counts.rows)))
 }
 
-/// What to say about cells that the column can't take.
-fn odd_phrase(odd: u64, what: &str) -> Option<String> {
-    let cells = if odd == 1 { "1 cell is".to_owned() } else { format!("{odd} cells are") };
-    (odd > 0).then(|| format!("{cells} no {what}: mend them, list their spelling under `missing`, or set `on_bad`"))
+/// The kind of dates in an order.
+pub(super) fn date(column: &ColumnProfile, counts: Counts, order: DateOrder) -> Kind {
+    let indicator = column.missing_rows_as(false).saturating_mul(100) > counts.rows;
+    Kind::Date { order, unit: DateUnit::Days, origin: "2000-01-01".to_owned(), parts: Vec::new(), indicator, range: None }
 }
 
 /// A column of dates, or one whose order has to be asked for; nothing if it is neither.
@@ -144,34 +183,42 @@ fn moment(column: &ColumnProfile, counts: Counts) -> Option<Verdict> {
     let found = column.dates();
     match found.as_slice() {
         [(order, dates, odd)] => {
-            let indicator = column.missing_rows_as(false).saturating_mul(100) > counts.rows;
-            let (order, origin) = (*order, "2000-01-01".to_owned());
-            let kind = Kind::Date { order, unit: DateUnit::Days, origin, parts: Vec::new(), indicator, range: None };
             let mut comment = vec!["days; `parts` may be \"month\", \"weekday\", \"hour\"".to_owned()];
             comment.extend(missing_phrase(column, counts, false));
-            comment.extend(odd_phrase(*odd, "dates in this order"));
-            Some(Verdict { spread: Some((*dates).clone()), odd: *odd, ..Verdict::new(kind, comment) })
+            comment.extend(odd_phrase(column, odd, remarks::NO_DATES));
+            let verdict = Verdict::new(date(column, counts, *order), comment).but_for(odd);
+            Some(Verdict { spread: Some((*dates).clone()), ..verdict })
         }
         [] => None,
-        _ => {
-            let why = "dates whose order the cells do not tell: write { kind = \"date\", order = \"day-month-year\" } or \"month-day-year\"";
-            Some(Verdict { asks: true, ..Verdict::new(Kind::Ignore, vec![why.to_owned()]) })
+        several => {
+            let (why, place) = remarks::orders(column, counts, several);
+            Some(Verdict::ask(why, place.as_ref()))
         }
     }
 }
 
 /// A column of numbers with marks or symbols, or one whose marks have to be asked for; nothing if it is neither.
-fn marked(column: &ColumnProfile, counts: Counts) -> Option<Verdict> {
-    let mut found = column.formats();
-    if found.len() > 1 {
-        let why = "numbers whose marks the cells do not tell: write { kind = \"number\", thousands = \",\" } or { kind = \"number\", decimal = \",\" }";
-        return Some(Verdict { asks: true, ..Verdict::new(Kind::Ignore, vec![why.to_owned()]) });
+fn marked(column: &ColumnProfile, counts: Counts, choice: &Choice) -> Option<Verdict> {
+    match choice {
+        Choice::Text => None,
+        Choice::Number(reading) => Some(formatted(column, counts, reading)),
+        Choice::Doubtful(readings) => {
+            let [reading, _] = readings.as_ref();
+            Some(formatted(column, counts, reading).remarked(Some(remarks::doubt(readings, counts)), reading.marks.place()))
+        }
+        Choice::Unclear(readings) => Some(Verdict::ask(remarks::unclear(readings, counts), readings[1].marks.place())),
+        Choice::Mixed(reading) => Some(Verdict::ask(remarks::mixed(reading, counts), None)),
     }
-    let (format, spread, odd) = found.pop()?;
+}
+
+/// Numbers with marks or symbols.
+fn formatted(column: &ColumnProfile, counts: Counts, reading: &Reading) -> Verdict {
     let indicator = column.missing_rows_as(false).saturating_mul(100) > counts.rows;
-    let comment = missing_phrase(column, counts, false).into_iter().chain(odd_phrase(odd, "numbers of this form")).collect();
-    let kind = Kind::Number { log1p: false, indicator, range: None, format };
-    Some(Verdict { spread: Some(spread), odd, ..Verdict::new(kind, comment) })
+    let mut comment: Vec<String> = missing_phrase(column, counts, false).into_iter().collect();
+    comment.extend(odd_phrase(column, &reading.odd, remarks::NO_NUMBERS));
+    let kind = Kind::Number { log1p: false, indicator, range: None, format: reading.format.clone() };
+    let verdict = Verdict::new(kind, comment).but_for(&reading.odd).remarked(remarks::bare(reading), None);
+    Verdict { spread: Some(reading.spread.clone()), ..verdict }
 }
 
 /// Whether ln(1 + x) is a better input or target than x: never negative, what ten subjects reach is far above the mean, and
@@ -197,14 +244,18 @@ fn number(column: &ColumnProfile, counts: Counts) -> Verdict {
             share(rows, counts.rows)
         ));
     }
-    comment.extend(odd_phrase(column.odd, "numbers that can be stored"));
+    comment.extend(odd_phrase(column, &column.odd, remarks::NOT_STORED));
+    let codes = column.whole() && column.zeros > 0;
+    if codes {
+        comment.push(remarks::zeros(column));
+    }
     let distinct = column.distinct();
     if column.whole() && (3..=CODES_MAX).contains(&distinct) {
         comment.push(format!("{distinct} whole numbers; if they are codes, make it a category"));
     }
     let kind = Kind::Number { log1p, indicator, range: None, format: NumberFormat::default() };
-    let asks = sentinel.is_some();
-    Verdict { spread: Some(column.numbers()), odd: column.odd, asks, ..Verdict::new(kind, comment) }
+    let asks = sentinel.is_some() || codes;
+    Verdict { spread: Some(column.numbers()), asks, ..Verdict::new(kind, comment).but_for(&column.odd) }
 }
 
 fn category(column: &ColumnProfile, counts: Counts) -> Verdict {
@@ -217,42 +268,23 @@ fn category(column: &ColumnProfile, counts: Counts) -> Verdict {
         if !values.is_empty() {
             values.sort_by_key(|value| (value.parse::<i64>().unwrap_or(i64::MAX), value.clone()));
             let rare = (values.len() as u64) < distinct;
+            let beside_yes = rare && values.iter().all(|value| spelling::is_boolean(value.as_bytes()));
             let rare = rare.then(|| format!("values of fewer than {SHARED_MIN} subjects are not listed and become \"other\""));
-            let words: Vec<String> = values.iter().filter(|v| spelling::missing(v.as_bytes()).is_some()).cloned().collect();
-            let words = (!words.is_empty()).then(|| {
-                let (words, them) = (words.join("`, `"), if words.len() == 1 { "it" } else { "them" });
-                format!("`{words}` counts as a value here; take {them} out of the list where {them} is what is missing")
-            });
-            let alike = alike_phrase(&values.iter().map(String::as_str).collect::<Vec<_>>());
-            let asks = alike.is_some();
+            let words = remarks::words(values.iter().map(String::as_str));
+            let alike = alike(&values.iter().map(String::as_str).collect::<Vec<_>>());
+            let asks = alike.is_some() || beside_yes;
             let comment = rare.into_iter().chain(words).chain(alike).chain(missing).collect();
             return Verdict { asks, ..Verdict::new(Kind::Values { values }, comment) };
         }
     }
-    let buckets = distinct.next_power_of_two().clamp(BUCKETS_MIN, BUCKETS_MAX) as u32;
+    let buckets = buckets(distinct);
     let count = format!("about {} values, hashed", about(distinct));
     Verdict::new(Kind::Buckets { buckets }, std::iter::once(count).chain(missing).collect())
 }
 
-/// What to say about values that may be meant to be one: the first two that only case, or blanks within them, tell apart, and how many
-/// others there are. (Blanks around a value are not part of it.)
-pub(super) fn alike_phrase(values: &[&str]) -> Option<String> {
-    let mut first: BTreeMap<String, &str> = BTreeMap::new();
-    let mut alike = Vec::new();
-    for value in values.iter().copied() {
-        let folded: String = value.to_lowercase().split_whitespace().collect();
-        match first.entry(folded) {
-            Entry::Vacant(vacant) => {
-                vacant.insert(value);
-            }
-            Entry::Occupied(known) => alike.push((*known.get(), value)),
-        }
-    }
-    let (a, b) = alike.first()?;
-    let what = if a.to_lowercase() == b.to_lowercase() { "case" } else { "case or blanks" };
-    let more = alike.len() - 1;
-    let more = if more > 0 { format!(", and so do {more} more values from another one") } else { String::new() };
-    Some(format!("`{a}` and `{b}` differ in {what} only{more}; where they mean the same, mend the source"))
+/// As many buckets as values are hashed into.
+pub(super) fn buckets(distinct: u64) -> u32 {
+    distinct.next_power_of_two().clamp(BUCKETS_MIN, BUCKETS_MAX) as u32
 }
 
 /// Columns of bytes, which share a scale.
@@ -266,11 +298,13 @@ fn bytes(columns: &[&ColumnProfile]) -> Verdict {
 
 /// Judges the columns of a numbered family together, or not at all if they are not of one kind.
 pub(super) fn judge_family(columns: &[&ColumnProfile], counts: Counts) -> Option<Vec<Verdict>> {
-    let is_byte = |c: &&ColumnProfile| c.digits && c.odd == 0 && c.least() >= 0.0 && c.most() <= 255.0 && c.missing_rows() == 0;
+    let is_byte =
+        |c: &&ColumnProfile| c.digits && c.odd.cells == 0 && c.least() >= 0.0 && c.most() <= 255.0 && c.missing_rows() == 0;
     let pixels = columns.len() >= PIXELS_MIN && columns.iter().all(|c| !c.floats && c.is_number() && is_byte(c));
     if pixels || columns.iter().all(|c| c.all_bytes) {
         return Some(vec![bytes(columns); columns.len()]);
     }
     // A column that is the same in every row stays among its like: the family is one measurement.
-    columns.iter().all(|c| c.is_number()).then(|| columns.iter().map(|c| number(c, counts)).collect())
+    let plain = |c: &&ColumnProfile| matches!(c.choice(counts.commas), Choice::Number(r) if r.format.is_plain());
+    columns.iter().all(plain).then(|| columns.iter().map(|c| number(c, counts)).collect())
 }

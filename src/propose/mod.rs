@@ -11,15 +11,21 @@ mod error;
 mod evidence;
 mod figures;
 mod judge;
+mod label;
+mod moments;
 mod names;
 mod profile;
+mod reading;
+mod remarks;
 mod rewrite;
 mod roles;
 mod sketch;
 mod spelling;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod toml_text;
+mod ways;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -31,7 +37,7 @@ pub(crate) use rewrite::rewritten;
 pub(crate) use write::{column_line, range_line};
 
 use self::{
-    columns::Lines,
+    columns::{Line, Lines},
     judge::Counts,
     profile::{ColumnProfile, Profile},
     roles::Roles,
@@ -197,15 +203,19 @@ impl Proposal {
 
 impl<'a> Declared<'a> {
     fn of(profile: &'a Profile, roles: &'a Roles) -> Result<Declared<'a>, ProposeError> {
-        let counts = Counts { rows: profile.rows, candidate: roles.candidate };
+        let counts = Counts { rows: profile.rows, candidate: roles.candidate, commas: profile.commas };
         // The label, the subject and a column that names the record alone need no line.
         let is_input = |index: usize| index != roles.label && Some(index) != roles.subject && roles.record != [index];
         let inputs = profile.columns.iter().enumerate().filter(|(i, _)| is_input(*i)).map(|(_, c)| c).collect::<Vec<_>>();
         let mut lines = Lines::of(&inputs, &profile.columns, counts);
         let label = profile.columns.get(roles.label);
         lines.missing.extend(label.map(|label| label.missing_labels().1).unwrap_or_default());
+        // What spells that there is no value is nobody's id, also where it is a word.
+        let subject = roles.subject.and_then(|at| profile.columns.get(at));
+        lines.missing.extend(subject.into_iter().flat_map(|subject| subject.spellings(false)));
         if lines.used() == 0 {
-            return Err(ProposeError::NoInputs);
+            let asks: Vec<String> = lines.lines.iter().filter_map(Line::asked).collect();
+            return Err(if asks.is_empty() { ProposeError::NoInputs } else { ProposeError::InputsAsk { asks: asks.join("; ") } });
         }
         Ok(Declared { profile, roles, counts, lines })
     }
@@ -219,10 +229,13 @@ impl<'a> Declared<'a> {
     /// How a label that is a number is spelt, and its numbers.
     fn label_numbers(&self) -> Option<(NumberFormat, Spread)> {
         let label = self.profile.columns.get(self.roles.label)?;
-        match label.is_number() {
-            true => Some((NumberFormat::default(), label.numbers())),
-            false => label.formats().pop().map(|(format, spread, _)| (format, spread)),
-        }
+        let choice = label.choice(self.counts.commas);
+        choice.reading().map(|reading| (reading.format.clone(), reading.spread.clone()))
+    }
+
+    /// Whether ln(1 + x) of a label that is a number without marks is learnt.
+    fn is_skewed(&self, label: &ColumnProfile) -> bool {
+        self.label_numbers().is_some_and(|numbers| numbers.0.is_plain()) && judge::is_skewed(label, self.counts)
     }
 
     /// The ends of a label that is a number.
@@ -238,7 +251,7 @@ impl<'a> Declared<'a> {
             Some(classes) => Label::Class { column, values: classes.iter().map(|c| c.value.clone()).collect() },
             None => {
                 let of_label = self.profile.columns.get(self.roles.label);
-                let log1p = of_label.is_some_and(|label| judge::is_skewed(label, self.counts));
+                let log1p = of_label.is_some_and(|label| self.is_skewed(label));
                 let format = self.label_numbers().map(|n| n.0).unwrap_or_default();
                 Label::Number { column, log1p, range: self.label_range(), format }
             }

@@ -5,12 +5,15 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{
     ProposeError,
+    moments::Moments,
     sketch::{Distinct, Few, Magnitudes, Unique, hash},
-    spelling::{self, ORDERS, SENTINELS, Spelling, Spread},
+    spelling::{self, SENTINELS, Spread},
+    tally::{At, Tally},
+    ways::Ways,
 };
 use crate::{
-    schema::{DateOrder, NumberFormat, Places},
-    source::{Batch, Cell, Place, Source},
+    schema::Places,
+    source::{Batch, Cell, Source},
 };
 
 /// The spelling under which a NaN of a binary format is counted.
@@ -24,8 +27,6 @@ pub(super) const CLASSES_MAX: usize = 4096;
 const VALUE_BYTES_MAX: usize = 100;
 /// So many hashes of the texts of cells that are no numbers tell how many different ones there are.
 const ODD_HASHES: usize = 256;
-/// So many texts that are no numbers, in so many rows each, are codes.
-const ODD_CODES: u64 = 10;
 /// Hashes kept to estimate the distinct values of a column.
 const COLUMN_HASHES: usize = 4096;
 /// The same over all columns, and for values told apart exactly: wide tables get less each.
@@ -54,6 +55,8 @@ pub(super) struct Profile {
     pub(super) subjects: Vec<Distinct>,
     /// Whether each candidate names every record.
     pub(super) records: Vec<Unique>,
+    /// Whether the decimal mark of some column is clearly a comma.
+    pub(super) commas: bool,
 }
 
 /// What a column holds.
@@ -63,31 +66,50 @@ pub(super) struct ColumnProfile {
     /// What its items are, if its source has no cells for them.
     pub(super) unread: Option<String>,
     /// Rows by spelling of a missing value, as it is spelt, and those of a form that holds nothing.
-    missing: BTreeMap<(usize, Vec<u8>), u64>,
+    pub(super) missing: BTreeMap<(usize, Vec<u8>), u64>,
     pub(super) floats: bool,
     /// Whether every cell is an unsigned byte of a binary format.
     pub(super) all_bytes: bool,
-    /// Cells that are neither a number nor missing, among them infinite ones and those too large, and the first of them.
-    pub(super) odd: u64,
-    pub(super) odd_place: Option<Place>,
-    /// The texts of those.
-    odd_texts: Distinct,
+    /// Cells that are neither a number nor missing, among them infinite ones and those too large, and how many these are.
+    pub(super) odd: Tally,
+    pub(super) infinite: u64,
+    /// The texts of those that are no numbers in any spelling.
+    pub(super) odd_texts: Distinct,
     /// Whether every cell of text is made of digits alone.
     pub(super) digits: bool,
     pub(super) magnitudes: Magnitudes,
     /// Numbers without a point, and those with one, which are other numbers where the point is a mark of thousands.
-    unpointed: Spread,
-    pointed: Spread,
+    pub(super) unpointed: Spread,
+    pub(super) pointed: Spread,
+    /// The first of them.
+    pub(super) first_plain: Tally,
+    /// Those without a point from a thousand on, and those that begin with a zero although more digits follow.
+    pub(super) large: u64,
+    pub(super) zeros: u64,
     /// Rows by number that may stand for what is missing, and the ends of all other numbers.
-    sentinels: [u64; SENTINELS.len()],
-    others: (f64, f64),
-    pub(super) spelling: Spelling,
+    pub(super) sentinels: [u64; SENTINELS.len()],
+    pub(super) others: (f64, f64),
+    /// Cells that say yes or no, and the first of the others.
+    pub(super) booleans: u64,
+    pub(super) not_boolean: Tally,
+    /// Whether a cell that is not missing has a letter or a digit.
+    pub(super) lettered: bool,
+    /// What cells with marks, and dates, are: from the first cell on that is no number of digits alone. A table may have a hundred thousand
+    /// columns, of which most have none.
+    pub(super) forms: Option<Box<Forms>>,
     /// The values, while they are few.
     pub(super) values: Option<BTreeMap<Vec<u8>, Value>>,
     values_max: usize,
     distinct: Distinct,
     /// The byte values that occur.
     byte_set: [bool; 256],
+}
+
+/// Cells with more than digits.
+#[derive(Clone, Debug)]
+pub(super) struct Forms {
+    pub(super) ways: Ways,
+    pub(super) moments: Moments,
 }
 
 /// One value of a column.
@@ -129,16 +151,22 @@ impl Profile {
             missing: BTreeMap::new(),
             floats: false,
             all_bytes: true,
-            odd: 0,
-            odd_place: None,
+            odd: Tally::default(),
+            infinite: 0,
             odd_texts: Distinct::new(ODD_HASHES),
             digits: true,
             magnitudes: Magnitudes::default(),
             unpointed: Spread::new(),
             pointed: Spread::new(),
+            first_plain: Tally::default(),
+            large: 0,
+            zeros: 0,
             sentinels: [0; SENTINELS.len()],
             others: (f64::INFINITY, f64::NEG_INFINITY),
-            spelling: Spelling::new(),
+            booleans: 0,
+            not_boolean: Tally::default(),
+            lettered: false,
+            forms: None,
             values: Some(BTreeMap::new()),
             values_max: if plan.labels.contains(&index) { CLASSES_MAX } else { per_column(ALL_VALUES, VALUES_MAX, 2) },
             distinct: Distinct::new(per_column(ALL_HASHES, COLUMN_HASHES, 64)),
@@ -149,6 +177,7 @@ impl Profile {
             columns: columns.iter().enumerate().map(new).collect(),
             subjects: vec![Distinct::new(SUBJECT_HASHES); plan.subjects.len()],
             records: vec![Unique::new(); plan.records.len()],
+            commas: false,
         };
         let mut batch = Batch::new();
         for source in sources {
@@ -166,6 +195,7 @@ impl Profile {
                 }
             }
         }
+        profile.commas = profile.columns.iter().any(ColumnProfile::has_commas);
         Ok(profile)
     }
 
@@ -187,21 +217,18 @@ impl Profile {
             };
             unique.insert(self.rows, key);
         }
+        let at = At { batch, row, number: self.rows, subjects };
         for (column, &place) in self.columns.iter_mut().zip(places) {
-            let odd = column.odd;
-            column.see(batch.cell(row, place), subjects);
-            if column.odd > odd && column.odd_place.is_none() {
-                column.odd_place = Some(batch.place(row));
-            }
+            column.see(batch.cell(row, place), at);
         }
         self.rows += 1;
     }
 }
 
 impl ColumnProfile {
-    fn see(&mut self, cell: Cell<'_>, subjects: &[u64]) {
+    fn see(&mut self, cell: Cell<'_>, at: At<'_>) {
         let bits = match cell {
-            Cell::Text(text) => return self.text_cell(text.trim_ascii(), subjects),
+            Cell::Text(text) => return self.text_cell(text.trim_ascii(), at),
             Cell::Missing => {
                 self.all_bytes = false;
                 self.is_missing(0, b"");
@@ -214,12 +241,12 @@ impl ColumnProfile {
                     self.unpointed.bound(f64::from(b));
                     return;
                 }
-                self.number(f64::from(b), false, subjects);
+                self.number(f64::from(b), false, at);
                 u64::from(b)
             }
             Cell::Int(i) => {
                 self.all_bytes = false;
-                self.number(i as f64, false, subjects);
+                self.number(i as f64, false, at);
                 i as u64
             }
             Cell::Float(f) => {
@@ -229,15 +256,16 @@ impl ColumnProfile {
                     return;
                 }
                 if f.is_finite() {
-                    self.number(f64::from(f), false, subjects);
+                    self.number(f64::from(f), false, at);
                 } else {
-                    self.odd += 1;
+                    self.is_infinite(at);
                 }
                 u64::from(f.to_bits())
             }
         };
+        self.lettered = true;
         if self.may_be_label() {
-            self.value(&text_of(cell), subjects);
+            self.value(&text_of(cell), at.subjects);
         } else {
             self.forget_values();
             self.distinct.insert(hash(&bits.to_le_bytes()));
@@ -248,30 +276,57 @@ impl ColumnProfile {
         *self.missing.entry((spelling, text.to_owned())).or_default() += 1;
     }
 
-    fn text_cell(&mut self, text: &[u8], subjects: &[u64]) {
+    /// A number that no f32 holds.
+    fn is_infinite(&mut self, at: At<'_>) {
+        self.infinite += 1;
+        self.odd.see(at);
+        self.forms().ways.unreadable(at);
+    }
+
+    fn forms(&mut self) -> &mut Forms {
+        self.forms.get_or_insert_with(|| Box::new(Forms { ways: Ways::default(), moments: Moments::new() }))
+    }
+
+    fn text_cell(&mut self, text: &[u8], at: At<'_>) {
         self.all_bytes = false;
         self.digits &= text.iter().all(u8::is_ascii_digit);
         if let Some(spelling) = spelling::missing(text) {
             self.is_missing(spelling, text);
-            if !spelling::is_word(spelling) {
-                return;
+            if !text.is_empty() {
+                self.value(text, at.subjects);
             }
-        } else {
-            // What is too large for the f32 that is stored would be refused.
-            let number = fast_float2::parse::<f64, _>(text).ok();
-            let stored = number.filter(|number| (*number as f32).is_finite());
-            match stored {
-                Some(number) => self.number(number, text.contains(&b'.'), subjects),
-                None => {
-                    self.odd += 1;
+            return;
+        }
+        self.lettered |= text.iter().any(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii());
+        if spelling::is_boolean(text) {
+            self.booleans += 1;
+        } else if self.not_boolean.cells == 0 {
+            self.not_boolean.see(at);
+        }
+        // What is too large for the f32 that is stored would be refused.
+        match fast_float2::parse::<f64, _>(text).ok() {
+            Some(number) if (number as f32).is_finite() => {
+                let pointed = text.contains(&b'.');
+                self.zeros += u64::from(matches!(text, [b'0', b'0'..=b'9', ..]) && !pointed);
+                self.number(number, pointed, at);
+                if pointed {
+                    self.forms().ways.see_pointed(text, number, at);
+                }
+            }
+            Some(_) => {
+                self.odd_texts.insert(hash(text));
+                self.is_infinite(at);
+            }
+            None => {
+                self.odd.see(at);
+                let Forms { ways, moments } = self.forms();
+                moments.see(text, at);
+                if !ways.see(text, at) {
                     self.odd_texts.insert(hash(text));
                 }
             }
-            if number.is_none() || text.contains(&b'.') || text.len() <= 5 {
-                self.spelling.see(text, number, subjects);
-            }
         }
-        self.value(text, subjects);
+        self.value(text, at.subjects);
     }
 
     fn may_be_label(&self) -> bool {
@@ -279,8 +334,12 @@ impl ColumnProfile {
     }
 
     #[inline]
-    fn number(&mut self, number: f64, pointed: bool, subjects: &[u64]) {
+    fn number(&mut self, number: f64, pointed: bool, at: At<'_>) {
         let number = number + 0.0;
+        if self.first_plain.cells == 0 {
+            self.first_plain.see(at);
+        }
+        self.large += u64::from(!pointed && number.abs() >= 1000.0);
         if number >= 0.0 {
             self.magnitudes.insert(number);
         }
@@ -288,7 +347,7 @@ impl ColumnProfile {
             Some(at) => self.sentinels[at] += 1,
             None => self.others = (self.others.0.min(number), self.others.1.max(number)),
         }
-        if pointed { &mut self.pointed } else { &mut self.unpointed }.insert(number, subjects);
+        if pointed { &mut self.pointed } else { &mut self.unpointed }.insert(number, at.subjects);
     }
 
     fn value(&mut self, text: &[u8], subjects: &[u64]) {
@@ -318,133 +377,23 @@ impl ColumnProfile {
         }
     }
 
-    /// The numbers that cells spell without any declaration.
-    pub(super) fn numbers(&self) -> Spread {
-        self.unpointed.and(&self.pointed)
-    }
-
-    /// Whether what is not missing is a number, but for a few cells: at most 20 or a fiftieth of them, and never more than a tenth.
-    pub(super) fn is_number(&self) -> bool {
-        let numbers = self.unpointed.cells + self.pointed.cells;
-        let bounded = self.unpointed.least <= self.unpointed.most || numbers > 0;
-        bounded && self.few_are_odd(self.odd, numbers + self.odd) && !self.odd_are_codes()
-    }
-
-    /// Whether the cells that are no numbers are many texts, each in many rows: codes such as `V55` among numbers are not mistyped.
-    fn odd_are_codes(&self) -> bool {
-        let texts = self.odd_texts.count();
-        texts >= ODD_CODES && self.odd >= ODD_CODES * texts
-    }
-
-    /// Whether so few of the cells are odd that they are mistakes.
-    pub(super) fn few_are_odd(&self, odd: u64, all: u64) -> bool {
-        odd == 0 || odd <= (all / 50).max(20) && odd.saturating_mul(10) <= all
-    }
-
-    /// Whether every number is whole.
-    pub(super) fn whole(&self) -> bool {
-        self.unpointed.whole && self.pointed.whole
-    }
-
-    /// Whether whole numbers are spelt with a point, as in `1004.0`.
-    pub(super) fn looks_like_floats(&self) -> bool {
-        self.is_number() && self.whole() && self.pointed.cells > 0
-    }
-
-    /// The ends of all numbers.
-    pub(super) fn least(&self) -> f64 {
-        self.unpointed.least.min(self.pointed.least)
-    }
-
-    /// As [`ColumnProfile::least`].
-    pub(super) fn most(&self) -> f64 {
-        self.unpointed.most.max(self.pointed.most)
-    }
-
-    /// Spellings of numbers with marks under which only few cells are odd: each with all numbers as they are under it, and those cells.
-    pub(super) fn formats(&self) -> Vec<(NumberFormat, Spread, u64)> {
-        // Under another decimal mark a number with a point is another one, and is among those with marks.
-        let with = |(format, marked, own): (NumberFormat, &Spread, u64)| {
-            (format, self.unpointed.and(marked), self.odd.saturating_sub(own))
-        };
-        let few = |(_, all, odd): &(NumberFormat, Spread, u64)| self.few_are_odd(*odd, all.cells + odd);
-        self.spelling.formats().into_iter().map(with).filter(few).collect()
-    }
-
-    /// Orders under which all texts but few are dates: each with days since 2000-01-01, and the other cells.
-    pub(super) fn dates(&self) -> Vec<(DateOrder, &Spread, u64)> {
-        let all = self.odd + self.unpointed.cells + self.pointed.cells;
-        let with = |(order, dates): (DateOrder, _)| {
-            let dates: &Spread = dates;
-            (order, dates, all.saturating_sub(dates.cells))
-        };
-        let few = |(_, dates, odd): &(DateOrder, &Spread, u64)| dates.cells > 0 && self.few_are_odd(*odd, all);
-        ORDERS.into_iter().zip(&self.spelling.dates).map(with).filter(few).collect()
-    }
-
-    /// Whether every cell says yes or no, in more than one spelling.
-    pub(super) fn is_boolean(&self) -> bool {
-        let present = self.odd + self.unpointed.cells + self.pointed.cells;
-        !self.floats && self.odd > 0 && self.spelling.booleans == present && self.distinct() > 2
-    }
-
-    /// Rows whose label is missing, and how that is spelt: of words those that name no class.
-    pub(super) fn missing_labels(&self) -> (u64, Vec<String>) {
-        let counted = self.missing.iter().filter(|((s, _), _)| self.is_number() || !spelling::names_class(*s));
-        let text = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
-        counted.fold((0, Vec::new()), |(rows, mut spellings), ((_, spelt), more)| {
-            spellings.push(text(spelt));
-            (rows + more, spellings)
-        })
-    }
-
-    /// A number that stands far outside of all others in so many rows.
-    pub(super) fn sentinel(&self) -> Option<(f64, u64)> {
-        let (low, high) = self.others;
-        let far = |number: f64| high > low && (number < low - (high - low) || number > high + (high - low));
-        SENTINELS.into_iter().zip(self.sentinels).find(|(number, rows)| *rows > 0 && far(*number))
-    }
-
-    /// Whether a spelling of a missing value is one in this column; words are values among texts.
-    fn counts_as_missing(&self, spelling: usize, as_text: bool) -> bool {
-        !as_text || !spelling::is_word(spelling)
-    }
-
-    /// Rows without a value, where the column is text or is not.
-    pub(super) fn missing_rows_as(&self, as_text: bool) -> u64 {
-        self.missing.iter().filter(|((s, _), _)| self.counts_as_missing(*s, as_text)).map(|(_, rows)| *rows).sum()
-    }
-
-    /// Rows without a value.
-    pub(super) fn missing_rows(&self) -> u64 {
-        self.missing_rows_as(!self.is_number())
-    }
-
-    /// The spellings of a missing value that occur, where the column is text or is not.
-    pub(super) fn spellings(&self, as_text: bool) -> impl Iterator<Item = String> {
-        let counted = self.missing.keys().filter(move |(s, _)| self.counts_as_missing(*s, as_text));
-        counted.map(|(_, text)| String::from_utf8_lossy(text).into_owned())
-    }
-
     /// Distinct values: exact while they are few, then an estimate.
     pub(super) fn distinct(&self) -> u64 {
         if self.all_bytes {
             return self.byte_set.iter().filter(|occurs| **occurs).count() as u64;
         }
-        let all = self.values.as_ref().map_or_else(|| self.distinct.count(), |values| values.len() as u64);
-        let words = self.missing.keys().filter(|(s, _)| spelling::is_word(*s) && self.is_number()).count() as u64;
-        all - words.min(all)
+        match &self.values {
+            Some(values) => values.keys().filter(|text| self.is_value(text)).count() as u64,
+            None => {
+                let counted = self.missing.keys().filter(|(s, text)| *s > 0 && !self.is_value(text)).count() as u64;
+                self.distinct.count().saturating_sub(counted)
+            }
+        }
     }
 
     /// The values that are not missing, where they are few.
     pub(super) fn values(&self) -> Option<impl Iterator<Item = (&[u8], &Value)>> {
-        let number = self.is_number();
         let values = self.values.as_ref()?.iter().map(|(text, value)| (text.as_slice(), value));
-        Some(values.filter(move |(text, _)| !(number && spelling::missing(text).is_some())))
-    }
-
-    /// The range that at least ten subjects lie beyond on either side, under the candidate for the subject.
-    pub(super) fn range(&self, candidate: usize) -> Option<(f64, f64)> {
-        self.numbers().range(candidate)
+        Some(values.filter(move |(text, _)| self.is_value(text)))
     }
 }

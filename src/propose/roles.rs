@@ -1,11 +1,13 @@
 //! Which columns are the label, the subject and the record: wished for, or guessed from names and what the columns hold.
 
 use super::{
-    ProposeError, judge,
+    ProposeError,
+    judge::Counts,
+    label::{self, Class},
     names::{self, IdName},
-    profile::{CLASSES_MAX, ColumnProfile, Plan, Profile, VALUES_MAX},
+    profile::{ColumnProfile, Plan, Profile},
+    remarks,
     sketch::{SHARED_MIN, UNIQUE_ROWS_MAX},
-    spelling,
 };
 
 use crate::{config::Overrides, schema::some_of};
@@ -16,8 +18,6 @@ const SUBJECTS_MAX: usize = 3;
 const RECORDS_MAX: usize = 4;
 /// Columns that are tried beside the subject, for each of the first two candidates.
 const OCCASIONS_MAX: usize = 4;
-/// A guessed label has at most this many classes that few subjects share: they may be names, not classes.
-const RARE_CLASSES_MAX: usize = 10;
 /// A column of text is taken for the label only with at most this many values.
 const TEXT_CLASSES_MAX: usize = 100;
 
@@ -35,14 +35,6 @@ pub(super) struct Roles {
     /// The index under which the profile counted the subject; 0 where each record is its own.
     pub(super) candidate: usize,
     pub(super) subjects: u64,
-}
-
-/// A class of the label.
-#[derive(Clone, Debug)]
-pub(super) struct Class {
-    pub(super) value: String,
-    /// Whether at least ten subjects share it.
-    pub(super) shared: bool,
 }
 
 /// What has to be found out about columns with these names.
@@ -105,7 +97,8 @@ impl Roles {
         let subjects = counted.map_or(profile.rows, |distinct| distinct.count().min(profile.rows));
         let (record, record_note) = choose_record(profile, plan, wishes, subject, label);
         let column = column(profile, label)?;
-        let classes = classes(column, candidate, label_note.is_some())?;
+        let counts = Counts { rows: profile.rows, candidate, commas: profile.commas };
+        let classes = label::classes(column, counts, label_note.is_some())?;
         Ok(Roles { label, label_note, classes, subject, subject_note, record, record_note, candidate, subjects })
     }
 }
@@ -154,8 +147,25 @@ impl Roles {
                 name(self.label)
             ));
         }
+        if let Some(subject) = self.subject.and_then(|at| profile.columns.get(at)) {
+            let (none, floats) = (subject.missing_rows_as(false), subject.floats);
+            if none > 0 && !floats {
+                let rows = if none == 1 { "1 row has".to_owned() } else { format!("{none} rows have") };
+                notes.push(format!(
+                    "{rows} no `{}`, which stops the import until `missing_subject` under [data] is \"skip\" (they are left out) or \"own\" \
+                     (each is its own subject).",
+                    subject.name
+                ));
+            }
+        }
         let values: Vec<&str> = self.classes.iter().flatten().map(|class| class.value.as_str()).collect();
-        notes.extend(judge::alike_phrase(&values).map(|phrase| format!("Classes of `{}`: {phrase}.", name(self.label))));
+        if let Some(column) = profile.columns.get(self.label) {
+            let counts = Counts { rows: profile.rows, candidate: self.candidate, commas: profile.commas };
+            notes.extend(label::notes(column, counts, self.classes.is_none()));
+        }
+        notes.extend(remarks::alike(&values).map(|phrase| format!("Classes of `{}`: {phrase}.", name(self.label))));
+        notes
+            .extend(remarks::words(values.iter().copied()).map(|phrase| format!("Classes of `{}`: {phrase}.", name(self.label))));
         let rare = self.classes.iter().flatten().filter(|class| !class.shared).count();
         if rare > 0 {
             notes.push(format!(
@@ -192,42 +202,16 @@ fn choose_label(profile: &Profile, plan: &Plan, wishes: &Overrides) -> Result<(u
     Ok((last, Some("guessed, as it comes last".into())))
 }
 
-/// The classes of a label, or `None` if it is a number.
-fn classes(column: &ColumnProfile, candidate: usize, guessed: bool) -> Result<Option<Vec<Class>>, ProposeError> {
-    let name = || column.name.clone();
-    let distinct = column.distinct();
-    if distinct < 2 {
-        return Err(ProposeError::LabelConstant { column: name(), distinct });
-    }
-    if column.is_number() && !(column.whole() && column.odd == 0 && distinct <= VALUES_MAX as u64) {
-        return Ok(None);
-    }
-    let too_many = || ProposeError::LabelValues { column: name(), limit: CLASSES_MAX };
-    let mut classes = Vec::new();
-    let unnamed = |text: &[u8]| spelling::missing(text).is_some_and(|s| !spelling::names_class(s));
-    for (bytes, value) in column.values().ok_or_else(too_many)?.filter(|(text, _)| !unnamed(text)) {
-        let written = std::str::from_utf8(bytes).ok().filter(|text| text.trim() == *text);
-        let value_text = written.ok_or_else(|| ProposeError::LabelText { column: name() })?.to_owned();
-        let shared = value.shared.get(candidate).is_some_and(|few| few.is_shared());
-        classes.push(Class { value: value_text, shared });
-    }
-    let rare = classes.iter().filter(|class| !class.shared).count();
-    if guessed && rare > RARE_CLASSES_MAX {
-        let problem = format!(
-            "the likeliest is `{}`, but {rare} of its {} values are shared by fewer than {SHARED_MIN} subjects, as names would be",
-            column.name,
-            classes.len()
-        );
-        return Err(ProposeError::LabelUnclear { problem });
-    }
-    // Digits in the order of numbers, anything else in that of bytes.
-    classes.sort_by_key(|class| (class.value.parse::<i64>().unwrap_or(i64::MAX), class.value.clone()));
-    Ok(Some(classes))
-}
-
 /// Whether every row has a value that can be an id.
 fn fills(column: &ColumnProfile) -> bool {
     column.missing_rows_as(true) == 0 && !column.floats
+}
+
+/// Whether so many rows have a value that those without may be mistakes: of what is named after people half of them, as `missing_subject` says
+/// what becomes of the others.
+fn nearly_fills(column: &ColumnProfile, rows: u64) -> bool {
+    let allowed = if names::id_name(&column.name) == Some(IdName::Person) { 2 } else { 20 };
+    column.missing_rows_as(true).saturating_mul(allowed) <= rows
 }
 
 fn choose_subject(profile: &Profile, plan: &Plan, wishes: &Overrides) -> (Option<usize>, Option<String>) {
@@ -245,11 +229,12 @@ fn choose_subject(profile: &Profile, plan: &Plan, wishes: &Overrides) -> (Option
             IdName::Plain => 50,
             IdName::Named | IdName::Row => 20,
         };
-        let plausible = fills(column) && count >= 2 && count.saturating_mul(rows_each_max) >= rows;
+        let plausible = nearly_fills(column, rows) && !column.floats && count >= 2 && count.saturating_mul(rows_each_max) >= rows;
         let is_fraction = column.is_number() && !column.whole();
         if plausible && !is_fraction {
             // Of two names as likely, the one whose values repeat says more of who is who.
-            let unique = is_unique(profile, plan, &[index]) || count >= rows;
+            let filled = rows.saturating_sub(column.missing_rows_as(true));
+            let unique = is_unique(profile, plan, &[index]) || count >= filled;
             let this = (name, unique, index);
             found = Some(found.map_or(this, |before| before.min(this)));
         }
@@ -301,9 +286,10 @@ fn choose_record(
 pub(super) fn could_be_ids(profile: &Profile, label: usize) -> Vec<String> {
     let could = |column: &&ColumnProfile| {
         let (distinct, rows) = (column.distinct(), profile.rows);
-        let is_id = !column.is_number() || column.whole() && column.odd == 0;
-        let dates = !column.is_number() && !column.dates().is_empty();
-        is_id && !dates && fills(column) && distinct >= 10 && distinct.saturating_mul(100) >= rows
+        let is_id = if column.is_number() { column.whole() && column.odd.cells == 0 } else { column.is_words() };
+        // Floats are no ids until they are cast, and are told by their name alone.
+        let could = !column.floats || names::id_name(&column.name).is_some();
+        is_id && could && nearly_fills(column, rows) && distinct >= 10 && distinct.saturating_mul(100) >= rows
     };
     let others = profile.columns.iter().enumerate().filter(|(at, _)| *at != label).map(|(_, column)| column);
     others.filter(could).map(|column| column.name.clone()).collect()

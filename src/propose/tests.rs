@@ -1,6 +1,8 @@
 //! Proposals from generated tables: they parse, resolve and encode what they were made from, and give nobody away.
 #![expect(clippy::disallowed_methods, reason = "a test makes its own data")]
 
+mod spellings;
+
 use std::{
     fmt::Write as _,
     io::Write as _,

@@ -13,8 +13,8 @@ pub(super) fn quoted(text: &str) -> String {
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
-            // Also those beyond ASCII, which some readers refuse or show as a line's end.
-            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
+            // Also those beyond ASCII, which some readers refuse or show as a line's end, and blanks that look like another one.
+            c if c.is_control() || c.is_whitespace() && c != ' ' => {
                 // Writing to a string can't fail.
                 let _ = write!(out, "\\u{:04X}", u32::from(c));
             }

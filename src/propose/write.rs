@@ -6,7 +6,6 @@ use super::{
     Declared, ProposeError,
     advice::Advice,
     figures::{about, end, share},
-    judge::is_skewed,
     sketch::SHARED_MIN,
     toml_text::{key, lines, list, quoted},
 };
@@ -35,28 +34,37 @@ fn range(range: Range) -> String {
     format!("range = [{low}, {high}]")
 }
 
-/// How numbers are spelt, as options.
-fn marks(format: &NumberFormat) -> String {
-    let mut out = String::new();
-    if format.decimal != '.' {
-        out += &format!(", decimal = {}", quoted(&format.decimal.to_string()));
-    }
-    if let Some(thousands) = format.thousands {
-        out += &format!(", thousands = {}", quoted(&thousands.to_string()));
-    }
-    if !format.symbols.is_empty() {
-        out += &format!(", symbols = {}", list(format.symbols.iter().map(String::as_str)));
-    }
-    out
+/// How numbers are spelt, an option each.
+fn marks(format: &NumberFormat) -> Vec<String> {
+    let decimal = (format.decimal != '.').then(|| format!("decimal = {}", quoted(&format.decimal.to_string())));
+    let thousands = format.thousands.map(|mark| format!("thousands = {}", quoted(&mark.to_string())));
+    let symbols = || format!("symbols = {}", list(format.symbols.iter().map(String::as_str)));
+    let symbols = (!format.symbols.is_empty()).then(symbols);
+    decimal.into_iter().chain(thousands).chain(symbols).collect()
 }
 
-fn kind_text(kind: &Kind) -> String {
+/// The order of a date as it is written.
+pub(super) fn order_name(order: DateOrder) -> &'static str {
+    match order {
+        DateOrder::YearMonthDay => "year-month-day",
+        DateOrder::DayMonthYear => "day-month-year",
+        DateOrder::MonthDayYear => "month-day-year",
+    }
+}
+
+/// How a label that is a number is spelt, and its ends, a line each.
+pub(super) fn label_marks(format: &NumberFormat, ends: Option<Range>) -> Vec<String> {
+    marks(format).into_iter().chain(ends.map(range)).collect()
+}
+
+pub(super) fn kind_text(kind: &Kind) -> String {
     match kind {
         Kind::Number { log1p, indicator, range: ends, format } => {
             let range = ends.map(range).map_or(String::new(), |range| format!(", {range}"));
             let log1p = if *log1p { ", log1p = true" } else { "" };
             let indicator = if *indicator { ", indicator = true" } else { "" };
-            match format!("{}{range}{log1p}{indicator}", marks(format)) {
+            let marks: String = marks(format).into_iter().map(|option| format!(", {option}")).collect();
+            match format!("{marks}{range}{log1p}{indicator}") {
                 options if options.is_empty() => "\"number\"".into(),
                 options => format!("{{ kind = \"number\"{options} }}"),
             }
@@ -64,11 +72,7 @@ fn kind_text(kind: &Kind) -> String {
         Kind::Date { order, origin, indicator, range: ends, .. } => {
             let range = ends.map(range).map_or(String::new(), |range| format!(", {range}"));
             let indicator = if *indicator { ", indicator = true" } else { "" };
-            let order = match order {
-                DateOrder::YearMonthDay => "year-month-day",
-                DateOrder::DayMonthYear => "day-month-year",
-                DateOrder::MonthDayYear => "month-day-year",
-            };
+            let order = order_name(*order);
             format!("{{ kind = \"date\", order = \"{order}\", origin = {}{range}{indicator} }}", quoted(origin))
         }
         Kind::Boolean => "\"boolean\"".into(),
@@ -178,14 +182,10 @@ fn label_text(declared: &Declared<'_>, line: &mut impl FnMut(String)) -> Result<
             line(format!("values = {}", list(classes.iter().map(|c| c.value.as_str()))));
         }
         None => {
-            if let Some((format, _)) = declared.label_numbers().filter(|(format, _)| !format.is_plain()) {
-                line(marks(&format).trim_start_matches(", ").replace(", ", "\n"));
-            }
+            let format = declared.label_numbers().map(|numbers| numbers.0).unwrap_or_default();
             line("# A number. Beyond its range, `ridge` and `forest` take it for the end.".into());
-            if let Some(ends) = declared.label_range() {
-                line(range(ends));
-            }
-            if is_skewed(label, *counts) {
+            label_marks(&format, declared.label_range()).into_iter().for_each(&mut *line);
+            if declared.is_skewed(label) {
                 line("# Skewed, so ln(1 + x) is learnt.".into());
                 line("log1p = true".into());
             }
