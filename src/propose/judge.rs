@@ -123,7 +123,7 @@ pub(super) fn judge(column: &ColumnProfile, counts: Counts) -> Verdict {
         return ignore("nearly every row has another whole number, as in ids; if it is a measurement, write \"number\"");
     }
     if column.whole() && is_id && column.floats {
-        let why = "named as an id, and of floats, which are no ids: convert it to integers in the source, where `--subject` can name it";
+        let why = "named as an id, and of floats, which are no ids: convert it to integers in the source if it is one";
         return Verdict::ask(why.to_owned(), None);
     }
     if column.whole() && is_id {
