@@ -133,10 +133,10 @@ pub(super) fn judge(column: &ColumnProfile, counts: Counts) -> Verdict {
         return ignore("named as an id; if it is a measurement, write \"number\"");
     }
     let doubt = match &choice {
-        Choice::Doubtful(readings) => Some(readings),
+        Choice::Doubtful(readings) => Some(readings.as_ref()),
         _ => None,
     };
-    number(column, counts).remarked(doubt.map(|d| remarks::doubt(d, counts)), doubt.and_then(|d| d[1].marks.place()))
+    number(column, counts).remarked(doubt.map(|d| remarks::doubt(d, counts)), doubt.and_then(|[_, other]| other.marks.place()))
 }
 
 /// Whether whole numbers tell nearly all rows apart and either count them, are named as ids, or are many.
@@ -206,7 +206,9 @@ fn marked(column: &ColumnProfile, counts: Counts, choice: &Choice) -> Option<Ver
             let [reading, _] = readings.as_ref();
             Some(formatted(column, counts, reading).remarked(Some(remarks::doubt(readings, counts)), reading.marks.place()))
         }
-        Choice::Unclear(readings) => Some(Verdict::ask(remarks::unclear(readings, counts), readings[1].marks.place())),
+        Choice::Unclear(readings) => {
+            Some(Verdict::ask(remarks::unclear(readings, counts), readings.last().and_then(|other| other.marks.place())))
+        }
         Choice::Mixed(reading) => Some(Verdict::ask(remarks::mixed(reading, counts), None)),
     }
 }

@@ -147,7 +147,7 @@ fn symbol_of(text: &str) -> Option<Option<(usize, usize)>> {
     match (before.is_empty(), after.is_empty()) {
         (true, true) => Some(None),
         (false, true) => find(before, false),
-        (true, false) => find(&after.replace('\u{a0}', " ").replace('\u{202f}', " "), true),
+        (true, false) => find(&after.replace(['\u{a0}', '\u{202f}'], " "), true),
         (false, false) => None,
     }
 }

@@ -104,7 +104,7 @@ fn guess(path: &Path) -> Result<Option<Guess>, SourceError> {
     }
     let has_comments = guess.form.comment.is_some();
     let table: Vec<&Record> =
-        records.iter().filter(|record| !record.text.is_empty() && !(has_comments && is_comment(record))).collect();
+        records.iter().filter(|record| !(record.text.is_empty() || has_comments && is_comment(record))).collect();
     let first = if width > 1 { preamble(&table, width, delimiter, backslash) } else { 0 };
     let header = table.get(first);
     if let Some(skip) = header.map(|header| header.line).filter(|line| first > 0 && *line > 0) {
