@@ -78,7 +78,7 @@ fn a_point_that_may_part_thousands_is_asked_about() {
     let note = proposal.columns.iter().find(|note| note.column == "x").unwrap();
     assert!(note.notable && note.remark.contains("as other columns have decimal commas"), "{note:?}");
     for other in ["0.517", "1.5", "2004"] {
-        let cell = |row: usize| if row % 20 == 0 { other.into() } else { thousands(row) };
+        let cell = |row: usize| if row.is_multiple_of(20) { other.into() } else { thousands(row) };
         assert_eq!(as_column(cell).0, "\"number\"", "{other}");
     }
     // All fractions with three digits and no whole number: a number, and said.
@@ -212,7 +212,8 @@ fn several_units_are_asked_about() {
     for part in ["`$` in 300 cells", "`¥` in 300 cells", "symbols = [\"¥\", \"$\"], range"] {
         assert!(note.notable && note.remark.contains(part), "{part}: {note:?}");
     }
-    let shares = |every: usize| move |row: usize| if row % every == 0 { format!("0.{:03}", row) } else { cents(row) + "%" };
+    let shares =
+        |every: usize| move |row: usize| if row.is_multiple_of(every) { format!("0.{:03}", row) } else { cents(row) + "%" };
     let (line, note) = as_column(shares(2));
     assert!(line == "\"ignore\"" && note.remark.contains("none in 300 cells"), "{line} {note:?}");
     let (line, note) = as_column(shares(100));
