@@ -1,5 +1,4 @@
 //! Exit codes, and how errors are shown: once, with what to do next.
-#![expect(clippy::print_stderr, clippy::print_stdout, reason = "the command line prints")]
 
 use std::{io::Write, process::ExitCode};
 

@@ -1,5 +1,4 @@
 //! Progress on stderr, when it is a terminal.
-#![expect(clippy::print_stderr, reason = "the command line prints")]
 
 use std::{
     io::{IsTerminal, Write},
