@@ -228,7 +228,7 @@ fn a_proposal_declares_how_its_source_is_written_and_can_be_trained_and_asked_at
     };
     assert!(engine.train(&request, &Quiet).unwrap().complete);
     let text = fs::read_to_string(dir.path().join("sisa.toml")).unwrap();
-    assert!(text.contains("[data]\ndelimiter = \";\"\ncomment = \"#\"\n"), "{text}");
+    assert!(text.contains("\ndelimiter = \";\"\ncomment = \"#\"\n"), "{text}");
     assert_eq!(engine.scores(&path.into(), &Quiet).unwrap().scores.classes.len(), 300);
     let commas = dir.path().join("commas.csv");
     fs::write(&commas, rows(3).csv()).unwrap();

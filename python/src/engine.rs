@@ -172,7 +172,7 @@ impl Engine {
         };
         self.run(listener, |engine, relay| {
             if let Some((text, over)) = &config {
-                Engine::configure(engine, text, *over)?;
+                configure(engine, text, *over)?;
             }
             let report = engine.import(&request, relay)?;
             let config = engine.workspace().root().join("sisa.toml");

@@ -23,8 +23,14 @@ pub const CLAIM: &str = "Once repaired, every slice file and every checkpoint of
      the remaining records as they were corrected, appending those of later batches in order, and training from scratch with the same keys \
      and recipe; anyone who holds the workspace can replay it (`sisa verify --retrain`).";
 
-/// What was claimed before batches could be appended and records corrected.
-pub const CLAIM_BEFORE: &str = "Once repaired, every slice file and every checkpoint of the generation and recipe in service is bit-identical to importing \
+/// What was claimed before: before records could be corrected, and before batches could be appended. Such receipts hold on.
+pub const CLAIMS_BEFORE: [&str; 2] = [CLAIM_OF_BATCHES, CLAIM_OF_ONE_IMPORT];
+
+const CLAIM_OF_BATCHES: &str = "Once repaired, every slice file and every checkpoint of the generation and recipe in service is bit-identical to importing \
+     the remaining records, appending those of later batches in order, and training from scratch with the same keys and recipe; anyone \
+     who holds the workspace can replay it (`sisa verify --retrain`).";
+
+const CLAIM_OF_ONE_IMPORT: &str = "Once repaired, every slice file and every checkpoint of the generation and recipe in service is bit-identical to importing \
      the remaining records and training from scratch with the same keys and recipe; anyone who holds the workspace can replay it \
      (`sisa verify --retrain`).";
 
