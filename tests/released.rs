@@ -157,6 +157,41 @@ fn a_workspace_with_batches_is_deleted_from_appended_to_and_exact() {
     common::assert_same(&artefacts(&root), &artefacts(&fresh), learner);
 }
 
+#[test]
+fn a_workspace_with_a_correction_and_an_export_is_deleted_from_and_exact() {
+    let (version, learner) = ("workspaces-corrected", "linear");
+    let (dir, root) = opened(version, learner);
+    let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(version);
+    let then = fs::read_to_string(root.join("predictions.csv")).unwrap();
+    fine(&root, &["predict", "../table.csv", "-o", "now.csv"]);
+    assert_eq!(fs::read_to_string(root.join("now.csv")).unwrap(), then);
+    fine(&root, &["verify", "--receipt", "receipt.json"]);
+    assert!(fs::read_to_string(root.join("receipt.json")).unwrap().contains("\"exports\""));
+    // The export saw whoever is deleted now, and the correction is known by its name.
+    let told = fine(&root, &["delete", "--subject", "11", "--request-id", "later", "--json"]);
+    assert!(told.contains("\"format\":\"onnx\""), "{told}");
+    fs::copy(stored.join("corrected.csv"), dir.path().join("corrected.csv")).unwrap();
+    let told = fine(&root, &["correct", "--from", "../corrected.csv", "--request-id", "mended", "--json"]);
+    assert!(told.contains("\"repeated\":true"), "{told}");
+    fine(&root, &["verify", "--retrain", "--receipt", "receipt.json"]);
+    // From scratch: the corrected record in the place of the one that it corrects, without the three persons.
+    let fresh = dir.path().join("fresh");
+    fs::create_dir(&fresh).unwrap();
+    fs::copy(root.join("sisa.toml"), fresh.join("sisa.toml")).unwrap();
+    let corrected = fs::read_to_string(stored.join("corrected.csv")).unwrap();
+    let corrected = corrected.lines().nth(1).unwrap();
+    let id = corrected.splitn(3, ',').take(2).collect::<Vec<_>>().join(",") + ",";
+    for name in ["table.csv", "batch-2.csv"] {
+        let text = fs::read_to_string(stored.join(name)).unwrap();
+        let left = text.lines().filter(|line| !["3,", "7,", "11,"].iter().any(|gone| line.starts_with(gone)));
+        let now = left.map(|line| if line.starts_with(&id) { corrected } else { line });
+        fs::write(dir.path().join(name), now.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    }
+    fine(&fresh, &["train", "--seed", "5"]);
+    fine(&fresh, &["append", "../batch-2.csv"]);
+    common::assert_same(&artefacts(&root), &artefacts(&fresh), learner);
+}
+
 /// What 0.1 wrote takes batches: a forest and sums where their rows belong, networks behind the others.
 #[test]
 fn what_older_versions_wrote_takes_batches() {
