@@ -17,7 +17,7 @@ use std::{
 
 use common::{ADAM, BOOST, Bench, COUNTED, FOREST, LINEAR, MLP, RIDGE, Row, Setup, assert_same, csv, rows};
 use sisa::{
-    AppendRequest, DeleteRequest, Engine, Error, ErrorKind, PackRequest, Quiet, ShardId, VerifyRequest,
+    AppendRequest, CorrectRequest, DeleteRequest, Engine, Error, ErrorKind, PackRequest, Quiet, ShardId, VerifyRequest,
     bundle::{BundleError, Checkpoints, Work},
     reports::Unpacked,
     train_bundle,
@@ -170,6 +170,27 @@ fn what_a_deletion_overtook_is_refused_and_twice_is_fine() {
     let refused = unpack(&other.engine(), &late[0]);
     assert_eq!((refused.published, refused.overtaken), (0, 4));
     assert_same(&before, &other.files(), "nothing of another workspace is taken");
+}
+
+#[test]
+fn what_a_correction_overtook_is_refused() {
+    let all = rows(60);
+    let mut corrected = all[7].clone();
+    corrected.cells = all.iter().map(|row| &row.cells).find(|cells| **cells != corrected.cells).unwrap().clone();
+    let (one, many) = pair(&Setup { learner: LINEAR, ..Setup::default() }, &all);
+    let engine = many.engine();
+    let late: Vec<Vec<u8>> = (0..3).map(|shard| train(&pack(&engine, shard).unwrap())).collect();
+    for (bench, defer) in [(&one, false), (&many, true)] {
+        let path = bench.root().join("corrected.csv");
+        fs::write(&path, csv(&[corrected.clone()])).unwrap();
+        let request = CorrectRequest { sources: path.into(), defer, ..CorrectRequest::default() };
+        let report = bench.engine().correct(&request, &Quiet, |_, _, _| {}).unwrap();
+        assert_eq!(report.accepted.cells.len(), 1);
+    }
+    let overtaken: u32 = late.iter().map(|made| unpack(&engine, made).overtaken).sum();
+    assert!((1..=4).contains(&overtaken), "{overtaken}");
+    assert_eq!(fan_out(&engine), 1);
+    assert_same(&one.artefacts(), &many.artefacts(), "after a late result of what was before");
 }
 
 /// A small generator, so that a failing number can be told and made again.
