@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::sync::OnceLock;
 
-/// The environment variable that forces one instruction set: `scalar`, `avx2` or `avx512`.
+/// The environment variable that forces one instruction set: `scalar`, `avx2`, `avx512` or `neon`.
 pub const VARIABLE: &str = "SISA_KERNELS";
 
 /// An instruction set for which the kernels are compiled. All give the same bits.
@@ -15,13 +15,18 @@ pub enum Isa {
     Avx2,
     /// x86-64 with AVX-512F.
     Avx512,
+    /// aarch64, with dot products where the CPU has them.
+    Neon,
 }
+
+/// All of them, narrowest first.
+const ALL: [Isa; 4] = [Isa::Scalar, Isa::Avx2, Isa::Avx512, Isa::Neon];
 
 /// Why a kernel set or the floating-point environment can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IsaError {
     /// The variable holds a word that names no instruction set.
-    #[error("{VARIABLE} is `{got}`, which names no kernels; set it to scalar, avx2 or avx512, or unset it")]
+    #[error("{VARIABLE} is `{got}`, which names no kernels; set it to scalar, avx2, avx512 or neon, or unset it")]
     Unknown {
         /// The text found, with invalid UTF-8 replaced.
         got: String,
@@ -56,7 +61,7 @@ impl Isa {
 
     /// Every set that this CPU can run, narrowest first; [`Isa::Scalar`] is always among them.
     pub fn available() -> Vec<Isa> {
-        [Isa::Scalar, Isa::Avx2, Isa::Avx512].into_iter().filter(|isa| isa.is_available()).collect()
+        ALL.into_iter().filter(|isa| isa.is_available()).collect()
     }
 
     /// The set that the environment names, or the widest where it names none.
@@ -77,6 +82,7 @@ impl Isa {
             Isa::Scalar => "scalar",
             Isa::Avx2 => "avx2",
             Isa::Avx512 => "avx512",
+            Isa::Neon => "neon",
         }
     }
 
@@ -88,8 +94,10 @@ impl Isa {
             Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => Isa::Avx2.is_available() && is_x86_feature_detected!("avx512f"),
-            #[cfg(not(target_arch = "x86_64"))]
-            Isa::Avx2 | Isa::Avx512 => false,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => std::arch::is_aarch64_feature_detected!("neon"),
+            // Of another architecture.
+            _ => false,
         }
     }
 
@@ -98,7 +106,7 @@ impl Isa {
     }
 
     fn parse(text: &str) -> Result<Isa, IsaError> {
-        let found = [Isa::Scalar, Isa::Avx2, Isa::Avx512].into_iter().find(|isa| isa.name() == text);
+        let found = ALL.into_iter().find(|isa| isa.name() == text);
         match found {
             None => Err(IsaError::Unknown { got: text.to_owned() }),
             Some(isa) if isa.is_available() => Ok(isa),
@@ -156,12 +164,12 @@ mod tests {
     #[test]
     fn names_are_parsed_and_wrong_ones_refused() {
         assert_eq!(Isa::parse("scalar"), Ok(Isa::Scalar));
-        for isa in [Isa::Scalar, Isa::Avx2, Isa::Avx512] {
+        for isa in ALL {
             assert_eq!(Isa::parse(isa.name()).is_ok(), isa.is_available());
         }
         let error = Isa::parse("AVX2 ").unwrap_err();
         assert_eq!(error, IsaError::Unknown { got: "AVX2 ".to_owned() });
-        assert!(error.to_string().contains("scalar, avx2 or avx512"));
+        assert!(error.to_string().contains("scalar, avx2, avx512 or neon"));
         let missing = IsaError::Missing { wanted: "avx512", available: "scalar, avx2".to_owned() };
         assert!(missing.to_string().contains("asks for avx512"));
     }

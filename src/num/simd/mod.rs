@@ -1,7 +1,7 @@
 //! The one folder with `unsafe`: vectors of 16 `f32` lanes on each instruction set, the register tile of the products, and
 //! squares of integers and `f64`.
 //!
-//! Each set has a token ([`Plain`], [`Avx2`], [`Avx512`]) that only [`on`] makes, after it has found that the CPU has the set.
+//! Each set has a token ([`Plain`], [`Avx2`], [`Avx512`], [`Neon`](neon::Neon)) that only [`on`] makes, after it has found that the CPU has the set.
 //! A token is therefore the proof that its intrinsics may run, and the trait methods that take one are safe to call.
 //! Kernels are generic over the token, marked `#[inline(always)]`, and reach their instructions by being inlined into a
 //! `#[target_feature]` function here.
@@ -11,7 +11,7 @@
 //! intrinsics, and the generic code above them is proven by the other two sets. `scripts/avx512.sh` runs it in an emulator.
 
 #![cfg_attr(
-    target_arch = "x86_64",
+    any(target_arch = "x86_64", target_arch = "aarch64"),
     expect(unsafe_code, reason = "calls functions with target features once the CPU is known to have them")
 )]
 
@@ -21,6 +21,8 @@ mod avx2;
 mod avx512;
 #[cfg(all(test, target_arch = "x86_64"))]
 pub(super) mod control;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod plain;
 mod prefetch;
 mod square;
@@ -30,6 +32,8 @@ mod tile;
 use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 use avx512::Avx512;
+#[cfg(target_arch = "aarch64")]
+use neon::Neon;
 use plain::Plain;
 
 use super::isa::Isa;
@@ -71,8 +75,10 @@ pub(super) fn on<K: Kernel>(isa: Isa, kernel: K) -> K::Out {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
         Isa::Avx512 => unsafe { on_avx512(kernel) },
-        #[cfg(not(target_arch = "x86_64"))]
-        Isa::Avx2 | Isa::Avx512 => unreachable!("the assertion above refuses them"),
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: as above.
+        Isa::Neon => unsafe { on_neon(kernel) },
+        _ => unreachable!("the assertion above refuses the sets of other architectures"),
     }
 }
 
@@ -86,6 +92,12 @@ fn on_avx2<K: Kernel>(kernel: K) -> K::Out {
 #[target_feature(enable = "avx512f,avx2,fma")]
 fn on_avx512<K: Kernel>(kernel: K) -> K::Out {
     kernel.run(Avx512(()))
+}
+
+#[cfg(target_arch = "aarch64")]
+#[target_feature(enable = "neon")]
+fn on_neon<K: Kernel>(kernel: K) -> K::Out {
+    kernel.run(Neon(()))
 }
 
 /// Lane-wise arithmetic. The polynomials need only this, so that the scalar functions are the same code on one lane.

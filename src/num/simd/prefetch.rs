@@ -1,7 +1,11 @@
 //! A hint to the memory, without any effect on results.
 
-#![cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "the hint is an intrinsic"))]
+#![cfg_attr(
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    expect(unsafe_code, reason = "the hint is an intrinsic, or an instruction")
+)]
 
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 const CACHE_LINE_BYTES: usize = 64;
 
 /// Asks the memory for cells that will be read soon.
@@ -12,6 +16,14 @@ pub(in crate::num) fn prefetch<T>(cells: &[T]) {
         // SAFETY: the offset is within the slice; every x86-64 has the instruction, and it never faults.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(cells.as_ptr().byte_add(line).cast()) };
     }
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    for line in (0..size_of_val(cells)).step_by(CACHE_LINE_BYTES) {
+        // SAFETY: the offset is within the slice; every aarch64 has the instruction, and it never faults.
+        unsafe {
+            let at = cells.as_ptr().byte_add(line);
+            std::arch::asm!("prfm pldl1keep, [{at}]", at = in(reg) at, options(nostack, preserves_flags, readonly));
+        }
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let _ = cells;
 }

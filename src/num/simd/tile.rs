@@ -74,7 +74,7 @@ pub(super) fn tile_on<L: Lanes, const ROWS: usize, const PANELS: usize, const AT
 }
 
 /// Calls `$entry` with the tile's rows as a constant, one of those listed.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! by_rows {
     ($entry:ident, $token:expr, $tile:ident, $panels:literal, $at:ident, [$($rows:literal)*]) => {
         match $tile.rows {
@@ -84,5 +84,5 @@ macro_rules! by_rows {
         }
     };
 }
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub(super) use by_rows;
