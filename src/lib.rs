@@ -95,6 +95,9 @@ pub mod digest;
 pub mod num;
 #[doc(hidden)]
 pub mod fs;
+#[cfg(feature = "object-store")]
+#[doc(hidden)]
+pub mod bucket;
 #[doc(hidden)]
 pub mod order;
 #[doc(hidden)]

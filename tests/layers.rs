@@ -4,10 +4,11 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// From the top down; modules on one line do not know each other unless `ALSO` says so.
-const LAYERS: [&[&str]; 20] = [
+const LAYERS: [&[&str]; 21] = [
     &["ids"],
     &["digest", "num"],
     &["fs"],
+    &["bucket"],
     &["order"],
     &["learn"],
     &["source"],
@@ -148,7 +149,9 @@ fn only_the_command_line_prints_and_faces_know_the_engine_the_lab_and_the_wire_a
         }
         let asynchronous = ["tokio::", "axum::", "hyper::", "hyper_util::", "http_body_util::", "async fn"];
         let runtime = asynchronous.iter().find(|word| text.contains(**word));
-        assert!(file.contains("/src/serve/") || runtime.is_none(), "{file} knows of an asynchronous runtime");
+        // The client of a bucket is asynchronous below, and waited for where it is called.
+        let own = file.contains("/src/serve/") || file.ends_with("/src/bucket/cloud.rs");
+        assert!(own || runtime.is_none(), "{file} knows of an asynchronous runtime");
         if !file.contains("/src/cli/") && !file.ends_with("fs/real.rs") {
             let prints =
                 ["println!(", "eprintln!(", "print!("].iter().any(|p| text.lines().any(|l| l.trim_start().starts_with(p)));

@@ -27,9 +27,12 @@ pub(crate) struct Args {
 /// Flags of every command.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Global {
-    /// The workspace: the folder that holds shards/ and checkpoints/
+    /// The workspace: the folder that holds shards/ and checkpoints/, or a folder of a bucket (s3://BUCKET/FOLDER, gs://.., az://..)
     #[arg(long, short = 'w', global = true, default_value = ".", value_name = "DIR")]
     pub(crate) workspace: PathBuf,
+    /// Of a workspace in a bucket, the folder of this machine that holds its keys and its sisa.toml
+    #[arg(long, global = true, default_value = ".", value_name = "DIR")]
+    pub(crate) local: PathBuf,
     /// Threads to use, from 1 to 1024 [default: all cores]; the results are the same bits with any number
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,

@@ -4,6 +4,7 @@ mod advice;
 mod append;
 mod args;
 mod bench;
+mod bucket;
 mod compare;
 mod correct;
 mod delete;

@@ -27,6 +27,12 @@ use super::{
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let session = Session::new(args)?;
     match &args.command {
+        Command::Bench(_) => session.needs_folder("sisa bench")?,
+        #[cfg(feature = "serve")]
+        Command::Serve(_) => session.needs_folder("sisa serve")?,
+        _ => {}
+    }
+    match &args.command {
         Command::Train(train) => session.train(train),
         Command::Import(import) => session.import(import),
         Command::Shard(command) => session.shard(command),

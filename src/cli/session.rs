@@ -9,13 +9,14 @@ use std::{
 
 use serde::Serialize;
 use sisa::{
-    engine::{Durability, Engine, EntryKind, Error, Observer, RealDisk},
+    engine::{Disk, Durability, Engine, EntryKind, Error, Observer, RealDisk},
     wire,
 };
 
 use super::{
     advice::workspace_flag,
     args::{Args, IdArgs},
+    bucket,
     exit::Exit,
     ids::{self, Ids},
     progress::Terminal,
@@ -38,12 +39,13 @@ pub(super) struct Session {
 impl Session {
     #[expect(clippy::disallowed_methods, reason = "the environment is read here and nowhere else")]
     pub(super) fn new(args: &Args) -> anyhow::Result<Session> {
-        let disk = match std::env::var(STOP_AT) {
-            Ok(point) => RealDisk::stopping_at(point),
-            Err(_) => RealDisk::new(),
-        };
         let global = &args.global;
-        let builder = Engine::builder(&global.workspace).disk(Arc::new(disk)).wait(global.wait || args.command.lasts());
+        let disk: Arc<dyn Disk> = match std::env::var(STOP_AT) {
+            _ if bucket::is_bucket(&global.workspace) => bucket::disk(&global.workspace, &global.local)?,
+            Ok(point) => Arc::new(RealDisk::stopping_at(point)),
+            Err(_) => Arc::new(RealDisk::new()),
+        };
+        let builder = Engine::builder(&global.workspace).disk(disk).wait(global.wait || args.command.lasts());
         let builder = builder.in_scratch(std::env::var_os(IN_SCRATCH).is_some());
         let builder = match global.threads {
             Some(threads) => builder.threads(threads.into()),
@@ -56,6 +58,16 @@ impl Session {
             json: global.json,
             quiet: global.quiet,
         })
+    }
+
+    /// Refuses a workspace in a bucket where a command needs a folder.
+    pub(super) fn needs_folder(&self, what: &str) -> anyhow::Result<()> {
+        let workspace = self.workspace.display();
+        anyhow::ensure!(
+            !bucket::is_bucket(&self.workspace),
+            "{what} needs a workspace in a folder of this machine, and {workspace} is in a bucket (docs/BUCKET.md says what works there)"
+        );
+        Ok(())
     }
 
     /// The flag that further commands on this workspace need.

@@ -51,7 +51,7 @@ impl Engine {
         observer: &dyn Observer,
         committed: impl FnOnce(&str, &BatchRecord, Option<&ImportReport>),
     ) -> Result<AppendReport, Error> {
-        let InPlace { name, batch, report } = self.appended(request, observer)?;
+        let InPlace { name, batch, report } = self.again(|| self.appended(request, observer))?;
         committed(&name, &batch, report.as_ref());
         let repair = if request.defer { None } else { self.repair_serving(false, observer)? };
         if repair.as_ref().is_some_and(|repair| repair.report.interrupted()) {

@@ -138,9 +138,21 @@ impl Engine {
     /// # Errors
     /// [`WorkspaceError::MovedOn`] when another model took its place meanwhile: the files are gone then, whatever it was that failed.
     pub(super) fn bring_to_whole(&self, model: &Model, goal: &Goal<'_>, observer: &dyn Observer) -> Result<Built, Error> {
-        let mut built = self.build_and_settle(model, goal, observer);
+        let overtaken = || self.files().overtaken();
+        let (mut before, mut built) = (overtaken(), self.build_and_settle(model, goal, observer));
         loop {
             match built {
+                // What was built and not published before another process's change goes on from there, on what there is now.
+                Err(_) if overtaken() != before => {
+                    before = overtaken();
+                    let snapshot = self.settled_snapshot()?;
+                    if !is_known(&snapshot.history, goal.target) {
+                        return Err(WorkspaceError::MovedOn.into());
+                    }
+                    let record = snapshot.history.generations.get(&goal.target.generation).ok_or(WorkspaceError::MovedOn)?;
+                    let model = self.workspace.model(goal.target.generation, record, &goal.target.recipe)?;
+                    built = self.build_and_settle(&model, goal, observer);
+                }
                 Err(e) if e.kind() != ErrorKind::Interrupted => {
                     if !is_known(&self.workspace.snapshot()?.history, goal.target) {
                         return Err(WorkspaceError::MovedOn.into());
@@ -195,6 +207,7 @@ impl Engine {
                 }
             };
             if interrupted {
+                self.files().settle(self.workspace.root())?;
                 return done(report, false, None);
             }
             let Settled { complete, moved, durable, repaired } = self.settle(model, target, &report, &plans)?;

@@ -120,6 +120,12 @@ impl Engine {
         told: impl FnOnce(&Accepted, &Effective, bool),
     ) -> Result<(InEffect, Vec<RowFate>), Error> {
         let _turn = self.queue.turn();
+        let (came, left) = self.again(|| self.corrected_once(request))?;
+        came.tell(told);
+        Ok((came, left))
+    }
+
+    fn corrected_once(&self, request: &CorrectRequest) -> Result<(InEffect, Vec<RowFate>), Error> {
         let mut writing = self.open_for_writing()?;
         let newest = writing.history().newest().map(|(id, _)| id);
         let newest = newest.ok_or_else(|| WorkspaceError::Empty { root: self.workspace.root().to_owned() })?;
@@ -145,7 +151,6 @@ impl Engine {
             }
         };
         let left = asked.left(came.outcomes());
-        came.tell(told);
         writing.done()?;
         Ok((came, left))
     }

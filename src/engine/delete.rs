@@ -245,6 +245,10 @@ impl Engine {
     /// # Errors
     /// The ids can't be used, another process writes, or the disk refuses.
     pub fn unsuppress(&self, subjects: &[String], records: &[Vec<String>]) -> Result<usize, Error> {
+        self.again(|| self.take_back(subjects, records))
+    }
+
+    fn take_back(&self, subjects: &[String], records: &[Vec<String>]) -> Result<usize, Error> {
         let mut writing = self.open_for_writing()?;
         let ids = DeleteRequest { subjects: subjects.to_vec(), records: records.to_vec(), ..DeleteRequest::default() };
         let targets = self.targets(writing.snapshot(), &ids)?;

@@ -413,9 +413,14 @@ impl Error {
             Error::Workspace(e) => workspace(e),
             Error::Slice(e) => slice(e),
             Error::Ledger(e) => ledger(e),
-            Error::Fs(_) | Error::Process { .. } => ErrorKind::Disk,
+            Error::Fs(e) => disk(e),
+            Error::Process { .. } => ErrorKind::Disk,
         }
     }
+}
+
+fn disk(error: &FsError) -> ErrorKind {
+    if error.is_overtaken() { ErrorKind::Retry } else { ErrorKind::Disk }
 }
 
 fn config(error: &ConfigError) -> ErrorKind {
@@ -429,7 +434,7 @@ fn import(error: &ImportError) -> ErrorKind {
     match error {
         ImportError::Slice(e) => slice(e),
         ImportError::Workspace(e) => workspace(e),
-        ImportError::Fs(_) => ErrorKind::Disk,
+        ImportError::Fs(e) => disk(e),
         ImportError::Interrupted => ErrorKind::Interrupted,
         _ => ErrorKind::Input,
     }
@@ -441,7 +446,7 @@ fn train(error: &TrainError) -> ErrorKind {
         TrainError::Checkpoint(crate::checkpoint::CheckpointError::Damaged { .. }) | TrainError::State { .. } => {
             ErrorKind::Damage
         }
-        TrainError::Checkpoint(crate::checkpoint::CheckpointError::Fs(_)) | TrainError::Fs(_) => ErrorKind::Disk,
+        TrainError::Checkpoint(crate::checkpoint::CheckpointError::Fs(e)) | TrainError::Fs(e) => disk(e),
         TrainError::Ledger(e) => ledger(e),
         TrainError::Threads { .. } | TrainError::Replaced { .. } => ErrorKind::Retry,
         TrainError::Kernels(_) | TrainError::Settings(_) => ErrorKind::Input,
@@ -455,7 +460,7 @@ fn delete(error: &DeleteError) -> ErrorKind {
         DeleteError::Ledger(e) => ledger(e),
         DeleteError::Train(e) => train(e),
         DeleteError::Workspace(e) => workspace(e),
-        DeleteError::Fs(_) => ErrorKind::Disk,
+        DeleteError::Fs(e) => disk(e),
         _ => ErrorKind::Input,
     }
 }
@@ -475,7 +480,7 @@ fn workspace(error: &WorkspaceError) -> ErrorKind {
         WorkspaceError::Settings(_) | WorkspaceError::OtherVersion { .. } | WorkspaceError::NoScratch { .. } => ErrorKind::Input,
         WorkspaceError::Ledger(e) => ledger(e),
         WorkspaceError::Slice(e) => slice(e),
-        WorkspaceError::Fs(_) => ErrorKind::Disk,
+        WorkspaceError::Fs(e) => disk(e),
     }
 }
 
@@ -483,14 +488,14 @@ fn ledger(error: &LedgerError) -> ErrorKind {
     match error {
         LedgerError::Damaged { .. } | LedgerError::OtherKey | LedgerError::NoKey => ErrorKind::Damage,
         LedgerError::Raced { .. } => ErrorKind::Retry,
-        LedgerError::Fs(_) => ErrorKind::Disk,
+        LedgerError::Fs(e) => disk(e),
     }
 }
 
 fn slice(error: &SliceError) -> ErrorKind {
     match error {
         SliceError::Damaged { .. } => ErrorKind::Damage,
-        SliceError::Fs(_) => ErrorKind::Disk,
+        SliceError::Fs(e) => disk(e),
     }
 }
 

@@ -35,6 +35,10 @@ impl Engine {
     /// # Errors
     /// Nothing can answer, the model has no such form, another process writes, or the disk refuses.
     pub fn export(&self, format: ExportFormat, path: &Path, observer: &dyn Observer) -> Result<ExportReport, Error> {
+        self.again(|| self.export_once(format, path, observer))
+    }
+
+    fn export_once(&self, format: ExportFormat, path: &Path, observer: &dyn Observer) -> Result<ExportReport, Error> {
         let files = self.files();
         for _ in 0..TRIES {
             let (loaded, bytes) = self.pool().install(|| -> Result<_, Error> {
@@ -67,9 +71,9 @@ impl Engine {
             };
             writing.append(Event::Exported(exported))?;
             files.reached("exported");
-            let _ = file.publish(Durability::Now)?;
             let record = writing.history().exports().last().cloned();
             writing.done()?;
+            let _ = file.publish(Durability::Now)?;
             let record = record.unwrap_or_else(|| unreachable!("its entry was appended"));
             let members = loaded.members();
             return Ok(ExportReport { record, path: path.to_owned(), bytes: bytes.len() as u64, members });

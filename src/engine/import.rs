@@ -36,7 +36,7 @@ impl Engine {
     /// # Errors
     /// Anything wrong with the input, the workspace or the disk.
     pub fn import(&self, request: &TrainRequest, observer: &dyn Observer) -> Result<ImportedReport, Error> {
-        let Prepared { proposal, imported, target, .. } = self.prepare(request, observer)?;
+        let Prepared { proposal, imported, target, .. } = self.again(|| self.prepare(request, observer))?;
         let snapshot = self.workspace.snapshot()?;
         let record = snapshot.history.generations.get(&target.generation).ok_or(WorkspaceError::MovedOn)?;
         let to_train = record.not_whole(&target.recipe);

@@ -54,6 +54,8 @@ pub use status::{CellStatus, ShardStatus, Status};
 pub use train::{TrainReport, TrainRequest};
 pub use verify::VerifyRequest;
 
+#[cfg(feature = "object-store")]
+pub use crate::bucket::{BucketDisk, CloudBucket};
 // What a caller needs to speak to the engine.
 pub use crate::{
     append::AppendError,
@@ -61,7 +63,7 @@ pub use crate::{
     config::{DeskConfig, Overrides, RepairPolicy, ServeConfig, TlsConfig, WholeAt},
     correct::{CorrectError, RowFate},
     delete::{DeleteError, UnknownIds},
-    fs::{Durability, EntryKind, Files, FsError, LockGuard, Pending, RealDisk, Stopwatch, utc_now},
+    fs::{Disk, Durability, EntryKind, Files, FsError, LockGuard, Pending, RealDisk, Stopwatch, utc_now},
     ids::{Handle, ShardId},
     import::{AlikeIds, ImportReport},
     ledger::{Accepted, BatchRecord, Cost, Effective, ExportFormat, ExportRecord, ExportSeen, OutcomeKind, RequestRecord},
@@ -80,7 +82,6 @@ use crate::{
     append::place,
     config::Config,
     delete::recover,
-    fs::Disk,
     ledger::History,
     train::TrainError,
     workspace::{Workspace, WorkspaceError, Writing},
@@ -244,6 +245,17 @@ impl Engine {
         place(&mut writing)?;
         recover(&mut writing)?;
         Ok(writing)
+    }
+
+    /// Does something, and again as long as somebody else's change comes first, on a disk where that undoes what was done meanwhile.
+    fn again<T>(&self, mut what: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+        loop {
+            let before = self.files().overtaken();
+            match what() {
+                Err(_) if self.files().overtaken() != before => {}
+                done => return done,
+            }
+        }
     }
 
     /// Refuses a workspace whose slices are not what the ledger says.

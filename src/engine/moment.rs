@@ -25,7 +25,7 @@ impl Engine {
                 return Ok(snapshot);
             }
             // Whoever accepted it brings it into effect before letting the lock go, and if that process is gone, this does.
-            self.open_for_writing()?.done()?;
+            self.again(|| Ok(self.open_for_writing()?.done()?))?;
         }
     }
 

@@ -156,6 +156,13 @@ impl Engine {
                 turn
             }
         };
+        let came = self.again(|| self.in_effect_with_others(request, heard))?;
+        came.tell(effective);
+        Ok(came)
+    }
+
+    /// Has the turn: takes the writer lock, and brings into effect what waits by then.
+    fn in_effect_with_others(&self, request: &DeleteRequest, heard: &Heard) -> Result<InEffect, Error> {
         self.queue.first.store(true, Ordering::SeqCst);
         let writing = self.open_for_writing();
         self.queue.first.store(false, Ordering::SeqCst);
@@ -169,9 +176,6 @@ impl Engine {
             return Err(e);
         }
         let came = own.take().unwrap_or_else(|| Err(WorkspaceError::MovedOn.into()));
-        if let Ok(came) = &came {
-            came.tell(effective);
-        }
         // Also where nothing was changed: the next writer then has nothing to make sure of.
         writing.done()?;
         came

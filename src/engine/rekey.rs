@@ -4,7 +4,7 @@ use super::{Engine, Error, Observer, build::Goal};
 use crate::{
     ids::GenerationId,
     import::{ImportReport, NewGeneration, rekey_rows},
-    train::Report,
+    train::{Model, Report},
     workspace::{Current, KeySource, WorkspaceError, Writing},
 };
 
@@ -14,6 +14,19 @@ impl Engine {
     /// # Errors
     /// A slice is damaged, or the disk refuses. Run again, it goes on where it was.
     pub fn rekey(&self, keys: &KeySource, observer: &dyn Observer) -> Result<(ImportReport, GenerationId, Report), Error> {
+        let (import, target, model) = self.again(|| self.begin_rekeying(keys))?;
+        let generation = target.generation;
+        let shards: Vec<_> = model.shards.grid().shards().collect();
+        let goal = Goal { target: &target, shards: &shards, all: false, only: None };
+        let report = self.bring_to_whole(&model, &goal, observer)?.report;
+        if report.interrupted() {
+            return Err(Error::Interrupted);
+        }
+        Ok((import, generation, report))
+    }
+
+    /// The new generation and its recipe, with all records and nothing trained.
+    fn begin_rekeying(&self, keys: &KeySource) -> Result<(ImportReport, Current, Model), Error> {
         let mut writing = self.open_for_writing()?;
         self.check_generations(writing.history())?;
         let (current, _) = self.workspace.serving(writing.snapshot())?;
@@ -49,13 +62,7 @@ impl Engine {
         let record = writing.history().generations.get(&generation).ok_or(WorkspaceError::MovedOn)?;
         let model = self.workspace.model(generation, record, &target.recipe)?;
         writing.done()?;
-        let shards: Vec<_> = model.shards.grid().shards().collect();
-        let goal = Goal { target: &target, shards: &shards, all: false, only: None };
-        let report = self.bring_to_whole(&model, &goal, observer)?.report;
-        if report.interrupted() {
-            return Err(Error::Interrupted);
-        }
-        Ok((import, generation, report))
+        Ok((import, target, model))
     }
 
     fn rekey_import(

@@ -127,12 +127,14 @@ impl Engine {
     /// A slice is damaged, or the disk refuses.
     pub fn repair(&self, from: &Input, drop_slice: bool, observer: &dyn Observer) -> Result<RepairReport, Error> {
         if !from.is_empty() || drop_slice {
-            self.mend(from, observer)?;
+            self.again(|| self.mend(from, observer))?;
         }
-        let writing = self.open_for_writing()?;
-        self.check_generations(writing.history())?;
-        self.workspace.serving(writing.snapshot())?;
-        writing.done()?;
+        self.again(|| {
+            let writing = self.open_for_writing()?;
+            self.check_generations(writing.history())?;
+            self.workspace.serving(writing.snapshot())?;
+            Ok(writing.done()?)
+        })?;
         let report = self.repair_serving(true, observer)?;
         let report = report.ok_or_else(|| WorkspaceError::NoRecipe { root: self.workspace.root().to_owned() })?;
         if report.report.interrupted() {

@@ -140,6 +140,10 @@ impl Engine {
     /// The bytes are damaged, their model was replaced, or the disk refuses.
     pub fn unpack(&self, bytes: &[u8]) -> Result<Unpacked, Error> {
         let made = Checkpoints::decode(bytes)?;
+        self.again(|| self.put_in_place(&made))
+    }
+
+    fn put_in_place(&self, made: &Checkpoints) -> Result<Unpacked, Error> {
         let snapshot = self.settled_snapshot()?;
         let replaced = || TrainError::Replaced { recipe: made.recipe.to_string() };
         let record = snapshot.history.generations.get(&made.generation).ok_or_else(replaced)?;
@@ -179,7 +183,7 @@ impl Engine {
                 None => unpacked.overtaken += 1,
             }
         }
-        let report = report_of(&made, written);
+        let report = report_of(made, written);
         self.say(&model, &target, &report, session, &mut unpacked)?;
         Ok(unpacked)
     }

@@ -132,7 +132,7 @@ impl Engine {
     /// # Errors
     /// Anything wrong with the input, the workspace or the disk. What was published stays, and the next call goes on from there.
     pub fn train(&self, request: &TrainRequest, observer: &dyn Observer) -> Result<TrainReport, Error> {
-        let Prepared { proposal, imported, target, model } = self.prepare(request, observer)?;
+        let Prepared { proposal, imported, target, model } = self.again(|| self.prepare(request, observer))?;
         let shards = self.shards(&model, request.only_shards.as_deref())?;
         let goal = Goal { target: &target, shards: &shards, all: false, only: request.only_shards.as_deref() };
         let Built { report, complete, repaired, .. } = self.bring_to_whole(&model, &goal, observer)?;

@@ -136,6 +136,17 @@ pub trait Disk: Debug + Send + Sync {
     fn syncs_at_once(&self) -> usize {
         1
     }
+    /// A protocol came to its end: what was changed is to be seen by everybody from now on. A disk on which it is at once has nothing to do.
+    ///
+    /// # Errors
+    /// As the system says; [`super::Overtaken`] where somebody else's change came first and all since the last call is given up.
+    fn settle(&self) -> io::Result<()> {
+        Ok(())
+    }
+    /// How often that was so: whoever sees another number than before works out again what he was about to do.
+    fn overtaken(&self) -> u64 {
+        0
+    }
     /// A named point of a protocol was reached; tests stop here.
     fn reached(&self, _point: &str) {}
 }

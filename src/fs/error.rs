@@ -33,7 +33,17 @@ impl FsError {
         matches!(self, FsError::Io { cause, .. } if cause.kind() == io::ErrorKind::NotFound)
     }
 
+    /// Whether another process published first, so that nothing was changed ([`Overtaken`]).
+    pub fn is_overtaken(&self) -> bool {
+        matches!(self, FsError::Io { cause, .. } if cause.get_ref().is_some_and(|inner| inner.is::<Overtaken>()))
+    }
+
     pub(crate) fn at<'a>(op: &'static str, path: &'a std::path::Path) -> impl FnOnce(io::Error) -> FsError + 'a {
         move |cause| FsError::Io { op, path: path.to_owned(), cause }
     }
 }
+
+/// Why a disk that is shared without locks gave up what was changed: somebody else's change came first. Working it out again helps.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("another process changed the workspace first, and nothing of this was published; run the command again")]
+pub struct Overtaken;

@@ -461,6 +461,25 @@ impl Files {
         })
     }
 
+    /// Publishes what a protocol that came to its end has changed, where the disk does so only then ([`Disk::settle`]).
+    ///
+    /// # Errors
+    /// When the disk refuses; [`FsError::is_overtaken`] where somebody else came first.
+    pub fn settle(&self, root: &Path) -> Result<(), FsError> {
+        self.trusted()?;
+        let settled = self.disk.settle().map_err(FsError::at("publish what changed in", root));
+        // Whether it was published may not be known.
+        if settled.as_ref().is_err_and(|e| !e.is_overtaken()) {
+            self.poisoned.store(true, Ordering::SeqCst);
+        }
+        settled
+    }
+
+    /// How often somebody else came first, so that what was changed was given up.
+    pub fn overtaken(&self) -> u64 {
+        self.disk.overtaken()
+    }
+
     /// A named point of a protocol was reached.
     pub fn reached(&self, point: &str) {
         self.disk.reached(point);

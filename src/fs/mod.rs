@@ -17,7 +17,7 @@ pub use ahead::{Ahead, SyncAhead};
 pub use bytes::{AlignedBuf, Bytes};
 pub use clock::{Stopwatch, utc_now};
 pub use disk::{Disk, EntryKind, FileStat, LockGuard, ScratchFile, Writable};
-pub use error::FsError;
+pub use error::{FsError, Overtaken};
 pub use files::{Durability, Files, Pending, Published};
 pub use limits::{memory_limit, open_files_limit};
 pub use real::{RealDisk, random_key};

@@ -141,6 +141,7 @@ impl Writing {
     /// The disk refuses; all that the protocol did stands.
     pub fn done(mut self) -> Result<Snapshot, FsError> {
         self.lock.session.end()?;
+        self.workspace.files().settle(self.workspace.root())?;
         Ok(self.snapshot)
     }
 }
