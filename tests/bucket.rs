@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-use common::{Bench, COUNTED, FOREST, LINEAR, MLP, RIDGE, Row, Setup, assert_same, csv, rows, without};
+use common::{ADAM, Bench, COUNTED, FOREST, LINEAR, RIDGE, Row, Setup, assert_same, csv, rows, without};
 use objects::{Fault, Stop, Store};
 use sisa::{
     bucket::{BucketDisk, CloudBucket, Listed, Objects, Tag, probe},
@@ -112,7 +112,7 @@ fn no_leftovers(machine: &Machine, store: &Store) {
 
 #[test]
 fn a_history_in_a_bucket_has_the_bytes_of_one_in_a_folder() {
-    for learner in [LINEAR, MLP, RIDGE, FOREST, COUNTED] {
+    for learner in [LINEAR, ADAM, RIDGE, FOREST, COUNTED] {
         let (setup, all) = (small(learner), rows(40));
         let batch: Vec<Row> = rows(60).into_iter().filter(|row| row.person >= 40).collect();
         let corrected: Vec<Row> = (all.iter().filter(|row| row.person == 9))

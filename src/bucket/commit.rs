@@ -137,8 +137,7 @@ impl Base {
     fn names(&mut self, bucket: &dyn Objects, page: usize) -> io::Result<Option<&Names>> {
         let Some(page) = self.pages.get_mut(page) else { return Ok(None) };
         if let (None, Some(at)) = (&page.names, &page.at) {
-            let gone = || io::Error::new(io::ErrorKind::NotFound, format!("the object {} is gone", at.object));
-            let bytes = bucket.get(&at.object, None)?.ok_or_else(gone)?;
+            let bytes = bucket.get(&at.object, None)?.ok_or_else(|| io::Error::other(PageGone(at.object.clone())))?;
             if Digest::of(&bytes) != at.digest {
                 return Err(damaged(&at.object, "its digest is not the one in the commit"));
             }
@@ -268,6 +267,16 @@ fn cut(first: String, names: Names) -> Vec<Page> {
         pages.push(Page { first: begins, at: None, names: Some(part) });
     }
     pages
+}
+
+/// A page that a newer commit has dropped; where there is none, somebody removed it.
+#[derive(Debug, thiserror::Error)]
+#[error("the object {0}, a page of the last commit, is gone: restore the bucket, or train in another folder of it")]
+pub(super) struct PageGone(String);
+
+/// Whether a page was gone.
+pub(super) fn is_page_gone(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<PageGone>())
 }
 
 /// Reads a commit.

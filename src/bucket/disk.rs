@@ -9,6 +9,7 @@ use std::{
 
 use super::{
     Objects,
+    commit::is_page_gone,
     keep::Kept,
     place::{Place, place, split},
     settle::Transaction,
@@ -53,6 +54,34 @@ pub(super) struct State {
     pub(super) transaction: Option<Transaction>,
 }
 
+impl State {
+    /// Whether what others publish can be seen at once: nothing was changed beside what is seen, and nobody is about to.
+    fn is_idle(&self) -> bool {
+        !self.writing && self.view.changes.is_empty()
+    }
+}
+
+impl Shared {
+    /// Looks at names; again, if a page of them is gone because somebody has published meanwhile.
+    pub(super) fn viewed<T>(&self, state: &mut State, look: impl Fn(&mut View, &dyn Objects) -> io::Result<T>) -> io::Result<T> {
+        loop {
+            match look(&mut state.view, &*self.bucket) {
+                Err(e) if is_page_gone(&e) => {
+                    let seen = state.view.base.number;
+                    if !state.is_idle() {
+                        return Err(self.overtaken(state));
+                    }
+                    self.refresh(state)?;
+                    if state.view.base.number == seen {
+                        return Err(e);
+                    }
+                }
+                looked => return looked,
+            }
+        }
+    }
+}
+
 /// A thread that panicked has left nothing half: what it changed is published by nobody.
 pub(super) fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -88,10 +117,10 @@ impl BucketDisk {
     /// What is at a name of the bucket. Where the next entry of the ledger is not, somebody else may have put it there.
     fn look(&self, name: &str) -> io::Result<Node> {
         let mut state = self.state()?;
-        let mut found = state.view.look(&*self.0.bucket, name)?;
-        if found.is_none() && name.starts_with(LEDGER) && !state.writing && state.view.changes.is_empty() {
+        let mut found = self.0.viewed(&mut state, |view, bucket| view.look(bucket, name))?;
+        if found.is_none() && name.starts_with(LEDGER) && state.is_idle() {
             self.0.refresh(&mut state)?;
-            found = state.view.look(&*self.0.bucket, name)?;
+            found = self.0.viewed(&mut state, |view, bucket| view.look(bucket, name))?;
         }
         found.ok_or_else(gone)
     }
@@ -103,9 +132,9 @@ impl BucketDisk {
         let Some(bytes) = self.0.bucket.get(object, None)? else {
             // Removed by somebody whose commit is newer than what this process sees.
             let mut state = self.state()?;
-            if state.view.changes.is_empty() {
+            if state.is_idle() {
                 self.0.refresh(&mut state)?;
-                return match state.view.look(&*self.0.bucket, name)? {
+                return match self.0.viewed(&mut state, |view, bucket| view.look(bucket, name))? {
                     Some(Node::Object { object: now, .. }) if now == object => Err(gone()),
                     Some(_) => Ok(None),
                     None => Err(gone()),
@@ -219,7 +248,7 @@ impl Disk for BucketDisk {
         if state.view.look_here(&name).is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        if !state.view.has_above(&*self.0.bucket, &name)? {
+        if !self.0.viewed(&mut state, |view, bucket| view.has_above(bucket, &name))? {
             return Err(gone());
         }
         let lock = self.try_lock(path, false).ok_or(io::ErrorKind::AlreadyExists)?;
@@ -257,7 +286,7 @@ impl Disk for BucketDisk {
                     Node::holding(&bytes)
                 };
                 let mut state = self.state()?;
-                if !state.view.has_above(&*self.0.bucket, to)? {
+                if !self.0.viewed(&mut state, |view, bucket| view.has_above(bucket, to))? {
                     return Err(gone());
                 }
                 state.view.change_here(from, None);
@@ -266,8 +295,8 @@ impl Disk for BucketDisk {
             }
             (Place::Bucket(from), Place::Bucket(to)) => {
                 let mut state = self.state()?;
-                let node = state.view.look(&*self.0.bucket, from)?.ok_or_else(gone)?;
-                if node.is_folder() || !state.view.has_above(&*self.0.bucket, to)? {
+                let node = self.0.viewed(&mut state, |view, bucket| view.look(bucket, from))?.ok_or_else(gone)?;
+                if node.is_folder() || !self.0.viewed(&mut state, |view, bucket| view.has_above(bucket, to))? {
                     return Err(io::ErrorKind::Unsupported.into());
                 }
                 state.view.change(from, None);
@@ -287,7 +316,7 @@ impl Disk for BucketDisk {
             },
             Place::Bucket(name) => {
                 let mut state = self.state()?;
-                match state.view.look(&*self.0.bucket, &name)? {
+                match self.0.viewed(&mut state, |view, bucket| view.look(bucket, &name))? {
                     None => Err(gone()),
                     Some(Node::Folder) => Err(io::ErrorKind::IsADirectory.into()),
                     Some(_) => {
@@ -304,7 +333,7 @@ impl Disk for BucketDisk {
             Place::Local(path) => return self.0.real.make_dir(&path),
             Place::Here(name) => {
                 let mut state = self.state()?;
-                if !state.view.has_above(&*self.0.bucket, &name)? {
+                if !self.0.viewed(&mut state, |view, bucket| view.has_above(bucket, &name))? {
                     return Err(gone());
                 }
                 if state.view.look_here(&name).is_none() {
@@ -315,10 +344,10 @@ impl Disk for BucketDisk {
             Place::Bucket(name) => name,
         };
         let mut state = self.state()?;
-        match state.view.look(&*self.0.bucket, &name)? {
+        match self.0.viewed(&mut state, |view, bucket| view.look(bucket, &name))? {
             Some(Node::Folder) => Ok(()),
             Some(_) => Err(io::ErrorKind::AlreadyExists.into()),
-            None if state.view.has_above(&*self.0.bucket, &name)? => {
+            None if self.0.viewed(&mut state, |view, bucket| view.has_above(bucket, &name))? => {
                 state.view.change(&name, Some(Node::Folder));
                 Ok(())
             }
@@ -352,7 +381,12 @@ impl Disk for BucketDisk {
     fn list(&self, path: &Path) -> io::Result<Vec<(String, EntryKind)>> {
         let (Place::Bucket(name) | Place::Here(name)) = self.place(path) else { return self.0.real.list(path) };
         self.is_there(path)?;
-        let found = self.state()?.view.list(&*self.0.bucket, &name)?;
+        let mut state = self.state()?;
+        if name.starts_with(LEDGER) && state.is_idle() {
+            self.0.refresh(&mut state)?;
+        }
+        let found = self.0.viewed(&mut state, |view, bucket| view.list(bucket, &name))?;
+        drop(state);
         let mut names: Vec<(String, EntryKind)> = (found.into_iter())
             .map(|(name, node)| (name, if node.is_folder() { EntryKind::Dir } else { EntryKind::File }))
             .collect();
@@ -456,7 +490,7 @@ impl Disk for BucketDisk {
         self.is_there(path)?;
         if place == Place::Bucket(LEDGER.to_owned()) {
             let mut state = self.state()?;
-            if state.view.changes.is_empty() && !std::mem::take(&mut state.fresh) {
+            if state.is_idle() && !std::mem::take(&mut state.fresh) {
                 self.0.refresh(&mut state)?;
                 state.fresh = false;
             }

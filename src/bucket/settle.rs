@@ -221,8 +221,12 @@ impl Shared {
         let state = &mut *state;
         let mut changes: BTreeMap<String, Option<Entry>> = BTreeMap::new();
         let mut waiting: Vec<(String, crate::fs::Bytes)> = Vec::new();
-        for (key, node) in &state.view.changes {
-            let before = state.view.base.look(&*self.bucket, key)?;
+        let changed = state.view.changes.clone();
+        for (key, node) in &changed {
+            let before = match state.view.base.look(&*self.bucket, key) {
+                Err(e) if commit::is_page_gone(&e) => return Err(self.overtaken(state)),
+                looked => looked?,
+            };
             let entry = match node {
                 None => None,
                 Some(Node::Folder) => Some(Entry::Folder),
@@ -249,10 +253,14 @@ impl Shared {
         let (base, by) = (state.view.base.number, state.transaction.as_ref().map(|t| t.name.clone()).unwrap_or_default());
         let first = state.transaction.as_ref().map_or(0, |t| t.objects.len());
         let mut pages = 0;
-        let mut next = state.view.base.next(&*self.bucket, &by, &changes, || {
+        let next = state.view.base.next(&*self.bucket, &by, &changes, || {
             pages += 1;
             format!("{OBJECTS}/{by}/{}", first + pages - 1)
-        })?;
+        });
+        let mut next = match next {
+            Err(e) if commit::is_page_gone(&e) => return Err(self.overtaken(state)),
+            next => next?,
+        };
         let mut uploads: Vec<(String, &[u8])> = names.iter().zip(&waiting).map(|(name, (_, bytes))| (name.clone(), &**bytes)).collect();
         uploads.extend(next.writes.iter().map(|(name, bytes)| (name.clone(), bytes.as_slice())));
         if let Some(transaction) = &mut state.transaction {

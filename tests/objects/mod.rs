@@ -175,7 +175,7 @@ impl Process {
                         content.apply(write);
                     }
                 }
-                match (random(&mut asked, 120), &write) {
+                match (random(&mut asked, 600), &write) {
                     (0, Some(write)) => {
                         self.store.content().late.push(write.clone());
                         return lost();
