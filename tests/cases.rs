@@ -271,7 +271,7 @@ fn float_ids_of_arrays_are_refused_and_others_are_exact() {
     has(&error.err, &["array `ids`", "astype('int64')"]);
     case.done("-w b train big.npz --seed 1");
     has(&case.done("-w b delete --subject p7").out, &["erased: 1 id"]);
-    has(&case.done("-w b delete --record 6144039378640938").out, &["erased: 1 id, 1 record"]);
+    has(&case.done("-w b delete --record 6144039378640938").out, &["erased: 1 record (0 of them held out)"]);
 }
 
 #[test]

@@ -21,10 +21,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Bench, LINEAR, RIDGE, Row, Setup, csv, rows, without};
+use common::{Bench, HEADER, LINEAR, RIDGE, Row, Setup, csv, rows, without};
 use serde_json::{Value, json};
 use service::{Client, Service, key};
-use sisa::engine::{Quiet, VerifyRequest};
+use sisa::engine::{CorrectRequest, Quiet, VerifyRequest};
 
 fn trained(learner: &'static str, rows: &[Row]) -> Bench {
     Bench::trained(&Setup { shards: 3, slices: 2, holdout: 0.0, learner, epochs: 1, ..Setup::default() }, rows)
@@ -119,6 +119,14 @@ fn what_was_waited_for_is_told_and_what_is_unknown_is_counted() {
     assert_eq!(by_record["records"], 1);
 
     settled(&mut client);
+    // What the command line corrected is a request like any other.
+    let corrected = bench.root().join("corrected.csv");
+    fs::write(&corrected, format!("{HEADER}7,1,41,200.00,b,t2,9,many\n7,99,41,200.00,b,t2,9,many\n")).unwrap();
+    let request = CorrectRequest { sources: corrected.into(), request_id: Some("put-right".into()), defer: false };
+    bench.engine().correct(&request, &Quiet, |_, _, _| {}).unwrap();
+    let told = client.get("/v1/deletions/put-right").is(200).json();
+    assert_eq!(["erased", "corrected", "unknown", "records"].map(|of| told[of].as_u64()), [0, 1, 1, 1].map(Some), "{told}");
+
     let receipt = client.get("/v1/deletions/b/receipt").is(200);
     assert_eq!(receipt.body, bench.engine().receipt(Some("b")).unwrap().encode());
     let signed = bench.root().join("b.json");

@@ -282,6 +282,20 @@ pub(crate) struct IdArgs {
     pub(crate) column: Option<String>,
 }
 
+/// What every request has, whatever it is about.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct AskedArgs {
+    /// A name for the request; repeating it with the same ids, rows or date reports the first outcome
+    #[arg(long, value_name = "ID")]
+    pub(crate) request_id: Option<String>,
+    /// In effect now, repaired by a later `sisa repair` or together with the next request
+    #[arg(long)]
+    pub(crate) defer: bool,
+    /// Say what would be done and what it would cost; change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
 #[derive(Debug, ClapArgs)]
 pub(crate) struct DeleteArgs {
     #[command(flatten)]
@@ -292,15 +306,8 @@ pub(crate) struct DeleteArgs {
     /// Do not ask, also when most ids of a list are unknown
     #[arg(long, short)]
     pub(crate) yes: bool,
-    /// A name for the request; repeating it with the same ids reports the first outcome
-    #[arg(long, value_name = "ID")]
-    pub(crate) request_id: Option<String>,
-    /// In effect now, repaired by a later `sisa repair` or together with the next deletion
-    #[arg(long)]
-    pub(crate) defer: bool,
-    /// Say what would be done and what it would cost; change nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) asked: AskedArgs,
     /// Let later imports bring the ids in again
     #[arg(long)]
     pub(crate) no_suppress: bool,
@@ -311,15 +318,8 @@ pub(crate) struct CorrectArgs {
     /// Tables in the source's form, label and all: each row is what the record of its id is to hold
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     pub(crate) from: Vec<PathBuf>,
-    /// A name for the request; repeating it with the same rows reports the first outcome
-    #[arg(long, value_name = "ID")]
-    pub(crate) request_id: Option<String>,
-    /// In effect now, repaired by a later `sisa repair` or together with the next request
-    #[arg(long)]
-    pub(crate) defer: bool,
-    /// Say what would be done and what it would cost; change nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) asked: AskedArgs,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -330,15 +330,8 @@ pub(crate) struct ExpireArgs {
     /// The column of dates [default: the only one that is declared a date]
     #[arg(long, value_name = "COLUMN")]
     pub(crate) column: Option<String>,
-    /// A name for the request; repeating it with the same date reports the first outcome
-    #[arg(long, value_name = "ID")]
-    pub(crate) request_id: Option<String>,
-    /// In effect now, repaired by a later `sisa repair` or together with the next request
-    #[arg(long)]
-    pub(crate) defer: bool,
-    /// Say what would be done and what it would cost; change nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) asked: AskedArgs,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -9,9 +9,9 @@ use super::{args::CorrectArgs, delete::diverged, exit::Exit, session::Session, s
 
 impl Session {
     pub(super) fn correct(&self, args: &CorrectArgs) -> anyhow::Result<Exit> {
-        let (sources, request_id) = (args.from.clone().into(), args.request_id.clone());
-        let request = CorrectRequest { sources, request_id, defer: args.defer };
-        if args.dry_run {
+        let (sources, request_id) = (args.from.clone().into(), args.asked.request_id.clone());
+        let request = CorrectRequest { sources, request_id, defer: args.asked.defer };
+        if args.asked.dry_run {
             let forecast = self.engine.forecast_correction(&request)?;
             let places: Vec<String> = forecast.unknown.rows.iter().map(ToString::to_string).collect();
             let mut told = wire::Forecast::from(&forecast);

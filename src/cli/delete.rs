@@ -25,12 +25,12 @@ impl Session {
             rows: args.rows.iter().collect(),
             refuse_mostly_unknown: (args.ids.from.is_some() || !args.rows.is_empty()) && !args.yes,
             handles: handles.collect::<anyhow::Result<_>>()?,
-            request_id: args.request_id.clone(),
-            defer: args.defer,
+            request_id: args.asked.request_id.clone(),
+            defer: args.asked.defer,
             no_suppress: args.no_suppress,
             older_than: None,
         };
-        if args.dry_run {
+        if args.asked.dry_run {
             let forecast = self.engine.forecast(&request)?;
             let places = places(&ids, &forecast.unknown, args);
             let mut told = wire::Forecast::from(&forecast);

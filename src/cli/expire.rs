@@ -11,13 +11,13 @@ impl Session {
     pub(super) fn expire(&self, args: &ExpireArgs) -> anyhow::Result<Exit> {
         let request = DeleteRequest {
             older_than: Some(OlderThan { date: args.before.clone(), column: args.column.clone() }),
-            request_id: args.request_id.clone(),
-            defer: args.defer,
+            request_id: args.asked.request_id.clone(),
+            defer: args.asked.defer,
             // Nobody asked to be forgotten.
             no_suppress: true,
             ..DeleteRequest::default()
         };
-        if args.dry_run {
+        if args.asked.dry_run {
             let forecast = self.engine.forecast(&request)?;
             let text = || show::forecast(&forecast) + &show::undated(forecast.undated);
             return self.result(text, || wire::Forecast::from(&forecast));

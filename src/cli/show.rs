@@ -164,7 +164,9 @@ fn outcomes(accepted: &Accepted) -> String {
     let of = |kind: OutcomeKind| accepted.outcomes.iter().filter(move |o| o.outcome == kind);
     let records: u64 = of(OutcomeKind::Erased).map(|o| o.in_slices + o.held_out).sum();
     let held_out: u64 = of(OutcomeKind::Erased).map(|o| o.held_out).sum();
-    let unit = if accepted.corrects { ["record", "records"] } else { ["id", "ids"] };
+    // Where no id of a person was named, each outcome is of one record.
+    let of_records = accepted.corrects || accepted.outcomes.iter().all(|o| !o.subject);
+    let unit = if of_records { ["record", "records"] } else { ["id", "ids"] };
     for (kind, label) in [
         (OutcomeKind::Erased, "erased"),
         (OutcomeKind::Corrected, "corrected"),
@@ -177,7 +179,8 @@ fn outcomes(accepted: &Accepted) -> String {
         if n > 0 {
             let _ = write!(out, "  {label}: {} {}", count(n as u64), if n == 1 { unit[0] } else { unit[1] });
             if kind == OutcomeKind::Erased {
-                let _ = write!(out, ", {} records ({} of them held out)", count(records), count(held_out));
+                let records = if of_records { String::new() } else { format!(", {} records", count(records)) };
+                let _ = write!(out, "{records} ({} of them held out)", count(held_out));
             }
             out.push('\n');
         }

@@ -24,7 +24,9 @@ pub struct RequestLine {
     pub already_erased: u64,
     /// Ids that were not found.
     pub unknown: u64,
-    /// Records that go, held-out ones included.
+    /// Records that hold something else now: of a correction.
+    pub corrected: u64,
+    /// Records that go, held-out ones included; of a correction those that its rows are about.
     pub records: u64,
     /// Copies of models that saw what goes.
     pub exports: Vec<ExportSeen>,
@@ -49,6 +51,7 @@ impl RequestLine {
             erased: count(OutcomeKind::Erased),
             already_erased: count(OutcomeKind::AlreadyErased),
             unknown: count(OutcomeKind::NotFound),
+            corrected: count(OutcomeKind::Corrected),
             records: accepted.outcomes.iter().map(|o| o.in_slices + o.held_out).sum(),
             exports: accepted.exports.clone(),
             shards,

@@ -32,7 +32,9 @@ pub struct Deletion {
     pub already_erased: u64,
     /// Ids that were not found.
     pub unknown: u64,
-    /// Records that go, held-out ones included.
+    /// Records that hold something else now: of a correction.
+    pub corrected: u64,
+    /// Records that go, held-out ones included; of a correction those that its rows are about.
     pub records: u64,
     /// Copies of models that saw what goes: nothing reaches those but who has them.
     pub exports: Vec<SeenBy>,
@@ -51,6 +53,7 @@ impl Deletion {
             erased: count(OutcomeKind::Erased),
             already_erased: count(OutcomeKind::AlreadyErased),
             unknown: count(OutcomeKind::NotFound),
+            corrected: count(OutcomeKind::Corrected),
             records: accepted.outcomes.iter().map(|o| o.in_slices + o.held_out).sum(),
             exports: SeenBy::all(&accepted.exports),
         }
@@ -97,6 +100,7 @@ impl Deletion {
             erased: 0,
             already_erased: 0,
             unknown: 0,
+            corrected: 0,
             records: 0,
             exports: Vec::new(),
         }
@@ -121,6 +125,7 @@ impl From<&RequestLine> for Deletion {
             erased: line.erased,
             already_erased: line.already_erased,
             unknown: line.unknown,
+            corrected: line.corrected,
             records: line.records,
             exports: SeenBy::all(&line.exports),
         }

@@ -117,7 +117,7 @@ fn row(out: &mut String, told: &wire::Deletion, came: &str, state: &str, record:
         }
     };
     let state_class = if matches!(state, "repaired" | "cancelled") { "" } else { " class=\"warn\"" };
-    let counted = told.erased + told.already_erased + told.unknown;
+    let counted = told.erased + told.already_erased + told.unknown + told.corrected;
     let ids = if told.accepted_at.is_some() { counted } else { record.map_or(0, |record| record.handles.len() as u64) };
     let _ = writeln!(
         out,
