@@ -267,6 +267,33 @@ fn a_damaged_slice_of_a_batch_is_written_again_from_it() {
     sound(&bench);
 }
 
+/// Persons who were erased, and came back with a batch: their rows are in its slices, and not in those of the import.
+#[test]
+fn a_damaged_slice_with_somebody_who_came_back_is_written_again() {
+    let bench = bench(ADAM);
+    let gone =
+        |person: &str, no_suppress| DeleteRequest { subjects: vec![person.into()], no_suppress, ..DeleteRequest::default() };
+    bench.delete(&gone("7", true));
+    bench.delete(&gone("8", false));
+    let second = batch(&bench, 2, [7, 8, 50, 51, 52, 53, 54]);
+    assert_eq!(append(&bench, second.clone(), None).unwrap().batch.refused, 1);
+    bench.engine().unsuppress(&["8".into()], &[]).unwrap();
+    let third = batch(&bench, 3, [7, 8, 60, 61, 62, 63, 64]);
+    append(&bench, third.clone(), None).unwrap();
+    // Whoever goes now is in no slice of the batches before.
+    bench.delete(&gone("61", true));
+    let intact = bench.artefacts();
+    let import = bench.root().join("table.csv");
+    for (step, source) in [("02", import.clone()), ("05", second), ("06", third)] {
+        for shard in 0..3 {
+            fs::write(bench.root().join(format!("shards/g0001/{shard:04}/{step}.slice")), b"x").unwrap();
+        }
+        bench.engine().repair(&source.into(), false, &Quiet).unwrap();
+        assert_same(&bench.artefacts(), &intact, step);
+    }
+    sound(&bench);
+}
+
 #[derive(Debug)]
 struct Never;
 

@@ -1,15 +1,19 @@
 //! `sisa repair --from` and `--drop-slice`: damaged slices written again, or given up.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::{Engine, Error, Observer, Progress};
+use super::{
+    Engine, Error, Observer, Progress,
+    absent::{ALL, IMPORT, absent},
+};
 use crate::{
     append::place,
     delete::{purge_stale, recover},
     fs::Durability,
-    ids::{Cell, GenerationId, Handle, Part},
+    ids::{Cell, GenerationId, Part},
     import::{NewGeneration, restage},
-    ledger::{Event, History, Ledger, Mended, OutcomeKind},
+    ledger::{Event, History, Mended},
+    order::Batches,
     shard::{BuildError, ShardStore, SliceError, SliceFile},
     source::Input,
     workspace::{WorkspaceError, Writing},
@@ -119,18 +123,29 @@ impl Engine {
             handle_key: self.workspace.handle_key()?,
             model_key: self.workspace.model_key(generation, record)?,
         };
-        let mut sources = from.open(&plan.partition.form)?;
         let progress = |bytes, total, rows| {
             observer.progress(Progress::Importing { bytes, total, rows });
             !observer.stopped()
         };
-        let cells: Vec<_> = damaged.iter().map(|(cell, _)| store.named(*cell)).collect();
-        let gone = left_out(&self.workspace.ledger(), generation)?;
-        let files =
-            self.pool.install(|| restage(&self.workspace, &plan, &mut sources, &cells, |h| gone.contains(&h), &progress))?;
+        // Which batches a slice is of says whose rows of the source are not in it.
+        let mut by_batches: BTreeMap<Batches, Vec<(Cell, crate::digest::Digest)>> = BTreeMap::new();
+        for (cell, digest) in damaged {
+            let among_others = cell.part == Part::Holdout || record.cells.chain().later().is_empty();
+            let batches = store.named(*cell).1.unwrap_or(if among_others { ALL } else { IMPORT });
+            by_batches.entry(batches).or_default().push((*cell, *digest));
+        }
+        let absent = absent(&self.workspace.ledger(), generation, &by_batches.keys().copied().collect())?;
+        let mut files = Vec::with_capacity(damaged.len());
+        for (batches, damaged) in by_batches {
+            let mut sources = from.open(&plan.partition.form)?;
+            let cells: Vec<_> = damaged.iter().map(|(cell, _)| store.named(*cell)).collect();
+            let gone = |handle| absent.get(&batches).is_some_and(|absent| absent.has(handle));
+            let restaged = self.pool.install(|| restage(&self.workspace, &plan, &mut sources, &cells, gone, &progress))?;
+            files.extend(restaged.into_iter().zip(damaged));
+        }
         // Slices of several batches come from several sources, one call each.
         let mut other = None;
-        for (file, (cell, digest)) in files.iter().zip(damaged) {
+        for (file, (cell, digest)) in &files {
             if file.content != *digest {
                 let (path, got) = (store.path(*cell), file.content.to_string());
                 other.get_or_insert(Error::OtherSource { path, got, expected: digest.to_string() });
@@ -143,45 +158,5 @@ impl Engine {
             observer.note(&format!("{} was written again, to the byte", store.path(*cell).display()));
         }
         other.map_or(Ok(()), Err)
-    }
-}
-
-/// The handles of the rows of a source that its generation does not hold: what its import refused, as the ids were suppressed then, and
-/// what was taken away since. Of a generation made from another one's slices it is the first of them that was imported.
-fn left_out(ledger: &Ledger, generation: GenerationId) -> Result<BTreeSet<Handle>, Error> {
-    let mut suppressed: BTreeSet<Handle> = BTreeSet::new();
-    let mut left_out: BTreeMap<GenerationId, BTreeSet<Handle>> = BTreeMap::new();
-    let mut unread = None;
-    ledger.read_entries(|entry, _| match &entry.event {
-        Event::Imported(imported) => {
-            let refused = match imported.rekeys.and_then(|from| left_out.get(&from)) {
-                Some(before) => before.clone(),
-                None => suppressed.clone(),
-            };
-            left_out.insert(imported.generation, refused);
-        }
-        Event::Accepted(accepted) => {
-            // The outcomes of many ids are in a file of their own.
-            let accepted = match ledger.whole(entry.sequence, accepted) {
-                Ok(whole) => whole,
-                Err(e) => {
-                    unread = Some(e);
-                    return;
-                }
-            };
-            let erased = accepted.outcomes.iter().filter(|o| o.outcome == OutcomeKind::Erased).map(|o| o.handle);
-            left_out.values_mut().for_each(|of| of.extend(erased.clone()));
-            if accepted.suppress {
-                suppressed.extend(accepted.outcomes.iter().map(|o| o.handle));
-            }
-        }
-        Event::Unsuppressed(event) => event.handles.iter().for_each(|handle| {
-            suppressed.remove(handle);
-        }),
-        _ => {}
-    })?;
-    match unread {
-        Some(e) => Err(e.into()),
-        None => Ok(left_out.remove(&generation).unwrap_or_default()),
     }
 }

@@ -1,5 +1,6 @@
 //! The facade: one method a command. Prints nothing and asks nothing.
 
+mod absent;
 mod append;
 mod build;
 mod card;
