@@ -52,8 +52,9 @@ pub use crate::{
     config::Overrides,
     delete::Repair,
     engine::{
-        Answers, AppendRequest, Builder, CorrectRequest, DeleteRequest, Engine, Epoch, Error, ErrorKind, Observer, OlderThan,
-        PackRequest, PlanRequest, Progress, Quiet, Remedy, Serving, Shares, TrainRequest, VerifyRequest, train_bundle,
+        Answers, AppendRequest, Builder, CorrectRequest, DeleteRequest, Engine, Epoch, Error, ErrorKind, MigrateRequest,
+        Observer, OlderThan, PackRequest, PlanRequest, Progress, Quiet, Remedy, Serving, Shares, TrainRequest, VerifyRequest,
+        train_bundle,
     },
     ids::{Cell, GenerationId, Handle, RecipeId, ShardId},
     order::Batches,
@@ -69,7 +70,7 @@ pub mod reports {
     pub use crate::{
         engine::{
             AppendReport, CellStatus, CorrectReport, DeleteReport, Evaluation, ExportReport, Forecast, IdColumns, ImportedReport,
-            Packed, PlanReport, Quality, RepairReport, ShardStatus, Status, TrainReport, Unpacked,
+            MigrateReport, Packed, PlanReport, Quality, RepairReport, ShardStatus, Status, TrainReport, Unpacked,
         },
         import::ImportReport,
         ledger::{Accepted, BatchRecord, CellChange, Cost, Effective, Outcome, OutcomeKind, Repaired, RequestRecord},

@@ -15,8 +15,8 @@ use serde::Serialize;
 use serde_json::Value;
 use sisa::{
     engine::{
-        AppendRequest, CorrectRequest, DeleteRequest, ExportFormat, KeySource, Overrides, PackRequest, PlanRequest, Quiet,
-        ShardId, TrainRequest, VerifyRequest, train_bundle,
+        AppendRequest, CorrectRequest, DeleteRequest, ExportFormat, KeySource, MigrateRequest, Overrides, PackRequest,
+        PlanRequest, Quiet, ShardId, TrainRequest, VerifyRequest, train_bundle,
     },
     lab::{self, BenchRequest, Pick, tune::TuneRequest},
     source::Input,
@@ -178,6 +178,7 @@ fn classes(fields: &mut Fields) {
     fields.add(&wire::Keys::of(&secret, &engine.keygen(&secret).unwrap()));
     let (import, generation, report) = engine.rekey(&KeySource::Seed(6), &Quiet).unwrap();
     fields.add(&wire::Rekeyed::of(&import, generation, &report));
+    fields.add(&wire::Migrated::from(&engine.migrate(&MigrateRequest::default(), &Quiet).unwrap()));
 
     let proposed =
         engine.propose(&table.clone().into(), &secret, &Overrides { label: Some("visits".into()), ..Overrides::default() });
@@ -221,6 +222,9 @@ fn numbers(fields: &mut Fields) {
     assert!(report.report.diverged().next().is_some(), "{report:?}");
     fields.add(&wire::Trained::from(&report));
     fields.add(&wire::Repaired::from(&bench.engine().repair(&Input::new(), false, &Quiet).unwrap()));
+    let other = config.replace("rate = 0.1", "rate = 30.0").replace("shards = 3", "shards = 2");
+    std::fs::write(bench.root().join("sisa.toml"), other).unwrap();
+    fields.add(&wire::Migrated::from(&bench.engine().migrate(&MigrateRequest::default(), &Quiet).unwrap()));
     elsewhere(fields);
     let bench = Bench::new(&setup, &rows(60));
     std::fs::write(bench.root().join("sisa.toml"), config).unwrap();

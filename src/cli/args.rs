@@ -82,6 +82,8 @@ pub(crate) enum Command {
     Repair(RepairArgs),
     /// Train anew under a fresh model key; the old ensemble serves until the new one is whole
     Rekey(KeyArgs),
+    /// Bring the records that are there under the columns, shards and slices that sisa.toml declares now, without their source
+    Migrate(MigrateArgs),
     /// Allow ids to be imported again
     Unsuppress(UnsuppressArgs),
     /// List deletions and corrections with outcomes, times and costs
@@ -342,6 +344,15 @@ pub(crate) struct RepairArgs {
     /// Give the records of damaged slices up
     #[arg(long, conflicts_with = "from")]
     pub(crate) drop_slice: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct MigrateArgs {
+    /// The configuration [default: sisa.toml in the workspace]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) keys: KeyArgs,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -14,6 +14,7 @@ mod expire;
 mod export;
 mod ids;
 mod measured;
+mod migrate;
 mod plan;
 mod predict;
 mod progress;

@@ -64,6 +64,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
             Ok(if diverged { Exit::Diverged } else { Exit::Done })
         }
         Command::Rekey(keys) => session.rekey(keys),
+        Command::Migrate(migrate) => session.migrate(migrate),
         Command::Unsuppress(unsuppress) => {
             let ids = session.ids(&unsuppress.ids)?;
             let count = session.engine.unsuppress(&ids.subjects, &ids.records)?;
@@ -314,7 +315,8 @@ impl Session {
     }
 }
 
-fn keys(args: &KeyArgs) -> KeySource {
+/// Where new keys come from.
+pub(super) fn keys(args: &KeyArgs) -> KeySource {
     match (args.seed, &args.key) {
         (Some(seed), _) => KeySource::Seed(seed),
         (None, Some(file)) => KeySource::File(file.clone()),

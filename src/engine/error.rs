@@ -76,16 +76,25 @@ pub enum Error {
         /// What differs from the generation at hand.
         what: String,
     },
-    /// A rekeying would discard what was imported last.
+    /// Another generation made of what serves would discard what was imported last.
     #[error(
-        "generation {newer} was imported after {serving}, which serves, and is not whole yet; rekeying {serving} would discard it. \
-         Train first, until it is whole"
+        "generation {newer} was imported after {serving}, which serves, and is not whole yet; another one made from {serving} would \
+         discard it. Train first, until it is whole"
     )]
     NewerGeneration {
         /// The one that is not whole.
         newer: GenerationId,
         /// The one in service.
         serving: GenerationId,
+    },
+    /// The configuration asks for what can't be had from the records as they are held.
+    #[error(
+        "this can't be made of the records that are there, as it takes more than rows hold; nothing was changed:{}",
+        changes.iter().map(|change| format!("\n  {change}")).collect::<String>()
+    )]
+    NotMigrated {
+        /// What, each with its place in the configuration.
+        changes: Vec<String>,
     },
     /// Training needs more memory than there is.
     #[error(
@@ -373,6 +382,7 @@ impl Error {
             | Error::NoSource { .. }
             | Error::NeedsFresh { .. }
             | Error::NewerGeneration { .. }
+            | Error::NotMigrated { .. }
             | Error::TooLittleMemory { .. }
             | Error::NoConfig { .. }
             | Error::Cell { .. }

@@ -10,6 +10,7 @@ mod error;
 mod export;
 mod import;
 mod mend;
+mod migrate;
 mod moment;
 mod observe;
 mod plan;
@@ -42,6 +43,7 @@ pub use delete::{DeleteReport, DeleteRequest, Forecast, OlderThan, checked_name}
 pub use error::{Error, ErrorKind};
 pub use export::ExportReport;
 pub use import::ImportedReport;
+pub use migrate::{MigrateReport, MigrateRequest};
 pub use observe::{Observer, Progress, Quiet};
 pub use plan::{PlanReport, PlanRequest};
 pub use predict::{Answers, Evaluation, Named, Quality, Shares};

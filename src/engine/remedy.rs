@@ -97,7 +97,7 @@ impl Error {
             Error::Delete(DeleteError::NoIdColumns) => vec![Remedy::NameRows],
             Error::Delete(DeleteError::OtherContent { .. }) => vec![Remedy::NameRecords],
             Error::Delete(DeleteError::MostlyUnknown { .. }) => vec![Remedy::Confirm],
-            Error::NeedsFresh { .. } => vec![Remedy::TrainFresh { source: None }],
+            Error::NeedsFresh { .. } | Error::NotMigrated { .. } => vec![Remedy::TrainFresh { source: None }],
             Error::Cell { .. } => vec![Remedy::MendOrRedeclare],
             Error::NoSource { .. } => vec![Remedy::Import],
             Error::NoConfig { .. } => vec![Remedy::Propose],
@@ -142,6 +142,7 @@ fn import(error: &ImportError) -> Vec<Remedy> {
         ImportError::Workspace(e) => workspace(e),
         ImportError::Fs(e) => disk(e),
         ImportError::Interrupted => vec![Remedy::RunAgain],
+        ImportError::NotCarried(_) => vec![Remedy::TrainFresh { source: None }],
         _ => Vec::new(),
     }
 }

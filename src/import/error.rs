@@ -45,6 +45,9 @@ pub enum ImportError {
         /// Where it is.
         cell: Cell,
     },
+    /// A record of an older generation can't be had under another schema.
+    #[error("{0}; that needs the source. Nothing was changed")]
+    NotCarried(CellError),
     /// There are no rows.
     #[error("the sources hold no rows to train on")]
     NoRows,

@@ -1,7 +1,7 @@
 //! From sources, or from an older generation's slices, to a new generation.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -20,7 +20,7 @@ use crate::{
     ids::{Cell, GenerationId, Handle, Part, ShardId},
     ledger::Imported,
     order::{Batches, Placement},
-    schema::{Encoder, Fate, Ids, RowLayout, Schema, Subject},
+    schema::{Carry, CellError, Encoder, Fate, Ids, RowLayout, Schema, Subject},
     shard::{BuildError, Cells, ShardStore, SliceFile, SortKey, StagedRow, sort_key},
     source::{Batch, Source},
     workspace::{Partition, Workspace, Writing},
@@ -219,22 +219,35 @@ fn each_batch(
     }
 }
 
-/// Imports the rows of some cells of an older generation as a new one, under another model key.
+/// Imports the rows of some cells of an older generation as a new one, under another model key, and perhaps another schema.
 ///
 /// # Errors
-/// A slice is damaged or the disk refuses; the workspace is then as it was.
+/// A slice is damaged, a row can't be had under the other schema, or the disk refuses; the workspace is then as it was.
 pub fn rekey_rows(
     writing: &mut Writing,
     plan: &NewGeneration,
     (from, cells): (&ShardStore, impl Iterator<Item = Cell>),
+    carry: Option<&Carry>,
 ) -> Result<ImportReport, ImportError> {
+    // Ids that are none under the other schema: of a record about one of them nothing says what becomes.
+    let maker = plan.handle_key.maker();
+    let nobody = |id: &String| maker.subject(plan.partition.schema.exceptions.id_form.of(id).as_bytes());
+    let nobody: BTreeSet<Handle> = carry.iter().flat_map(|carry| carry.nobody()).map(nobody).collect();
+    let own =
+        |problem: &str| CellError { column: plan.partition.schema.subject.clone().unwrap_or_default(), problem: problem.into() };
     let stage = stage(writing.workspace(), plan, Naming::Given)?;
     for cell in cells {
         let slice = from.open(cell)?;
         let (mut encoded, mut gathered) = (Vec::new(), Gathered::default());
         for (at, (record, subject)) in slice.records().iter().zip(slice.subjects()).enumerate() {
             slice.encoded_row(at, &mut encoded);
-            gathered.start_row().extend_from_slice(&encoded);
+            if nobody.contains(subject) {
+                return Err(ImportError::NotCarried(own("records are about an id that is to spell a missing one")));
+            }
+            match carry {
+                Some(carry) => carry.row(&encoded, gathered.start_row()).map_err(ImportError::NotCarried)?,
+                None => gathered.start_row().extend_from_slice(&encoded),
+            }
             stage.named(&mut gathered, *record, *subject);
         }
         stage.gather(&mut gathered)?;
@@ -392,7 +405,7 @@ fn write_shard(store: &ShardStore, stage: &Stage, shard: ShardId, ahead: &Ahead<
     let rows = StagedRow::all(store.row(), &staged);
     let count = u32::try_from(rows.len()).map_err(|_| too_large(BuildError::TooLarge { rows: rows.len() as u64 }))?;
     let mut parts: BTreeMap<Part, Vec<SortKey>> = BTreeMap::new();
-    let mut subjects = std::collections::BTreeSet::new();
+    let mut subjects = BTreeSet::new();
     for (row, at) in rows.zip(0..count) {
         let part = row.part();
         if part != Part::Holdout && subjects.len() < store.grid().shards as usize {

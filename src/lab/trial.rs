@@ -283,7 +283,7 @@ impl Base {
         let mut writing = engine.workspace().write(true)?;
         engine.workspace().keep_handle_key(&plan.handle_key)?;
         let from = (&self.model.shards, cells);
-        engine.pool().install(|| rekey_rows(&mut writing, plan, from))?;
+        engine.pool().install(|| rekey_rows(&mut writing, plan, from, None))?;
         let id = engine.publish_recipe_as(&mut writing, plan.generation, recipe, recipe.digest())?;
         let current = Current { generation: plan.generation, recipe: id, aggregate: self.current.aggregate };
         writing.switch(&current)?;

@@ -398,6 +398,27 @@ impl Declaration {
     }
 }
 
+impl Declaration {
+    /// The schema without a source at hand: for the columns that are declared by name, and those of an older schema that patterns match.
+    ///
+    /// # Errors
+    /// As [`Declaration::resolve`].
+    pub fn resolve_known(&self, older: &Schema) -> Result<Schema, SchemaError> {
+        let roles = |schema: &Schema| schema.subject.iter().chain(&schema.record).cloned().collect::<Vec<String>>();
+        let known = older.columns.iter().map(|column| column.name.clone()).chain(roles(older));
+        let known: Vec<String> = known.chain([older.label.column().to_owned()]).collect();
+        let own = self.subject.iter().chain(&self.record).cloned().chain([self.label.column.clone()]);
+        let (places, mut found, mut seen) = (Places::of(&known), Vec::new(), BTreeSet::new());
+        let named = self.columns.iter().map(|(text, _)| Ok(Pattern::parse(text, &places)?.names(&known)));
+        for name in named.collect::<Result<Vec<_>, SchemaError>>()?.into_iter().flatten().chain(own) {
+            if seen.insert(name.clone()) {
+                found.push(name);
+            }
+        }
+        self.resolve("sisa.toml", &found)
+    }
+}
+
 impl Schema {
     /// The columns of a source that nothing declares.
     pub fn undeclared<'a>(&self, found: &'a [String]) -> Vec<&'a str> {

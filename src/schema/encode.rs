@@ -21,7 +21,7 @@ use crate::{
 const NO_LABEL: &str = "the label is missing; a record without a label can't be trained on. Fill the cell, drop the row, or declare \
      `missing = \"skip\"` under [label], which leaves such rows out";
 /// The canonical NaN, as which a missing number is stored.
-const MISSING: f32 = f32::from_bits(0x7fc0_0000);
+pub(super) const MISSING: f32 = f32::from_bits(0x7fc0_0000);
 
 /// What became of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,22 +99,22 @@ pub(crate) const BOOLEANS: [&[&str]; 2] =
 
 /// Declared values to their indices.
 #[derive(Clone, Debug)]
-struct Lookup(Vec<(Vec<u8>, u32)>);
+pub(super) struct Lookup(Vec<(Vec<u8>, u32)>);
 
 impl Lookup {
-    fn new(values: &[String]) -> Lookup {
+    pub(super) fn new(values: &[String]) -> Lookup {
         let mut sorted: Vec<_> = values.iter().zip(0..).map(|(v, i)| (v.trim_ascii().as_bytes().to_vec(), i)).collect();
         sorted.sort();
         Lookup(sorted)
     }
 
-    fn find(&self, value: &[u8]) -> Option<u32> {
+    pub(super) fn find(&self, value: &[u8]) -> Option<u32> {
         let at = self.0.binary_search_by(|(v, _)| v.as_slice().cmp(value)).ok()?;
         self.0.get(at).map(|v| v.1)
     }
 
     /// As [`Lookup::find`]; a number that is not listed as it is spelt is the listed one of its value, so `1.0` is `1`.
-    fn find_number(&self, value: &[u8]) -> Option<u32> {
+    pub(super) fn find_number(&self, value: &[u8]) -> Option<u32> {
         self.find(value).or_else(|| {
             let number = parse_number(value).filter(|n| n.is_finite())?;
             let mut same = self.0.iter().filter(|(v, _)| parse_number(v) == Some(number)).map(|(_, index)| *index);

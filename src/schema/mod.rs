@@ -1,5 +1,6 @@
 //! Columns to encoded features: declared, never learnt from the rows.
 
+mod carry;
 mod dates;
 mod declare;
 mod encode;
@@ -18,6 +19,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+pub use carry::Carry;
 pub use dates::{Date, DateColumn};
 pub use declare::{ColumnDeclaration, Declaration, LabelDeclaration};
 pub(crate) use encode::BOOLEANS;

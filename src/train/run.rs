@@ -38,7 +38,7 @@ pub enum Stop {
 }
 
 /// What a run did.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     /// Shards that lacked something, in order.
     pub shards: Vec<ShardReport>,

@@ -19,6 +19,7 @@ mod deletion;
 mod error;
 mod evaluated;
 mod exported;
+mod migrated;
 mod plan;
 mod predicted;
 mod receipt;
@@ -44,6 +45,7 @@ pub use deletion::{AlikeIds, CellWritten, Deleted, Effective, Forecast, Outcome,
 pub use error::Failed;
 pub use evaluated::{Class, Evaluated, Measures, Shares};
 pub use exported::{Export, Exported, SeenBy};
+pub use migrated::Migrated;
 pub use plan::{Candidate, Growth, Plan, PlanLine, RecommendedLearner};
 pub use predicted::{Answer, Predicted, Prediction};
 pub use receipt::{Keys, Receipt, Signature};

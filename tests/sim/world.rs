@@ -9,8 +9,8 @@ use std::{
 
 use sisa::{
     engine::{
-        AppendRequest, CorrectRequest, DeleteRequest, Engine, Error, Input, KeySource, Overrides, Quiet, TrainRequest,
-        VerifyRequest,
+        AppendRequest, CorrectRequest, DeleteRequest, Engine, Error, Input, KeySource, MigrateRequest, Overrides, Quiet,
+        TrainRequest, VerifyRequest,
     },
     fs::Files,
     ids::{GenerationId, Handle, ShardId},
@@ -268,6 +268,24 @@ impl World {
 
     pub fn rekey(engine: &Engine) -> Result<(), Error> {
         engine.rekey(&KeySource::Seed(NEW_SEED), &Quiet).map(|_| ())
+    }
+
+    /// Declares a column more, a value more and other slices.
+    pub fn redeclare(disk: &SimDisk) {
+        let path = World::root().join("sisa.toml");
+        let text = String::from_utf8(workspace(disk).files().read(&path).unwrap().to_vec()).unwrap();
+        let other = text.replace("level = {", "weight = { kind = \"number\", indicator = true, range = [0, 200] }\nlevel = {");
+        let other = other.replace(r#"["a", "b"]"#, r#"["b", "z", "a"]"#).replace("slices = 2", "slices = 3");
+        assert!(other.len() > text.len() + 60);
+        disk.put(&path, other.as_bytes());
+    }
+
+    /// Under the keys of the rekeying.
+    pub fn migrate(engine: &Engine) -> Result<(), Error> {
+        let request = MigrateRequest { keys: KeySource::Seed(NEW_SEED), ..MigrateRequest::default() };
+        let report = engine.migrate(&request, &Quiet)?;
+        assert!(report.complete, "migrate returned and something is missing");
+        Ok(())
     }
 
     pub fn verify(engine: &Engine) -> Result<(), Error> {
