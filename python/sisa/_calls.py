@@ -79,6 +79,11 @@ def asked(settings: dict[str, Any]) -> dict[str, Any]:
     return {**_ASKED, **settings, "record": [record] if isinstance(record, str) else list(record)}
 
 
+def begun(config: tuple[str, bool] | None, settings: dict[str, Any], seed: int | None, key: Any, fresh: bool) -> dict[str, Any]:
+    """How an import begins, all of its fields."""
+    return {"config": config, "asked": asked(settings), "seed": seed, "key": key, "fresh": fresh}
+
+
 def lines(text: str) -> list[dict[str, Any]]:
     """Lines of JSON."""
     return [json.loads(line) for line in text.splitlines()]

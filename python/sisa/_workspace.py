@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from . import _sisa
-from ._calls import Listener, Progress, asked, converged, deletion, lines, log, unknown
+from ._calls import Listener, Progress, asked, begun, converged, lines
 from ._exports import Exports
+from ._requests import Requests
 from ._tables import Part, Table, parts
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Proposal(str):
         return proposal
 
 
-class Workspace(Exports):
+class Workspace(Requests, Exports):
     """A workspace in a folder. Nothing is read or made before it is asked for something.
 
     Answers are dictionaries with the names of docs/JSON.md. Many threads may use one workspace, and
@@ -123,7 +124,7 @@ class Workspace(Exports):
         settings: dict[str, Any],
     ) -> answers.Training:
         with Listener(progress) as listener:
-            text = self._engine.train(table, config, asked(settings), seed, key, fresh, listener)
+            text = self._engine.train(table, begun(config, settings, seed, key, fresh), listener)
         told = {line["type"]: line for line in lines(text)}
         answer = {**told["trained"], "schema": told.get("schema"), "evaluated": told.get("evaluated")}
         return cast("answers.Training", converged(answer))
@@ -144,7 +145,7 @@ class Workspace(Exports):
         """Imports a table and freezes the recipe, as `train` begins, and trains nothing. The arguments are those of `train`."""
         written = None if config is None else (str(config), False)
         with Listener(progress) as listener:
-            text = self._engine.import_table(parts(table), written, asked(settings), seed, key, fresh, listener)
+            text = self._engine.import_table(parts(table), begun(written, settings, seed, key, fresh), listener)
         told = {line["type"]: line for line in lines(text)}
         return cast("answers.Importing", {**told["imported"], "schema": told.get("schema")})
 
@@ -205,89 +206,7 @@ class Workspace(Exports):
         with Listener(progress) as listener:
             return cast("answers.Evaluated", json.loads(self._engine.evaluate(parts(table), listener)))
 
-    # Deletion.
-
-    def delete(
-        self,
-        subjects: Iterable[str | int] | str | int | None = None,
-        *,
-        records: Iterable[Any] | None = None,
-        rows: Table | None = None,
-        request_id: str | None = None,
-        defer: bool = False,
-        suppress: bool = True,
-        progress: Progress = None,
-    ) -> answers.Deletion:
-        """Deletes people's records, or single ones, from slices and models, exactly.
-
-        When the call returns the deletion is in effect and, unless deferred, repaired: every file
-        is what training on what remains would have written. The same `request_id` with the same ids
-        reports the first outcome and does nothing more.
-
-        Args:
-            subjects: ids of whom the records are about.
-            records: ids of records; with several columns a tuple each.
-            rows: a table in the form of the one that was imported: each row takes one record that
-                holds the same.
-            request_id: the name of the request, for receipts; one is made up without it.
-            defer: leaves the training to a later `repair` or `train`; shards serve what they had
-                before they saw the records.
-            suppress: whether later imports refuse the ids.
-            progress: see `Progress`.
-        """
-        return self._delete_parts(parts(rows), request_id, defer, progress, subjects, records, suppress)
-
-    def _delete_parts(
-        self,
-        rows: list[Part],
-        request_id: str | None,
-        defer: bool,
-        progress: Progress,
-        subjects: Any = None,
-        records: Any = None,
-        suppress: bool = True,
-    ) -> answers.Deletion:
-        who = deletion(subjects, records, request_id, defer, suppress)
-        with Listener(progress) as listener:
-            told, *places = self._engine.delete(who, rows, listener)
-        of = {line["type"]: line for line in lines(told)}
-        answer = {**of["deleted"], "effective": of["effective"], "repair": of.get("repaired"), **unknown(who, places)}
-        if answer["unknown"]:
-            log.warning("request %s: some of what it names is not there; see unknown_subjects, unknown_records, unknown_rows", answer["request"])
-        converged(answer["repair"] or {"diverged": []}, answer)
-        return cast("answers.Deletion", answer)
-
-    def forecast(
-        self, subjects: Iterable[str | int] | str | int | None = None, *, records: Iterable[Any] | None = None, rows: Table | None = None
-    ) -> answers.Forecast:
-        """What a deletion would do and cost. Nothing is changed."""
-        who = deletion(subjects, records, None, False, True)
-        with Listener(None) as listener:
-            told, *places = self._engine.forecast(who, parts(rows), listener)
-        return cast("answers.Forecast", {**json.loads(told), **unknown(who, places)})
-
-    def unsuppress(self, subjects: Iterable[str | int] | str | int | None = None, *, records: Iterable[Any] | None = None) -> int:
-        """Takes ids off the list of those that imports refuse. Returns how many were on it."""
-        with Listener(None) as listener:
-            told = self._engine.unsuppress(deletion(subjects, records, None, False, True), listener)
-        return int(json.loads(told)["ids"])
-
-    def append(
-        self, table: Table, *, batch: str | None = None, defer: bool = False, progress: Progress = None
-    ) -> answers.Appending:
-        """Adds a batch of records to what is in service, and trains on it; deletion stays exact over all batches (docs/APPEND.md).
-
-        Args:
-            table: the batch, in the form of what was imported.
-            batch: its name. The same rows under it are done already, and others refused; one is
-                made from the rows without it.
-            defer: leaves the training to a later `train`; what was trained before serves until
-                then.
-            progress: see `Progress`.
-        """
-        with Listener(progress) as listener:
-            appended, *repaired = lines(self._engine.append(parts(table), batch, defer, listener))
-        return cast("answers.Appending", {**appended, "repair": converged(repaired[0]) if repaired else None})
+    # What is trained again, and what is looked at.
 
     def repair(self, source: Table | None = None, *, drop_slice: bool = False, progress: Progress = None) -> answers.Repaired:
         """Checks every checkpoint and trains what is damaged or missing; so also what deferred deletions left.
@@ -314,6 +233,17 @@ class Workspace(Exports):
         with Listener(progress) as listener:
             told = self._engine.verify(retrain, sample, [os.fspath(path) for path in receipts], listener)
         return cast("answers.Verified", json.loads(told))
+
+    def migrate(
+        self, *, seed: int | None = None, key: str | os.PathLike[str] | None = None, progress: Progress = None
+    ) -> answers.Migrated:
+        """Brings the records that are there under the columns, shards and slices that ``sisa.toml`` declares now.
+
+        No source is needed: what is new is missing in them, and what they do not tell is refused by
+        name (docs/APPEND.md). What serves goes on serving until the new generation is whole.
+        """
+        with Listener(progress) as listener:
+            return cast("answers.Migrated", converged(json.loads(self._engine.migrate(seed, key, listener))))
 
     def rekey(
         self, *, seed: int | None = None, key: str | os.PathLike[str] | None = None, progress: Progress = None

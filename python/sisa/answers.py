@@ -271,11 +271,35 @@ class Deleted(TypedDict):
     repaired: bool
 
 
-class Deletion(Deleted, Unknown):
-    """What `delete` answers: ``deleted``, with ``effective`` and, unless deferred or done before, ``repair``."""
+class Expiring(Deleted):
+    """What `expire` answers: ``deleted``, with ``effective`` and, unless deferred or done before, ``repair``."""
 
     effective: Effective
     repair: Repaired | None
+
+
+class Deletion(Expiring, Unknown):
+    """What `delete` answers: what `expire` does, and what is not there."""
+
+
+class Corrected(TypedDict):
+    """``corrected``."""
+
+    type: str
+    request: str
+    repeated: bool
+    records: int
+    unchanged: int
+    left_lines: list[int]
+    repaired: bool
+
+
+class Correction(Corrected):
+    """What `correct` answers: ``corrected``, with ``effective`` and ``repair``, and where rows stand that corrected nothing."""
+
+    effective: Effective
+    repair: Repaired | None
+    left_rows: list[str]
 
 
 class Forecasted(TypedDict):
@@ -299,6 +323,12 @@ class Forecast(Forecasted, Unknown):
     """What `forecast` answers: ``forecast``, and what is not there."""
 
 
+class CorrectionForecast(Forecasted):
+    """What `forecast_correction` answers: ``forecast``, and where rows stand that would correct nothing."""
+
+    left_rows: list[str]
+
+
 class Finding(TypedDict):
     """One difference."""
 
@@ -317,6 +347,21 @@ class Verified(TypedDict):
     retrained: int
     findings: list[Finding]
     notes: list[str]
+
+
+class Migrated(TypedDict):
+    """``migrated``."""
+
+    type: str
+    generation: str
+    new: bool
+    changes: list[str]
+    records: int
+    held_out: int
+    row_passes: int
+    seconds: float
+    complete: bool
+    diverged: list[Diverged]
 
 
 class Rekeyed(TypedDict):

@@ -12,15 +12,15 @@ use pyo3::{
     types::{PyBytes, PyList},
 };
 use sisa::{
-    Answers, AppendRequest, DeleteRequest, Error, Input, PackRequest, PlanRequest, Quiet, Serving, ShardId, TrainRequest,
-    VerifyRequest, engine::ExportFormat, fs::RealDisk, wire,
+    Answers, AppendRequest, CorrectRequest, DeleteRequest, Error, Input, MigrateRequest, PackRequest, PlanRequest, Quiet,
+    Serving, ShardId, TrainRequest, VerifyRequest, engine::ExportFormat, fs::RealDisk, reports::Proposal, wire,
 };
 
 use crate::{
     error::raise,
     fork::Own,
     guard::{self, Relay},
-    requests::{Asked, Deletion, Planned, configure, keys},
+    requests::{Asked, Begun, Deletion, Expiry, Planned, configure, keys},
     table::{Tables, tables},
 };
 
@@ -80,6 +80,26 @@ impl Engine {
         })
     }
 
+    /// Imports as `work` does it. The line of a configuration that was proposed comes before its own.
+    fn begin(
+        &self,
+        parts: &Bound<'_, PyList>,
+        begun: Begun,
+        listener: &Bound<'_, PyAny>,
+        work: impl FnOnce(&sisa::Engine, &TrainRequest, &Relay) -> Result<(Option<Proposal>, String), Error> + Send,
+    ) -> PyResult<String> {
+        let (config, request) = begun.request(tables(parts)?.input)?;
+        self.run(listener, |engine, relay| {
+            if let Some((text, over)) = &config {
+                configure(engine, text, *over)?;
+            }
+            let (proposal, lines) = work(engine, &request, relay)?;
+            let config = engine.workspace().root().join("sisa.toml");
+            let schema = proposal.iter().map(|proposal| wire::line(&wire::Schema::of(&config, proposal)));
+            Ok(schema.chain([lines]).collect())
+        })
+    }
+
     /// What answers, once it is loaded.
     fn serving(&self) -> Option<Arc<Own<Serving>>> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
@@ -121,63 +141,21 @@ impl Engine {
     }
 
     /// `schema` if a configuration was proposed, `trained`, `evaluated` if there is something to compare with.
-    #[expect(clippy::too_many_arguments, reason = "Python has them by name")]
-    fn train(
-        &self,
-        parts: &Bound<'_, PyList>,
-        config: Option<(String, bool)>,
-        asked: Asked,
-        seed: Option<u64>,
-        key: Option<PathBuf>,
-        fresh: bool,
-        listener: &Bound<'_, PyAny>,
-    ) -> PyResult<String> {
-        let request = TrainRequest {
-            sources: tables(parts)?.input,
-            overrides: asked.overrides()?,
-            keys: keys(seed, key),
-            fresh,
-            ..TrainRequest::default()
-        };
-        self.run(listener, |engine, relay| {
-            if let Some((text, over)) = &config {
-                configure(engine, text, *over)?;
-            }
-            let report = engine.train(&request, relay)?;
-            let config = engine.workspace().root().join("sisa.toml");
-            let schema = report.proposal.iter().map(|proposal| wire::line(&wire::Schema::of(&config, proposal)));
+    fn train(&self, parts: &Bound<'_, PyList>, begun: Begun, listener: &Bound<'_, PyAny>) -> PyResult<String> {
+        self.begin(parts, begun, listener, |engine, request, relay| {
+            let report = engine.train(request, relay)?;
             let evaluated = report.evaluation.iter().map(|evaluation| wire::line(&wire::Evaluated::from(evaluation)));
-            Ok(schema.chain([wire::line(&wire::Trained::from(&report))]).chain(evaluated).collect())
+            let lines = std::iter::once(wire::line(&wire::Trained::from(&report))).chain(evaluated).collect();
+            Ok((report.proposal, lines))
         })
     }
 
     /// `schema` if a configuration was proposed, `imported`.
-    #[expect(clippy::too_many_arguments, reason = "Python has them by name")]
-    fn import_table(
-        &self,
-        parts: &Bound<'_, PyList>,
-        config: Option<(String, bool)>,
-        asked: Asked,
-        seed: Option<u64>,
-        key: Option<PathBuf>,
-        fresh: bool,
-        listener: &Bound<'_, PyAny>,
-    ) -> PyResult<String> {
-        let request = TrainRequest {
-            sources: tables(parts)?.input,
-            overrides: asked.overrides()?,
-            keys: keys(seed, key),
-            fresh,
-            ..TrainRequest::default()
-        };
-        self.run(listener, |engine, relay| {
-            if let Some((text, over)) = &config {
-                configure(engine, text, *over)?;
-            }
-            let report = engine.import(&request, relay)?;
-            let config = engine.workspace().root().join("sisa.toml");
-            let schema = report.proposal.iter().map(|proposal| wire::line(&wire::Schema::of(&config, proposal)));
-            Ok(schema.chain([wire::line(&wire::Import::from(&report))]).collect())
+    fn import_table(&self, parts: &Bound<'_, PyList>, begun: Begun, listener: &Bound<'_, PyAny>) -> PyResult<String> {
+        self.begin(parts, begun, listener, |engine, request, relay| {
+            let report = engine.import(request, relay)?;
+            let line = wire::line(&wire::Import::from(&report));
+            Ok((report.proposal, line))
         })
     }
 
@@ -274,6 +252,50 @@ impl Engine {
         })
     }
 
+    /// `effective`, `repaired` unless deferred or done before, `deleted`.
+    fn expire(&self, asked: Expiry, listener: &Bound<'_, PyAny>) -> PyResult<String> {
+        let request = asked.request();
+        self.run(listener, |engine, relay| {
+            let report = engine.delete(&request, relay, |_, _, _| ())?;
+            let effective = wire::line(&wire::Effective::of(&report.accepted, report.effective.seconds));
+            let repaired = report.repair.iter().map(|repair| wire::line(&wire::Repaired::from(repair)));
+            Ok([effective].into_iter().chain(repaired).chain([wire::line(&wire::Deleted::from(&report))]).collect())
+        })
+    }
+
+    fn forecast_expiry(&self, asked: Expiry, listener: &Bound<'_, PyAny>) -> PyResult<String> {
+        let request = asked.request();
+        self.run(listener, |engine, _| Ok(wire::line(&wire::Forecast::from(&engine.forecast(&request)?))))
+    }
+
+    /// `effective`, `repaired` unless deferred or done before, `corrected`; and where the rows stand that corrected nothing.
+    fn correct(
+        &self,
+        parts: &Bound<'_, PyList>,
+        request_id: Option<String>,
+        defer: bool,
+        listener: &Bound<'_, PyAny>,
+    ) -> PyResult<(String, Vec<String>)> {
+        let request = CorrectRequest { sources: tables(parts)?.input, request_id, defer };
+        self.run(listener, |engine, relay| {
+            let report = engine.correct(&request, relay, |_, _, _| ())?;
+            let effective = wire::line(&wire::Effective::of(&report.accepted, report.effective.seconds));
+            let repaired = report.repair.iter().map(|repair| wire::line(&wire::Repaired::from(repair)));
+            let corrected = wire::line(&wire::Corrected::from(&report));
+            let lines = [effective].into_iter().chain(repaired).chain([corrected]).collect();
+            Ok((lines, report.left.iter().map(|row| row.place.to_string()).collect()))
+        })
+    }
+
+    fn forecast_correction(&self, parts: &Bound<'_, PyList>, listener: &Bound<'_, PyAny>) -> PyResult<(String, Vec<String>)> {
+        let request = CorrectRequest { sources: tables(parts)?.input, ..CorrectRequest::default() };
+        self.run(listener, |engine, _| {
+            let forecast = engine.forecast_correction(&request)?;
+            let rows = forecast.unknown.rows.iter().map(ToString::to_string).collect();
+            Ok((wire::line(&wire::Forecast::from(&forecast)), rows))
+        })
+    }
+
     fn unsuppress(&self, asked: Deletion, listener: &Bound<'_, PyAny>) -> PyResult<String> {
         let (subjects, records) = (asked.subjects, asked.records);
         self.run(listener, |engine, _| Ok(wire::line(&wire::Unsuppressed::of(engine.unsuppress(&subjects, &records)?))))
@@ -310,6 +332,11 @@ impl Engine {
     ) -> PyResult<String> {
         let request = VerifyRequest { retrain, sample, receipts };
         self.run(listener, |engine, relay| Ok(wire::line(&wire::Verified::from(&engine.verify(&request, relay)?))))
+    }
+
+    fn migrate(&self, seed: Option<u64>, key: Option<PathBuf>, listener: &Bound<'_, PyAny>) -> PyResult<String> {
+        let request = MigrateRequest { keys: keys(seed, key), ..MigrateRequest::default() };
+        self.run(listener, |engine, relay| Ok(wire::line(&wire::Migrated::from(&engine.migrate(&request, relay)?))))
     }
 
     fn rekey(&self, seed: Option<u64>, key: Option<PathBuf>, listener: &Bound<'_, PyAny>) -> PyResult<String> {

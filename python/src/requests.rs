@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use pyo3::{exceptions::PyValueError, prelude::*};
-use sisa::{Error, KeySource, Overrides, config::Config, fs::Durability};
+use sisa::{DeleteRequest, Error, Input, KeySource, OlderThan, Overrides, TrainRequest, config::Config, fs::Durability};
 
 /// Settings that come before the configuration's.
 #[derive(FromPyObject)]
@@ -21,6 +21,28 @@ pub(crate) struct Asked {
     checkpoints: Option<u32>,
     rate: Option<f32>,
     no_ids: bool,
+}
+
+/// How an import begins.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct Begun {
+    /// The text of a configuration that is to be written, and whether over one that is there.
+    config: Option<(String, bool)>,
+    asked: Asked,
+    seed: Option<u64>,
+    key: Option<PathBuf>,
+    fresh: bool,
+}
+
+/// Which records are too old, and how they go.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct Expiry {
+    before: String,
+    column: Option<String>,
+    request_id: Option<String>,
+    defer: bool,
 }
 
 /// Whose records are to go, and how.
@@ -54,6 +76,24 @@ impl Asked {
         let Asked { label, subject, record, holdout, shards, slices, learner, epochs, checkpoints, rate, no_ids, .. } = self;
         let schedule = self.schedule.as_deref().map(str::parse).transpose().map_err(PyValueError::new_err)?;
         Ok(Overrides { label, subject, record, holdout, shards, slices, learner, epochs, schedule, checkpoints, rate, no_ids })
+    }
+}
+
+impl Begun {
+    /// The configuration, and what is asked for beside it.
+    pub(crate) fn request(self, sources: Input) -> PyResult<(Option<(String, bool)>, TrainRequest)> {
+        let Begun { config, asked, seed, key, fresh } = self;
+        let (overrides, keys) = (asked.overrides()?, keys(seed, key));
+        Ok((config, TrainRequest { sources, overrides, keys, fresh, ..TrainRequest::default() }))
+    }
+}
+
+impl Expiry {
+    /// A deletion of records that suppresses nobody: nobody asked to be forgotten.
+    pub(crate) fn request(self) -> DeleteRequest {
+        let Expiry { before: date, column, request_id, defer } = self;
+        let older_than = Some(OlderThan { date, column });
+        DeleteRequest { older_than, request_id, defer, no_suppress: true, ..DeleteRequest::default() }
     }
 }
 

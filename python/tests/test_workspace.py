@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import logging
 import pickle
@@ -210,6 +211,58 @@ def test_a_batch_comes_to_what_is_there(tmp_path: Path) -> None:
     assert parts.plan(frame, batches=(30, 0.01), pilot=False)["growth"] is None
 
 
+def test_records_hold_something_else_and_old_ones_go(tmp_path: Path) -> None:
+    frame = pd.DataFrame(columns(numbers())).assign(seen=[f"2023-{1 + at % 12:02}-15" for at in range(600)])
+    config = CONFIG.format(learner="ridge").replace(
+        "[shards]", 'seen = { kind = "date", order = "year-month-day", range = [0, 20000] }\n[shards]'
+    )
+    ws = sisa.Workspace(tmp_path / "ws", threads=2)
+    ws.train(frame, config=config, seed=1)
+    right = frame[frame["subject"] == 7].assign(x0=1.5)
+    strange = right[:1].assign(id=99_999)
+    both = pd.concat([right, strange])
+    forecast = ws.forecast_correction(both)
+    assert sum(cell["come"] for cell in forecast["cells"]) == 3 and len(forecast["left_rows"]) == 1
+    told = ws.correct(both, request_id="r-17")
+    assert (told["records"], told["left_rows"]) == (3, forecast["left_rows"]) and "row 4" in told["left_rows"][0]
+    assert told["effective"]["cells"] == forecast["cells"] and told["repair"] is not None and told["repaired"]
+    assert ws.correct(both, request_id="r-17")["repeated"]
+    frame.loc[frame["subject"] == 7, "x0"] = 1.5
+
+    with pytest.raises(TypeError, match="write a date"):
+        ws.expire(20230401)  # type: ignore[arg-type]
+    with pytest.raises(sisa.InputError, match="yesterday"):
+        ws.expire("yesterday")
+    cost = ws.forecast_expiry("2023-04-01")
+    expired = ws.expire(datetime.date(2023, 4, 1), request_id="old", defer=True)
+    assert expired["effective"]["cells"] == cost["cells"] and expired["undated"] == cost["undated"] == 0
+    assert expired["repair"] is None and len(expired["effective"]["outcomes"]) == 150
+    ws.repair()
+    scratch = sisa.Workspace(tmp_path / "scratch", threads=2)
+    scratch.train(frame[frame["seen"] >= "2023-04-01"], config=config, seed=1)
+    assert digest(scratch.path) == digest(ws.path)
+    assert ws.status()["suppressed"] == 0 and [one["request"] for one in ws.log()] == ["r-17", "old"]
+
+
+def test_a_column_comes_without_the_source(tmp_path: Path) -> None:
+    frame = pd.DataFrame(columns(numbers()))
+    config = CONFIG.format(learner="forest")
+    ws, scratch = sisa.Workspace(tmp_path / "ws", threads=2), sisa.Workspace(tmp_path / "scratch", threads=2)
+    ws.train(frame, config=config, seed=1)
+    other = config.replace("[shards]", 'weight = { kind = "number", range = [0, 9] }\n[shards]').replace("slices = 3", "slices = 2")
+    (tmp_path / "ws" / "sisa.toml").write_text(other)
+    told = ws.migrate(seed=2)
+    assert told["new"] and told["complete"] and any("`weight` is new" in change for change in told["changes"])
+    scratch.train(frame.assign(weight=np.nan), config=other, seed=1)
+    scratch.rekey(seed=2)
+    assert digest(scratch.path) == digest(ws.path) and not ws.migrate()["new"]
+    (tmp_path / "ws" / "sisa.toml").write_text(other.replace("x0..x3", "x0..x2"))
+    assert ws.migrate()["changes"] == ["`x3` goes"]
+    (tmp_path / "ws" / "sisa.toml").write_text(other.replace('subject = "subject"', 'subject = "id"'))
+    with pytest.raises(sisa.InputError, match="rows hold no ids"):
+        ws.migrate()
+
+
 def documented(kind: str) -> set[str]:
     """The fields of a type in docs/JSON.md, at its first level."""
     section = (DOCS / "JSON.md").read_text().split(f"\n## {kind}\n")[1].split("\n## ")[0]
@@ -219,7 +272,7 @@ def documented(kind: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "kind",
-    ["trained", "evaluated", "status", "effective", "forecast", "repaired", "deleted", "appended", "request", "verified", "schema", "rekeyed", "rekey_due",
+    ["trained", "evaluated", "status", "effective", "forecast", "repaired", "deleted", "corrected", "appended", "request", "verified", "schema", "migrated", "rekeyed", "rekey_due",
      "candidate", "plan", "exported", "card"],
 )
 def test_answers_have_the_names_of_the_documentation(kind: str) -> None:
