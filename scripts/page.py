@@ -142,6 +142,11 @@ def keeps_up(browser, service, people, pictures):
     expect(page.locator("#requests tbody tr:visible")).to_have_count(1)
     page.locator("#choice select").select_option("")
     expect(page.locator("tr[data-state=repaired]")).to_have_count(1)
+    # What was measured since is there, with a mark at the deletion.
+    expect(page.locator("#quality .mark")).to_have_count(1, timeout=20000)
+    assert page.locator("#quality circle").count() == page.locator("#quality tbody tr").count() > 1
+    accessible(page, "with quality over time")
+    picture(page, pictures, "quality")
     page.close()
 
 
@@ -203,6 +208,8 @@ def works_without_a_script(browser, service, pictures):
     page.goto(service.address + "/")
     expect(page.locator("h1")).to_have_text("Everything is repaired.")
     expect(page.locator("#requests tbody tr")).to_have_count(2)
+    assert page.locator("#quality tbody tr").count() > 1
+    expect(page.locator("#quality svg")).to_be_visible()
     expect(page.locator("#live")).to_have_text("This page shows what was when it was loaded.")
     expect(page.locator("#receipt code")).to_contain_text("sisa receipt --check")
     expect(page.locator("#check")).to_be_hidden()

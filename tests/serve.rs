@@ -161,14 +161,16 @@ struct Seen {
     body: Value,
 }
 
-/// Four connections read while the service and another process delete. An answer that was asked for after a deletion was told to be in effect
-/// stands on an entry from after it, and every answer is the one of a workspace that never had those who were deleted before its entry.
+/// Four connections read while the service and another process delete, and the service is stopped now and then wherever it is. An answer that was asked
+/// for after a deletion was told to be in effect stands on an entry from after it, and every answer is the one of a workspace that never had those
+/// who were deleted before its entry. `SISA_DELETIONS=500` deletes as many people.
 #[test]
 fn no_answer_is_influenced_once_a_deletion_of_this_or_another_process_is_in_effect() {
-    let all = rows(48);
+    let count = std::env::var("SISA_DELETIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(20_u32);
+    let all = rows(count + 28);
     let bench = trained(RIDGE, &all);
     let service = Service::start(bench.root(), &[]);
-    let asked = csv(&all);
+    let asked = csv(&rows(48));
     let (stop, seen) = (AtomicBool::new(false), Mutex::new(Vec::<Seen>::new()));
     let deleted: Vec<(u32, Instant)> = std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -193,7 +195,7 @@ fn no_answer_is_influenced_once_a_deletion_of_this_or_another_process_is_in_effe
                 assert_eq!(client.post("/v1/deletions", &body).is(200).json()["state"], "effective");
                 (person, Instant::now())
             };
-            (0..10).map(delete).collect::<Vec<_>>()
+            (0..count / 2).map(delete).collect::<Vec<_>>()
         });
         let by_others = scope.spawn(|| {
             let delete = |person: u32| {
@@ -203,7 +205,17 @@ fn no_answer_is_influenced_once_a_deletion_of_this_or_another_process_is_in_effe
                 assert!(done.unwrap().success());
                 (person, Instant::now())
             };
-            (10..20).map(delete).collect::<Vec<_>>()
+            (count / 2..count).map(delete).collect::<Vec<_>>()
+        });
+        // Whoever has computed an answer may stand still for any time before it is given.
+        scope.spawn(|| {
+            let send = |signal: &str| Command::new("kill").args([signal, &service.pid().to_string()]).status().unwrap();
+            while !stop.load(Ordering::SeqCst) {
+                send("-STOP");
+                std::thread::sleep(Duration::from_millis(15));
+                send("-CONT");
+                std::thread::sleep(Duration::from_millis(35));
+            }
         });
         let mut deleted = by_service.join().unwrap();
         deleted.extend(by_others.join().unwrap());
@@ -219,7 +231,7 @@ fn no_answer_is_influenced_once_a_deletion_of_this_or_another_process_is_in_effe
         .iter()
         .map(|r| (r.sequence, r.accepted.request.trim_start_matches('p').parse().unwrap()))
         .collect();
-    assert_eq!(order.len(), 20);
+    assert_eq!(order.len(), count as usize);
     let sequence = |person: u32| order.iter().find(|(_, p)| *p == person).unwrap().0;
     let mut states: BTreeMap<usize, Value> = BTreeMap::new();
     let mut late = 0;
@@ -703,4 +715,123 @@ fn a_trace_is_passed_on_and_logged() {
         assert!(clock.elapsed() < Duration::from_secs(10), "{}", service.log());
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+#[test]
+fn when_more_was_deleted_under_one_key_than_is_allowed_a_rekey_is_asked_for() {
+    let bench = trained(RIDGE, &rows(40));
+    let config = bench.root().join("sisa.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{text}\n[guard]\nrekey_after = 0.2\n")).unwrap();
+    let service = Service::start(bench.root(), &[]);
+    let mut client = service.client();
+    let mut asked = || {
+        let status = client.get("/v1/status").is(200).json();
+        let metrics = client.get("/metrics").is(200).text();
+        let page = client.get("/").is(200).text();
+        let due = status["rekey_due"]["share"].as_f64();
+        assert_eq!(metrics.lines().any(|line| line == "sisa_rekey_due 1"), due.is_some(), "{metrics}");
+        assert_eq!(page.contains("id=\"rekey\""), due.is_some(), "{page}");
+        assert_eq!(page.contains("`sisa rekey`"), due.is_some(), "{page}");
+        (due, status["type"].clone())
+    };
+    let warned = |service: &Service| service.log().lines().filter(|line| line.contains("`sisa rekey` draws")).count();
+    let erase = |service: &Service, people: std::ops::Range<u32>| {
+        let subjects: Vec<String> = people.map(|p| p.to_string()).collect();
+        service.client().post("/v1/deletions", &json!({ "subjects": subjects, "wait": "repaired" }).to_string()).is(200);
+    };
+    erase(&service, 0..1);
+    assert_eq!(asked(), (None, json!("status")));
+    assert_eq!(warned(&service), 0);
+    erase(&service, 1..16);
+    let (share, _) = asked();
+    assert!(share.is_some_and(|share| share > 0.2 && share < 0.7), "{share:?}");
+    // What another process says of the same ledger is the same.
+    let said = Command::new(env!("CARGO_BIN_EXE_sisa")).arg("-w").arg(bench.root()).args(["log", "--json"]).output().unwrap();
+    let last: Value = serde_json::from_slice(said.stdout.trim_ascii_end().rsplit(|b| *b == b'\n').next().unwrap()).unwrap();
+    assert_eq!(last["share"].as_f64(), share);
+    // Told once, however often it is looked at and whatever comes on top.
+    erase(&service, 16..18);
+    let clock = Instant::now();
+    while warned(&service) == 0 {
+        assert!(clock.elapsed() < Duration::from_secs(20), "{}", service.log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(warned(&service), 1, "{}", service.log());
+    // A fresh key begins to count anew.
+    assert!(sisa(bench.root(), &["rekey", "--seed", "6"]).status().unwrap().success());
+    assert_eq!(asked().0, None);
+}
+
+#[test]
+fn who_deletes_without_a_pause_leaves_somebody_to_answer() {
+    let bench = trained(LINEAR, &rows(120));
+    let service = Service::start(bench.root(), &[]);
+    let (stop, given) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let table = csv(&rows(50));
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut client = service.client();
+                    while !stop.load(Ordering::SeqCst) {
+                        client.csv("/invocations", table.as_bytes()).is(200);
+                        given.fetch_add(1, Ordering::SeqCst);
+                    }
+                })
+            })
+            .collect();
+        let writers = [0, 55].map(|first| {
+            let service = &service;
+            scope.spawn(move || {
+                let mut client = service.client();
+                for person in first..first + 55 {
+                    client.post("/v1/deletions", &json!({ "subjects": [person] }).to_string()).is(200);
+                }
+            })
+        });
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        stop.store(true, Ordering::SeqCst);
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+    });
+    assert!(given.into_inner() > 5);
+    assert_eq!(settled(&mut service.client()).len(), 110);
+    whole(&bench);
+}
+
+#[test]
+fn quality_is_measured_whenever_something_else_is_in_service_and_outlives_the_service() {
+    let setup = Setup { shards: 3, slices: 2, holdout: 0.3, learner: LINEAR, epochs: 1, ..Setup::default() };
+    let bench = Bench::trained(&setup, &rows(80));
+    let service = Service::start(bench.root(), &[]);
+    let mut client = service.client();
+    let acts = |client: &mut Client| -> Vec<Value> {
+        let trail = client.get("/v1/audit").is(200).text();
+        trail.lines().map(|line| serde_json::from_str(line).unwrap()).filter(|act: &Value| act["what"] == "quality").collect()
+    };
+    let wait = |client: &mut Client, count: usize| {
+        let clock = Instant::now();
+        while acts(client).len() < count {
+            assert!(clock.elapsed() < Duration::from_secs(60), "{:?}", acts(client));
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        acts(client)
+    };
+    let before = wait(&mut client, 1);
+    // What the command says of the same rows.
+    let said = Command::new(env!("CARGO_BIN_EXE_sisa")).arg("-w").arg(bench.root()).args(["eval", "--json"]).output().unwrap();
+    let said: Value = serde_json::from_slice(&said.stdout).unwrap();
+    assert_eq!(before[0]["result"], format!("accuracy={} rows={} members=3 whole=3", said["accuracy"], said["rows"]), "{said}");
+    let metrics = client.get("/metrics").is(200).text();
+    assert!(metrics.contains(&format!("sisa_quality{{measure=\"accuracy\"}} {}\n", said["accuracy"])), "{metrics}");
+    client.post("/v1/deletions", r#"{"subjects": ["1", "2", "3"], "wait": "repaired"}"#).is(200);
+    let after = wait(&mut client, 2);
+    assert_ne!(after[0]["about"], after[1]["about"]);
+    assert_eq!(service.stop(), Some(0));
+    // Another start measures nothing that is known, and shows what was found before.
+    let service = Service::start(bench.root(), &[]);
+    let page = service.client().get("/").is(200).text();
+    let versions = after.iter().map(|act| act["about"].as_str().unwrap()).collect::<BTreeSet<_>>();
+    assert!(versions.iter().all(|version| page.matches(&format!("<td>{version}</td>")).count() == 1), "{page}");
+    assert!(page.contains("<svg class=\"chart\"") && page.contains("class=\"mark\""), "{page}");
 }

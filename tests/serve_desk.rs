@@ -15,7 +15,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     path::Path,
-    process::Command,
+    process::{Command, Stdio},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
@@ -386,6 +386,20 @@ fn a_held_subject_stays_until_the_hold_ends() {
     desk.post("/v1/deletions", r#"{"subjects": ["5"], "request": "by-hand"}"#).is(409);
     desk.post("/v1/deletions", r#"{"records": [["5", 1]], "request": "by-hand"}"#).is(409);
     desk.get("/v1/deletions/by-hand").is(404);
+    // So is whoever deletes beside the service, who may do so all the same; then that is written down.
+    let beside = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sisa"));
+        let output = command.arg("-w").arg(bench.root()).args(args).stdin(Stdio::null()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for args in [&["delete", "--subject", "5"][..], &["delete", "--record", "9,1"]] {
+        let (code, said) = beside(args);
+        assert_eq!(code, Some(3), "{args:?}: {said}");
+        assert!(said.contains("the legal hold `court` stands against it") && said.contains("`--despite-holds`"), "{said}");
+    }
+    assert_eq!(beside(&["delete", "--subject", "9", "--wait"]).0, Some(0));
+    assert_eq!(beside(&["delete", "--subject", "5", "--wait", "--despite-holds"]).0, Some(0));
+    assert!(boss.get("/v1/audit").is(200).text().contains("\"despite_hold\""));
     desk.post("/v1/deletions", r#"{"subjects": ["8"], "request": "other"}"#).is(200);
     service.kill();
     let service = Service::start(bench.root(), &[]);

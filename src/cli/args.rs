@@ -313,6 +313,10 @@ pub(crate) struct DeleteArgs {
     /// Let later imports bring the ids in again
     #[arg(long)]
     pub(crate) no_suppress: bool,
+    /// Delete also what a legal hold of the service stands against
+    #[cfg(feature = "serve")]
+    #[arg(long)]
+    pub(crate) despite_holds: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -334,6 +338,10 @@ pub(crate) struct ExpireArgs {
     pub(crate) column: Option<String>,
     #[command(flatten)]
     pub(crate) asked: AskedArgs,
+    /// Delete also what a legal hold of the service stands against
+    #[cfg(feature = "serve")]
+    #[arg(long)]
+    pub(crate) despite_holds: bool,
 }
 
 #[derive(Debug, ClapArgs)]

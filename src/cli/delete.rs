@@ -37,6 +37,8 @@ impl Session {
             told.unknown_lines = lines(&ids, &forecast.unknown);
             return self.result(|| show::forecast(&forecast) + &show::unknown(&places, &forecast.unknown.alike), || told);
         }
+        #[cfg(feature = "serve")]
+        self.not_held(&request, args.despite_holds)?;
         let told = |accepted: &Accepted, effective: &Effective, repeated| self.in_effect(accepted, effective, repeated);
         let mut deleted = self.engine.delete(&request, &self.terminal, told);
         if let Err(Error::Delete(mostly @ DeleteError::MostlyUnknown { unknown, .. })) = &deleted {

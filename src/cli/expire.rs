@@ -22,6 +22,8 @@ impl Session {
             let text = || show::forecast(&forecast) + &show::undated(forecast.undated);
             return self.result(text, || wire::Forecast::from(&forecast));
         }
+        #[cfg(feature = "serve")]
+        self.not_held(&request, args.despite_holds)?;
         let told = |accepted: &Accepted, effective: &Effective, repeated| {
             self.in_effect(accepted, effective, repeated);
             if !self.json && !self.quiet && !repeated {

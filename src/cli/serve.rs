@@ -4,10 +4,10 @@
 use std::io::Write;
 
 use clap::{Args as ClapArgs, Subcommand};
-use sisa::wire;
+use sisa::{engine::DeleteRequest, wire};
 
 use super::{exit::Exit, session::Session};
-use crate::serve::{Act, Audit, KeyError, Keys, Role, ServeError, serve};
+use crate::serve::{Act, Audit, KeyError, Keys, Role, ServeError, against, serve};
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ServeArgs {
@@ -59,6 +59,21 @@ impl Session {
             Err(ServeError::Engine(e) | ServeError::Keys(KeyError::Engine(e))) => Err(e.into()),
             served => Ok(served.map(|()| Exit::Done)?),
         }
+    }
+
+    /// Refuses a deletion that a legal hold of the service stands against, unless that is what is wanted; then it is written down.
+    pub(super) fn not_held(&self, request: &DeleteRequest, despite: bool) -> anyhow::Result<()> {
+        let Some((hold, any)) = against(&self.engine, request)? else { return Ok(()) };
+        if despite {
+            let act = Act { who: "operator".into(), what: "despite_hold".into(), about: Some(hold), result: "done".into() };
+            Audit::default().write(&self.engine, act)?;
+            return Ok(());
+        }
+        let whose = if any { ", and a record does not say whose it is" } else { "" };
+        anyhow::bail!(
+            "the legal hold `{hold}` stands against it{whose}; nothing was deleted. An admin ends it by `DELETE /v1/holds/{hold}` of the service; \
+             `--despite-holds` deletes all the same, and the audit log says so"
+        )
     }
 
     pub(super) fn key(&self, command: &KeyCommand) -> anyhow::Result<Exit> {

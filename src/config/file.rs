@@ -341,9 +341,10 @@ impl Config {
         let folder = self.path.parent().unwrap_or(Path::new(""));
         let serve = self.serve.clone();
         let sign = serve.sign.as_ref().map(|file| folder.join(file));
+        let quality = serve.quality.clone().within(folder);
         let tls = serve.tls.clone().map(|tls| tls.within(folder));
         let opendsr = serve.opendsr.clone().map(|desk| desk.within(folder));
-        ServeConfig { sign, tls, opendsr, ..serve }.checked()
+        ServeConfig { sign, quality, tls, opendsr, rekey_after: self.rekey_after(), ..serve }.checked()
     }
 
     /// How constituents are trained.

@@ -11,5 +11,5 @@ pub use desk::{DeskConfig, TlsConfig, WholeAt};
 pub use error::ConfigError;
 pub use file::{Config, REKEY_AFTER};
 pub use overrides::Overrides;
-pub use serve::{RepairPolicy, ServeConfig};
+pub use serve::{QualityOf, RepairPolicy, ServeConfig};
 pub use suited::Suited;

@@ -1,10 +1,13 @@
 //! `[serve]`: how the service answers. Nothing is frozen from it.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 
-use super::{ConfigError, DeskConfig, TlsConfig};
+use super::{ConfigError, DeskConfig, REKEY_AFTER, TlsConfig};
 
 /// `[serve]`, checked.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -43,6 +46,8 @@ pub struct ServeConfig {
     pub min_weight: f64,
     /// The secret key that receipts are signed with, from the folder of the file.
     pub sign: Option<PathBuf>,
+    /// By which rows the quality of answers is measured while it serves.
+    pub quality: QualityOf,
     /// Days from the day that a request was made in which it is to be repaired, by the law that it is made under.
     pub deadlines: BTreeMap<String, u32>,
     /// Requests for deletions that a key may make in a minute, and in a day.
@@ -53,6 +58,42 @@ pub struct ServeConfig {
     pub tls: Option<TlsConfig>,
     /// The protocol of privacy desks; it is not spoken where there is none.
     pub opendsr: Option<DeskConfig>,
+    /// The share of a generation's records from which on, once deleted, a rekey is asked for; `[guard]` says it.
+    #[serde(skip)]
+    pub rekey_after: f64,
+}
+
+/// By which rows the quality of answers is measured: a text, of which two are no file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+pub enum QualityOf {
+    /// By none.
+    Off,
+    /// By those that were held out.
+    #[default]
+    Holdout,
+    /// By a table with labels, from the folder of the file.
+    File(PathBuf),
+}
+
+impl From<String> for QualityOf {
+    fn from(text: String) -> QualityOf {
+        match text.as_str() {
+            "off" => QualityOf::Off,
+            "holdout" => QualityOf::Holdout,
+            _ => QualityOf::File(text.into()),
+        }
+    }
+}
+
+impl QualityOf {
+    /// With the file as it is found from a folder.
+    pub(super) fn within(self, folder: &Path) -> QualityOf {
+        match self {
+            QualityOf::File(file) => QualityOf::File(folder.join(file)),
+            other => other,
+        }
+    }
 }
 
 /// When what deletions leave missing is trained.
@@ -87,11 +128,13 @@ impl Default for ServeConfig {
             deadline_days: 28,
             min_weight: 0.5,
             sign: None,
+            quality: QualityOf::default(),
             deadlines: [("gdpr", 28), ("ccpa", 45), ("lgpd", 15)].map(|(law, days)| (law.to_owned(), days)).into(),
             deletions_per_minute: 1_000,
             deletions_per_day: 10_000,
             tls: None,
             opendsr: None,
+            rekey_after: REKEY_AFTER,
         }
     }
 }

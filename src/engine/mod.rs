@@ -28,6 +28,7 @@ mod shard;
 mod status;
 mod train;
 mod verify;
+mod votes;
 
 use std::{
     path::{Path, PathBuf},
@@ -47,7 +48,7 @@ pub use migrate::{MigrateReport, MigrateRequest};
 pub use observe::{Observer, Progress, Quiet};
 pub use plan::{PlanReport, PlanRequest};
 pub use predict::{Answers, Evaluation, Named, Quality, Shares};
-pub use receipt::RekeyDue;
+pub use receipt::{KeyUse, RekeyDue};
 pub use remedy::Remedy;
 pub use repair::{RepairReport, Waiting};
 pub use requests::{RequestLine, Requests};
@@ -56,6 +57,7 @@ pub use shard::{PackRequest, Packed, Unpacked, train_bundle};
 pub use status::{CellStatus, ShardStatus, Status};
 pub use train::{TrainReport, TrainRequest};
 pub use verify::VerifyRequest;
+pub use votes::Votes;
 
 #[cfg(feature = "object-store")]
 pub use crate::bucket::{BucketDisk, CloudBucket};
@@ -63,7 +65,7 @@ pub use crate::bucket::{BucketDisk, CloudBucket};
 pub use crate::{
     append::AppendError,
     bundle::{BundleError, Kind as BundleKind, receive as receive_bundle},
-    config::{DeskConfig, Overrides, RepairPolicy, ServeConfig, TlsConfig, WholeAt},
+    config::{DeskConfig, Overrides, QualityOf, RepairPolicy, ServeConfig, TlsConfig, WholeAt},
     correct::{CorrectError, RowFate},
     delete::{DeleteError, UnknownIds},
     fs::{Disk, Durability, EntryKind, Files, FsError, LockGuard, Pending, RealDisk, Stopwatch, utc_now},

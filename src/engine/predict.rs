@@ -258,7 +258,43 @@ impl Serving {
     }
 }
 
+impl Serving {
+    /// How good the answers are on the rows of labelled sources, or on those that were held out when there are none, and what that stands on.
+    ///
+    /// # Errors
+    /// As [`Serving::scores`]; or a source has no labels, or nothing was held out.
+    pub fn quality(&self, sources: &Input, observer: &dyn Observer) -> Result<(Evaluation, Epoch), Error> {
+        self.answer(|loaded| {
+            let mut metrics = Metrics::new(loaded.model.shards.layout().task);
+            let rows = if sources.is_empty() {
+                self.pool().install(|| loaded.add_holdout(&mut metrics))?
+            } else {
+                loaded.score(sources, self.pool(), (true, None), observer, |scores, rows, _| {
+                    metrics.add(scores, &rows.labels);
+                    Ok(())
+                })?
+            };
+            if rows == 0 {
+                return Err(Error::NoHoldout);
+            }
+            Ok(loaded.evaluation(&metrics, None))
+        })
+    }
+}
+
 impl Loaded {
+    /// Adds the rows that are held out; returns how many. Unlike [`Loaded::of_holdout`] it looks at no other slice.
+    fn add_holdout(&self, metrics: &mut Metrics) -> Result<u64, Error> {
+        let (store, mut rows) = (&self.model.shards, 0);
+        for shard in store.grid().shards() {
+            let slice = store.open(Cell { shard, part: Part::Holdout })?;
+            let part = slice.rows();
+            metrics.add(&self.ensemble.scores(&part.features), &part.labels);
+            rows += slice.header().rows;
+        }
+        Ok(rows)
+    }
+
     /// Encodes and scores sources, batch by batch: small batches on the thread that calls, others on all of `pool`.
     fn score(
         &self,

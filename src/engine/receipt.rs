@@ -2,15 +2,36 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Engine, Error};
+use super::{Engine, Error, Requests};
 use crate::{
     config::{Config, REKEY_AFTER},
     fs::{Durability, FsError, random_key},
-    ids::Part,
     ledger::RequestRecord,
     receipt::{Envelope, PublicKey, Receipt, SealError, SigningKey, public_key_file, secret_key_file},
     workspace::read_key,
 };
+
+/// How much of what is in service was deleted under its model key.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct KeyUse {
+    /// Records deleted.
+    pub deleted: u64,
+    /// Records that were imported under it.
+    pub imported: u64,
+}
+
+impl KeyUse {
+    /// The share of the records that was deleted.
+    pub fn share(&self) -> f64 {
+        self.deleted as f64 / self.imported.max(1) as f64
+    }
+
+    /// Whether that is more than `limit`, a share.
+    pub fn due(&self, limit: f64) -> Option<RekeyDue> {
+        let share = self.share();
+        (share > limit).then_some(RekeyDue { share, limit, deleted: self.deleted })
+    }
+}
 
 /// So much was deleted under one model key that a fresh one is advised.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,21 +62,26 @@ impl Engine {
     /// # Errors
     /// The ledger is damaged, or the configuration is there and wrong.
     pub fn rekey_due(&self, config: &Path) -> Result<Option<RekeyDue>, Error> {
-        let snapshot = self.workspace.snapshot()?;
-        let Some(current) = &snapshot.current else { return Ok(None) };
-        let Some(record) = snapshot.history.generations.get(&current.generation) else { return Ok(None) };
         let files = self.workspace.files();
         let limit = match files.stat(config)? {
             Some(_) => Config::read(files, config)?.rekey_after(),
             None => REKEY_AFTER,
         };
         // Who asks for the log has all entries read anyway.
-        let (requests, _) = self.workspace.ledger().requests()?;
-        let cells = requests.iter().flat_map(|request| &request.accepted.cells);
-        let own = cells.filter(|change| change.generation == current.generation && change.cell.part != Part::Holdout);
-        let deleted: u64 = own.map(|change| change.records).sum();
-        let share = deleted as f64 / record.imported.records.max(1) as f64;
-        Ok((share > limit).then_some(RekeyDue { share, limit, deleted }))
+        let mut requests = Requests::default();
+        self.follow(&mut requests)?;
+        Ok(self.key_use(&requests)?.and_then(|used| used.due(limit)))
+    }
+
+    /// How much of what is in service was deleted under its model key, by the requests that were seen; `None` while nothing serves.
+    ///
+    /// # Errors
+    /// The ledger is damaged.
+    pub fn key_use(&self, requests: &Requests) -> Result<Option<KeyUse>, Error> {
+        let snapshot = self.workspace.snapshot()?;
+        let Some(current) = &snapshot.current else { return Ok(None) };
+        let record = snapshot.history.generations.get(&current.generation);
+        Ok(record.map(|record| KeyUse { deleted: requests.deleted(current.generation), imported: record.imported.records }))
     }
 
     /// The receipt of a request; of the last one without a name.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{DeleteRequest, Engine, Error};
 use crate::{
-    ids::{Handle, ShardId},
+    ids::{GenerationId, Handle, Part, ShardId},
     ledger::{Accepted, Event, ExportSeen, Head, OutcomeKind},
 };
 
@@ -66,6 +66,8 @@ impl RequestLine {
 pub struct Requests {
     lines: Vec<RequestLine>,
     places: BTreeMap<String, usize>,
+    /// Records that left the slices of each generation.
+    deleted: BTreeMap<GenerationId, u64>,
     head: Head,
 }
 
@@ -89,6 +91,11 @@ impl Requests {
     pub fn before(&self, sequence: u64) -> impl Iterator<Item = &RequestLine> {
         let end = self.lines.partition_point(|line| line.sequence < sequence);
         self.lines.get(..end).unwrap_or_default().iter().rev()
+    }
+
+    /// Records that requests took out of the slices of a generation, those held out not counted.
+    pub(super) fn deleted(&self, generation: GenerationId) -> u64 {
+        self.deleted.get(&generation).copied().unwrap_or(0)
     }
 
     fn of(&mut self, name: &str) -> Option<&mut RequestLine> {
@@ -120,6 +127,9 @@ impl Engine {
             match event {
                 Event::Accepted(short) => {
                     let whole = accepted.get(&sequence).unwrap_or(&short);
+                    for change in whole.cells.iter().filter(|change| change.cell.part != Part::Holdout) {
+                        *requests.deleted.entry(change.generation).or_default() += change.records;
+                    }
                     requests.places.insert(whole.request.clone(), requests.lines.len());
                     requests.lines.push(RequestLine::new(sequence, &at, whole));
                 }

@@ -2,13 +2,13 @@
 
 use std::{
     sync::{
-        Arc, PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use sisa::engine::{Engine, ServeConfig, Serving};
+use sisa::engine::{Engine, Epoch, ServeConfig, Serving};
 use tokio::sync::Semaphore;
 
 use super::{
@@ -20,6 +20,7 @@ use super::{
     day,
     gate::Gate,
     intake::{Intake, Record, Stage},
+    judge::Judge,
     keeper::Keeper,
     keys::{Caller, KeyError, Keys},
     log,
@@ -48,10 +49,15 @@ pub(super) struct App {
     pub(super) metrics: Arc<Metrics>,
     pub(super) audit: Audit,
     pub(super) keeper: Arc<Keeper>,
+    pub(super) judge: Judge,
     pub(super) predictions: Gate,
     pub(super) deletions: Gate,
     pub(super) bodies: Arc<Semaphore>,
     pub(super) given: Given,
+    /// Microseconds that the last small answer took.
+    pub(super) last_small: AtomicU64,
+    /// What the last answer stood on, with what is told of its members.
+    stood_on: Mutex<Option<(Epoch, String)>>,
     /// Only this machine can connect.
     loopback: bool,
     /// A key was seen, or other machines can connect: from now on one is needed.
@@ -91,7 +97,7 @@ impl App {
     pub(super) fn new(engine: Arc<Engine>, config: ServeConfig, loopback: bool) -> Result<App, ServeError> {
         let (metrics, answer) = (Arc::new(Metrics::default()), Duration::from_secs(config.answer_seconds.into()));
         let (intake, book) = (Arc::new(Intake::new(engine.clone())), Arc::new(Book::default()));
-        let keeper = Arc::new(Keeper::new(engine.clone(), intake.clone(), metrics.clone(), &config));
+        let keeper = Arc::new(Keeper::new(engine.clone(), intake.clone(), book.clone(), metrics.clone(), &config));
         Ok(App {
             serving: engine.serving_later(),
             clerk: Arc::new(Clerk::new(engine.clone(), intake.clone(), book.clone(), keeper.clone(), metrics.clone(), &config)),
@@ -99,7 +105,10 @@ impl App {
             deletions: Gate::new(DELETIONS_AT_ONCE, config.deletions as usize, answer, "deletions"),
             bodies: Arc::new(Semaphore::new((BODIES_KIB + config.body_mib * 1024) as usize)),
             audit: Audit::default(),
+            judge: Judge::default(),
             given: Given::default(),
+            last_small: AtomicU64::new(0),
+            stood_on: Mutex::default(),
             quota: Quota::default(),
             watchers: Arc::new(Semaphore::new(WATCHERS)),
             locked: AtomicBool::new(!loopback),
@@ -183,10 +192,32 @@ impl App {
         self.stopping.store(true, Ordering::SeqCst);
         self.clerk.stop();
         self.keeper.stop();
+        self.judge.stop();
     }
 
     pub(super) fn stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Whether what the last answer stood on is in service: one look at one name. If so, an answer waits for nothing.
+    pub(super) fn is_current(&self) -> bool {
+        let stood_on = self.stood_on.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(epoch, _)| epoch.entry);
+        stood_on.is_some_and(|entry| self.engine.moved_since(entry).is_ok_and(|moved| !moved))
+    }
+
+    /// What is told of the members of an answer that stands on this: how many of all shards vote with their full weight.
+    pub(super) fn members(&self, epoch: &Epoch) -> Option<String> {
+        let stood_on = || self.stood_on.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((before, members)) = &*stood_on()
+            && before == epoch
+        {
+            return Some(members.clone());
+        }
+        // It may be loaded first, and nobody waits for that who has no need to.
+        let interface = self.serving.interface().ok().filter(|interface| interface.epoch == *epoch)?;
+        let members = format!("{}/{}", interface.members.1, interface.members.2);
+        *stood_on() = Some((epoch.clone(), members.clone()));
+        Some(members)
     }
 
     /// Writes down who did what; durable on return.
@@ -213,8 +244,12 @@ impl App {
         let interface = if self.stopping() { None } else { self.serving.interface().ok() };
         let (members, members_whole, shards) = interface.as_ref().map_or((0, 0, 0), |i| i.members);
         let desk = self.desk_gauges();
+        let used = self.book.key_use(&self.engine).ok().flatten();
         Gauges {
             desk,
+            quality: self.judge.last().map(|found| (found.measure, found.value)),
+            deleted_share: used.map_or(0.0, |used| used.share()),
+            rekey_due: used.is_some_and(|used| used.due(self.config().rekey_after).is_some()),
             ready: interface.is_some(),
             members,
             members_whole,

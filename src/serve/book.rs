@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use sisa::engine::{Engine, Error, RequestLine, Requests};
+use sisa::engine::{Engine, Error, KeyUse, RekeyDue, RequestLine, Requests};
 
 /// All requests.
 #[derive(Debug, Default)]
@@ -14,6 +14,16 @@ impl Book {
         let mut requests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         engine.follow(&mut requests)?;
         Ok(look(&requests))
+    }
+
+    /// How much was deleted under the model key in service.
+    pub(super) fn key_use(&self, engine: &Engine) -> Result<Option<KeyUse>, Error> {
+        self.read(engine, |requests| engine.key_use(requests))?
+    }
+
+    /// Whether that is more than this share.
+    pub(super) fn rekey_due(&self, engine: &Engine, limit: f64) -> Result<Option<RekeyDue>, Error> {
+        Ok(self.key_use(engine)?.and_then(|used| used.due(limit)))
     }
 
     /// The one of this name as it is now.

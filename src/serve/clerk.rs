@@ -167,6 +167,10 @@ impl Clerk {
 
     /// Brings a request into effect, if it is not held.
     fn accept(&self, record: &Record) -> Result<(), IntakeError> {
+        if self.intake.held_by(&record.handles)?.is_some() {
+            return Ok(());
+        }
+        let begun = self.keeper.begin(record.handles.len());
         // Until the end nothing is held and nothing is cancelled.
         let _accepting = self.intake.accepting();
         let pending = self.intake.find(&record.request)?.is_some_and(|r| r.stage == Stage::Pending);
@@ -182,6 +186,7 @@ impl Clerk {
         };
         let metrics = self.metrics.clone();
         let report = self.engine.begin_deletion(&request, move |_, _| count(&metrics.accepted)).map_err(IntakeError::Engine)?;
+        drop(begun);
         if !report.repeated {
             count(&self.metrics.effective);
         }

@@ -1,7 +1,8 @@
-//! When to repair: a pure function of what waits, what it would cost and the clock. It knows no file, no thread and no engine.
+//! When to repair, and when a deletion may begin: pure functions of what waits, what it would cost, how the vote stands and the clock. They know
+//! no file, no thread and no engine.
 //!
 //! Nothing waits for ever: whatever is asked, the answer is to repair now or at a time that is told, and that time never moves away as
-//! more comes in.
+//! more comes in. A deletion waits for [`PATIENCE`] at most.
 
 use sisa::engine::RepairPolicy;
 
@@ -72,6 +73,39 @@ pub(super) fn next(rule: &Rule, waiting: &[Waits], ground: &Ground) -> Next {
         RepairPolicy::Deadline => earliest(|w| w.due) - 3.0 * ground.seconds - MARGIN,
     };
     if at <= ground.now { Next::Repair } else { Next::Until(at) }
+}
+
+/// Seconds that a deletion waits at most before it begins, so that some shard has a vote.
+pub(super) const PATIENCE: f64 = 0.25;
+
+/// How the vote stands when somebody is to be deleted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Standing {
+    /// Shards that have a vote.
+    pub(super) voting: usize,
+    /// All shards.
+    pub(super) shards: usize,
+    /// Votes that deletions may take which have begun and are not counted in `voting` yet.
+    pub(super) going: usize,
+    /// Votes that this one may take: one for each id.
+    pub(super) takes: usize,
+    /// Seconds in which a repair brings a shard back; 0 while that is not known.
+    pub(super) back_in: f64,
+    /// Seconds that it has waited.
+    pub(super) waited: f64,
+    /// Deletions that wait behind it.
+    pub(super) behind: usize,
+}
+
+/// Whether a deletion may begin. Repairs that begin at once are not enough: whoever deletes without a pause takes votes away faster than
+/// training brings them back, and what is trained is thrown away as often as its slice changes again. So a deletion that could take the last vote
+/// waits for a repair, where that is a matter of a moment for all who wait; otherwise it is the deletion that has to be quick.
+pub(super) fn begins(standing: &Standing) -> bool {
+    let Standing { voting, shards, going, takes, back_in, waited, behind } = *standing;
+    // One of so many ids takes every vote, whenever it begins.
+    let takes_all = takes >= shards;
+    let hopeless = back_in * (behind + 1) as f64 > PATIENCE - waited;
+    takes_all || voting > going + takes || waited >= PATIENCE || hopeless
 }
 
 #[cfg(test)]
@@ -190,6 +224,125 @@ mod tests {
             for pair in starts.windows(2) {
                 prop_assert!(pair[1] - pair[0] >= days - 3.0 * takes - MARGIN - 1e-6);
             }
+        }
+    }
+
+    /// Clients that delete without a pause, each one person at a time, and a repair of one shard after the other.
+    #[derive(Debug)]
+    struct Stream {
+        shards: usize,
+        clients: usize,
+        /// Seconds of a repair of one shard, and from a deletion's beginning to its effect.
+        repair: f64,
+        effect: f64,
+    }
+
+    /// What a stream of deletions came to.
+    #[derive(Debug)]
+    struct Flow {
+        /// The fewest shards that had a vote, and the longest that a deletion waited.
+        fewest: usize,
+        longest: f64,
+        done: usize,
+    }
+
+    /// Plays `ticks` thousandths of a second. Each deletion takes the vote of a shard that `hits` names in turn, and what is trained of that shard
+    /// is thrown away.
+    fn flow(stream: &Stream, hits: &[usize], ticks: usize, begins: impl Fn(&Standing) -> bool) -> Flow {
+        const TICK: f64 = 0.001;
+        let Stream { shards, clients, repair, effect } = *stream;
+        let (mut votes, mut next) = (vec![true; shards], 0);
+        // Of each client since when it waits, or when its deletion is in effect.
+        let mut waits: Vec<Result<f64, f64>> = vec![Ok(0.0); clients];
+        let mut training: Option<(usize, f64)> = None;
+        let mut flow = Flow { fewest: shards, longest: 0.0, done: 0 };
+        for tick in 0..ticks {
+            let now = tick as f64 * TICK;
+            // Who has waited longest begins first.
+            let mut order: Vec<usize> = (0..clients).collect();
+            order.sort_by(|a, b| waits[*a].unwrap_or(now).total_cmp(&waits[*b].unwrap_or(now)));
+            let mut first = true;
+            for at in order {
+                match waits[at] {
+                    Ok(since) if first => {
+                        let going = waits.iter().filter(|wait| wait.is_err()).count();
+                        let voting = votes.iter().filter(|vote| **vote).count();
+                        let (waited, behind) = (now - since, clients - going - 1);
+                        if begins(&Standing { voting, shards, going, takes: 1, back_in: repair, waited, behind }) {
+                            flow.longest = flow.longest.max(waited);
+                            waits[at] = Err(now + effect);
+                        } else {
+                            first = false;
+                        }
+                    }
+                    Err(done) if done <= now => {
+                        let hit = hits[next % hits.len()] % shards;
+                        next += 1;
+                        votes[hit] = false;
+                        training = training.filter(|(shard, _)| *shard != hit);
+                        flow.done += 1;
+                        waits[at] = Ok(now);
+                    }
+                    _ => {}
+                }
+            }
+            flow.fewest = flow.fewest.min(votes.iter().filter(|vote| **vote).count());
+            match training {
+                Some((shard, done)) if done <= now => {
+                    votes[shard] = true;
+                    training = None;
+                }
+                Some(_) => {}
+                None => training = votes.iter().position(|vote| !vote).map(|shard| (shard, now + repair)),
+            }
+        }
+        flow
+    }
+
+    /// With `turn`, the seconds that a client's turn may take: its deletion, and training a shard, twice, as it may be hit meanwhile.
+    fn streams(turn: impl Fn(usize) -> f64) -> impl Strategy<Value = (Stream, Vec<usize>)> {
+        let stream = (2..8_usize, 1..9_usize, 0.05..0.5_f64, 0.05..0.2_f64);
+        let stream = stream.prop_map(move |(shards, clients, repair, effect)| {
+            let turn = turn(clients);
+            Stream { shards, clients, repair: turn * repair / 2.0, effect: turn * effect }
+        });
+        (stream, prop::collection::vec(0..1_000_usize, 1..200))
+    }
+
+    #[test]
+    fn without_a_floor_two_clients_leave_nobody_to_vote() {
+        let stream = Stream { shards: 3, clients: 2, repair: 0.03, effect: 0.005 };
+        let hits: Vec<usize> = (0..97).collect();
+        assert_eq!(flow(&stream, &hits, 2_000, |_| true).fewest, 0);
+    }
+
+    #[test]
+    fn where_training_takes_long_no_deletion_waits_for_it() {
+        let stream = Stream { shards: 3, clients: 2, repair: PATIENCE * 1.01, effect: 0.005 };
+        // A client looks again in the next thousandth.
+        assert!(flow(&stream, &[0, 1, 2], 2_000, begins).longest < 0.0015);
+        // Nor does one that takes every vote anyway, or one whose votes are not the last, or one before so many others that it comes to the same.
+        let standing = Standing { voting: 1, shards: 3, going: 0, takes: 1, back_in: 0.01, waited: 0.0, behind: 0 };
+        assert!(!begins(&standing));
+        assert!(begins(&Standing { takes: 3, ..standing }) && begins(&Standing { voting: 2, ..standing }));
+        assert!(begins(&Standing { behind: 40, ..standing }));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        #[test]
+        fn whoever_deletes_without_a_pause_leaves_a_vote((stream, hits) in streams(|clients| 0.2 / (clients as f64 + 1.0))) {
+            let flow = flow(&stream, &hits, 3_000, begins);
+            prop_assert!(flow.fewest >= 1, "{flow:?}");
+            prop_assert!(flow.done > 0);
+        }
+
+        #[test]
+        fn no_deletion_waits_for_longer_than_a_moment((stream, hits) in streams(|_| 2.0)) {
+            let flow = flow(&stream, &hits, 3_000, begins);
+            prop_assert!(flow.longest <= PATIENCE + 0.002, "{flow:?}");
+            prop_assert!(flow.done > 0);
         }
     }
 }

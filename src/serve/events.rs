@@ -17,6 +17,7 @@ const BEAT: u32 = 30;
 struct Sight {
     entry: u64,
     kept: u64,
+    measured: u64,
     outlook: Outlook,
 }
 
@@ -26,7 +27,7 @@ impl Sight {
         let moved = app.engine.moved_since(before.entry).unwrap_or(false);
         let read = || app.book.read(&app.engine, |requests| requests.entry()).unwrap_or(before.entry);
         let entry = if moved { read() } else { before.entry };
-        Sight { entry, kept: app.intake.changes(), outlook: app.keeper.outlook() }
+        Sight { entry, kept: app.intake.changes(), measured: app.judge.measured(), outlook: app.keeper.outlook() }
     }
 }
 

@@ -5,18 +5,36 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sisa::engine::utc_now;
+use sisa::engine::{DeleteRequest, Engine, utc_now};
 
 use super::{
     app::App,
     day,
     deletions::id,
-    intake::{Hold, Stage},
+    intake::{self, Hold, IntakeError, Stage},
     keys::Caller,
     predict::failed,
     problem::Problem,
     reply::Reply,
 };
+
+/// The name of a legal hold that stands against a deletion by somebody who has no service; whether it can't be told whose the records are, so
+/// that any hold stands against it.
+///
+/// # Errors
+/// The holds can't be read, or the ids are none.
+pub(crate) fn against(engine: &Engine, request: &DeleteRequest) -> Result<Option<(String, bool)>, IntakeError> {
+    let (now, all) = (day::now(), intake::holds(engine)?);
+    let Some(first) = all.values().find(|hold| hold.is_on(now)) else { return Ok(None) };
+    if !request.records.is_empty() || !request.rows.is_empty() || request.older_than.is_some() {
+        return Ok(Some((first.name.clone(), true)));
+    }
+    let mut handles = request.handles.clone();
+    if !request.subjects.is_empty() {
+        handles.extend(engine.subject_handles(request.subjects.clone())?);
+    }
+    Ok(all.values().find(|hold| hold.holds(&handles, now)).map(|hold| (hold.name.clone(), false)))
+}
 
 /// The body of `PUT /v1/holds/{name}`.
 #[derive(Debug, Deserialize)]

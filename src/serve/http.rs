@@ -205,8 +205,12 @@ impl Asking {
                 Ok(reply)
             }
             Endpoint::Status => {
-                let status = self.look(|app| app.engine.status().map_err(|e| predict::failed(&e))).await?;
-                Ok(Reply::json(StatusCode::OK, &wire::Status::from(&status)))
+                let watched = self.look(|app| {
+                    let due = || app.book.rekey_due(&app.engine, app.config().rekey_after);
+                    let watched = app.engine.status().and_then(|status| Ok(wire::Watched::of(&status, due()?.as_ref())));
+                    watched.map_err(|e| predict::failed(&e))
+                });
+                Ok(Reply::json(StatusCode::OK, &watched.await?))
             }
             Endpoint::Audit => {
                 let text = self

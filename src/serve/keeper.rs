@@ -9,11 +9,13 @@ use std::{
     time::Duration,
 };
 
-use sisa::engine::{Engine, Error, Observer, Progress, RepairPolicy, RepairReport, ServeConfig, Stopwatch, Waiting};
+use sisa::engine::{Engine, Error, Observer, Progress, RekeyDue, RepairPolicy, RepairReport, ServeConfig, Stopwatch, Waiting};
 
 use super::{
+    book::Book,
     day::{self, age},
     desk::{self, Ground, Next, Rule, Waits},
+    door::{Begun, Door},
     intake::Intake,
     log,
     metrics::{self, Metrics},
@@ -30,13 +32,35 @@ pub(super) struct Keeper {
     engine: Arc<Engine>,
     metrics: Arc<Metrics>,
     intake: Arc<Intake>,
-    /// With the seconds from acceptance in which a request is to be repaired, of which nothing else is said.
-    rule: Mutex<(Rule, f64)>,
+    book: Arc<Book>,
+    settings: Mutex<Settings>,
+    door: Door,
     /// Something happened, and whether a repair was asked for.
     asked: Mutex<(bool, bool)>,
     bell: Condvar,
     stopped: AtomicBool,
     outlook: Mutex<Outlook>,
+}
+
+/// What it goes by.
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    rule: Rule,
+    /// Seconds from acceptance in which a request is to be repaired, of which nothing else is said.
+    deadline: f64,
+    /// The share of deleted records from which on a rekey is asked for.
+    rekey_after: f64,
+}
+
+impl From<&ServeConfig> for Settings {
+    fn from(config: &ServeConfig) -> Settings {
+        let window = f64::from(config.window_minutes) * 60.0;
+        Settings {
+            rule: Rule { policy: config.repair, window, min_weight: config.min_weight },
+            deadline: f64::from(config.deadline_days) * day::DAY,
+            rekey_after: config.rekey_after,
+        }
+    }
 }
 
 /// What is done and what comes next, for whoever looks.
@@ -75,25 +99,35 @@ struct Memory {
     again: (f64, f64),
     /// Seconds of the last repairs, by row-pass.
     seconds_a_row_pass: f64,
-}
-
-fn rule(config: &ServeConfig) -> (Rule, f64) {
-    let (window, deadline) = (f64::from(config.window_minutes) * 60.0, f64::from(config.deadline_days) * day::DAY);
-    (Rule { policy: config.repair, window, min_weight: config.min_weight }, deadline)
+    /// As of which entry, and by which setting, it was looked whether a rekey is due, and whether it was.
+    rekey: Option<(u64, f64, bool)>,
 }
 
 impl Keeper {
-    pub(super) fn new(engine: Arc<Engine>, intake: Arc<Intake>, metrics: Arc<Metrics>, config: &ServeConfig) -> Keeper {
+    pub(super) fn new(
+        engine: Arc<Engine>,
+        intake: Arc<Intake>,
+        book: Arc<Book>,
+        metrics: Arc<Metrics>,
+        config: &ServeConfig,
+    ) -> Keeper {
         Keeper {
             engine,
             metrics,
             intake,
-            rule: Mutex::new(rule(config)),
+            book,
+            settings: Mutex::new(config.into()),
+            door: Door::default(),
             asked: Mutex::new((true, false)),
             bell: Condvar::new(),
             stopped: AtomicBool::new(false),
             outlook: Mutex::default(),
         }
+    }
+
+    /// Lets a deletion of so many ids begin, after a moment if it could take the last vote.
+    pub(super) fn begin(&self, ids: usize) -> Begun<'_> {
+        self.door.enter(self, &self.engine, ids)
     }
 
     /// What is done and what comes next.
@@ -107,7 +141,7 @@ impl Keeper {
 
     /// Goes on by these settings.
     pub(super) fn configure(&self, config: &ServeConfig) {
-        *self.rule.lock().unwrap_or_else(PoisonError::into_inner) = rule(config);
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = config.into();
         self.wake(false);
     }
 
@@ -170,6 +204,14 @@ impl Keeper {
             memory.waiting = Some(self.engine.waiting()?);
         }
         let Some(waiting) = &memory.waiting else { return Ok(()) };
+        let Settings { rule, deadline, rekey_after } = *self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        if memory.rekey.is_none_or(|(entry, limit, _)| (entry, limit) != (waiting.entry, rekey_after)) {
+            let due = self.book.rekey_due(&self.engine, rekey_after)?;
+            if let Some(due) = due.filter(|_| !memory.rekey.is_some_and(|(_, _, before)| before)) {
+                log::alarm(&told(&due));
+            }
+            memory.rekey = Some((waiting.entry, rekey_after, due.is_some()));
+        }
         if waiting.unfinished > 0 {
             // Its process is at it and has the lock, or is gone.
             self.engine.finish_accepted()?;
@@ -184,7 +226,6 @@ impl Keeper {
         if waiting.unrepaired.is_empty() {
             return Ok(());
         }
-        let (rule, deadline) = *self.rule.lock().unwrap_or_else(PoisonError::into_inner);
         let (today, due) = (day::now(), |name: &str| self.intake.due(name));
         let waits: Vec<Waits> = waiting
             .unrepaired
@@ -255,6 +296,17 @@ impl Keeper {
         self.wake(false);
         Ok(())
     }
+}
+
+/// What a person is told when a rekey is due.
+pub(super) fn told(due: &RekeyDue) -> String {
+    format!(
+        "{} records, {:.1} % of those imported under this model key, are deleted (the limit is {:.1} %, `rekey_after` in sisa.toml). Requests \
+         that were chosen by what the models say give something of the key away, and only those; `sisa rekey` draws a fresh one",
+        due.deleted,
+        100.0 * due.share,
+        100.0 * due.limit
+    )
 }
 
 /// Powers by multiplication alone.

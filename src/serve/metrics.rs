@@ -52,6 +52,11 @@ pub(super) struct Gauges {
     pub(super) shards: u32,
     pub(super) ledger_entries: u64,
     pub(super) unrepaired: usize,
+    /// Of the records imported under the model key in service.
+    pub(super) deleted_share: f64,
+    pub(super) rekey_due: bool,
+    /// What was measured last, and by which measure.
+    pub(super) quality: Option<(&'static str, f64)>,
     pub(super) predictions_waiting: usize,
     pub(super) deletions_waiting: usize,
     pub(super) desk: DeskGauges,
@@ -128,13 +133,20 @@ impl Metrics {
             head(&mut out, name, "counter", help);
             let _ = writeln!(out, "{name} {}", of(counter));
         }
-        let gauges: [(&str, &str, u64); 12] = [
+        head(&mut out, "sisa_deleted_share", "gauge", "The share of the records imported under this model key that is deleted.");
+        let _ = writeln!(out, "sisa_deleted_share {}", gauges.deleted_share);
+        if let Some((measure, value)) = gauges.quality {
+            head(&mut out, "sisa_quality", "gauge", "How good the answers are on rows whose label is known, as measured last.");
+            let _ = writeln!(out, "sisa_quality{{measure=\"{measure}\"}} {value}");
+        }
+        let gauges: [(&str, &str, u64); 13] = [
             ("sisa_ready", "Whether predictions are answered.", gauges.ready.into()),
             ("sisa_members", "Members that vote.", gauges.members as u64),
             ("sisa_members_whole", "Members that vote with their full weight.", gauges.members_whole as u64),
             ("sisa_shards", "Shards.", gauges.shards.into()),
             ("sisa_ledger_entries", "The number of the ledger's last entry.", gauges.ledger_entries),
             ("sisa_unrepaired", "Deletions in effect and not repaired.", gauges.unrepaired as u64),
+            ("sisa_rekey_due", "Whether more of them is deleted than `rekey_after` allows.", gauges.rekey_due.into()),
             ("sisa_predictions_waiting", "Predictions that wait for a thread.", gauges.predictions_waiting as u64),
             ("sisa_deletions_waiting", "Deletions that wait for their turn.", gauges.deletions_waiting as u64),
             ("sisa_desk_pending", "Requests that are kept and not in the ledger yet.", gauges.desk.pending as u64),

@@ -13,11 +13,13 @@ mod clerk;
 mod day;
 mod deletions;
 mod desk;
+mod door;
 mod events;
 mod gate;
 mod holds;
 mod http;
 mod intake;
+mod judge;
 mod keeper;
 mod keys;
 mod log;
@@ -49,6 +51,7 @@ use tokio::net::TcpListener;
 
 pub(crate) use self::{
     audit::{Act, Audit},
+    holds::against,
     keys::{KeyError, Keys},
     role::Role,
 };
@@ -92,7 +95,7 @@ pub(crate) enum ServeError {
     Engine(#[from] Error),
 }
 
-/// Threads of the runtime: they move bytes, and little else.
+/// Threads of the runtime at least: they move bytes, and answer what is small.
 const RUNTIME_THREADS: usize = 2;
 /// Threads for everything that waits for a disk or computes; gates keep each kind of it below.
 const BLOCKING_THREADS: usize = 256;
@@ -111,7 +114,7 @@ pub(crate) fn serve(engine: Engine, config: ServeConfig, told: impl FnOnce(&wire
     }
     log::panics_tell_their_place();
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(RUNTIME_THREADS)
+        .worker_threads(engine.threads().max(RUNTIME_THREADS))
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()

@@ -10,7 +10,7 @@ use std::{
 
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
-use sisa::engine::{Answers, Error, ErrorKind, Input, Observer, Progress, Stopwatch};
+use sisa::engine::{Answers, Error, ErrorKind, Input, Observer, Progress, Remedy, Stopwatch};
 
 use super::{
     app::App,
@@ -52,19 +52,59 @@ impl Observer for Bounds {
     }
 }
 
-/// Runs a prediction on a thread of its own kind, once there is one.
-async fn on_a_thread(
+/// Why there is no answer from here.
+enum Stop {
+    /// There will be none.
+    Problem(Problem),
+    /// Something is to be waited for, which no thread of the runtime may do.
+    Waits,
+}
+
+impl From<Problem> for Stop {
+    fn from(problem: Problem) -> Stop {
+        Stop::Problem(problem)
+    }
+}
+
+/// Bytes of a body that may be answered by the thread that read it.
+const SMALL: usize = 2048;
+/// Microseconds that such an answer may take: about what it costs to change threads, some times over.
+const QUICK: u64 = 500;
+
+/// Runs a prediction: a small one at once if what was in service still is and the last one was quick, any other on a thread of its own kind,
+/// once there is one. `work` is told whether it may wait.
+async fn answered(
     app: &Arc<App>,
-    work: impl FnOnce(&App) -> Result<Reply, Problem> + Send + 'static,
+    small: bool,
+    work: impl Fn(&App, bool) -> Result<Reply, Stop> + Send + 'static,
 ) -> Result<Reply, Problem> {
+    let timed = move |app: &App, may_wait| {
+        let clock = Stopwatch::start();
+        let reply = work(app, may_wait);
+        if small {
+            app.last_small.store((clock.seconds() * 1e6) as u64, Ordering::Relaxed);
+        }
+        reply
+    };
+    if small && app.last_small.load(Ordering::Relaxed) <= QUICK && app.is_current() {
+        match timed(app, false) {
+            Ok(reply) => return Ok(reply),
+            Err(Stop::Problem(problem)) => return Err(problem),
+            Err(Stop::Waits) => {}
+        }
+    }
     let permit = app.predictions.enter().await?;
     let app = app.clone();
     let done = tokio::task::spawn_blocking(move || {
-        let reply = work(&app);
+        let reply = timed(&app, true);
         drop(permit);
         reply
     });
-    done.await.unwrap_or_else(|_| Err(Problem::internal()))
+    match done.await {
+        Ok(Ok(reply)) => Ok(reply),
+        Ok(Err(Stop::Problem(problem))) => Err(problem),
+        Ok(Err(Stop::Waits)) | Err(_) => Err(Problem::internal()),
+    }
 }
 
 /// `POST /invocations`.
@@ -76,8 +116,8 @@ pub(super) async fn invocations(app: &Arc<App>, headers: &HeaderMap, proba: bool
         "application/json" => false,
         _ => return Err(Problem::media("send `text/csv` or `application/json`, and say so in `Content-Type`")),
     };
-    let unpack = unpacking(app, headers)?;
-    on_a_thread(app, move |app| {
+    let (small, unpack) = (body.len() <= SMALL, unpacking(app, headers)?);
+    answered(app, small, move |app, may_wait| {
         let body = unpack(&body)?;
         let (input, params) = if csv {
             (Input::new().with_text(cells::NAME, body.as_ref()), Params { proba })
@@ -85,7 +125,7 @@ pub(super) async fn invocations(app: &Arc<App>, headers: &HeaderMap, proba: bool
             let (input, params) = mlflow::read(app, &body)?;
             (input, Params { proba: proba || params.proba })
         };
-        answer(app, &input, |answers| mlflow::write(answers, params))
+        answer(app, &input, may_wait, |answers| mlflow::write(answers, params))
     })
     .await
 }
@@ -93,17 +133,17 @@ pub(super) async fn invocations(app: &Arc<App>, headers: &HeaderMap, proba: bool
 /// `POST /v2/models/{model}/infer`, also of one version.
 pub(super) async fn infer(app: &Arc<App>, headers: &HeaderMap, version: Option<String>, body: Bytes) -> Result<Reply, Problem> {
     let json = headers.get(JSON_LENGTH).map(|length| length.to_str().unwrap_or_default().to_owned());
-    let unpack = unpacking(app, headers)?;
-    on_a_thread(app, move |app| {
+    let (small, unpack) = (body.len() <= SMALL, unpacking(app, headers)?);
+    answered(app, small, move |app, may_wait| {
         let body = unpack(&body)?;
         let (input, form) = v2::read(app, &body, json.as_deref())?;
         let mut stale = false;
-        let reply = answer(app, &input, |answers| {
+        let reply = answer(app, &input, may_wait, |answers| {
             stale = version.as_ref().is_some_and(|version| *version != answers.epoch.to_string());
             v2::write(&app.config().model, answers, &form)
         })?;
         // What was in service before is not answered from.
-        if stale { Err(no_version()) } else { Ok(reply) }
+        if stale { Err(no_version().into()) } else { Ok(reply) }
     })
     .await
 }
@@ -114,7 +154,7 @@ pub(super) fn no_version() -> Problem {
 }
 
 /// Unpacks gzip, within the bound on bodies.
-fn unpacking(app: &App, headers: &HeaderMap) -> Result<impl FnOnce(&Bytes) -> Result<Bytes, Problem> + Send + 'static, Problem> {
+fn unpacking(app: &App, headers: &HeaderMap) -> Result<impl Fn(&Bytes) -> Result<Bytes, Problem> + Send + 'static, Problem> {
     let coding = headers.get(header::CONTENT_ENCODING).map(|coding| coding.to_str().unwrap_or_default().to_ascii_lowercase());
     let gzip = match coding.as_deref() {
         None | Some("" | "identity") => false,
@@ -137,7 +177,7 @@ fn unpacking(app: &App, headers: &HeaderMap) -> Result<impl FnOnce(&Bytes) -> Re
 }
 
 /// Computes an answer and writes it, again if something came into effect before it could be given.
-fn answer(app: &App, input: &Input, mut write: impl FnMut(&Answers) -> Reply) -> Result<Reply, Problem> {
+fn answer(app: &App, input: &Input, may_wait: bool, mut write: impl FnMut(&Answers) -> Reply) -> Result<Reply, Stop> {
     let bounds = Bounds {
         rows: app.config().rows.into(),
         seconds: app.config().answer_seconds.into(),
@@ -145,7 +185,7 @@ fn answer(app: &App, input: &Input, mut write: impl FnMut(&Answers) -> Reply) ->
         too_many: AtomicBool::new(false),
     };
     for _ in 0..TRIES {
-        let answers = scores(app, input, &bounds)?;
+        let answers = scores(app, input, &bounds, may_wait)?;
         let reply = write(&answers);
         // Taken before the last look: whoever brings something into effect after it waits for this answer to be given.
         let token = app.given.token();
@@ -154,35 +194,55 @@ fn answer(app: &App, input: &Input, mut write: impl FnMut(&Answers) -> Reply) ->
                 let rows = answers.scores.values.len() / answers.scores.outputs.max(1);
                 add(&app.metrics.rows, rows as u64);
                 let reply = reply.with(EPOCH, &answers.epoch.to_string()).holding(token);
-                return Ok(match app.serving.interface() {
-                    Ok(i) if i.epoch == answers.epoch => reply.with(MEMBERS, &format!("{}/{}", i.members.1, i.members.2)),
-                    _ => reply,
+                return Ok(match app.members(&answers.epoch) {
+                    Some(members) => reply.with(MEMBERS, &members),
+                    None => reply,
                 });
             }
             Ok(true) => count(&app.metrics.again),
-            Err(e) => return Err(failed(&e)),
+            Err(e) => return Err(failed(&e).into()),
+        }
+        if !may_wait {
+            return Err(Stop::Waits);
         }
     }
-    Err(Problem::unavailable("so much comes into effect that no answer stands still; ask again"))
+    Err(Problem::unavailable("so much comes into effect that no answer stands still; ask again").into())
 }
 
 /// Scores, once what is on its way into effect is there.
-fn scores(app: &App, input: &Input, bounds: &Bounds) -> Result<Answers, Problem> {
+fn scores(app: &App, input: &Input, bounds: &Bounds, may_wait: bool) -> Result<Answers, Stop> {
     let waited = Stopwatch::start();
     loop {
         match app.serving.scores(input, bounds) {
             Ok(answers) => return Ok(answers),
             Err(Error::Interrupted) if bounds.too_many.load(Ordering::SeqCst) => {
-                return Err(Problem::too_large(format!("more than {} rows; send them in several requests", bounds.rows)));
+                let text = format!("more than {} rows; send them in several requests", bounds.rows);
+                return Err(Problem::too_large(text).into());
             }
-            Err(Error::Interrupted) => return Err(Problem::unavailable("the answer took too long; ask for fewer rows")),
-            Err(e) if e.kind() == ErrorKind::Retry && waited.seconds() < app.config().wait_seconds.into() => {
+            Err(Error::Interrupted) => {
+                return Err(Problem::unavailable("the answer took too long; ask for fewer rows").into());
+            }
+            Err(e) if !may_wait && matches!(e.kind(), ErrorKind::Retry | ErrorKind::NotReady) => return Err(Stop::Waits),
+            Err(e) if passes(app, &e, waited.seconds()) => {
                 app.keeper.wake(false);
                 std::thread::sleep(PAUSE);
             }
-            Err(e) => return Err(failed(&e)),
+            Err(e) => return Err(failed(&e).into()),
         }
     }
+}
+
+/// Seconds in which a repair begins, if there is one to come.
+const SOON: f64 = 0.1;
+
+/// Whether it is worth waiting: for a deletion that is on its way, or for a repair that is on and brings a shard back.
+fn passes(app: &App, error: &Error, waited: f64) -> bool {
+    let passes = match error.kind() {
+        ErrorKind::Retry => true,
+        ErrorKind::NotReady => error.remedies().contains(&Remedy::Repair) && (waited < SOON || app.keeper.outlook().repairing),
+        _ => false,
+    };
+    passes && waited < app.config().wait_seconds.into()
 }
 
 /// An error of the engine; what concerns the operator goes to the log.

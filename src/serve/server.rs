@@ -43,6 +43,11 @@ pub(super) async fn serve(app: Arc<App>, listener: TcpListener, told: impl FnOnc
     let keeping = tokio::task::spawn_blocking(move || keeper.run());
     let clerk = app.clerk.clone();
     let clerking = tokio::task::spawn_blocking(move || clerk.run());
+    let shared = app.clone();
+    // It writes nothing that is waited for.
+    tokio::task::spawn_blocking(move || {
+        shared.judge.run(&shared.engine, &shared.serving, &shared.audit, || shared.config().quality.clone());
+    });
     let calling = tokio::spawn(callback::run(app.clone()));
     let graceful = Arc::new(GracefulShutdown::new());
     let accepting = tokio::spawn(accept(app.clone(), listener, secure.clone(), graceful.clone()));

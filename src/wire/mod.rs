@@ -52,7 +52,7 @@ pub use receipt::{Keys, Receipt, Signature};
 pub use rekey_due::RekeyDue;
 pub use repaired::{Rekeyed, Repaired};
 pub use schema::Schema;
-pub use service::{Deletion, Key, Listening, Problem};
+pub use service::{Deletion, Key, Listening, Problem, Watched};
 pub use shard::{Import, Packed, ShardTrained, Unpacked};
 pub use status::{Batches, Beside, Shard, Slice, Status};
 pub use trained::{Diverged, Imported, Trained};

@@ -7,7 +7,25 @@ use crate::{
     ledger::{Accepted, OutcomeKind},
 };
 
-use super::{Failed, SeenBy};
+use super::{Failed, RekeyDue, SeenBy, Status};
+
+/// The workspace at one moment, as the service tells it: what `sisa log` warns of stands there too, as the service has the ledger read anyway.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Watched {
+    /// What `sisa status` tells.
+    #[serde(flatten)]
+    pub status: Status,
+    /// Whether a rekey is due.
+    pub rekey_due: Option<RekeyDue>,
+}
+
+impl Watched {
+    /// A status with what is due.
+    pub fn of(status: &engine::Status, due: Option<&engine::RekeyDue>) -> Watched {
+        Watched { status: status.into(), rekey_due: due.map(RekeyDue::from) }
+    }
+}
 
 /// A deletion request, as told to who may ask for one: no handle, no cell and no cost, from which its place could be guessed.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -67,6 +67,7 @@ pub(super) async fn delete(app: &Arc<App>, asked: Asked) -> Result<Reply, Proble
             count(&metrics.accepted);
             let _ = accepted.send(Told::Accepted(Box::new(wire::Deletion::accepted(request, at))));
         };
+        let begun = shared.keeper.begin(request.subjects.len() + request.records.len());
         // From here on nothing is held that is not seen.
         let accepting = shared.intake.accepting();
         let ready = held(&shared, &request).and_then(|()| match due {
@@ -81,7 +82,7 @@ pub(super) async fn delete(app: &Arc<App>, asked: Asked) -> Result<Reply, Proble
         if dated && done.is_ok() {
             accepted_now(&shared, request.request_id.as_deref().unwrap_or_default());
         }
-        drop((permit, accepting));
+        drop((permit, accepting, begun));
         if done.as_ref().is_ok_and(|report| !report.repeated) {
             count(&shared.metrics.effective);
         }

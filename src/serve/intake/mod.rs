@@ -6,6 +6,7 @@
 
 mod hold;
 mod record;
+mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -18,15 +19,16 @@ use std::{
     },
 };
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 use sisa::{
-    engine::{Engine, EntryKind, Error, FsError, Handle, LockGuard},
+    engine::{Engine, Error, FsError, Handle, LockGuard},
     wire,
 };
 
 pub(super) use self::{
     hold::Hold,
     record::{Listener, Record, Stage, Step},
+    stored::holds,
 };
 use super::day;
 
@@ -37,7 +39,7 @@ const STRIPES: usize = 64;
 
 /// Why the intake can't be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum IntakeError {
+pub(crate) enum IntakeError {
     /// Another process has it.
     #[error("another service of this workspace takes these requests; ask there, or again when it has ended")]
     Elsewhere,
@@ -101,7 +103,7 @@ impl Intake {
     }
 
     fn folder(&self, part: &str) -> PathBuf {
-        FOLDER.iter().fold(self.engine.workspace().root().to_owned(), |path, part| path.join(part)).join(part)
+        stored::folder(&self.engine, part)
     }
 
     fn open_file(&self, request: &str) -> PathBuf {
@@ -113,18 +115,8 @@ impl Intake {
         self.folder("closed").join(name.get(..2).unwrap_or_default()).join(name)
     }
 
-    fn read<T: DeserializeOwned>(&self, path: &Path) -> Result<Option<T>, IntakeError> {
-        let bytes = match self.engine.files().read(path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.is_not_found() => return Ok(None),
-            Err(e) => return Err(e.into()),
-        };
-        let damaged = |e: serde_json::Error| IntakeError::Damaged { path: path.to_owned(), problem: e.to_string() };
-        serde_json::from_slice(&bytes).map(Some).map_err(damaged)
-    }
-
     fn read_record(&self, path: &Path) -> Result<Option<Record>, IntakeError> {
-        let record: Option<Record> = self.read(path)?;
+        let record: Option<Record> = stored::read(&self.engine, path)?;
         match &record {
             Some(Record { format, .. }) if *format != record::FORMAT => {
                 let problem = format!("format {format} is not {}, which this version reads", record::FORMAT);
@@ -132,26 +124,6 @@ impl Intake {
             }
             _ => Ok(record),
         }
-    }
-
-    fn read_holds(&self) -> Result<BTreeMap<String, Hold>, IntakeError> {
-        let mut holds = BTreeMap::new();
-        for path in self.files_in("holds")? {
-            if let Some(hold) = self.read::<Hold>(&path)? {
-                holds.insert(hold.name.clone(), hold);
-            }
-        }
-        Ok(holds)
-    }
-
-    fn files_in(&self, part: &str) -> Result<Vec<PathBuf>, IntakeError> {
-        let folder = self.folder(part);
-        if self.engine.files().stat(&folder)?.is_none() {
-            return Ok(Vec::new());
-        }
-        let found = self.engine.files().list(&folder)?.into_iter();
-        let ours = found.filter(|(name, kind)| *kind == EntryKind::File && name.ends_with(SUFFIX));
-        Ok(ours.map(|(name, _)| folder.join(name)).collect())
     }
 
     fn write(&self, path: &Path, what: &impl Serialize) -> Result<(), IntakeError> {
@@ -192,12 +164,12 @@ impl Intake {
             }
         }
         let mut open = BTreeMap::new();
-        for path in self.files_in("open")? {
+        for path in stored::files(&self.engine, "open")? {
             if let Some(record) = self.read_record(&path)? {
                 open.insert(record.request.clone(), Arc::new(record));
             }
         }
-        *state = Some(Kept { _lock, open, holds: self.read_holds()? });
+        *state = Some(Kept { _lock, open, holds: stored::holds(&self.engine)? });
         Ok(())
     }
 
@@ -297,7 +269,7 @@ impl Intake {
     pub(super) fn holds(&self) -> Result<Vec<Hold>, IntakeError> {
         match &*lock(&self.state) {
             Some(kept) => Ok(kept.holds.values().cloned().collect()),
-            None => Ok(self.read_holds()?.into_values().collect()),
+            None => Ok(stored::holds(&self.engine)?.into_values().collect()),
         }
     }
 
@@ -308,7 +280,7 @@ impl Intake {
             |holds: &BTreeMap<String, Hold>| holds.values().find(|hold| hold.holds(handles, now)).map(|hold| hold.name.clone());
         match &*lock(&self.state) {
             Some(kept) => Ok(named(&kept.holds)),
-            None => Ok(named(&self.read_holds()?)),
+            None => Ok(named(&stored::holds(&self.engine)?)),
         }
     }
 

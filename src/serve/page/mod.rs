@@ -2,6 +2,7 @@
 //! anywhere else. A script of our own asks for the page again when something changes, and checks receipts.
 
 mod grid;
+mod quality;
 mod tables;
 
 use std::fmt::Write as _;
@@ -13,7 +14,7 @@ use super::{
     app::App,
     audit, day,
     intake::{Record, Stage},
-    keeper::Outlook,
+    keeper::{self, Outlook},
     log,
     predict::failed,
     problem::Problem,
@@ -70,10 +71,11 @@ pub(super) fn page(app: &App) -> Result<Reply, Problem> {
          <title>sisa serve</title><link rel=\"stylesheet\" href=\"/page.css\"><script src=\"/page.js\" defer></script></head><body><main>\n",
     );
     out.push_str("<section id=\"state\">");
-    head(&mut out, app, &status, &listed, &kept);
+    head(&mut out, app, &status, &listed, &kept)?;
     out.push_str("</section>\n<p id=\"live\" class=\"soft\">This page shows what was when it was loaded.</p>\n<p id=\"said\" class=\"unseen\" role=\"status\"></p>\n");
     grid::grid(&mut out, &status, &listed.open, outlook.repairing);
     plan(&mut out, app, &status, &outlook);
+    quality::quality(&mut out, &app.judge.found(), &listed.lines, &app.config().quality);
     tables::requests(&mut out, app, &listed.lines, &kept);
     tables::holds(&mut out, &app.intake.holds()?);
     check(&mut out);
@@ -88,7 +90,7 @@ fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-fn head(out: &mut String, app: &App, status: &Status, listed: &Listed, kept: &[std::sync::Arc<Record>]) {
+fn head(out: &mut String, app: &App, status: &Status, listed: &Listed, kept: &[std::sync::Arc<Record>]) -> Result<(), Problem> {
     let state = match (status.unrepaired.len(), status.complete()) {
         (0, true) => "Everything is repaired.".to_owned(),
         (0, false) => "Steps are missing that no deletion waits for.".to_owned(),
@@ -102,6 +104,10 @@ fn head(out: &mut String, app: &App, status: &Status, listed: &Listed, kept: &[s
     if overdue > 0 {
         let who = counted(overdue, "request is", "requests are");
         let _ = writeln!(out, "<p class=\"warn\">{who} past their day: see below what holds them.</p>");
+    }
+    let due = app.book.rekey_due(&app.engine, app.config().rekey_after);
+    if let Some(due) = due.map_err(|e| failed(&e))? {
+        let _ = writeln!(out, "<p class=\"warn\" id=\"rekey\">{}.</p>", escape(&keeper::told(&due)));
     }
     let next = kept.iter().filter(|r| !r.is_over()).map(|r| r.due()).fold(f64::INFINITY, f64::min);
     let due = if next.is_finite() { format!(", the next one due {}", tables::days_left(next, now)) } else { String::new() };
@@ -119,6 +125,7 @@ fn head(out: &mut String, app: &App, status: &Status, listed: &Listed, kept: &[s
         status.ledger_entries,
         utc_now(),
     );
+    Ok(())
 }
 
 /// What repairing costs now, and what it may come to.

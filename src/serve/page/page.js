@@ -1,7 +1,7 @@
 // The page keeps itself up to date, and checks receipts. Without this script it is the same page, as it was when it was asked for.
 "use strict";
 (() => {
-  const PARTS = ["state", "grid", "plan", "requests", "holds", "trail"];
+  const PARTS = ["state", "grid", "plan", "quality", "requests", "holds", "trail"];
   const PAUSE = 1000; // between two looks at the page, in milliseconds
   const BREATH = 5000; // between two things said to whoever listens to the page
   const find = (id) => document.getElementById(id);

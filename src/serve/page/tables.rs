@@ -10,6 +10,7 @@ use super::super::{
     app::App,
     day,
     intake::{Hold, Record, Stage},
+    judge::ACT,
 };
 use crate::markup::escape;
 
@@ -32,7 +33,7 @@ pub(super) fn end(out: &mut String) {
 }
 
 /// A time to the second, as it is read best; a dash for none.
-fn moment(time: Option<&str>) -> String {
+pub(super) fn moment(time: Option<&str>) -> String {
     let time = time.and_then(|time| Some((time.get(..10)?, time.get(11..19)?)));
     time.map_or_else(|| "–".into(), |(date, time)| escape(&format!("{date} {time}")))
 }
@@ -161,8 +162,9 @@ pub(super) fn holds(out: &mut String, holds: &[Hold]) {
 /// Who did what.
 pub(super) fn trail(out: &mut String, acts: &str) {
     begin(out, "trail", "Who did what", "The newest first.", &["Time", "Key", "Act", "About", "Result"]);
-    for line in acts.lines().rev().take(ACTS) {
-        let act: Value = serde_json::from_str(line).unwrap_or_default();
+    let acts = acts.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    // What was measured has a table of its own.
+    for act in acts.filter(|act| act.get("what").and_then(Value::as_str) != Some(ACT)).take(ACTS) {
         let cell = |name: &str| escape(act.get(name).and_then(Value::as_str).unwrap_or("–"));
         let _ = writeln!(
             out,
