@@ -4,7 +4,8 @@
 use std::io::Write;
 
 use clap::{Args as ClapArgs, Subcommand};
-use sisa::{engine::DeleteRequest, wire};
+use sisa::engine::DeleteRequest;
+use sisa::wire;
 
 use super::{exit::Exit, session::Session};
 use crate::serve::{Act, Audit, KeyError, Keys, Role, ServeError, against, serve};
