@@ -34,6 +34,20 @@ class Column:
     lines: list[str] = field(default_factory=list)
 
 
+def embedding(name: str, matrix: Any, ends: tuple[Any, Any]) -> Column:
+    """All columns of a matrix as one vector, whose numbers have the same ends."""
+    line = f"{toml(name)} = {{ kind = 'embedding', size = {matrix.shape[1]}, range = {pair(*ends)} }}"
+    return Column([f"{name}{at}" for at in range(matrix.shape[1])], matrix, [line])
+
+
+def one_pair(ranges: Any) -> tuple[Any, Any] | None:
+    """The ends of all numbers, where ranges are two numbers and not a pair for each column."""
+    if not isinstance(ranges, (list, tuple, np.ndarray)) or len(ranges) != 2:
+        return None
+    low, high = ranges
+    return (low, high) if np.ndim(low) == np.ndim(high) == 0 and low is not None and high is not None else None
+
+
 def numbers(names: list[str], matrix: Any, groups: Groups, ranges: Mapping[str, Any], *, indicators: bool) -> Column:
     """Columns of numbers.
 

@@ -148,8 +148,14 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
     def _declared(self, names: list[str], items: Any, groups: _declare.Groups) -> _declare.Column:
         if isinstance(items, list):
             return _declare.category(names[0], items, groups, (self.categories or {}).get(names[0]))
-        ranges = self.ranges or {}
-        if not isinstance(ranges, Mapping):
+        ranges = {} if self.ranges is None else self.ranges
+        ends = _declare.one_pair(ranges)
+        if ends is not None:
+            named = hasattr(self, "feature_names_in_")
+            if not named and items.shape[1] > 1 and items.dtype.kind == "f":
+                return _declare.embedding("x", items, ends)
+            ranges = dict.fromkeys(names, ends)
+        elif not isinstance(ranges, Mapping):
             ranges = dict(zip(self._names(self.n_features_in_), ranges))
         return _declare.numbers(names, items, groups, ranges, indicators=self.learner in ("linear", "mlp", None))
 

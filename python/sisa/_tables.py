@@ -23,7 +23,7 @@ class ArrowStream(Protocol):
 #: One table, or several that are read one after the other.
 Table: TypeAlias = "str | os.PathLike[str] | ArrowStream | np.ndarray[Any, Any] | Mapping[str, Any] | Sequence[Any]"
 
-#: A path; or a name for messages with a stream, or with lists of column names and items.
+#: A path; or a name for messages with a stream, or with pairs of column names (one name for a vector) and items.
 Part: TypeAlias = "str | tuple[str, Any]"
 
 #: So few rows are read by their arrays.
@@ -87,13 +87,13 @@ def _frame(frame: Any) -> Any:
     return frame
 
 
-def _arrays(arrays: Mapping[str, Any], *, named: bool = True) -> list[tuple[list[str], Any]]:
+def _arrays(arrays: Mapping[str, Any], *, named: bool = True) -> list[tuple[list[str] | str, Any]]:
     """Arrays side by side.
 
     Of a matrix ``X`` the columns are ``x0``, ``x1``, .., as of an NPZ file, of any other ``name0``,
-    ``name1``, ..
+    ``name1``, ..; of floats the latter are vectors, which an embedding declares.
     """
-    out = []
+    out: list[tuple[list[str] | str, Any]] = []
     for key, items in arrays.items():
         array = np.from_dlpack(items) if not isinstance(items, np.ndarray) and hasattr(items, "__dlpack__") else np.asarray(items)
         if array.ndim not in (1, 2):
@@ -101,6 +101,9 @@ def _arrays(arrays: Mapping[str, Any], *, named: bool = True) -> list[tuple[list
         if array.ndim == 2:
             stem = "x" if named and key == "X" else key
             names = [f"{stem}{at}" for at in range(array.shape[1])]
+            if array.dtype.kind == "f" and array.shape[1] > 1 and not (named and key == "X"):
+                out.extend((key, column) for _, column in _columns(names, array))
+                continue
         else:
             names = [_NAMES.get(key, key) if named else key]
         for some, column in _columns(names, array):

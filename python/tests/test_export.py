@@ -301,3 +301,19 @@ def test_mlflow_loads_the_model_back(trained: sisa.Workspace, tmp_path: Path, mo
     [kept] = [path for path in files if path.name == "model.onnx"]
     assert hashlib.sha256(kept.read_bytes()).digest() == hashlib.sha256((tmp_path / "again.onnx").read_bytes()).digest()
     assert trained.delete([8])["exports"][0]["digest"] == copy["digest"]
+
+
+@pytest.mark.parametrize("learner", ["mlp", "relu", "forest", "boost"])
+def test_a_vector_is_one_input(learner: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    table = {"v": rng.normal(0, 2, (900, 8)).astype(np.float32), "a": rng.normal(0, 1, 900).astype(np.float32)}
+    table["v"][rng.random((900, 8)) < 0.05], table["v"][::50, 3] = np.nan, -999
+    table["y"] = np.where(table["a"] + np.nansum(table["v"][:, :2], axis=1) > 0, "up", "down")
+    config = '[data]\nmissing = ["", "-999"]\n[label]\ncolumn = "y"\nvalues = ["down", "up"]\n[columns]\n'
+    config += 'v = { kind = "embedding", size = 8, range = [-5, 5] }\na = { kind = "number", range = [-4, 4] }\n'
+    ws = sisa.Workspace(tmp_path / "ws")
+    ws.train(table, config=config + "[shards]\nshards = 2\nslices = 1\n[learner]\n" + LEARNERS[learner], seed=1)
+    model, session = opened(ws, tmp_path / "m.onnx")
+    assert {one.name: one.shape for one in session.get_inputs()} == {"v": ["rows", 8], "a": ["rows"]}
+    asked = {name: items[:300] for name, items in table.items() if name != "y"}
+    same(ws, session, asked, asked)

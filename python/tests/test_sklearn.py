@@ -173,6 +173,23 @@ def test_what_is_declared_is_taken_and_what_is_not_says_nothing_of_few(tmp_path:
     assert 'kind = "forest"' in suited.schema_
 
 
+def test_one_range_declares_a_matrix_as_one_vector(tmp_path: Path) -> None:
+    """The same head as of numbers that are declared one by one."""
+    vectors = X.astype(np.float32) / X.max(axis=0)
+    whole = SisaClassifier("ridge", ranges=(0, 1), random_state=1).fit(vectors, Y, subjects=WHO)
+    assert '"x" = { kind = \'embedding\', size = 30, range = [0.0, 1.0] }' in whole.schema_
+    apart = SisaClassifier("ridge", ranges=[(0, 1)] * 30, random_state=1).fit(vectors, Y, subjects=WHO)
+    assert "embedding" not in apart.schema_ and (whole.predict_proba(vectors) == apart.predict_proba(vectors)).all()
+    told = whole.unlearn([5, 17])
+    assert told["repaired"] and whole.verify()["same"] and apart.unlearn([5, 17])["repaired"]
+    assert (whole.predict_proba(vectors) == apart.predict_proba(vectors)).all()
+    named = SisaClassifier("forest", ranges=(0, 1), random_state=1).fit(pd.DataFrame(vectors[:, :2], columns=["a", "b"]), Y)
+    assert '"b" = { kind = \'number\', range = [0.0, 1.0] }' in named.schema_
+    # Two columns with a pair each are no pair.
+    pairs = SisaClassifier("forest", ranges=[(0, 1), (0, 2)], random_state=1).fit(vectors[:, :2], Y)
+    assert '"x1" = { kind = \'number\', range = [0.0, 2.0] }' in pairs.schema_
+
+
 def test_regression(tmp_path: Path) -> None:
     data, target = load_diabetes(return_X_y=True)
     reg = SisaRegressor("linear", random_state=0, label_range=(0, 400)).fit(data, target)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 from conftest import CONFIG, columns, digest, numbers
@@ -134,6 +135,66 @@ def test_nulls_and_categories_are_what_an_empty_cell_and_text_are(tmp_path: Path
         sisa.Workspace(tmp_path / name).train(table, config=MIXED, seed=1)
         digests[name] = digest(tmp_path / name)
     assert len(set(digests.values())) == 1, digests
+
+
+VECTORS = """
+[data]
+subject = "subject"
+record = ["id"]
+missing = [""]
+[label]
+column = "y"
+values = ["0", "1"]
+[columns]
+v = { kind = "embedding", size = 6, range = [-8, 8] }
+x0 = { kind = "number", range = [-8, 8] }
+[learner]
+kind = "ridge"
+map = { kind = "relu", dimension = 32 }
+strength = 3e-3
+"""
+
+
+def test_vectors_are_the_same_bytes_by_any_road(tmp_path: Path) -> None:
+    """Some of them are missing, and some numbers of others."""
+    rng, rows = np.random.default_rng(2), 400
+    v = (rng.integers(-1000, 1000, (rows, 6)) / 128).astype(np.float32)
+    v[rng.random(v.shape) < 0.05] = np.nan
+    v[::9] = np.nan
+    others = {"x0": v[::-1, 2].copy(), "y": (rng.random(rows) > 0.5).astype(np.int64), "id": np.arange(rows), "subject": np.arange(rows) // 2}
+    gone = np.zeros(v.shape, bool)
+    gone[::9] = True
+    items = pa.array(v.ravel(), mask=gone.ravel())
+    nulls = pa.FixedSizeListArray.from_arrays(items, 6, mask=pa.array(gone[:, 0]))
+    arrow = pa.table({**others, "v": nulls})
+    pd.DataFrame({**others, **{f"v{at}": v[:, at] for at in range(6)}}).to_csv(tmp_path / "t.csv", index=False)
+    np.savez(tmp_path / "t.npz", X=others["x0"][:, None], y=others["y"], ids=others["id"], subjects=others["subject"], v=v)
+    pa.feather.write_feather(arrow, tmp_path / "t.feather", compression="lz4")
+    roads = {
+        "csv": tmp_path / "t.csv",
+        "npz": tmp_path / "t.npz",
+        "numpy": {**others, "v": v},
+        "numpy in columns, doubles": {**others, "v": np.asfortranarray(v.astype(np.float64))},
+        "arrow": arrow,
+        "arrow in chunks": chunked(arrow, 37),
+        "arrow of doubles": arrow.set_column(4, "v", arrow["v"].cast(pa.list_(pa.float64(), 6))),
+        "feather": tmp_path / "t.feather",
+        "polars": pl.from_arrow(arrow).cast({"v": pl.Array(pl.Float32, 6)}),
+        "duckdb": duckdb.sql("select x0, y, id, subject, v::FLOAT[6] as v from arrow order by id"),
+    }
+    digests, answers = {}, {}
+    for name, table in roads.items():
+        ws = sisa.Workspace(tmp_path / name)
+        ws.train(table, config=VECTORS, seed=1)
+        answers[name] = [ws.predict_proba(asked).tobytes() for asked in roads.values()]
+        digests[name] = digest(ws.path)
+        if name not in ("csv", "feather"):
+            told = ws.propose(table, label="y")
+            assert '\nv = { kind = "embedding", size = 6, range = [-7.8, 7.8] }' in told, told
+    assert len(set(digests.values())) == 1, digests
+    assert len({one for some in answers.values() for one in some}) == 1
+    with pytest.raises(sisa.InputError, match="no column `v5`, which the schema declares as a number of an embedding"):
+        sisa.Workspace(tmp_path / "numpy").predict({**others, "v": v[:, :5]})
 
 
 def test_without_pyarrow_a_frame_is_read_by_its_arrays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, csv: str) -> None:

@@ -188,14 +188,17 @@ impl Serving {
     pub fn interface(&self) -> Result<Interface, Error> {
         let loaded = self.loaded()?;
         let kind = |kind: &Kind| match kind {
-            Kind::Number { .. } => Some(InputKind::Number),
+            Kind::Number { .. } | Kind::Embedding { .. } => Some(InputKind::Number),
             Kind::Byte { .. } => Some(InputKind::Byte),
             Kind::Date { .. } | Kind::Boolean | Kind::Values { .. } | Kind::Buckets { .. } => Some(InputKind::Text),
             Kind::Ignore => None,
         };
         let columns = loaded.schema.columns.iter();
         Ok(Interface {
-            inputs: columns.filter_map(|c| kind(&c.kind).map(|kind| (c.name.clone(), kind))).collect(),
+            inputs: columns
+                .filter_map(|c| Some((c, kind(&c.kind)?)))
+                .flat_map(|(c, kind)| c.sources().map(move |name| (name.into_owned(), kind)))
+                .collect(),
             label: loaded.schema.label.column().to_owned(),
             classes: loaded.classes.clone(),
             members: loaded.members(),

@@ -1,7 +1,7 @@
 //! Declared columns as inputs of a graph, and cells as the engine encodes them.
 //!
 //! A number is f32, NaN where it is missing; a date is f64, seconds since 1970-01-01 in UTC; categories and booleans are text; all byte
-//! columns are one matrix. What the engine would refuse has to be something here: it counts as missing.
+//! columns are one matrix, and so are the numbers of an embedding. What the engine would refuse has to be something here: it counts as missing.
 
 use serde::Serialize;
 
@@ -77,6 +77,14 @@ impl Inputs {
                     numbers.spelled.push(Vec::new());
                     categories.extend(parts.iter().map(|part| moment.part(graph, *part)));
                 }
+                Kind::Embedding { size, .. } => {
+                    let value = graph.input(&column.name, Elem::F32, Some(*size as usize));
+                    let columns = column.sources().map(std::borrow::Cow::into_owned).collect();
+                    described.push(Described { name: value.name(), columns, kind: "float32" });
+                    numbers.cells.push(value);
+                    numbers.log1p.extend((0..*size).map(|_| false));
+                    numbers.spelled.extend((0..*size).map(|_| spelled(spellings)));
+                }
                 Kind::Values { values } => {
                     let value = graph.input(&column.name, Elem::Text, None);
                     described.push(describe(&value, "string"));
@@ -123,7 +131,7 @@ impl Numbers {
         let cells = graph.concat(&self.cells.iter().collect::<Vec<_>>());
         let (nan, infinite) = (graph.op("IsNaN", &[&cells]), graph.op("IsInf", &[&cells]));
         let mut missing = graph.op("Or", &[&nan, &infinite]);
-        let width = self.cells.len();
+        let width = self.log1p.len();
         for round in 0..self.spelled.iter().map(Vec::len).max().unwrap_or(0) {
             let of_columns: Vec<f32> = self.spelled.iter().map(|s| s.get(round).copied().unwrap_or(f32::NAN)).collect();
             let of_columns = graph.constant(&[1, width], &of_columns);

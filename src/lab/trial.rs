@@ -150,14 +150,16 @@ impl Base {
         let (mut numbers, mut bytes) = (0, 0);
         for column in &self.schema.columns {
             let (is_number, at) = match column.kind {
-                Kind::Number { .. } | Kind::Date { .. } => (true, &mut numbers),
+                Kind::Number { .. } | Kind::Date { .. } | Kind::Embedding { .. } => (true, &mut numbers),
                 Kind::Byte { .. } => (false, &mut bytes),
                 Kind::Values { .. } | Kind::Buckets { .. } | Kind::Boolean | Kind::Ignore => continue,
             };
-            if column.name == name {
-                return Ok((is_number, *at));
+            for source in column.sources() {
+                if source == name {
+                    return Ok((is_number, *at));
+                }
+                *at += 1;
             }
-            *at += 1;
         }
         Err(Error::NoSuchColumn { column: name.to_owned() })
     }

@@ -94,6 +94,9 @@ impl Shape<'_> {
             LearnerSettings::Ridge(settings) => {
                 if let Some(map) = self.image() {
                     *settings = RidgeSettings { map, strength: 1e-4, bins: 1 };
+                } else if self.layout.numbers > TABLE_COLUMNS_MAX {
+                    // Bins of each of so many numbers would be more features than rows, or than there is room for.
+                    settings.bins = 1;
                 }
             }
             LearnerSettings::Forest(settings) => {

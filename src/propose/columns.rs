@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     learn,
-    schema::{Column, Kind},
+    schema::{Column, Kind, NumberFormat},
     source::Place,
 };
 
@@ -73,6 +73,11 @@ impl Lines {
         let (mut lines, mut missing) = (Vec::new(), BTreeSet::from([String::new()]));
         for family in families(inputs) {
             let members = inputs.get(family).unwrap_or_default();
+            if let Some(line) = vector(members, counts) {
+                missing.extend(members.iter().flat_map(|column| column.spellings(false)));
+                lines.push(line);
+                continue;
+            }
             let together = if members.len() >= FAMILY_MIN { judge_family(members, counts) } else { None };
             let verdicts = together.unwrap_or_else(|| members.iter().map(|c| judge(c, counts)).collect());
             for (column, verdict) in members.iter().zip(&verdicts).filter(|(_, v)| v.kind != Kind::Ignore) {
@@ -122,6 +127,7 @@ impl Lines {
                 Kind::Number { format, .. } if !format.is_plain() => "number with marks",
                 Kind::Number { .. } => "number",
                 Kind::Date { .. } => "date",
+                Kind::Embedding { .. } => "embedding",
                 Kind::Boolean => "boolean",
                 Kind::Byte { .. } => "byte",
                 Kind::Values { .. } => "category",
@@ -140,6 +146,9 @@ impl Lines {
     pub(super) fn columns(&self) -> Vec<Column> {
         let of_line = |line: &Line| {
             let kind = line.kind.clone();
+            if matches!(kind, Kind::Embedding { .. }) {
+                return vec![Column { name: line.key.clone(), kind, missing: None }];
+            }
             line.names
                 .iter()
                 .map(move |name| Column { name: name.clone(), kind: kind.clone(), missing: None })
@@ -158,6 +167,19 @@ pub(super) fn rounded(column: &Spread, candidate: usize) -> Option<learn::Range>
     })
 }
 
+/// The line of a vector: its ends are those of all its numbers. Nothing where it is none, or too few subjects reach any end.
+fn vector(members: &[&ColumnProfile], counts: Counts) -> Option<Line> {
+    let key = members.first()?.vector.as_ref()?.to_string();
+    let ends = members.iter().filter_map(|column| rounded(&column.numbers(), counts.candidate));
+    let range = ends.reduce(|a, b| learn::Range([a.0[0].min(b.0[0]), a.0[1].max(b.0[1])]))?;
+    let kind = Kind::Embedding { size: u32::try_from(members.len()).ok()?, range, format: NumberFormat::default() };
+    let (odd, first) = (members.iter().map(|c| c.odd.cells).sum(), members.iter().find(|c| c.odd.cells > 0));
+    let mut comment = vec!["a vector; the range is of all its numbers".to_owned()];
+    comment.extend((odd > 0).then(|| format!("{odd} numbers are infinite or too large")));
+    let names = members.iter().map(|c| c.name.clone()).collect();
+    Some(Line { key, kind, comment, names, odd, place: first.and_then(|c| c.odd.place().cloned()), asks: false })
+}
+
 /// A number's kind with the ends that are written down.
 pub(super) fn ranged(kind: &Kind, range: Option<learn::Range>) -> Kind {
     match kind {
@@ -172,14 +194,19 @@ pub(super) fn ranged(kind: &Kind, range: Option<learn::Range>) -> Kind {
     }
 }
 
-/// Cuts columns into families of neighbours with one name and successive numbers; one without like is its own.
+/// Cuts columns into families of neighbours with one name and successive numbers, and into vectors; one without like is its own.
 fn families(columns: &[&ColumnProfile]) -> Vec<Range<usize>> {
     let numbers: Vec<_> = columns.iter().map(|c| names::numbered(&c.name)).collect();
-    let follows = |at: usize| match (at.checked_sub(1).and_then(|b| numbers.get(b)), numbers.get(at)) {
+    let is_next = |at: usize| match (at.checked_sub(1).and_then(|b| numbers.get(b)), numbers.get(at)) {
         (Some(Some((stem_before, before, _))), Some(Some((stem, number, _)))) => {
             stem_before == stem && before.checked_add(1) == Some(*number)
         }
         _ => false,
+    };
+    let vector = |at: usize| columns.get(at).and_then(|column| column.vector.as_ref());
+    let follows = |at: usize| match (at.checked_sub(1).and_then(vector), vector(at)) {
+        (None, None) => is_next(at),
+        (before, this) => before == this,
     };
     let mut families: Vec<Range<usize>> = Vec::new();
     for at in 0..columns.len() {

@@ -33,6 +33,16 @@ pub enum ProposeError {
         /// The columns of the sources.
         found: String,
     },
+    /// A wished for column is a number of a vector.
+    #[error("column `{column}` is a number of the vector `{vector}`, and can't be the {role}; name another")]
+    InVector {
+        /// What it was to be.
+        role: &'static str,
+        /// Its name.
+        column: String,
+        /// The vector.
+        vector: String,
+    },
     /// A column was wished for as the label and as an id.
     #[error("column `{column}` can't be the label and an id at once; name another for one of them")]
     TwoRoles {

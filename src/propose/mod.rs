@@ -113,7 +113,8 @@ pub fn propose(open: &Open<'_>, request: &Request<'_>) -> Result<Proposal, Propo
     let (overrides, names) = (request.overrides, request.names);
     let mut sources = open()?;
     let columns = common_columns(&sources)?;
-    let plan = roles::plan(&columns, overrides)?;
+    let vectors = profile::vectors(&sources.first().map(|source| source.blocks()).unwrap_or_default(), columns.len());
+    let plan = roles::plan(&columns, &vectors, overrides)?;
     let mut profile = Profile::read(&mut sources, &columns, &plan)?;
     if profile.rows == 0 {
         return Err(ProposeError::NoRows);
@@ -125,7 +126,7 @@ pub fn propose(open: &Open<'_>, request: &Request<'_>) -> Result<Proposal, Propo
             label: columns.get(roles.label).cloned(),
             ..overrides.clone()
         };
-        let (plan, label_note) = (roles::plan(&columns, &named)?, roles.label_note.take());
+        let (plan, label_note) = (roles::plan(&columns, &vectors, &named)?, roles.label_note.take());
         profile = Profile::read(&mut open()?, &columns, &plan)?;
         roles = Roles::choose(&profile, &plan, &named)?;
         (roles.label_note, roles.subject_note) = (label_note, Some(found.note(&columns)));

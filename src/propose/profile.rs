@@ -1,7 +1,7 @@
 //! One pass over the sources: what each column holds, in bounded memory and whatever the order of the rows.
 #![expect(clippy::indexing_slicing, reason = "columns and candidates index arrays that were made with exactly that shape")]
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use super::{
     ProposeError,
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     schema::Places,
-    source::{Batch, Cell, Source},
+    source::{Batch, Block, Cell, Source},
 };
 
 /// The spelling under which a NaN of a binary format is counted.
@@ -63,6 +63,8 @@ pub(super) struct Profile {
 #[derive(Debug)]
 pub(super) struct ColumnProfile {
     pub(super) name: String,
+    /// The vector of which it is a number.
+    pub(super) vector: Option<Arc<str>>,
     /// What its items are, if its source has no cells for them.
     pub(super) unread: Option<String>,
     /// Rows by spelling of a missing value, as it is spelt, and those of a form that holds nothing.
@@ -131,6 +133,16 @@ pub(super) fn text_of(cell: Cell<'_>) -> Cow<'_, [u8]> {
     }
 }
 
+/// For each column the vector of which it is a number.
+pub(super) fn vectors(blocks: &[Block], columns: usize) -> Vec<Option<Arc<str>>> {
+    let mut vectors = vec![None; columns];
+    for Block { name, first, width } in blocks {
+        let name: Arc<str> = name.as_str().into();
+        vectors.iter_mut().skip(*first).take(*width).for_each(|vector| *vector = Some(name.clone()));
+    }
+    vectors
+}
+
 /// Leaves out the columns that a source can't read, and returns them.
 pub(super) fn only_read(source: &mut dyn Source) -> Vec<(usize, String)> {
     let unread = source.unread();
@@ -144,9 +156,12 @@ pub(super) fn only_read(source: &mut dyn Source) -> Vec<(usize, String)> {
 impl Profile {
     /// Reads all sources to their ends.
     pub(super) fn read(sources: &mut [Box<dyn Source>], columns: &[String], plan: &Plan) -> Result<Profile, ProposeError> {
+        let blocks = sources.first().map(|source| source.blocks()).unwrap_or_default();
+        let vectors = vectors(&blocks, columns.len());
         let per_column = |all: usize, most: usize, least: usize| (all / columns.len().max(1)).clamp(least, most);
         let new = |(index, name): (usize, &String)| ColumnProfile {
             name: name.clone(),
+            vector: vectors.get(index).cloned().flatten(),
             unread: None,
             missing: BTreeMap::new(),
             floats: false,
@@ -253,6 +268,11 @@ impl ColumnProfile {
                 (self.all_bytes, self.floats) = (false, true);
                 if f.is_nan() {
                     self.is_missing(NAN, b"NaN");
+                    return;
+                }
+                if self.vector.is_some() && f.is_finite() {
+                    // They are many, and their ends are all that is asked for.
+                    self.unpointed.insert(f64::from(f) + 0.0, at.subjects);
                     return;
                 }
                 if f.is_finite() {

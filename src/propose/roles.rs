@@ -1,5 +1,7 @@
 //! Which columns are the label, the subject and the record: wished for, or guessed from names and what the columns hold.
 
+use std::sync::Arc;
+
 use super::{
     ProposeError,
     judge::Counts,
@@ -37,20 +39,25 @@ pub(super) struct Roles {
     pub(super) subjects: u64,
 }
 
-/// What has to be found out about columns with these names.
-pub(super) fn plan(columns: &[String], wishes: &Overrides) -> Result<Plan, ProposeError> {
+/// What has to be found out about columns with these names, some of which are numbers of vectors, and so none of what is looked for.
+pub(super) fn plan(columns: &[String], vectors: &[Option<Arc<str>>], wishes: &Overrides) -> Result<Plan, ProposeError> {
     let find = |role: &'static str, name: &String| {
         let missing = || ProposeError::NoColumn { role, column: name.clone(), found: some_of(columns, name) };
-        columns.iter().position(|c| c == name).ok_or_else(missing)
+        let at = columns.iter().position(|c| c == name).ok_or_else(missing)?;
+        match vectors.get(at) {
+            Some(Some(vector)) => Err(ProposeError::InVector { role, column: name.clone(), vector: vector.to_string() }),
+            _ => Ok(at),
+        }
     };
+    let alone = |index: usize| vectors.get(index).is_none_or(Option::is_none);
     let wished_label = wishes.label.as_ref().map(|name| find("label", name)).transpose()?;
     let wished_subject = wishes.subject.as_ref().map(|name| find("subject", name)).transpose()?;
     let wished_record = wishes.record.iter().map(|name| find("record", name)).collect::<Result<Vec<_>, _>>()?;
     if let Some(twice) = wished_label.filter(|label| wished_subject == Some(*label) || wished_record.contains(label)) {
         return Err(ProposeError::TwoRoles { column: columns.get(twice).cloned().unwrap_or_default() });
     }
-    let is_free = |index: usize| wished_subject != Some(index) && !wished_record.contains(&index);
-    let named = |index: usize| columns.get(index).and_then(|name| names::id_name(name));
+    let is_free = |index: usize| alone(index) && wished_subject != Some(index) && !wished_record.contains(&index);
+    let named = |index: usize| columns.get(index).filter(|_| alone(index)).and_then(|name| names::id_name(name));
     let usable = |index: &usize| is_free(*index) && columns.get(*index).is_some_and(|name| !names::is_split(name));
 
     let by_name = (0..columns.len()).filter(usable);
@@ -78,7 +85,7 @@ pub(super) fn plan(columns: &[String], wishes: &Overrides) -> Result<Plan, Propo
     if wished_record.is_empty() {
         let singles = subjects.iter().copied().chain(ids.iter().map(|id| id.1).filter(|i| !subjects.contains(i)));
         records.extend(singles.take(SUBJECTS_MAX + RECORDS_MAX).map(|column| vec![column]));
-        let occasion = |i: &usize| labels.first() != Some(i) && columns.get(*i).is_some_and(|name| names::is_occasion(name));
+        let occasion = |i: &usize| alone(*i) && labels.first() != Some(i) && columns.get(*i).is_some_and(|name| names::is_occasion(name));
         for &subject in subjects.iter().take(2) {
             let occasions = (0..columns.len()).filter(occasion).filter(|i| *i != subject).take(OCCASIONS_MAX);
             records.extend(occasions.map(|column| vec![subject, column]));
@@ -191,7 +198,7 @@ fn choose_label(profile: &Profile, plan: &Plan, wishes: &Overrides) -> Result<(u
         return Ok((last, Some("guessed by its name".into())));
     }
     // Some tables have the class in front, as the only text.
-    let text = |c: &&ColumnProfile| !c.is_number() && names::id_name(&c.name).is_none() && !names::is_split(&c.name);
+    let text = |c: &&ColumnProfile| c.vector.is_none() && !c.is_number() && names::id_name(&c.name).is_none() && !names::is_split(&c.name);
     if let Some(&first) = plan.labels.get(1)
         && profile.columns.iter().filter(text).count() == 1
         && let Some(values) = profile.columns.get(first).filter(text).and_then(|c| c.values.as_ref())
@@ -289,7 +296,7 @@ pub(super) fn could_be_ids(profile: &Profile, label: usize) -> Vec<String> {
         let is_id = if column.is_number() { column.whole() && column.odd.cells == 0 } else { column.is_words() };
         // Floats are no ids until they are cast, and are told by their name alone.
         let could = !column.floats || names::id_name(&column.name).is_some();
-        is_id && could && nearly_fills(column, rows) && distinct >= 10 && distinct.saturating_mul(100) >= rows
+        column.vector.is_none() && is_id && could && nearly_fills(column, rows) && distinct >= 10 && distinct.saturating_mul(100) >= rows
     };
     let others = profile.columns.iter().enumerate().filter(|(at, _)| *at != label).map(|(_, column)| column);
     others.filter(could).map(|column| column.name.clone()).collect()

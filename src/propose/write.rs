@@ -75,6 +75,10 @@ pub(super) fn kind_text(kind: &Kind) -> String {
             let order = order_name(*order);
             format!("{{ kind = \"date\", order = \"{order}\", origin = {}{range}{indicator} }}", quoted(origin))
         }
+        Kind::Embedding { size, range: ends, format } => {
+            let marks: String = marks(format).into_iter().map(|option| format!(", {option}")).collect();
+            format!("{{ kind = \"embedding\", size = {size}, {}{marks} }}", range(*ends))
+        }
         Kind::Boolean => "\"boolean\"".into(),
         Kind::Byte { scale } => format!("{{ kind = \"byte\", scale = {scale:?} }}"),
         Kind::Values { values } => format!("{{ kind = \"category\", values = {} }}", list(values.iter().map(String::as_str))),

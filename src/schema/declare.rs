@@ -1,6 +1,9 @@
 //! The schema as people write it, and its resolution against the columns of a source.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use serde::Deserialize;
 
@@ -71,6 +74,7 @@ pub struct ColumnOptions {
     kind: String,
     log1p: Option<bool>,
     range: Option<[f64; 2]>,
+    size: Option<u32>,
     indicator: Option<bool>,
     scale: Option<f64>,
     values: Option<Vec<String>>,
@@ -87,6 +91,9 @@ pub struct ColumnOptions {
 
 /// More buckets than this make a first layer that no shard can fill.
 const BUCKETS_MAX: u32 = 1 << 20;
+
+/// Numbers of the largest embedding.
+const EMBEDDING_MAX: u32 = crate::source::BLOCK_MAX as u32;
 
 /// Spellings as cells are compared with them.
 fn trimmed(spellings: &[String]) -> Vec<String> {
@@ -117,6 +124,7 @@ impl ColumnDeclaration {
             let given = [
                 ("log1p", log1p.is_some()),
                 ("range", range.is_some()),
+                ("size", options.size.is_some()),
                 ("indicator", indicator.is_some()),
                 ("scale", scale.is_some()),
                 ("values", values.is_some()),
@@ -162,6 +170,17 @@ impl ColumnDeclaration {
                     range: declared_range(*range, false).map_err(wrong)?,
                 })
             }
+            "embedding" => {
+                allow(&["range", "size", "decimal", "thousands", "symbols"])?;
+                let Some(size) = options.size.filter(|size| (1..=EMBEDDING_MAX).contains(size)) else {
+                    return Err(wrong(format!("an embedding needs its count of numbers: `size = N`, from 1 to {EMBEDDING_MAX}")));
+                };
+                let Some(range) = declared_range(*range, false).map_err(wrong)? else {
+                    return Err(wrong("an embedding needs the ends of all its numbers: `range = [low, high]`".into()));
+                };
+                let format = numbers.with(options.decimal, options.thousands, options.symbols.as_ref()).map_err(wrong)?;
+                Ok(Kind::Embedding { size, range, format })
+            }
             "boolean" => {
                 allow(&[])?;
                 Ok(Kind::Boolean)
@@ -190,7 +209,7 @@ impl ColumnDeclaration {
                 allow(&[])?;
                 Ok(Kind::Ignore)
             }
-            other => Err(wrong(format!("kind `{other}` is unknown; it is one of number, date, boolean, byte, category, ignore"))),
+            other => Err(wrong(format!("kind `{other}` is unknown; it is one of number, date, boolean, embedding, byte, category, ignore"))),
         }
     }
 }
@@ -310,6 +329,32 @@ fn natural(name: &str) -> (String, u128, String) {
     (stem.to_owned(), number, name.to_owned())
 }
 
+/// The declared columns, each with its rank and how it is written, without those that an embedding takes from a range or a pattern.
+fn without_covered(declared: Vec<(u32, &str, Column)>) -> Result<Vec<Column>, SchemaError> {
+    let mut covered: BTreeMap<String, &str> = BTreeMap::new();
+    let twice = |a: &str, b: &str, name: &str| SchemaError::Declaration {
+        at: "[columns]".into(),
+        problem: format!("`{a}` and `{b}` both declare column `{name}`"),
+    };
+    for (_, text, column) in declared.iter().filter(|d| matches!(d.2.kind, Kind::Embedding { .. })) {
+        for name in column.sources() {
+            if let Some(other) = covered.insert(name.to_string(), text) {
+                return Err(twice(other, text, &name));
+            }
+        }
+    }
+    let mut columns = Vec::with_capacity(declared.len());
+    for (rank, text, column) in declared {
+        match covered.get(&column.name) {
+            Some(_) if matches!(column.kind, Kind::Embedding { .. }) => columns.push(column),
+            None => columns.push(column),
+            Some(embedding) if rank == 0 => return Err(twice(embedding, text, &column.name)),
+            Some(_) => {}
+        }
+    }
+    Ok(columns)
+}
+
 impl Declaration {
     /// The schema for sources with these columns: every column declared, in the order of the declaration.
     ///
@@ -350,6 +395,10 @@ impl Declaration {
         for (text, declaration) in &self.columns {
             let kind = declaration.kind(text, &self.format)?;
             let (pattern, missing) = (Pattern::parse(text, &places)?, declaration.missing());
+            if matches!((&kind, &pattern), (Kind::Embedding { .. }, Pattern::Range { .. } | Pattern::Glob(_))) {
+                let problem = "an embedding has one name; its numbers are the columns `name0`, `name1`, ..".to_owned();
+                return Err(wrong(&format!("[columns] {text}"), problem));
+            }
             for name in pattern.names(found) {
                 match at.get(&name).and_then(|at: &usize| declared.get_mut(*at)) {
                     None => {
@@ -375,12 +424,15 @@ impl Declaration {
             let problem = format!("`{label}` is the label; an id column says whom or what a row is about, and is never learnt");
             return Err(wrong("[data]", problem));
         }
-        let columns: Vec<Column> = declared.into_iter().map(|d| d.2).collect();
-        if let Some(used) = columns.iter().find(|c| c.kind != Kind::Ignore && c.name == label.column()) {
-            return Err(wrong("[columns]", format!("`{}` is the label; it can't be an input too", used.name)));
+        let columns = without_covered(declared)?;
+        let uses = |column: &str| {
+            columns.iter().any(|c| c.kind != Kind::Ignore && c.sources().any(|source| source == column))
+        };
+        if uses(label.column()) {
+            return Err(wrong("[columns]", format!("`{}` is the label; it can't be an input too", label.column())));
         }
-        if let Some(used) = columns.iter().find(|c| c.kind != Kind::Ignore && Some(&c.name) == self.subject.as_ref()) {
-            return Err(wrong("[columns]", format!("`{}` is the subject; an id must not be an input", used.name)));
+        if let Some(subject) = self.subject.as_ref().filter(|subject| uses(subject)) {
+            return Err(wrong("[columns]", format!("`{subject}` is the subject; an id must not be an input")));
         }
         if !columns.iter().any(|c| c.kind != Kind::Ignore) {
             return Err(wrong("[columns]", "no column is an input".into()));
@@ -422,9 +474,17 @@ impl Declaration {
 impl Schema {
     /// The columns of a source that nothing declares.
     pub fn undeclared<'a>(&self, found: &'a [String]) -> Vec<&'a str> {
-        let known = self.columns.iter().map(|c| c.name.as_str()).chain([self.label.column()]);
-        let known: BTreeSet<&str> = known.chain(self.subject.as_deref()).chain(self.record.iter().map(String::as_str)).collect();
-        found.iter().map(String::as_str).filter(|column| !known.contains(column)).collect()
+        let ids = self.subject.as_deref().into_iter().chain(self.record.iter().map(String::as_str)).chain([self.label.column()]);
+        let known: BTreeSet<Cow<'_, str>> =
+            self.columns.iter().flat_map(Column::sources).chain(ids.map(Cow::Borrowed)).collect();
+        let unknown = found.iter().map(String::as_str).filter(|column| !known.contains(*column));
+        // A vector that is not used may be called by its name alone.
+        let ignored = |name: &str| self.columns.iter().any(|c| c.kind == Kind::Ignore && c.name == name);
+        let of_vector = |column: &str| {
+            let name = column.trim_end_matches(|c: char| c.is_ascii_digit());
+            name.len() < column.len() && ignored(name) && !found.iter().any(|other| other == name)
+        };
+        unknown.filter(|column| !of_vector(column)).collect()
     }
 
     /// Checks that a source has every declared column, the ids and the label only for training; and for training no other: a
@@ -449,7 +509,8 @@ impl Schema {
             self.record.iter().try_for_each(|c| need(c, "the record id"))?;
         }
         for column in self.columns.iter().filter(|c| c.kind != Kind::Ignore) {
-            need(&column.name, "an input")?;
+            let role = if matches!(column.kind, Kind::Embedding { .. }) { "a number of an embedding" } else { "an input" };
+            column.sources().try_for_each(|source| need(&source, role))?;
         }
         match self.undeclared(found).first() {
             Some(column) if training => {

@@ -1,8 +1,11 @@
 //! Cells to bytes. A pure function of the schema and the row.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    borrow::Cow,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use super::format::{Moment, days_of_text};
@@ -191,9 +194,25 @@ impl Encoder {
             unreadable: Arc::default(),
         };
         for column in &schema.columns {
+            let spellings = column.missing.as_deref().map_or_else(|| missing.clone(), Missing::of);
+            if let Kind::Embedding { format, .. } = &column.kind {
+                let quick = !spellings.numeric && format.is_plain();
+                let number = |name: Cow<'_, str>| {
+                    let (at, missing) = (position(&name)?, spellings.clone());
+                    Some(NumberRule {
+                        at,
+                        name: name.into_owned(),
+                        log1p: false,
+                        spelling: Spelling::of(format),
+                        missing,
+                        quick,
+                    })
+                };
+                encoder.numbers.extend(column.sources().filter_map(number));
+                continue;
+            }
             let Some(at) = position(&column.name) else { continue };
             let name = column.name.clone();
-            let spellings = column.missing.as_deref().map_or_else(|| missing.clone(), Missing::of);
             match &column.kind {
                 Kind::Number { log1p, format, .. } => {
                     let quick = !log1p && !spellings.numeric && format.is_plain();
@@ -238,7 +257,7 @@ impl Encoder {
                 Kind::Boolean => {
                     encoder.categories.push(CategoryRule { at, name, what: Categories::Boolean, spellings, missing: 2 })
                 }
-                Kind::Ignore => {}
+                Kind::Embedding { .. } | Kind::Ignore => {}
             }
         }
         Ok(encoder)
@@ -292,7 +311,11 @@ impl Encoder {
         for (rule, to) in self.numbers.iter().zip(to) {
             let cell = row.cell(rule.at);
             // Nearly all cells of nearly all tables.
-            let quick = if let (true, Cell::Text(text)) = (rule.quick, cell) { quick_number(text) } else { None };
+            let quick = match (rule.quick, cell) {
+                (true, Cell::Text(text)) => quick_number(text),
+                (true, Cell::Float(float)) => Some(float).filter(|float| float.is_finite()),
+                _ => None,
+            };
             let number = match quick {
                 Some(number) => number + 0.0,
                 None => match self.or_missing(self.number(rule, cell), MISSING)? {

@@ -15,7 +15,7 @@ mod row;
 mod rows;
 mod text;
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -135,6 +135,16 @@ pub enum Kind {
     },
     /// Yes or no in any common spelling: a category of two values; missing is a value too.
     Boolean,
+    /// A vector of numbers, stored as f32, whose cells are the source's columns `name0`, `name1`, ..; each is a number of one range.
+    Embedding {
+        /// How many.
+        size: u32,
+        /// The declared ends of all of them, in the units of the source.
+        range: Range,
+        /// How they are spelt.
+        #[serde(default, skip_serializing_if = "NumberFormat::is_plain")]
+        format: NumberFormat,
+    },
     /// An integer from 0 to 255, stored as it is, multiplied by `scale` when used.
     Byte {
         /// The factor.
@@ -161,8 +171,19 @@ impl Kind {
             Kind::Values { values } => Some(values.len() as u32 + 2),
             Kind::Buckets { buckets } => Some(buckets + 1),
             Kind::Boolean => Some(3),
-            Kind::Number { .. } | Kind::Date { .. } | Kind::Byte { .. } | Kind::Ignore => None,
+            Kind::Number { .. } | Kind::Date { .. } | Kind::Embedding { .. } | Kind::Byte { .. } | Kind::Ignore => None,
         }
+    }
+}
+
+impl Column {
+    /// The columns of a source that it stands for, in order: of an embedding one for each of its numbers, of anything else one.
+    pub fn sources(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        let (numbers, own) = match self.kind {
+            Kind::Embedding { size, .. } => (0..size, None),
+            _ => (0..0, Some(Cow::Borrowed(self.name.as_str()))),
+        };
+        own.into_iter().chain(numbers.map(|at| Cow::Owned(format!("{}{at}", self.name))))
     }
 }
 
@@ -185,7 +206,7 @@ impl Schema {
     pub fn encoder_version(&self) -> u32 {
         let is_new = |kind: &Kind| match kind {
             Kind::Number { format, .. } => !format.is_plain(),
-            Kind::Date { .. } | Kind::Boolean => true,
+            Kind::Date { .. } | Kind::Boolean | Kind::Embedding { .. } => true,
             Kind::Byte { .. } | Kind::Values { .. } | Kind::Buckets { .. } | Kind::Ignore => false,
         };
         let new_label = matches!(&self.label, Label::Number { format, .. } if !format.is_plain());
@@ -228,6 +249,10 @@ impl Schema {
                     }
                     layout.numbers += 1;
                 }
+                Kind::Embedding { size, range, .. } => {
+                    layout.ranges.extend((0..*size).map(|_| Some(*range)));
+                    layout.numbers += *size as usize;
+                }
                 Kind::Byte { scale } => layout.byte_scales.push(*scale),
                 Kind::Values { .. } | Kind::Buckets { .. } | Kind::Boolean => {
                     layout.categories.extend(column.kind.category_size())
@@ -240,9 +265,9 @@ impl Schema {
 
     /// Where in a source's columns those are that are used: inputs, the label and ids, as far as they are there.
     pub fn positions(&self, columns: &[String]) -> Vec<usize> {
-        let inputs = self.columns.iter().filter(|c| c.kind != Kind::Ignore).map(|c| &c.name);
-        let ids = self.subject.iter().chain(&self.record);
-        let used: BTreeSet<&str> = inputs.chain(ids).map(String::as_str).chain([self.label.column()]).collect();
+        let inputs = self.columns.iter().filter(|c| c.kind != Kind::Ignore).flat_map(Column::sources);
+        let ids = self.subject.iter().chain(&self.record).map(String::as_str).chain([self.label.column()]);
+        let used: BTreeSet<Cow<'_, str>> = inputs.chain(ids.map(Cow::Borrowed)).collect();
         (0..).zip(columns).filter(|(_, name)| used.contains(name.as_str())).map(|(at, _)| at).collect()
     }
 

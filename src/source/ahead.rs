@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use super::Source;
+use super::{Block, Source};
 use super::batch::Batch;
 use super::error::SourceError;
 
@@ -17,6 +17,7 @@ pub(crate) struct Ahead {
     name: Arc<str>,
     columns: Vec<String>,
     unread: Vec<(usize, String)>,
+    blocks: Vec<Block>,
     total: u64,
     used: u64,
     state: State,
@@ -48,8 +49,8 @@ impl Ahead {
     pub(crate) fn new(source: Box<dyn Source>) -> Self {
         let name = source.name().clone();
         let columns = source.columns().to_vec();
-        let (unread, total) = (source.unread(), source.bytes_total());
-        Self { name, columns, unread, total, used: 0, state: State::Idle(source) }
+        let (unread, blocks, total) = (source.unread(), source.blocks(), source.bytes_total());
+        Self { name, columns, unread, blocks, total, used: 0, state: State::Idle(source) }
     }
 
     /// The outcome of the thread's next step, with the thread started if it was not.
@@ -108,6 +109,10 @@ impl Source for Ahead {
 
     fn columns(&self) -> &[String] {
         &self.columns
+    }
+
+    fn blocks(&self) -> Vec<Block> {
+        self.blocks.clone()
     }
 
     fn unread(&self) -> Vec<(usize, String)> {

@@ -9,6 +9,9 @@ pub const RECORD_BYTES_MAX: usize = 8 << 20;
 /// Columns of the widest table.
 pub const COLUMNS_MAX: usize = 1 << 17;
 
+/// Numbers of the longest vector in a cell.
+pub const BLOCK_MAX: usize = 1 << 16;
+
 /// Rows of the longest batch.
 pub const BATCH_ROWS_MAX: usize = 4096;
 

@@ -7,7 +7,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::Source;
+use super::{Block, Source};
 use super::batch::{Batch, CellKind, Part, Shape};
 use super::error::SourceError;
 use super::input::Table;
@@ -102,19 +102,20 @@ pub struct MemoryTable {
     name: Arc<str>,
     names: Vec<String>,
     chunks: Vec<Vec<Arc<dyn Column>>>,
+    blocks: Vec<Block>,
 }
 
 impl MemoryTable {
     /// A table without columns; `name` stands for it in messages.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self { name: name.into(), names: Vec::new(), chunks: vec![Vec::new()] }
+        Self { name: name.into(), names: Vec::new(), chunks: vec![Vec::new()], blocks: Vec::new() }
     }
 
     /// A table of chunks whose columns, in the order of `names`, are parts of the same ones.
     #[must_use]
     pub fn of_chunks(name: &str, names: Vec<String>, chunks: Vec<Vec<Arc<dyn Column>>>) -> Self {
-        Self { name: name.into(), names, chunks }
+        Self { name: name.into(), names, chunks, blocks: Vec::new() }
     }
 
     /// The table with one more column, of a table of one chunk.
@@ -124,6 +125,12 @@ impl MemoryTable {
         let values: Values = values.into();
         self.chunks.iter_mut().for_each(|chunk| chunk.push(Arc::new(values.clone())));
         self
+    }
+
+    /// The same table, in which these columns are vectors.
+    #[must_use]
+    pub fn with_blocks(self, blocks: Vec<Block>) -> Self {
+        Self { blocks, ..self }
     }
 }
 
@@ -137,7 +144,7 @@ impl Table for MemoryTable {
         let chunks = chunks?;
         let rows = chunks.iter().map(|chunk| chunk.rows as u64).sum();
         let chunks = chunks.into_iter().map(Ok);
-        Ok(Box::new(Chunks::new(&self.name, self.names.clone(), Box::new(chunks), rows)?))
+        Ok(Box::new(Chunks::new(&self.name, self.names.clone(), Box::new(chunks), rows)?.with_blocks(self.blocks.clone())))
     }
 }
 
@@ -173,6 +180,7 @@ impl Pieces for Coming {
 pub struct Chunks {
     name: Arc<str>,
     names: Vec<String>,
+    blocks: Vec<Block>,
     /// Whether a column is looked at.
     wanted: Vec<bool>,
     pieces: Box<dyn Pieces>,
@@ -200,7 +208,14 @@ impl Chunks {
         check_names(name, &names)?;
         let wanted = vec![true; names.len()];
         let chunk = Chunk { columns: Vec::new(), rows: 0 };
-        Ok(Self { name: name.clone(), names, wanted, pieces, chunk, shapes: Vec::new(), at: 0, done: 0, total, failed: false })
+        let (name, blocks, shapes) = (name.clone(), Vec::new(), Vec::new());
+        Ok(Self { name, names, blocks, wanted, pieces, chunk, shapes, at: 0, done: 0, total, failed: false })
+    }
+
+    /// The same, with these vectors among the columns.
+    #[must_use]
+    pub fn with_blocks(self, blocks: Vec<Block>) -> Self {
+        Self { blocks, ..self }
     }
 
     /// Takes the next chunk that has rows; false at the end.
@@ -281,7 +296,7 @@ impl Chunks {
 }
 
 /// Checks that names are those of a table.
-fn check_names(file: &Arc<str>, names: &[String]) -> Result<(), SourceError> {
+pub(super) fn check_names(file: &Arc<str>, names: &[String]) -> Result<(), SourceError> {
     if names.len() > COLUMNS_MAX {
         return Err(SourceError::TooWide { file: file.clone(), place: "the table".into(), got: names.len() as u64 });
     }
@@ -311,6 +326,10 @@ impl Source for Chunks {
                 *wanted = true;
             }
         }
+    }
+
+    fn blocks(&self) -> Vec<Block> {
+        self.blocks.clone()
     }
 
     fn unread(&self) -> Vec<(usize, String)> {

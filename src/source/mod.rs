@@ -54,7 +54,7 @@ pub use error::SourceError;
 pub use file::{SourceFile, Stamp};
 pub use form::{Comment, Delimiter, Encoding, TextForm};
 pub use input::{Input, Table};
-pub use limits::{BATCH_BYTES, BATCH_ROWS_MAX, COLUMNS_MAX, FIELD_BYTES_MAX, RECORD_BYTES_MAX};
+pub use limits::{BATCH_BYTES, BATCH_ROWS_MAX, BLOCK_MAX, COLUMNS_MAX, FIELD_BYTES_MAX, RECORD_BYTES_MAX};
 pub use memory::{BadItem, Chunk, ChunkStream, Chunks, Column, MemoryTable};
 pub use open::{open, open_pair};
 pub use place::{Place, PlaceKind};
@@ -62,6 +62,24 @@ pub use sniff::Guess;
 pub use values::Values;
 
 use std::sync::Arc;
+
+/// Columns that are one vector of numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// What the vector is called.
+    pub name: String,
+    /// Its first column, as in [`Source::columns`].
+    pub first: usize,
+    /// How many columns it has.
+    pub width: usize,
+}
+
+impl Block {
+    /// The names of its columns.
+    pub fn columns(&self) -> impl Iterator<Item = String> {
+        (0..self.width).map(|at| format!("{}{at}", self.name))
+    }
+}
 
 /// One table that is read from front to back.
 ///
@@ -77,6 +95,11 @@ pub trait Source: Send {
     /// cells are then missing; sources that have to read all of a row do nothing.
     fn only(&mut self, columns: &[usize]) {
         let _ = columns;
+    }
+
+    /// The vectors of numbers among the columns: each is so many columns side by side, called by its name and 0, 1, ..
+    fn blocks(&self) -> Vec<Block> {
+        Vec::new()
     }
 
     /// The columns whose items have no cells, by index, and what they hold: who asks for one of them gets an error.

@@ -7,9 +7,18 @@ use pyo3::{
     prelude::*,
     types::{PyList, PyTuple},
 };
-use sisa::source::{BadItem, CellKind, Cells, Column, MemoryTable, Part, Values, single};
+use sisa::source::{BadItem, Block, CellKind, Cells, Column, MemoryTable, Part, Values, single};
 
 use super::wrong;
+
+/// What the columns of an array are called.
+#[derive(FromPyObject)]
+enum Names {
+    /// Each has a name.
+    Columns(Vec<String>),
+    /// They are one vector.
+    Vector(String),
+}
 
 /// An item of an array as a cell.
 trait Item: Element + Copy {
@@ -113,11 +122,11 @@ impl Item for u8 {
 }
 
 /// A table of arrays side by side, and how many rows it has: for each of `columns` the names of its columns, and a matrix or a list of
-/// texts.
+/// texts. A matrix with one name is of vectors.
 pub(super) fn table(name: &str, columns: &Bound<'_, PyList>) -> PyResult<(MemoryTable, usize)> {
-    let (mut names, mut parts) = (Vec::new(), Vec::new());
+    let (mut names, mut parts, mut blocks) = (Vec::new(), Vec::new(), Vec::new());
     for column in columns {
-        let (of, items): (Vec<String>, Bound<'_, PyAny>) = column.cast::<PyTuple>()?.extract()?;
+        let (of, items): (Names, Bound<'_, PyAny>) = column.cast::<PyTuple>()?.extract()?;
         let part = match items.cast::<PyList>() {
             Ok(texts) => Arc::new(Values::from(texts.extract::<Vec<Option<String>>>()?)) as Arc<dyn Column>,
             Err(_) => matrix(&items).ok_or_else(|| {
@@ -126,16 +135,26 @@ pub(super) fn table(name: &str, columns: &Bound<'_, PyList>) -> PyResult<(Memory
                     name,
                     format!(
                         "array `{}` has items of type {kind}, which are not read; cast it to float64, int64 or str",
-                        of.join(", ")
+                        match &of {
+                            Names::Vector(name) => name.clone(),
+                            Names::Columns(names) => names.join(", "),
+                        }
                     ),
                 )
             })?,
         };
-        names.extend(of);
+        match of {
+            Names::Columns(of) => names.extend(of),
+            Names::Vector(of) => {
+                let block = Block { name: of, first: names.len(), width: part.width() };
+                names.extend(block.columns());
+                blocks.push(block);
+            }
+        }
         parts.push(part);
     }
     let rows = parts.first().map_or(0, |part| part.rows());
-    Ok((MemoryTable::of_chunks(name, names, vec![parts]), rows))
+    Ok((MemoryTable::of_chunks(name, names, vec![parts]).with_blocks(blocks), rows))
 }
 
 fn matrix(items: &Bound<'_, PyAny>) -> Option<Arc<dyn Column>> {

@@ -218,6 +218,7 @@ impl World {
                     return Ok(cells.iter().map(|x| values.get(*x as usize).cloned()).collect());
                 }
                 Kind::Number { .. } => numbers += 1,
+                Kind::Embedding { size, .. } => numbers += *size as usize,
                 Kind::Byte { .. } => bytes += 1,
                 Kind::Boolean if named => {
                     let cells = features.categories.column(categories);

@@ -28,9 +28,10 @@ const LENGTH_BYTES: usize = 8;
 pub(in super::super) fn open(file: &SourceFile) -> Result<Chunks, SourceError> {
     let name = file.name().clone();
     let stored = Stored::new(file)?;
-    let (table, names) = guarded(&name, FORM, || Table::new(&name, stored))?;
+    let table = guarded(&name, FORM, || Table::new(&name, stored))?;
+    let (names, blocks) = batches::columns(&name, &table.schema)?;
     let rows = table.rows;
-    Chunks::of(&name, names, Box::new(table), rows)
+    Ok(Chunks::of(&name, names, Box::new(table), rows)?.with_blocks(blocks))
 }
 
 /// A file that is read.
@@ -52,8 +53,8 @@ struct Table {
 }
 
 impl Table {
-    /// Reads the footer and the heads of all batches; returns the names too.
-    fn new(name: &Arc<str>, stored: Stored) -> Result<(Table, Vec<String>), SourceError> {
+    /// Reads the footer and the heads of all batches.
+    fn new(name: &Arc<str>, stored: Stored) -> Result<Table, SourceError> {
         let failed = |detail: &str| unsound(name, FORM, detail);
         let read = |start, bytes| stored.part(start, bytes).map_err(|cause| failed(&cause.to_string()));
         let tail = stored.bytes().checked_sub(10).ok_or_else(|| failed("it is cut short"))?;
@@ -70,7 +71,6 @@ impl Table {
             return Err(failed("its numbers are big-endian"));
         }
         let schema = Arc::new(try_fb_to_schema(declared).map_err(|cause| unsound(name, FORM, cause))?);
-        let names: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
         let dictionaries = footer.dictionaries().map(|blocks| blocks.iter().copied().collect()).unwrap_or_default();
         let batches: Vec<Block> = footer.recordBatches().map(|blocks| blocks.iter().copied().collect()).unwrap_or_default();
         let version = footer.version();
@@ -93,7 +93,7 @@ impl Table {
             table.rows =
                 rows.ok().and_then(|rows| table.rows.checked_add(rows)).ok_or_else(|| table.unsound("a batch has no rows"))?;
         }
-        Ok((table, names))
+        Ok(table)
     }
 
     fn unsound(&self, detail: impl ToString) -> SourceError {
@@ -140,6 +140,7 @@ impl Table {
     }
 
     fn begin(&mut self, wanted: &[bool]) -> Result<(), SourceError> {
+        let wanted = batches::wanted_fields(&self.schema, wanted);
         let columns = wanted.iter().zip(0..).filter(|(wanted, _)| **wanted).map(|(_, at)| at).collect();
         let mut decoder = FileDecoder::new(self.schema.clone(), self.version).with_projection(columns);
         for block in &self.dictionaries {
@@ -169,6 +170,7 @@ impl Table {
         let some = batch.slice(self.at, rows);
         let mut read = some.columns().iter();
         // The decoder leaves out what is not wanted.
+        let wanted = batches::wanted_fields(&self.schema, wanted);
         let columns = wanted.iter().map(|wanted| if *wanted { read.next() } else { None });
         let chunk = batches::chunk(&self.name, &self.schema, columns, (rows, false))?;
         self.at += rows;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{Field, Schema, SchemaRef};
 
-use super::super::Source;
 use super::super::error::SourceError;
 use super::super::input::Table;
+use super::super::limits::COLUMNS_MAX;
 use super::super::memory::{Chunk, Chunks, Column, Pieces};
+use super::super::{Block, Source};
 use super::guard::guarded;
 use super::{ROWS_AT_ONCE, Unread, arrays};
 
@@ -51,9 +52,9 @@ impl Table for ArrowTable {
     }
 
     fn open(&self) -> Result<Box<dyn Source>, SourceError> {
-        let names = self.schema.fields().iter().map(|field| field.name().clone()).collect();
+        let (names, blocks) = columns(&self.name, &self.schema)?;
         let reading = Reading { table: self.clone(), batch: 0, at: 0 };
-        Ok(Box::new(Chunks::of(&self.name, names, Box::new(reading), self.rows() as u64)?))
+        Ok(Box::new(Chunks::of(&self.name, names, Box::new(reading), self.rows() as u64)?.with_blocks(blocks)))
     }
 }
 
@@ -76,6 +77,7 @@ impl Pieces for Reading {
             }
             let some = batch.slice(self.at, rows);
             self.at += rows;
+            let wanted = wanted_fields(&table.schema, wanted);
             let columns = some.columns().iter().zip(wanted).map(|(array, wanted)| wanted.then_some(array));
             let chunk = || chunk(&table.name, &table.schema, columns, (rows, table.nan_is_missing));
             return guarded(&table.name, FORM, chunk).map(Some);
@@ -96,7 +98,8 @@ pub(super) fn chunk<'a>(
     (rows, nan_is_missing): (usize, bool),
 ) -> Result<Chunk, SourceError> {
     let column = |(field, array): (&Arc<Field>, Option<&ArrayRef>)| -> Result<Arc<dyn Column>, SourceError> {
-        let Some(array) = array else { return Ok(Arc::new(Unread { rows })) };
+        let width = arrays::width(field.data_type());
+        let Some(array) = array else { return Ok(Arc::new(Unread { rows, width })) };
         arrays::column(array, nan_is_missing).map_err(|found| SourceError::ColumnType {
             file: name.clone(),
             column: field.name().clone(),
@@ -107,10 +110,45 @@ pub(super) fn chunk<'a>(
     Chunk::new(name, schema.fields().iter().zip(columns).map(column).collect::<Result<_, _>>()?)
 }
 
+/// The first column of each field: one that holds vectors is as many columns as they have numbers.
+fn firsts(schema: &Schema) -> impl Iterator<Item = (usize, &Arc<Field>)> {
+    schema.fields().iter().scan(0, |next, field| {
+        let first = *next;
+        *next += arrays::width(field.data_type());
+        Some((first, field))
+    })
+}
+
+/// The names of the columns, and which of them are vectors.
+pub(super) fn columns(name: &Arc<str>, schema: &Schema) -> Result<(Vec<String>, Vec<Block>), SourceError> {
+    let total = schema.fields().iter().map(|field| arrays::width(field.data_type()) as u64).sum();
+    if total > COLUMNS_MAX as u64 {
+        return Err(SourceError::TooWide { file: name.clone(), place: "the table".into(), got: total });
+    }
+    let vector = |(first, field): (usize, &Arc<Field>)| {
+        let (name, width) = (field.name().clone(), arrays::width(field.data_type()));
+        arrays::is_vector(field.data_type()).then_some(Block { name, first, width })
+    };
+    let names = |field: &Arc<Field>| -> Vec<String> {
+        match arrays::is_vector(field.data_type()) {
+            true => (0..arrays::width(field.data_type())).map(|at| format!("{}{at}", field.name())).collect(),
+            false => vec![field.name().clone()],
+        }
+    };
+    Ok((schema.fields().iter().flat_map(names).collect(), firsts(schema).filter_map(vector).collect()))
+}
+
+/// Whether a column of each field is looked at.
+pub(super) fn wanted_fields(schema: &Schema, wanted: &[bool]) -> Vec<bool> {
+    let any = |(first, field): (usize, &Arc<Field>)| {
+        wanted.get(first..first + arrays::width(field.data_type())).unwrap_or_default().contains(&true)
+    };
+    firsts(schema).map(any).collect()
+}
+
 /// The columns whose items are not read, and what those are.
 pub(super) fn unread(schema: &Schema) -> Vec<(usize, String)> {
-    let found = |(at, field): (usize, &Arc<Field>)| Some((at, arrays::unread(field.data_type())?));
-    schema.fields().iter().enumerate().filter_map(found).collect()
+    firsts(schema).filter_map(|(first, field)| Some((first, arrays::unread(field.data_type())?))).collect()
 }
 
 #[cfg(test)]

@@ -36,11 +36,16 @@ const ROWS_AT_ONCE: usize = super::limits::BATCH_ROWS_MAX;
 #[derive(Debug)]
 struct Unread {
     rows: usize,
+    width: usize,
 }
 
 impl Column for Unread {
     fn kind(&self) -> CellKind {
         CellKind::Missing
+    }
+
+    fn width(&self) -> usize {
+        self.width
     }
 
     fn rows(&self) -> usize {

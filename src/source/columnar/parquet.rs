@@ -143,7 +143,7 @@ impl Table {
         let mut columns: Vec<Arc<dyn Column>> = Vec::new();
         for (leaf, reader) in self.leaves.iter().zip(&mut self.readers) {
             let (Ok((_, kind)), Some(reader)) = (leaf, reader) else {
-                columns.push(Arc::new(Unread { rows }));
+                columns.push(Arc::new(Unread { rows, width: 1 }));
                 continue;
             };
             let column = items(*kind, reader, rows).map_err(|cause| unsound(&self.name, FORM, cause))?;

@@ -111,6 +111,7 @@ impl CardColumn {
                 let parts = (!parts.is_empty()).then(|| format!("with {} of its parts as categories", parts.len()));
                 ("date", phrase([ends(range), parts, missing(*indicator)]))
             }
+            Kind::Embedding { size, range, .. } => ("embedding", phrase([count(*size as usize, "numbers"), ends(&Some(*range))])),
             Kind::Boolean => ("boolean", String::new()),
             Kind::Byte { .. } => ("byte", String::new()),
             Kind::Values { values } => ("category", phrase([count(values.len(), "values")])),
