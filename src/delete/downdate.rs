@@ -57,11 +57,12 @@ fn downdate_shard(model: &Model, change: &Change<'_>, gone: &Gone, shard: ShardI
     let taken: Vec<Vec<u32>> = slices.iter().map(|slice| gone.rows_of(slice)).collect();
     let contents = |cells: &BTreeMap<Cell, Digest>| cells.values().copied().collect::<Vec<Digest>>();
     let change = (&contents(&before)[..], &contents(&after)[..]);
-    Ok(carry_over(model, shard, change, |state, upto| {
-        state.downdate(&Removal {
+    Ok(carry_over(model, shard, change, |payload, upto| {
+        let removal = Removal {
             before: rows.get(..upto).unwrap_or_default(),
             gone: taken.get(..upto).unwrap_or_default(),
             team: Team::of(rayon::current_num_threads()),
-        })
+        };
+        model.learner.without(model.shards.layout(), payload, &removal)
     })?)
 }

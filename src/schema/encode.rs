@@ -65,8 +65,20 @@ struct NumberRule {
     log1p: bool,
     spelling: Spelling,
     missing: Arc<Missing>,
-    /// A text that spells a number stands for it, without a second look.
+    /// A text that spells a number stands for it, as a finite float does, without a second look.
     quick: bool,
+    /// How many rules from this one on are of adjacent columns, all of them quick; or this one alone.
+    run: usize,
+}
+
+/// Says of each rule how many that follow can be read with it.
+fn join(rules: &mut [NumberRule]) {
+    let mut next: Option<(usize, usize)> = None;
+    for rule in rules.iter_mut().rev() {
+        let joined = next.filter(|(at, _)| rule.quick && rule.at + 1 == *at);
+        rule.run = 1 + joined.map_or(0, |(_, run)| run);
+        next = rule.quick.then_some((rule.at, rule.run));
+    }
 }
 
 /// How a number is spelt.
@@ -180,6 +192,7 @@ impl Encoder {
                         spelling: Spelling::of(format),
                         missing: missing.clone(),
                         quick: false,
+                        run: 1,
                     }),
                 };
                 (at, rule)
@@ -206,6 +219,7 @@ impl Encoder {
                         spelling: Spelling::of(format),
                         missing,
                         quick,
+                        run: 1,
                     })
                 };
                 encoder.numbers.extend(column.sources().filter_map(number));
@@ -223,6 +237,7 @@ impl Encoder {
                         spelling: Spelling::of(format),
                         missing: spellings,
                         quick,
+                        run: 1,
                     });
                 }
                 Kind::Date { order, unit, origin, parts, .. } => {
@@ -238,7 +253,7 @@ impl Encoder {
                             missing: part.count(),
                         });
                     }
-                    encoder.numbers.push(NumberRule { at, name, log1p: false, spelling, missing: spellings, quick: false });
+                    encoder.numbers.push(NumberRule { at, name, log1p: false, spelling, missing: spellings, quick: false, run: 1 });
                 }
                 Kind::Byte { .. } => encoder.bytes.push((at, name)),
                 Kind::Values { values } => {
@@ -260,6 +275,7 @@ impl Encoder {
                 Kind::Embedding { .. } | Kind::Ignore => {}
             }
         }
+        join(&mut encoder.numbers);
         Ok(encoder)
     }
 
@@ -307,23 +323,32 @@ impl Encoder {
         out.extend_from_slice(&label.to_le_bytes());
         let start = out.len();
         out.resize(start + 4 * self.numbers.len(), 0);
-        let (to, _) = out.get_mut(start..).unwrap_or_default().as_chunks_mut();
-        for (rule, to) in self.numbers.iter().zip(to) {
-            let cell = row.cell(rule.at);
-            // Nearly all cells of nearly all tables.
-            let quick = match (rule.quick, cell) {
-                (true, Cell::Text(text)) => quick_number(text),
-                (true, Cell::Float(float)) => Some(float).filter(|float| float.is_finite()),
-                _ => None,
-            };
-            let number = match quick {
-                Some(number) => number + 0.0,
-                None => match self.or_missing(self.number(rule, cell), MISSING)? {
-                    Some(number) => number,
-                    None => return Ok(Fate::Unreadable),
-                },
-            };
-            *to = number.to_bits().to_le_bytes();
+        let (mut to, _) = out.get_mut(start..).unwrap_or_default().as_chunks_mut();
+        let mut rules = self.numbers.as_slice();
+        while let Some(first) = rules.first() {
+            let (run, later) = rules.split_at(first.run);
+            let (cells, rest) = std::mem::take(&mut to).split_at_mut(first.run);
+            (rules, to) = (later, rest);
+            // Most tables of floats have nothing else: a matrix, or a vector.
+            if let Some(floats) = if first.quick { row.floats(first.at, first.run) } else { None }
+                && floats.iter().fold(true, |all, float| all & float.is_finite())
+            {
+                cells.iter_mut().zip(floats).for_each(|(cell, float)| *cell = (float + 0.0).to_bits().to_le_bytes());
+                continue;
+            }
+            for (rule, to) in run.iter().zip(cells) {
+                let cell = row.cell(rule.at);
+                // Nearly all cells of nearly all tables of text.
+                let quick = if let (true, Cell::Text(text)) = (rule.quick, cell) { quick_number(text) } else { None };
+                let number = match quick {
+                    Some(number) => number + 0.0,
+                    None => match self.or_missing(self.number(rule, cell), MISSING)? {
+                        Some(number) => number,
+                        None => return Ok(Fate::Unreadable),
+                    },
+                };
+                *to = number.to_bits().to_le_bytes();
+            }
         }
         for rule in &self.categories {
             let Some(index) = self.or_missing(self.category(rule, row.cell(rule.at)), rule.missing)? else {

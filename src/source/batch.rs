@@ -236,6 +236,22 @@ impl<'a> Row<'a> {
             None => self.batch.cell(self.row, column),
         }
     }
+
+    /// The cells of so many columns from `first` on, where they are floats that lie side by side and none is missing.
+    #[inline]
+    pub(crate) fn floats(&self, first: usize, count: usize) -> Option<&'a [f32]> {
+        let (part, index) = match self.batch.columns.get(first) {
+            Some(&(part, index)) => (part as usize, index as usize),
+            None => (0, first),
+        };
+        let part = self.batch.parts.get(part).filter(|part| index + count <= part.shape.width)?;
+        let cells = self.row * part.shape.width + index..self.row * part.shape.width + index + count;
+        let missing = part.missing.get(cells.start..cells.end.min(part.missing.len())).unwrap_or_default();
+        match &part.cells {
+            Cells::Floats(floats) if !missing.contains(&true) => floats.get(cells),
+            _ => None,
+        }
+    }
 }
 
 /// Adjacent columns of one kind.

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Publishes the states of a shard as they are once its slices hold `after`, durably, beside those that saw `before`; both are the
-/// content digests of all its slices, in order. `change` turns a state that saw so many of them before into the one after. The caller
+/// content digests of all its slices, in order. `change` makes of the bytes of a state that saw so many of them before the one after. The caller
 /// holds the shard's commit lock. What can't be made so (a state is missing or damaged) is left to be trained.
 ///
 /// # Errors
@@ -21,7 +21,7 @@ pub fn carry_over(
     model: &Model,
     shard: ShardId,
     (before, after): (&[Digest], &[Digest]),
-    change: impl Fn(&mut dyn State, usize) -> Result<(), StateError>,
+    change: impl Fn(&[u8], usize) -> Result<Box<dyn State>, StateError>,
 ) -> Result<(), TrainError> {
     let Some(first) = before.iter().zip(after).position(|(before, after)| before != after) else { return Ok(()) };
     let old = lineages(&model.root, shard, before.iter().copied());
@@ -42,18 +42,15 @@ pub fn carry_over(
             Err(CheckpointError::Fs(e)) if e.is_not_found() => {}
             Err(CheckpointError::Fs(e)) => return Err(e.into()),
         }
-        let decode = |payload: &[u8]| model.learner.decode(model.shards.layout(), payload);
-        let mut state = match model.checkpoints.read(shard, id, *old, decode) {
+        let state = match model.checkpoints.read(shard, id, *old, |payload| change(payload, step)) {
             Ok(Ok(state)) => state,
-            // It was never trained, or is damaged.
+            // It was never trained, is damaged, or does not fit.
             Ok(Err(_)) | Err(CheckpointError::Damaged { .. }) => continue,
             Err(CheckpointError::Fs(e)) if e.is_not_found() => continue,
             Err(CheckpointError::Fs(e)) => return Err(e.into()),
         };
-        if change(&mut *state, step).is_ok() {
-            model.checkpoints.publish(shard, id, *new, &state.encode(), Durability::Later)?;
-            made.push((id, *new));
-        }
+        model.checkpoints.publish(shard, id, *new, &state.encode(), Durability::Later)?;
+        made.push((id, *new));
     }
     for (step, lineage) in &made {
         model.checkpoints.sync_file(shard, *step, *lineage)?;
@@ -93,16 +90,20 @@ pub fn carry_to_waiting(model: &Model, shard: ShardId, waiting: &[Cell]) -> Resu
     let change = (&contents(&before)[..], &contents(&after)[..]);
     let (before, after): (Vec<Rows<'_>>, Vec<Rows<'_>>) =
         (before.iter().map(Slice::rows).collect(), after.iter().map(Slice::rows).collect());
-    carry_over(model, shard, change, |state, upto| {
+    carry_over(model, shard, change, |payload, upto| {
         let team = Team::of(rayon::current_num_threads());
         let (gone, come) = (gone.get(..upto).unwrap_or_default(), come.get(..upto).unwrap_or_default());
-        if gone.iter().any(|rows| !rows.is_empty()) {
-            state.downdate(&Removal { before: before.get(..upto).unwrap_or_default(), gone, team })?;
-        }
+        let layout = model.shards.layout();
+        let mut state = match gone.iter().any(|rows| !rows.is_empty()) {
+            true => {
+                model.learner.without(layout, payload, &Removal { before: before.get(..upto).unwrap_or_default(), gone, team })?
+            }
+            false => model.learner.decode(layout, payload)?,
+        };
         if come.iter().any(|rows| !rows.is_empty()) {
             state.extend(&Addition { after: after.get(..upto).unwrap_or_default(), come, team })?;
         }
-        Ok(())
+        Ok(state)
     })
 }
 

@@ -57,6 +57,11 @@ pub(super) struct Candidates {
 }
 
 impl Candidates {
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.cuts.len() + self.sets.len()
+    }
+
     /// Draws the candidates of the node with this key and region.
     pub(super) fn draw(&mut self, width: Width, attributes: &[Attribute], region: &Region, key: u64) {
         self.open.clear();

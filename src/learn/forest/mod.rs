@@ -35,7 +35,7 @@ use outcome::{Classes, Outcome};
 use state::ForestState;
 use work::Rules;
 
-use super::{Abilities, Layout, Learner, Scorer, SettingsError, State, StateError, Task};
+use super::{Abilities, Layout, Learner, Removal, Scorer, SettingsError, State, StateError, Task};
 
 pub use settings::{FOREST_SHARDS, ForestSettings};
 
@@ -77,6 +77,17 @@ impl Forest {
         Ok(Box::new(ForestState::of_bytes(layout.clone(), rules, self.settings.trees as usize, bytes)?))
     }
 
+    fn remainder<O: Outcome>(
+        &self,
+        layout: &Layout,
+        outcome: O,
+        bytes: &[u8],
+        removal: &Removal<'_, '_>,
+    ) -> Result<Box<dyn State>, StateError> {
+        let rules = self.rules(layout, outcome);
+        Ok(Box::new(ForestState::without(layout.clone(), rules, self.settings.trees as usize, bytes, removal)?))
+    }
+
     fn answers<O: Outcome>(&self, layout: &Layout, outcome: O, bytes: &[u8]) -> Result<Box<dyn Scorer>, StateError> {
         let rules = self.rules(layout, outcome);
         Ok(Box::new(ForestAnswers::of_bytes(layout.clone(), rules, self.settings.trees as usize, bytes)?))
@@ -105,6 +116,14 @@ impl Learner for Forest {
             Task::Classes(2) => self.restore(layout, Classes::<2> { count: 2 }, bytes),
             Task::Classes(count) => self.restore(layout, Classes::<0> { count: count as usize }, bytes),
             Task::Number => self.restore(layout, table::number(layout), bytes),
+        }
+    }
+
+    fn without(&self, layout: &Layout, bytes: &[u8], removal: &Removal<'_, '_>) -> Result<Box<dyn State>, StateError> {
+        match layout.task {
+            Task::Classes(2) => self.remainder(layout, Classes::<2> { count: 2 }, bytes, removal),
+            Task::Classes(count) => self.remainder(layout, Classes::<0> { count: count as usize }, bytes, removal),
+            Task::Number => self.remainder(layout, table::number(layout), bytes, removal),
         }
     }
 

@@ -10,8 +10,9 @@ use super::outcome::{Outcome, ROWS_MAX};
 use super::outline::Outline;
 use super::table::{self, Table};
 use super::tree::Tree;
+use super::payload::Payload;
 use super::work::{Rules, Work};
-use super::{attribute, payload};
+use super::{attribute, payload, work};
 use crate::learn::{Features, Formula, Labels, Layout, Removal, Rows, Scorer, State, StateError, Step, StepError};
 use crate::num::{Team, stream};
 
@@ -52,6 +53,33 @@ impl<O: Outcome> ForestState<O> {
     /// The state that the bytes hold.
     pub(super) fn of_bytes(layout: Layout, rules: Rules<O>, trees: usize, bytes: &[u8]) -> Result<ForestState<O>, StateError> {
         let parts = payload::decode(rules.outcome, rules.attributes.len(), trees, rows_max(trees), rules.counts, bytes)?;
+        ForestState::of_parts(layout, rules, trees, &parts)
+    }
+
+    /// The state that the bytes hold without rows that go. Where its trees are built again they are not restored before.
+    pub(super) fn without(
+        layout: Layout,
+        rules: Rules<O>,
+        trees: usize,
+        bytes: &[u8],
+        removal: &Removal<'_, '_>,
+    ) -> Result<ForestState<O>, StateError> {
+        let parts = payload::decode(rules.outcome, rules.attributes.len(), trees, rows_max(trees), rules.counts, bytes)?;
+        if !work::builds_again(parts.rows, removal.gone.iter().map(Vec::len).sum()) {
+            let mut state = ForestState::of_parts(layout, rules, trees, &parts)?;
+            state.downdate(removal)?;
+            return Ok(state);
+        }
+        let table = parts.table(rules.outcome, &rules.attributes)?;
+        let mut state = ForestState::of_seed(layout, rules, trees, parts.seed);
+        state.table = table;
+        let gone = state.slots_of(removal)?;
+        gone.iter().for_each(|&slot| state.table.take(slot));
+        state.build(removal.team);
+        Ok(state)
+    }
+
+    fn of_parts(layout: Layout, rules: Rules<O>, trees: usize, parts: &Payload<'_, O>) -> Result<ForestState<O>, StateError> {
         let table = parts.table(rules.outcome, &rules.attributes)?;
         let mut state = ForestState::of_seed(layout, rules, trees, parts.seed);
         state.table = table;
@@ -71,6 +99,16 @@ impl<O: Outcome> ForestState<O> {
             Some((i, what)) => Err(StateError(format!("tree {i} has {what}"))),
             None => Ok(state),
         }
+    }
+
+    /// Grows all trees on the rows of the table.
+    fn build(&mut self, team: Team) {
+        let (rules, table) = (&self.rules, &self.table);
+        let piece = team.piece(self.trees.len(), 1, 1);
+        team.run(self.trees.chunks_mut(piece), |trees| {
+            let mut work = Work::new(rules, table);
+            trees.iter_mut().for_each(|tree| tree.build(&mut work));
+        });
     }
 
     fn outlines(&self, counted: bool) -> Vec<Outline<O>> {
@@ -173,7 +211,12 @@ impl<O: Outcome> State for ForestState<O> {
             return Ok(());
         }
         self.flat = OnceLock::new();
+        let before = self.table.rows();
         gone.iter().for_each(|&slot| self.table.take(slot));
+        if work::builds_again(before, gone.len()) {
+            self.build(removal.team);
+            return Ok(());
+        }
         let (rules, table) = (&self.rules, &self.table);
         let piece = removal.team.piece(self.trees.len(), 1, 1);
         removal.team.run(self.trees.chunks_mut(piece), |trees| {

@@ -20,6 +20,8 @@ pub(super) fn lanes<O: Outcome>(outcome: O, width: Width) -> usize {
 pub(super) struct Counter<O: Outcome> {
     outcome: O,
     width: Width,
+    /// Work done so far: cells looked at, and candidates drawn or compared.
+    pub(super) work: u64,
     labels: Vec<u32>,
     /// Lanes of each bin of a room, for every other row.
     by_bin: [Vec<O::Lane>; 2],
@@ -33,7 +35,7 @@ impl<O: Outcome> Counter<O> {
         let by_bin = [vec![O::Lane::default(); 256 * outcome.lanes()], vec![O::Lane::default(); 256 * outcome.lanes()]];
         let part = vec![O::Lane::default(); (width.cuts + 2) * outcome.lanes()];
         let both = vec![O::Lane::default(); outcome.lanes()];
-        Counter { outcome, width, labels: Vec::new(), by_bin, part, both }
+        Counter { outcome, width, work: 0, labels: Vec::new(), by_bin, part, both }
     }
 
     /// The lanes of one drawn attribute in a tally.
@@ -46,6 +48,7 @@ impl<O: Outcome> Counter<O> {
     /// Counts the rows of these slots.
     pub(super) fn count(&mut self, table: &Table, slots: &[u32], candidates: &Candidates, tally: &mut [O::Lane]) {
         tally.fill(O::Lane::default());
+        self.work += (slots.len() * (1 + candidates.drawn.len())) as u64;
         let lanes = self.outcome.lanes();
         self.labels.clear();
         self.labels.extend(slots.iter().map(|&slot| table.labels[slot as usize]));
@@ -149,6 +152,7 @@ impl<O: Outcome> Counter<O> {
 
     /// The name of the best split: the first one of the highest merit, if that is above the merit of no split.
     pub(super) fn best(&mut self, candidates: &Candidates, tally: &[O::Lane]) -> Option<u16> {
+        self.work += candidates.count() as u64;
         let lanes = self.outcome.lanes();
         let all = &tally[..lanes];
         let mut best = self.outcome.whole(all);

@@ -5,6 +5,10 @@ use ndarray::ArrayView2;
 use super::ForestSettings;
 use super::fixture::{Dice, SEED, Slice, cases, forest, layout, remove, scratch, some, step};
 use super::oracle::{self, Record};
+use super::outcome::{Classes, Outcome};
+use super::table::{self, Table};
+use super::tree::Tree;
+use super::work::{self, Work};
 use crate::learn::testing::Lanes;
 use crate::learn::{Crew, Features, Labels, Layout, Learner, Range, Removal, Rows, Step, StepError, Task};
 use crate::num::Team;
@@ -252,4 +256,52 @@ fn the_bytes_are_golden() {
     without.iter_mut().for_each(|(_, settings)| settings.counts = false);
     assert_eq!(digest(without), "edda7e7bac524218");
     assert_eq!(digest(cases()), "1364abb61e4d6e48");
+}
+
+/// The counted work of taking some of these rows out of a tree that was restored, and of building it again of the others.
+fn ways<O: Outcome>(
+    outcome: O,
+    layout: &Layout,
+    settings: &ForestSettings,
+    records: &[Record],
+    gone: &[u32],
+) -> (u64, u64) {
+    let rules = forest(settings).rules(layout, outcome);
+    let slice = Slice::of(layout, records);
+    let mut table = Table::of_slices(layout, &rules.attributes, &[slice.rows()]);
+    let mut tree = Tree::of_key(77);
+    tree.build(&mut Work::new(&rules, &table));
+    let names = tree.outline(outcome, &table, false).names;
+    let mut restored = Tree::of_key(77);
+    let mut work = Work::new(&rules, &table);
+    restored.restore(&mut work, &names).unwrap();
+    let before = work.counter.work;
+    gone.iter().for_each(|slot| table.take(*slot));
+    let mut work = Work::new(&rules, &table);
+    restored.downdate(&mut work, &mut gone.to_vec());
+    let out = before + work.counter.work;
+    let mut work = Work::new(&rules, &table);
+    tree.build(&mut work);
+    let [taken, built] = [&restored, &tree].map(|tree| tree.outline(outcome, &table, true));
+    assert!(taken.names == built.names && taken.lanes == built.lanes, "both ways give one tree");
+    (out, work.counter.work)
+}
+
+#[test]
+fn rows_are_taken_out_or_trees_built_again_whichever_is_less_counted_work() {
+    for parts in [1000, 300, 25, 10, 2] {
+        let (mut ratios, rows) = (0.0, 3000);
+        for (i, (layout, settings)) in cases().into_iter().enumerate() {
+            let mut dice = Dice(4400 + i as u64);
+            let records = dice.records(&layout, rows);
+            let gone = some(&mut dice, std::slice::from_ref(&records), rows / parts).concat();
+            let (out, again) = match layout.task {
+                Task::Classes(count) => ways(Classes::<0> { count: count as usize }, &layout, &settings, &records, &gone),
+                Task::Number => ways(table::number(&layout), &layout, &settings, &records, &gone),
+            };
+            assert!((out as f64) < 1.6 * again as f64, "case {i}: taking out {out}, building again {again}");
+            ratios += out as f64 / again as f64 / cases().len() as f64;
+        }
+        assert_eq!(ratios > 1.0, work::builds_again(rows, rows / parts), "one of {parts}: {ratios}");
+    }
 }

@@ -162,6 +162,7 @@ impl<O: Outcome> Tree<O> {
         let node = self.nodes[place.node];
         let column = work.table.column(attribute);
         let slots = &mut self.slots[node.filled()];
+        work.counter.work += slots.len() as u64;
         work.slots.clear();
         let mut rows = 0;
         for i in 0..slots.len() {
@@ -210,6 +211,7 @@ impl<O: Outcome> Tree<O> {
             unreachable!("the split was checked when the node was made");
         };
         let column = work.table.column(attribute);
+        work.counter.work += gone.len() as u64;
         let mut rows = 0;
         for i in 0..gone.len() {
             if test.left(column[gone[i] as usize]) {
@@ -230,7 +232,11 @@ impl<O: Outcome> Tree<O> {
     /// The best split of a node without these rows, among the candidates at hand; its tally is kept up.
     fn best_of_rest(&mut self, work: &mut Work<'_, O>, place: Place, gone: &[u32]) -> Option<u16> {
         let node = self.nodes[place.node];
-        if node.tally == NONE {
+        // Each row that goes is held against every candidate, and each that stays is counted once for an attribute.
+        let (drawn, candidates) = (1 + work.candidates.drawn.len(), work.candidates.count());
+        let again = gone.len() * (drawn + candidates) > node.rows as usize * drawn;
+        if node.tally == NONE || again {
+            self.drop_tally(place.node);
             work.slots.clear();
             let lives = |slot: &u32| *slot != NONE && work.table.lives(*slot);
             work.slots.extend(self.slots[node.range()].iter().copied().filter(lives));
@@ -241,6 +247,7 @@ impl<O: Outcome> Tree<O> {
         let lanes = work.tally.len();
         let tally = &mut self.tallies[node.tally as usize * lanes..][..lanes];
         gone.iter().for_each(|&slot| work.counter.uncount(work.table, slot, &work.candidates, tally));
+        work.counter.work += (gone.len() * (drawn + candidates)) as u64;
         work.counter.best(&work.candidates, tally)
     }
 

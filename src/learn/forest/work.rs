@@ -22,6 +22,15 @@ pub(super) struct Rules<O> {
     pub(super) counts: bool,
 }
 
+/// Whether the trees of so many rows are built again of those that stay rather than that so many are taken out of them: where more
+/// than a share of them goes, most nodes ask something else without them, so that what stands below is grown again in any case.
+pub(super) fn builds_again(rows: usize, gone: usize) -> bool {
+    gone > 0 && gone.saturating_mul(AGAIN_SHARE) >= rows
+}
+
+/// One row of so many. By counted work (tests.rs) the two cost the same between one of 100 and one of 50.
+const AGAIN_SHARE: usize = 64;
+
 /// What a thread needs to change trees. The buffers stay from tree to tree.
 #[derive(Debug)]
 pub(super) struct Work<'a, O: Outcome> {
@@ -50,6 +59,7 @@ impl<'a, O: Outcome> Work<'a, O> {
     /// Draws the candidates of the node with this key in the region at hand.
     pub(super) fn draw(&mut self, key: u64) {
         self.candidates.draw(self.rules.width, &self.rules.attributes, &self.region, key);
+        self.counter.work += self.candidates.count() as u64;
     }
 
     /// The attribute and the test of a split among the candidates at hand.

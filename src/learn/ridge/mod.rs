@@ -215,8 +215,16 @@ impl State for RidgeState {
         let (before, gone) = (removal.before, removal.gone);
         let places = places_of(before, gone, "go from")?;
         let rows = self.rows.checked_sub(places.len() as u64);
-        self.rows = rows.ok_or_else(|| StateError(format!("{} rows are to go from {}", places.len(), self.rows)))?;
+        let left = rows.ok_or_else(|| StateError(format!("{} rows are to go from {}", places.len(), self.rows)))?;
+        let all: usize = before.iter().map(|rows| rows.features.rows()).sum();
         self.weights = OnceLock::new();
+        // Each row costs the same, whether it is added or taken out.
+        if all as u64 == self.rows && places.len() as u64 > left {
+            self.sum_again(removal.team, before, &places);
+            self.rows = left;
+            return Ok(());
+        }
+        self.rows = left;
         let mut buffers = Buffers::default();
         for places in places.chunks(BLOCK_ROWS) {
             self.update(removal.team, Sign::Subtract, before, places, &mut buffers);
@@ -251,6 +259,19 @@ impl State for RidgeState {
 
     fn encode(&self) -> Vec<u8> {
         state::encode(self.seed, self.rows, &self.sums)
+    }
+}
+
+impl RidgeState {
+    /// Becomes the sums of the rows of these slices but for those of `gone`, which ascend.
+    fn sum_again(&mut self, team: Team, slices: &[Rows<'_>], gone: &[(usize, usize)]) {
+        let all = slices.iter().enumerate().flat_map(|(slice, rows)| (0..rows.features.rows()).map(move |row| (slice, row)));
+        let stay: Vec<(usize, usize)> = all.filter(|place| gone.binary_search(place).is_err()).collect();
+        self.sums = Normal::new(self.sums.width(), self.sums.outputs());
+        let mut buffers = Buffers::default();
+        for places in stay.chunks(BLOCK_ROWS) {
+            self.update(team, Sign::Add, slices, places, &mut buffers);
+        }
     }
 }
 
