@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -47,25 +48,28 @@ SisaClassifier("forest").fit([[0.0]], [1]).unlearn(["p7"])["repaired"]
 """
 
 
-@pytest.mark.parametrize("checker", ["mypy", "basedpyright"])
+@pytest.mark.parametrize("checker", ["mypy", "basedpyright", "pyright"])
 def test_types_are_told(checker: str, tmp_path: Path) -> None:
     """The package has no error, and a program that uses it has the one that is in it."""
+    if checker == "pyright" and "PYRIGHT" not in os.environ:
+        pytest.skip("scripts/python found no npm to install it by")
     use = tmp_path / "use.py"
     use.write_text(USE)
     (tmp_path / "pyrightconfig.json").write_text('{"typeCheckingMode": "standard"}')
     what = {
         "mypy": ["--strict", "--ignore-missing-imports"],
         "basedpyright": ["--level", "error", "--pythonpath", sys.executable],
+        "pyright": ["--level", "error", "--pythonpath", sys.executable],
     }[checker]
+    program = [os.environ["PYRIGHT"]] if checker == "pyright" else [sys.executable, "-m", checker]
     outputs = []
     for files in [["-p", "sisa"] if checker == "mypy" else [str(FOLDER)], [str(use)] if checker == "mypy" else ["-p", str(tmp_path)]]:
-        command = [sys.executable, "-m", checker, *what, *files]
-        outputs.append(subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300).stdout)
-    package, program = outputs
+        outputs.append(subprocess.run([*program, *what, *files], cwd=tmp_path, capture_output=True, text=True, timeout=300).stdout)
+    package, found_in_use = outputs
     if checker == "mypy":
         assert "Success: no issues found" in package, package
     else:
         assert "0 errors" in package, package
-    found = [line for line in program.splitlines() if "error" in line and "use.py:" in line]
+    found = [line for line in found_in_use.splitlines() if "error" in line and "use.py:" in line]
     line = 1 + USE.splitlines().index('wrong: str = ws.verify(retrain=True)["same"]')
-    assert len(found) == 1 and f"use.py:{line}:" in found[0], program
+    assert len(found) == 1 and f"use.py:{line}:" in found[0], found_in_use

@@ -196,7 +196,8 @@ impl Engine {
             }
             let built = self.build(model, &plans, observer)?;
             let (interrupted, diverged) = (built.interrupted(), built.diverged().next().is_some());
-            if !built.shards.is_empty() {
+            // Whoever wants to stop does not wait until what is there has been looked at.
+            if !interrupted && !built.shards.is_empty() {
                 plans = plans.iter().map(|plan| model.plan(plan.shard)).collect::<Result<_, _>>()?;
             }
             let report = match whole.take() {

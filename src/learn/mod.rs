@@ -220,15 +220,15 @@ pub trait Learner: Debug + Send + Sync {
     /// When the bytes are not a state of this learner and layout; never panics, never allocates more than a small multiple of `bytes`.
     fn decode(&self, layout: &Layout, bytes: &[u8]) -> Result<Box<dyn State>, StateError>;
 
-    /// The state that `bytes` hold without rows that go: they are taken out of it, or it is made again of the rows that stay, whichever is
-    /// predicted to be less work. Both give the same state.
+    /// The bytes of the state that `bytes` hold, without rows that go: they are taken out of it, or it is made again of the rows that
+    /// stay, whichever is predicted to be less work. Both give the same bytes.
     ///
     /// # Errors
     /// As for [`Learner::decode`] and [`State::downdate`].
-    fn without(&self, layout: &Layout, bytes: &[u8], removal: &Removal<'_, '_>) -> Result<Box<dyn State>, StateError> {
+    fn without(&self, layout: &Layout, bytes: &[u8], removal: &Removal<'_, '_>) -> Result<Vec<u8>, StateError> {
         let mut state = self.decode(layout, bytes)?;
         state.downdate(removal)?;
-        Ok(state)
+        Ok(state.encode())
     }
 
     /// What answers as the state that `bytes` hold, with nothing in memory that answers do not need.

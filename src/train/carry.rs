@@ -6,13 +6,13 @@ use crate::{
     digest::Digest,
     fs::Durability,
     ids::{Cell, Handle, Part, ShardId, SliceId},
-    learn::{Addition, Removal, Rows, State, StateError},
+    learn::{Addition, Removal, Rows, StateError},
     num::Team,
     shard::{Slice, SliceError},
 };
 
 /// Publishes the states of a shard as they are once its slices hold `after`, durably, beside those that saw `before`; both are the
-/// content digests of all its slices, in order. `change` makes of the bytes of a state that saw so many of them before the one after. The caller
+/// content digests of all its slices, in order. `change` makes of the bytes of a state that saw so many of them before those of the one after. The caller
 /// holds the shard's commit lock. What can't be made so (a state is missing or damaged) is left to be trained.
 ///
 /// # Errors
@@ -21,7 +21,7 @@ pub fn carry_over(
     model: &Model,
     shard: ShardId,
     (before, after): (&[Digest], &[Digest]),
-    change: impl Fn(&[u8], usize) -> Result<Box<dyn State>, StateError>,
+    change: impl Fn(&[u8], usize) -> Result<Vec<u8>, StateError>,
 ) -> Result<(), TrainError> {
     let Some(first) = before.iter().zip(after).position(|(before, after)| before != after) else { return Ok(()) };
     let old = lineages(&model.root, shard, before.iter().copied());
@@ -49,7 +49,7 @@ pub fn carry_over(
             Err(CheckpointError::Fs(e)) if e.is_not_found() => continue,
             Err(CheckpointError::Fs(e)) => return Err(e.into()),
         };
-        model.checkpoints.publish(shard, id, *new, &state.encode(), Durability::Later)?;
+        model.checkpoints.publish(shard, id, *new, &state, Durability::Later)?;
         made.push((id, *new));
     }
     for (step, lineage) in &made {
@@ -94,16 +94,17 @@ pub fn carry_to_waiting(model: &Model, shard: ShardId, waiting: &[Cell]) -> Resu
         let team = Team::of(rayon::current_num_threads());
         let (gone, come) = (gone.get(..upto).unwrap_or_default(), come.get(..upto).unwrap_or_default());
         let layout = model.shards.layout();
-        let mut state = match gone.iter().any(|rows| !rows.is_empty()) {
-            true => {
-                model.learner.without(layout, payload, &Removal { before: before.get(..upto).unwrap_or_default(), gone, team })?
-            }
-            false => model.learner.decode(layout, payload)?,
-        };
-        if come.iter().any(|rows| !rows.is_empty()) {
-            state.extend(&Addition { after: after.get(..upto).unwrap_or_default(), come, team })?;
+        let removal = Removal { before: before.get(..upto).unwrap_or_default(), gone, team };
+        let goes = gone.iter().any(|rows| !rows.is_empty());
+        if come.iter().all(Vec::is_empty) {
+            return if goes { model.learner.without(layout, payload, &removal) } else { Ok(payload.to_vec()) };
         }
-        Ok(state)
+        let mut state = model.learner.decode(layout, payload)?;
+        if goes {
+            state.downdate(&removal)?;
+        }
+        state.extend(&Addition { after: after.get(..upto).unwrap_or_default(), come, team })?;
+        Ok(state.encode())
     })
 }
 

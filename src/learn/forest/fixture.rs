@@ -140,6 +140,20 @@ pub(super) fn remove(state: &mut dyn State, layout: &Layout, slices: &mut [Vec<R
     }
 }
 
+/// The bytes of a state without some rows, from its bytes.
+pub(super) fn without(
+    settings: &ForestSettings,
+    layout: &Layout,
+    bytes: &[u8],
+    slices: &[Vec<Record>],
+    gone: &[Vec<u32>],
+    lanes: usize,
+) -> Vec<u8> {
+    let before: Vec<Slice> = slices.iter().map(|records| Slice::of(layout, records)).collect();
+    let rows: Vec<Rows<'_>> = before.iter().map(Slice::rows).collect();
+    forest(settings).without(layout, bytes, &Removal { before: &rows, gone, team: Team::of(lanes) }).unwrap()
+}
+
 /// Some rows of some slices.
 pub(super) fn some(dice: &mut Dice, slices: &[Vec<Record>], count: usize) -> Vec<Vec<u32>> {
     let mut places: Vec<(usize, u32)> =

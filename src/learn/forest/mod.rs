@@ -13,6 +13,7 @@ mod hash;
 mod outcome;
 mod outline;
 mod payload;
+mod prune;
 mod region;
 mod settings;
 mod shape;
@@ -83,9 +84,8 @@ impl Forest {
         outcome: O,
         bytes: &[u8],
         removal: &Removal<'_, '_>,
-    ) -> Result<Box<dyn State>, StateError> {
-        let rules = self.rules(layout, outcome);
-        Ok(Box::new(ForestState::without(layout.clone(), rules, self.settings.trees as usize, bytes, removal)?))
+    ) -> Result<Vec<u8>, StateError> {
+        ForestState::without(layout.clone(), self.rules(layout, outcome), self.settings.trees as usize, bytes, removal)
     }
 
     fn answers<O: Outcome>(&self, layout: &Layout, outcome: O, bytes: &[u8]) -> Result<Box<dyn Scorer>, StateError> {
@@ -119,7 +119,7 @@ impl Learner for Forest {
         }
     }
 
-    fn without(&self, layout: &Layout, bytes: &[u8], removal: &Removal<'_, '_>) -> Result<Box<dyn State>, StateError> {
+    fn without(&self, layout: &Layout, bytes: &[u8], removal: &Removal<'_, '_>) -> Result<Vec<u8>, StateError> {
         match layout.task {
             Task::Classes(2) => self.remainder(layout, Classes::<2> { count: 2 }, bytes, removal),
             Task::Classes(count) => self.remainder(layout, Classes::<0> { count: count as usize }, bytes, removal),

@@ -56,27 +56,36 @@ impl<O: Outcome> ForestState<O> {
         ForestState::of_parts(layout, rules, trees, &parts)
     }
 
-    /// The state that the bytes hold without rows that go. Where its trees are built again they are not restored before.
+    /// The bytes of the state that the bytes hold, without rows that go. No tree is restored for it.
     pub(super) fn without(
         layout: Layout,
         rules: Rules<O>,
         trees: usize,
         bytes: &[u8],
         removal: &Removal<'_, '_>,
-    ) -> Result<ForestState<O>, StateError> {
+    ) -> Result<Vec<u8>, StateError> {
         let parts = payload::decode(rules.outcome, rules.attributes.len(), trees, rows_max(trees), rules.counts, bytes)?;
-        if !work::builds_again(parts.rows, removal.gone.iter().map(Vec::len).sum()) {
-            let mut state = ForestState::of_parts(layout, rules, trees, &parts)?;
-            state.downdate(removal)?;
-            return Ok(state);
-        }
         let table = parts.table(rules.outcome, &rules.attributes)?;
         let mut state = ForestState::of_seed(layout, rules, trees, parts.seed);
         state.table = table;
         let gone = state.slots_of(removal)?;
         gone.iter().for_each(|&slot| state.table.take(slot));
-        state.build(removal.team);
-        Ok(state)
+        if work::builds_again(parts.rows, gone.len()) {
+            state.build(removal.team);
+            return Ok(state.encode());
+        }
+        let (rules, table) = (&state.rules, &state.table);
+        let mut rests: Vec<_> = keys(parts.seed, trees).zip(&parts.trees).map(|tree| (tree, Err(""))).collect();
+        let piece = removal.team.piece(rests.len(), 1, 1);
+        removal.team.run(rests.chunks_mut(piece), |trees| {
+            let mut work = Work::new(rules, table);
+            trees.iter_mut().for_each(|((key, outline), rest)| *rest = outline.without(&mut work, *key, &gone));
+        });
+        let of_tree = |(i, (_, rest)): (usize, (_, Result<Outline<O>, _>))| {
+            rest.map_err(|what| StateError(format!("tree {i} has {what}")))
+        };
+        let outlines = rests.into_iter().enumerate().map(of_tree).collect::<Result<Vec<_>, _>>()?;
+        Ok(payload::encode(rules.outcome, &parts.seed, table, rules.attributes.len(), &outlines))
     }
 
     fn of_parts(layout: Layout, rules: Rules<O>, trees: usize, parts: &Payload<'_, O>) -> Result<ForestState<O>, StateError> {

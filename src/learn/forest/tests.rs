@@ -3,7 +3,7 @@
 use ndarray::ArrayView2;
 
 use super::ForestSettings;
-use super::fixture::{Dice, SEED, Slice, cases, forest, layout, remove, scratch, some, step};
+use super::fixture::{Dice, SEED, Slice, cases, forest, layout, remove, scratch, some, step, without};
 use super::oracle::{self, Record};
 use super::outcome::{Classes, Outcome};
 use super::table::{self, Table};
@@ -51,12 +51,14 @@ fn a_state_is_a_function_of_what_remains() {
                     state = forest(&settings).decode(&layout, &state.encode()).unwrap();
                 }
                 let gone = some(&mut dice, &slices, batch);
+                let rest = without(&settings, &layout, &state.encode(), &slices, &gone, 1 + batch % 3);
                 remove(&mut *state, &layout, &mut slices, &gone, 1 + dice.below(3));
                 left = left.saturating_sub(batch);
                 let whole = slices.concat();
                 assert_eq!((state.rows(), whole.len()), (left as u64, left));
                 let oracle = oracle::Forest::of(&settings, &layout, SEED, &whole).bytes();
                 assert_eq!(state.encode(), oracle, "case {i}, seed {seed}, {left} rows left");
+                assert_eq!(rest, oracle, "case {i}, seed {seed}, {left} rows left, from bytes");
                 assert_eq!(scratch(&settings, &layout, &slices, 2).encode(), oracle);
             }
             assert_eq!(state.encode(), forest(&settings).init(&layout, SEED).encode(), "the state of no rows is the initial one");
@@ -71,9 +73,14 @@ fn many_rows_one_by_one() {
     let mut dice = Dice(5);
     let mut slices = vec![dice.records(&layout, 1500), dice.records(&layout, 500)];
     let mut state = scratch(&settings, &layout, &slices, 2);
+    let mut bytes = state.encode();
     for i in 0..1000 {
         let gone = some(&mut dice, &slices, 1);
+        if i % 3 == 0 {
+            bytes = without(&settings, &layout, &state.encode(), &slices, &gone, 2);
+        }
         remove(&mut *state, &layout, &mut slices, &gone, 1);
+        assert!(i % 3 != 0 || state.encode() == bytes, "row {i}");
         if i % 100 == 99 {
             assert_eq!(state.encode(), scratch(&settings, &layout, &slices, 1).encode(), "after {i}");
         }
@@ -258,7 +265,7 @@ fn the_bytes_are_golden() {
     assert_eq!(digest(cases()), "1364abb61e4d6e48");
 }
 
-/// The counted work of taking some of these rows out of a tree that was restored, and of building it again of the others.
+/// The counted work of taking some of these rows out of a tree, and of building it again of the others.
 fn ways<O: Outcome>(
     outcome: O,
     layout: &Layout,
@@ -271,19 +278,15 @@ fn ways<O: Outcome>(
     let mut table = Table::of_slices(layout, &rules.attributes, &[slice.rows()]);
     let mut tree = Tree::of_key(77);
     tree.build(&mut Work::new(&rules, &table));
-    let names = tree.outline(outcome, &table, false).names;
-    let mut restored = Tree::of_key(77);
-    let mut work = Work::new(&rules, &table);
-    restored.restore(&mut work, &names).unwrap();
-    let before = work.counter.work;
+    let outline = tree.outline(outcome, &table, rules.counts);
     gone.iter().for_each(|slot| table.take(*slot));
     let mut work = Work::new(&rules, &table);
-    restored.downdate(&mut work, &mut gone.to_vec());
-    let out = before + work.counter.work;
+    let rest = outline.without(&mut work, 77, gone).unwrap();
+    let out = work.counter.work;
     let mut work = Work::new(&rules, &table);
     tree.build(&mut work);
-    let [taken, built] = [&restored, &tree].map(|tree| tree.outline(outcome, &table, true));
-    assert!(taken.names == built.names && taken.lanes == built.lanes, "both ways give one tree");
+    let built = tree.outline(outcome, &table, rules.counts);
+    assert!(rest.names == built.names && rest.lanes == built.lanes, "both ways give one tree");
     (out, work.counter.work)
 }
 

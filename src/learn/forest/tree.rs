@@ -109,6 +109,15 @@ impl<O: Outcome> Tree<O> {
         self.grow(work, self.root());
     }
 
+    /// The subtree at a place, whose candidates' region is at hand, of these rows.
+    pub(super) fn grown(work: &mut Work<'_, O>, place: Place, slots: &[u32]) -> Tree<O> {
+        let mut tree = Tree::of_key(place.key);
+        tree.slots.extend_from_slice(slots);
+        tree.nodes[0] = Node::leaf(0, slots.len() as u32, slots.len() as u32);
+        tree.grow(work, Place { node: 0, ..place });
+        tree
+    }
+
     /// Becomes the tree of the table's rows, which no longer holds those of `gone`; it was that of both.
     pub(super) fn downdate(&mut self, work: &mut Work<'_, O>, gone: &mut [u32]) {
         self.shrink(work, self.root(), gone);

@@ -218,8 +218,7 @@ impl State for RidgeState {
         let left = rows.ok_or_else(|| StateError(format!("{} rows are to go from {}", places.len(), self.rows)))?;
         let all: usize = before.iter().map(|rows| rows.features.rows()).sum();
         self.weights = OnceLock::new();
-        // Each row costs the same, whether it is added or taken out.
-        if all as u64 == self.rows && places.len() as u64 > left {
+        if all as u64 == self.rows && sums_again(self.rows, places.len() as u64) {
             self.sum_again(removal.team, before, &places);
             self.rows = left;
             return Ok(());
@@ -260,6 +259,11 @@ impl State for RidgeState {
     fn encode(&self) -> Vec<u8> {
         state::encode(self.seed, self.rows, &self.sums)
     }
+}
+
+/// Whether the sums of so many rows are made again of those that stay: a row costs the same, whether it is added or taken out.
+fn sums_again(rows: u64, gone: u64) -> bool {
+    gone > rows - gone.min(rows)
 }
 
 impl RidgeState {

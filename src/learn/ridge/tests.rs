@@ -196,6 +196,24 @@ fn rows_that_went_leave_the_state_of_those_that_stayed() {
 }
 
 #[test]
+fn what_stays_is_summed_again_where_that_is_fewer_rows_than_what_goes() {
+    let (settings, layout) = (settings(RidgeMap::Relu { dimension: 5 }), mixed(Task::Classes(3)));
+    let some = rows(&layout, 400, 9);
+    for going in [1, 199, 200, 201, 399, 400_u32] {
+        let slices = [Slice::of(&layout, &some[..300]), Slice::of(&layout, &some[300..])];
+        let before = slices.each_ref().map(Slice::rows);
+        // From the end of the first slice on, then the rest.
+        let goes = |row: u32| (row + 100) % 400 < going;
+        let gone: [Vec<u32>; 2] = [(0..300).filter(|row| goes(*row)).collect(), (0..100).filter(|row| goes(row + 300)).collect()];
+        let mut state = trained(&settings, &layout, &[&some[..300], &some[300..]]);
+        state.downdate(&Removal { before: &before, gone: &gone, team: Team::of(2) }).unwrap();
+        let stay: Vec<Row> = some.iter().zip(0..).filter(|(_, row)| !goes(*row)).map(|(row, _)| row.clone()).collect();
+        assert!(state.encode() == trained(&settings, &layout, &[&stay]).encode(), "{going} of 400");
+        assert_eq!(super::sums_again(400, going.into()), going > 200, "{going} of 400");
+    }
+}
+
+#[test]
 fn merged_states_are_one_state_of_all_rows() {
     for (settings, layout) in cases() {
         let (a, b) = (rows(&layout, 50, 1), rows(&layout, 31, 2));
