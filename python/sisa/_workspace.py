@@ -191,6 +191,13 @@ class Workspace(Requests, Exports):
         with Listener(progress) as listener:
             return self._engine.scores(table, listener)
 
+    def _scores_of_nobody(
+        self, table: Table
+    ) -> tuple[list[str], np.ndarray[Any, np.dtype[np.float32]], np.ndarray[Any, np.dtype[np.uint32]], str]:
+        """Refuses a table that says whom its rows are about."""
+        with Listener(None) as listener:
+            return self._engine.scores_of_nobody(parts(table), listener)
+
     def _advise(
         self, config: str, columns: list[str], sizes: tuple[int, int], kind: str | None, listener: Listener
     ) -> answers.RecommendedLearner:

@@ -131,6 +131,19 @@ impl Engine {
             None => engine.scores(&tables.input, relay),
         })
     }
+
+    #[expect(clippy::type_complexity, reason = "Python takes it apart at once")]
+    fn told<'py>(
+        &self,
+        tables: &Tables,
+        listener: &Bound<'py, PyAny>,
+    ) -> PyResult<(Vec<String>, Bound<'py, PyAny>, Bound<'py, PyArray1<u32>>, String)> {
+        let py = listener.py();
+        let Answers { classes, scores, epoch, .. } = self.answers(tables, listener)?;
+        let (rows, outputs) = (scores.values.len() / scores.outputs.max(1), scores.outputs);
+        let values = PyArray1::from_vec(py, scores.values).reshape([rows, outputs])?.into_any();
+        Ok((classes.to_vec(), values, PyArray1::from_vec(py, scores.classes), epoch.to_string()))
+    }
 }
 
 #[pymethods]
@@ -208,11 +221,7 @@ impl Engine {
         parts: &Bound<'py, PyList>,
         listener: &Bound<'py, PyAny>,
     ) -> PyResult<(Vec<String>, Bound<'py, PyAny>, Bound<'py, PyArray1<u32>>, String)> {
-        let py = listener.py();
-        let Answers { classes, scores, epoch, .. } = self.answers(&tables(parts)?, listener)?;
-        let (rows, outputs) = (scores.values.len() / scores.outputs.max(1), scores.outputs);
-        let values = PyArray1::from_vec(py, scores.values).reshape([rows, outputs])?.into_any();
-        Ok((classes.to_vec(), values, PyArray1::from_vec(py, scores.classes), epoch.to_string()))
+        self.told(&tables(parts)?, listener)
     }
 
     /// What the votes of all constituents in service weigh together, and the epoch.
@@ -222,6 +231,33 @@ impl Engine {
             None => engine.serving()?.interface(),
         })?;
         Ok((interface.weight, interface.epoch.to_string()))
+    }
+
+    /// The constituents in service as bytes, and the epoch.
+    fn constituents<'py>(&self, listener: &Bound<'py, PyAny>) -> PyResult<(Vec<Bound<'py, PyBytes>>, String)> {
+        let (lent, epoch) = self.run(listener, |engine, _| engine.serving()?.constituents())?;
+        Ok((lent.iter().map(|bytes| PyBytes::new(listener.py(), bytes)).collect(), epoch.to_string()))
+    }
+
+    /// The sums of all rows in service as bytes, and the epoch.
+    fn sums<'py>(&self, listener: &Bound<'py, PyAny>) -> PyResult<(Bound<'py, PyBytes>, String)> {
+        let (sums, epoch) = self.run(listener, |engine, _| engine.serving()?.sums())?;
+        Ok((PyBytes::new(listener.py(), &sums), epoch.to_string()))
+    }
+
+    /// As `scores`, of a table that says of nobody whom it is about: one that does is refused.
+    #[expect(clippy::type_complexity, reason = "Python takes it apart at once")]
+    fn scores_of_nobody<'py>(
+        &self,
+        parts: &Bound<'py, PyList>,
+        listener: &Bound<'py, PyAny>,
+    ) -> PyResult<(Vec<String>, Bound<'py, PyAny>, Bound<'py, PyArray1<u32>>, String)> {
+        let tables = tables(parts)?;
+        self.run(listener, |engine, _| match self.serving().as_deref().and_then(Own::get) {
+            Some(serving) => serving.refuse_ids(&tables.input),
+            None => engine.serving()?.refuse_ids(&tables.input),
+        })?;
+        self.told(&tables, listener)
     }
 
     fn evaluate(&self, parts: &Bound<'_, PyList>, listener: &Bound<'_, PyAny>) -> PyResult<String> {

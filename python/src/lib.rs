@@ -7,6 +7,7 @@ mod engine;
 mod error;
 mod fork;
 mod guard;
+mod lent;
 mod requests;
 mod table;
 
@@ -15,5 +16,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _sisa(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<engine::Engine>()?;
+    module.add_class::<lent::Lent>()?;
+    module.add_function(wrap_pyfunction!(lent::add_sums, module)?)?;
     module.add_function(wrap_pyfunction!(engine::train_bundle, module)?)
 }

@@ -29,6 +29,12 @@ pub enum BundleError {
         /// What was found and what was expected.
         what: String,
     },
+    /// Two do not belong together.
+    #[error("these do not belong together: {what}. Sites that answer as one declare their columns, label and learner alike")]
+    Unlike {
+        /// How the other differs.
+        what: String,
+    },
     /// The recipe in it can't be used.
     #[error(transparent)]
     Settings(#[from] SettingsError),

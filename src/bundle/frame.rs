@@ -1,10 +1,10 @@
-//! The frame of both kinds of bundle (the same table is in docs/CLUSTER.md):
+//! The frame of all kinds of bundle (the same table is in docs/CLUSTER.md):
 //!
 //! | at | bytes | field |
 //! |---|---|---|
 //! | 0 | 8 | magic `89 53 49 53 41 42 4e 0a` (`\x89SISABN\n`) |
 //! | 8 | 4 | format version, 1 |
-//! | 12 | 4 | kind: 1 a shard's work, 2 its checkpoints |
+//! | 12 | 4 | kind: 1 a shard's work, 2 its checkpoints, 3 a constituent, 4 sums |
 //! | 16 | 8 | bytes in all |
 //! | 24 | 8 | bytes of the head h |
 //! | 32 | 32 | BLAKE3 of bytes 0..32 and of all from 64 on |
@@ -33,13 +33,21 @@ pub enum Kind {
     Work,
     /// What came of it.
     Checkpoints,
+    /// A constituent, to be answered from elsewhere.
+    Constituent,
+    /// The sums of all shards, where states add up.
+    Sums,
 }
 
 impl Kind {
+    const ALL: [Kind; 4] = [Kind::Work, Kind::Checkpoints, Kind::Constituent, Kind::Sums];
+
     fn number(self) -> u32 {
         match self {
             Kind::Work => 1,
             Kind::Checkpoints => 2,
+            Kind::Constituent => 3,
+            Kind::Sums => 4,
         }
     }
 
@@ -48,6 +56,8 @@ impl Kind {
         match self {
             Kind::Work => "the work of a shard, packed",
             Kind::Checkpoints => "what came of the work of a shard, trained",
+            Kind::Constituent => "a constituent, lent",
+            Kind::Sums => "sums",
         }
     }
 }
@@ -80,10 +90,12 @@ fn header(bytes: &[u8], kind: Kind) -> Result<Header, BundleError> {
     }
     let number = word(take(4)?) as u32;
     if number != kind.number() {
-        let other = [Kind::Work, Kind::Checkpoints].into_iter().find(|other| other.number() == number);
+        let other = Kind::ALL.into_iter().find(|other| other.number() == number);
         return Err(match other {
             Some(Kind::Work) => BundleError::Other { wanted, found: "this bundle is not trained yet" },
             Some(Kind::Checkpoints) => BundleError::Other { wanted, found: "this bundle is trained already" },
+            Some(Kind::Constituent) => BundleError::Other { wanted, found: "this is a constituent that was lent" },
+            Some(Kind::Sums) => BundleError::Other { wanted, found: "these are sums" },
             None => BundleError::damaged(12, format!("its kind is {number}, which there is not")),
         });
     }

@@ -234,6 +234,22 @@ pub enum Error {
         /// The kind of learner.
         kind: &'static str,
     },
+    /// Questions to others say whom they are about.
+    #[error("{name}: its column `{column}` says whom the rows are about, which no answer needs; leave it out of what is sent to others")]
+    Identified {
+        /// The table.
+        name: String,
+        /// The column.
+        column: String,
+    },
+    /// States of this learner are not lent, or do not add up with those of others.
+    #[error("`{kind}`: {what}")]
+    NotLent {
+        /// The kind of learner.
+        kind: &'static str,
+        /// Why, and what goes in its place.
+        what: String,
+    },
     /// A step of Newton is asked of a learner whose loss is not convex.
     #[error("the method `newton` is for convex losses, and that of `{kind}` is not")]
     NotConvex {
@@ -400,6 +416,8 @@ impl Error {
             | Error::NothingToApproximate { .. }
             | Error::NoGradient { .. }
             | Error::NotConvex { .. }
+            | Error::NotLent { .. }
+            | Error::Identified { .. }
             | Error::Exists { .. }
             | Error::OtherSource { .. }
             | Error::Append(_)

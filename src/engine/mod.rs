@@ -9,6 +9,7 @@ mod delete;
 mod error;
 mod export;
 mod import;
+mod lend;
 mod mend;
 mod migrate;
 mod moment;
@@ -44,6 +45,7 @@ pub use delete::{DeleteReport, DeleteRequest, Forecast, OlderThan, checked_name}
 pub use error::{Error, ErrorKind};
 pub use export::ExportReport;
 pub use import::ImportedReport;
+pub use lend::{Lent, LentMember, add_sums};
 pub use migrate::{MigrateReport, MigrateRequest};
 pub use observe::{Observer, Progress, Quiet};
 pub use plan::{PlanReport, PlanRequest};

@@ -8,9 +8,9 @@ use super::{Engine, Epoch, Error, Observer, Progress, Serving, serving::Loaded};
 use crate::{
     ids::{Cell, Part, ShardId, SliceId},
     learn::{Labels, Rows, Task},
-    predict::{ClassMetrics, ClassReport, Majority, NumberMetrics, NumberReport, Scores},
+    predict::{ClassMetrics, ClassReport, Ensemble, Majority, NumberMetrics, NumberReport, Scores},
     schema::{EncodedRows, Encoder, Schema},
-    source::{Batch, Input, Source, SourceError},
+    source::{Batch, Input, Source, SourceError, TextForm},
 };
 
 /// So many rows are scored sooner than they are handed to other threads.
@@ -295,8 +295,31 @@ impl Loaded {
         Ok(rows)
     }
 
-    /// Encodes and scores sources, batch by batch: small batches on the thread that calls, others on all of `pool`.
+    /// Encodes and scores sources ([`Answering::score`]).
     fn score(
+        &self,
+        sources: &Input,
+        pool: &ThreadPool,
+        asked: (bool, Option<&[String]>),
+        observer: &dyn Observer,
+        then: impl FnMut(&Scores, &Rows<'_>, &Named) -> Result<(), Error>,
+    ) -> Result<u64, Error> {
+        let Loaded { schema, form, ensemble, .. } = self;
+        Answering { schema, form, ensemble }.score(sources, pool, asked, observer, then)
+    }
+}
+
+/// What answers, and how its questions are read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answering<'a> {
+    pub(super) schema: &'a Schema,
+    pub(super) form: &'a TextForm,
+    pub(super) ensemble: &'a Ensemble,
+}
+
+impl Answering<'_> {
+    /// Encodes and scores sources, batch by batch: small batches on the thread that calls, others on all of `pool`.
+    pub(super) fn score(
         &self,
         sources: &Input,
         pool: &ThreadPool,
@@ -305,8 +328,8 @@ impl Loaded {
         mut then: impl FnMut(&Scores, &Rows<'_>, &Named) -> Result<(), Error>,
     ) -> Result<u64, Error> {
         let mut rows = 0;
-        for mut source in sources.open_ahead(&self.form)? {
-            let encoder = Encoder::new(&self.schema, source.name(), source.columns(), false)?;
+        for mut source in sources.open_ahead(self.form)? {
+            let encoder = Encoder::new(self.schema, source.name(), source.columns(), false)?;
             if labelled && !encoder.has_label() {
                 let column = self.schema.label.column().to_owned();
                 return Err(Error::NoLabel { name: source.name().to_string(), column });
@@ -319,7 +342,7 @@ impl Loaded {
                     undeclared.join(", ")
                 ));
             }
-            let mut named = ids.map_or_else(|| Ok(Named::default()), |ids| Named::of(&self.schema, ids, source.as_ref()))?;
+            let mut named = ids.map_or_else(|| Ok(Named::default()), |ids| Named::of(self.schema, ids, source.as_ref()))?;
             let mut positions = self.schema.positions(source.columns());
             positions.extend(named.at.iter().copied().filter(|at| !positions.contains(at)).collect::<Vec<_>>());
             positions.sort_unstable();

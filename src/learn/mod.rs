@@ -165,6 +165,8 @@ pub struct Abilities {
     pub merge: bool,
     /// Rows can be added to a state beside those that it has seen, whichever slices they belong to ([`State::extend`]).
     pub extend: bool,
+    /// A state holds its rows: whoever has the one has the others.
+    pub holds_rows: bool,
     /// A step looks at all its visits many times over, not at one after the other: what is visited is its data, not its work.
     pub whole: bool,
 }
@@ -284,6 +286,14 @@ pub trait State: Scorer + std::any::Any {
     /// # Errors
     /// The other is not a state of the same learner and layout.
     fn merge(&mut self, _other: &dyn State) -> Result<(), StateError> {
+        Err(StateError("its learner does not merge states".into()))
+    }
+
+    /// Forgets the seed that it was begun with, so that it adds up with states that were begun with others.
+    ///
+    /// # Errors
+    /// What it computes follows from the seed, or its states do not add up.
+    fn without_seed(&mut self) -> Result<(), StateError> {
         Err(StateError("its learner does not merge states".into()))
     }
 

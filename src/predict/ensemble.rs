@@ -167,6 +167,33 @@ impl Ensemble {
         Ok(ensemble)
     }
 
+    /// Of constituents that came from elsewhere, each with its shard, step, weight, lineage key and model, in order of their shards.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn of_members(
+        (aggregate, task): (Aggregate, Task),
+        members: impl IntoIterator<Item = ((ShardId, u32, f32, Digest), Box<dyn Scorer>)>,
+    ) -> Result<Ensemble, PredictError> {
+        let team = Team::of(rayon::current_num_threads());
+        let member = |((shard, step, weight, lineage), mut scorer): (_, Box<dyn Scorer>)| {
+            scorer.prepare(team);
+            Member { shard, step, weight, lineage, scorer: Some(Arc::from(scorer)) }
+        };
+        let members: Vec<Member> = members.into_iter().map(member).collect();
+        if members.is_empty() {
+            return Err(PredictError::NoMembers { missing: 0, shards: 0 });
+        }
+        Ok(Ensemble { members, merged: None, aggregate, task, damaged: Vec::new(), silent: Vec::new() })
+    }
+
+    /// Of the one model that the states of all shards add up to.
+    pub fn of_sum(task: Task, mut state: Box<dyn State>) -> Ensemble {
+        state.prepare(Team::of(rayon::current_num_threads()));
+        let (members, damaged, silent) = (Vec::new(), Vec::new(), Vec::new());
+        Ensemble { members, merged: Some(state), aggregate: Aggregate::default(), task, damaged, silent }
+    }
+
     /// Adds a member's state to those of the members before it, which are of lower shards.
     fn merge(&mut self, member: &Member, state: Box<dyn State>) -> Result<(), PredictError> {
         match &mut self.merged {

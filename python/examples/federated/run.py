@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Three hospitals on one machine, over real processes of Flower: asked together, a person deleted at one, a hospital left out.
 
-    python/examples/federated/run.py [--table data/health_visits.csv.gz] [--config sisa.toml] [--by person|site] [--page FILE.html]
+    python/examples/federated/run.py [--table data/health_visits.csv.gz] [--config sisa.toml] [--by person|site] [--picture FILE.png]
 
-Needs `pip install 'sisa-unlearn[flower]'`. Everything is on the loopback and in a temporary folder.
+Needs `pip install 'sisa-unlearn[flower]'`, and for the picture matplotlib. Everything is on the loopback and in a temporary folder.
 """
 
 import argparse
@@ -37,15 +37,17 @@ def draw(person: str, salt: str) -> int:
 
 
 def split(table: Path, by: str, folder: Path) -> tuple[np.ndarray, dict[str, str]]:
-    """Writes `questions.csv`, and a table for each site and for all together. Returns the answers, and one person of each site."""
+    """Writes `questions.csv`, which says of nobody whom it is about, and a table for each site and for all together. Returns the answers, and one
+    person of each site."""
     with gzip.open(table, "rt") as file:
         header, *rows = csv.reader(file)
     person, label, place = (header.index(name) for name in ("person_id", "doctor_visits", "site"))
+    asked = [at for at, name in enumerate(header) if name not in ("person_id", "doctor_visits")]
     tables: dict[str, list[list[str]]] = {name: [] for name in (*NAMES, "centre", "questions")}
     truth, first = [], {}
     for row in rows:
         if draw(row[person], "holdout") % 5 == 0:
-            tables["questions"].append(row[:label] + row[label + 1 :])
+            tables["questions"].append([row[at] for at in asked])
             truth.append(row[label])
             continue
         # A person belongs to one hospital for good, also after a move.
@@ -54,7 +56,7 @@ def split(table: Path, by: str, folder: Path) -> tuple[np.ndarray, dict[str, str
         tables[NAMES[at]].append(row)
         tables["centre"].append(row)
     for name, body in tables.items():
-        head = header[:label] + header[label + 1 :] if name == "questions" else header
+        head = [header[at] for at in asked] if name == "questions" else header
         with open(folder / f"{name}.csv", "w", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows([head, *body])
     return np.array(truth), {name: tables[name][0][person] for name in NAMES}
@@ -73,18 +75,24 @@ def wait(path: Path, run: subprocess.Popen, what: str, until: float) -> None:
         time.sleep(0.1)
 
 
-def bars(figures: dict[str, float]) -> str:
-    """A page with a bar for each figure, which asks for nothing from anywhere."""
-    low = min(figures.values()) - 2
-    rows = []
-    for at, (name, percent) in enumerate(figures.items()):
-        width = 400 * (percent - low) / (max(figures.values()) - low)
-        rows.append(
-            f'<text x="200" y="{26 * at + 24}" text-anchor="end">{name}</text><rect x="210" y="{26 * at + 10}" width="{width:.1f}" height="18" '
-            f'fill="#4878a8"/><text x="{width + 216:.1f}" y="{26 * at + 24}">{percent:.2f} %</text>'
-        )
-    size = f'width="720" height="{26 * len(rows) + 20}" font-family="sans-serif" font-size="14"'
-    return f"<!doctype html><title>Three hospitals</title><h1>Accuracy</h1><svg {size}>{''.join(rows)}</svg>\n"
+def draw_figures(figures: dict[str, float], by: str, file: Path) -> None:
+    """A picture of the accuracies: sites alone, together before and after, without one of them, and the centre."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    colours = {"alone": "#9db4c8", "without": "#c9b28f", "centre": "#7a7a7a"}
+    shades = [next((colour for word, colour in colours.items() if word in name), "#2f6690") for name in figures]
+    figure, axes = pyplot.subplots(figsize=(8, 4), layout="constrained")
+    bars = axes.barh(list(figures), list(figures.values()), color=shades)
+    axes.bar_label(bars, [f"{percent:.1f} %" for percent in figures.values()], padding=3)
+    axes.invert_yaxis()
+    axes.set_xlim(min(figures.values()) - 3, max(figures.values()) + 1.5)
+    axes.set_xlabel("accuracy on the questions, % (the axis does not begin at 0)")
+    axes.set_title(f"Three hospitals, split by {'person' if by == 'person' else 'hospital'}")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(file, dpi=150)
 
 
 def main() -> None:
@@ -92,7 +100,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, default=ROOT / "data/health_visits.csv.gz")
     parser.add_argument("--config", type=Path, default=ROOT / "sisa.toml")
     parser.add_argument("--by", choices=("person", "site"), default="person")
-    parser.add_argument("--page", type=Path)
+    parser.add_argument("--picture", type=Path)
     asked = parser.parse_args()
     config = re.sub(r"(?m)^(sources|holdout) = .*\n", "", asked.config.read_text())
     with tempfile.TemporaryDirectory() as name:
@@ -104,8 +112,11 @@ def main() -> None:
             sites[name] = sisa.Workspace(folder / name, threads=2)
             sites[name].train(str(folder / f"{name}.csv"), config=config, shards=shards, seed=11 + at)
         before, after, envelope = federate(folder, sites, people["north"])
-        report(before, after, sites, truth, folder, asked.page)
-        print(f"receipt of {envelope['site']}: checked by the aggregator, which refused the answer from before it")
+        figures = report(before, after, sites, truth, folder)
+        if asked.picture is not None:
+            draw_figures(figures, asked.by, asked.picture)
+        print(f"receipt of {envelope['site']}: checked by the aggregator, which refused the answer from before it,")
+        print("and dropped what it had borrowed of the shard that knew the person")
 
 
 def federate(folder: Path, sites: dict[str, sisa.Workspace], person: str) -> tuple[dict, dict, dict]:
@@ -142,8 +153,8 @@ def federate(folder: Path, sites: dict[str, sisa.Workspace], person: str) -> tup
         wait(folder / "before.npz", run, "the first answer", until)
         # The person asks their hospital. No other hospital and no aggregator hears of it.
         sites["north"].keygen(folder / "north.key")
-        sites["north"].delete([person], request_id="case-1")
-        told = {"site": "north", "envelope": sites["north"].receipt("case-1", sign=folder / "north.key")}
+        receipt = federated.Site("north", sites["north"]).forget([person], request_id="case-1", sign=folder / "north.key")
+        told = {"site": "north", "envelope": receipt}
         (folder / "receipt.part").write_text(json.dumps(told))
         (folder / "receipt.part").rename(folder / "receipt.json")
         wait(folder / "after.npz", run, "the second answer", until)
@@ -165,7 +176,7 @@ def federate(folder: Path, sites: dict[str, sisa.Workspace], person: str) -> tup
     return dict(np.load(folder / "before.npz")), dict(np.load(folder / "after.npz")), told
 
 
-def report(before: dict, after: dict, sites: dict[str, sisa.Workspace], truth: np.ndarray, folder: Path, page: Path | None) -> None:
+def report(before: dict, after: dict, sites: dict[str, sisa.Workspace], truth: np.ndarray, folder: Path) -> dict[str, float]:
     classes = before["classes"]
 
     def accuracy(scores: np.ndarray) -> float:
@@ -190,8 +201,7 @@ def report(before: dict, after: dict, sites: dict[str, sisa.Workspace], truth: n
     print("sites whose scores moved:", ", ".join(moved))
     assert moved == ["north"], moved
     assert sites["north"].verify(retrain=True)["same"]
-    if page is not None:
-        page.write_text(bars(figures))
+    return figures
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ impl Forest {
 
 impl Learner for Forest {
     fn abilities(&self) -> Abilities {
-        Abilities { downdate: true, ..Abilities::default() }
+        Abilities { downdate: true, holds_rows: true, ..Abilities::default() }
     }
 
     fn accepts(&self, layout: &Layout) -> Result<(), SettingsError> {

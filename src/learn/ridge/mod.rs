@@ -57,7 +57,7 @@ impl Ridge {
 
 impl Learner for Ridge {
     fn abilities(&self) -> Abilities {
-        Abilities { downdate: true, extend: true, merge: true, whole: false }
+        Abilities { downdate: true, extend: true, merge: true, ..Abilities::default() }
     }
 
     fn accepts(&self, layout: &Layout) -> Result<(), SettingsError> {
@@ -253,6 +253,14 @@ impl State for RidgeState {
         self.rows = rows;
         self.sums.merge(&other.sums);
         self.weights = OnceLock::new();
+        Ok(())
+    }
+
+    fn without_seed(&mut self) -> Result<(), StateError> {
+        if self.map.random().is_some() {
+            return Err(StateError("its features are drawn from its seed; those of `map = { kind = \"bins\" }` are not".into()));
+        }
+        self.seed = [0; 32];
         Ok(())
     }
 

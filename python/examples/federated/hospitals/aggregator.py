@@ -30,6 +30,10 @@ def main(grid, context):
         time.sleep(0.2)
     questions, aggregator = (folder / "questions.csv").read_bytes(), federated.Aggregator()
     answers = flower.ask(grid, questions)
+    # What the hospitals lend answers as they do, without them.
+    flower.borrow(grid, aggregator)
+    assert (aggregator.scores(str(folder / "questions.csv")) == aggregator.combine(answers)).all()
+    held = aggregator.held()
     save(folder / "before.npz", answers, aggregator.combine(answers))
     # The person asks their hospital, not us. What we get is the hospital's signed receipt.
     receipt = folder / "receipt.json"
@@ -44,5 +48,8 @@ def main(grid, context):
         raise SystemExit("an answer from before the receipt was used")
     except sisa.RetryError as refused:
         print(refused)
+    # The shard that knew the person is in nobody's hands any more; all others never heard of it.
+    gone = [one for one in held if one not in aggregator.held()]
+    assert [one.site for one in gone] == [told["site"]], gone
     answers = flower.ask(grid, questions)
     save(folder / "after.npz", answers, aggregator.combine(answers))
