@@ -85,11 +85,14 @@ def draw_figures(figures: dict[str, float], by: str, file: Path) -> None:
     colours = {"alone": "#9db4c8", "without": "#c9b28f", "centre": "#7a7a7a"}
     shades = [next((colour for word, colour in colours.items() if word in name), "#2f6690") for name in figures]
     figure, axes = pyplot.subplots(figsize=(8, 4), layout="constrained")
-    bars = axes.barh(list(figures), list(figures.values()), color=shades)
-    axes.bar_label(bars, [f"{percent:.1f} %" for percent in figures.values()], padding=3)
+    # Points and not bars, as the axis does not begin at 0.
+    axes.scatter(list(figures.values()), list(figures), color=shades, s=80, zorder=2)
+    for name, percent in figures.items():
+        axes.annotate(f"{percent:.1f} %", (percent, name), xytext=(9, 0), textcoords="offset points", va="center")
+    axes.grid(alpha=0.3)
     axes.invert_yaxis()
-    axes.set_xlim(min(figures.values()) - 3, max(figures.values()) + 1.5)
-    axes.set_xlabel("accuracy on the questions, % (the axis does not begin at 0)")
+    axes.margins(x=0.15)
+    axes.set_xlabel("accuracy on the questions, %")
     axes.set_title(f"Three hospitals, split by {'person' if by == 'person' else 'hospital'}")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(file, dpi=150)
