@@ -113,7 +113,13 @@ fn constituents_answer_as_in_their_workspace() {
             assert!(bench.artefacts().keys().any(|path| path.ends_with(&name)), "{learner}: {name}");
         }
         let receipt = engine.receipt(None).unwrap();
-        let gone = open(&whole).unwrap().members().iter().filter(|m| !opened.members().contains(m)).map(|m| m.lineage.to_string()).collect::<Vec<_>>();
+        let gone = open(&whole)
+            .unwrap()
+            .members()
+            .iter()
+            .filter(|m| !opened.members().contains(m))
+            .map(|m| m.lineage.to_string())
+            .collect::<Vec<_>>();
         assert_eq!(gone.len(), 1, "{learner}");
         let purged = serde_json::to_string(&sisa::wire::Receipt::from(&receipt)).unwrap();
         assert!(purged.contains(&format!("-{}.ckpt", gone[0])), "{learner}: {purged}");
@@ -144,7 +150,8 @@ fn what_holds_rows_is_not_lent_and_what_does_not_add_up_is_not_added() {
         assert!(error.to_string().contains(says), "{error}");
     };
     for (learner, says) in [(FOREST, "hold the rows"), (COUNTED, "hold the rows"), (RIDGE, "are sums"), (BINS, "are sums")] {
-        let serving = bench(learner, 2, 5, &all).engine().serving().unwrap();
+        let here = bench(learner, 2, 5, &all);
+        let serving = here.engine().serving().unwrap();
         refused(serving.constituents().map(|_| ()), says);
         let summed = serving.sums().map(|_| ());
         match learner {
@@ -165,7 +172,10 @@ fn what_holds_rows_is_not_lent_and_what_does_not_add_up_is_not_added() {
     refused(open(&[one.clone()]).map(|_| ()), "these are sums");
     refused(add_sums([lent[0].as_slice()]).map(|_| ()), "a constituent that was lent");
     let elsewhere = bench(ADAM, 2, 5, &all);
-    refused(open(&[lent[0].clone(), elsewhere.engine().serving().unwrap().constituents().unwrap().0[1].clone()]).map(|_| ()), "other");
+    refused(
+        open(&[lent[0].clone(), elsewhere.engine().serving().unwrap().constituents().unwrap().0[1].clone()]).map(|_| ()),
+        "other",
+    );
 }
 
 #[test]
@@ -189,7 +199,12 @@ fn damaged_bytes_are_refused() {
     // Bytes that say of themselves that they are sound: a head that somebody rewrote.
     let head = usize::try_from(u64::from_le_bytes(constituent[24..32].try_into().unwrap())).unwrap();
     let text = std::str::from_utf8(&constituent[64..64 + head]).unwrap();
-    for (from, to) in [("\"weight\":1065353216", "\"weight\":2143289344"), ("\"few\",\"many\"", ""), ("\"numerics\":2", "\"numerics\":9"), ("\"buckets\":8", "\"buckets\":4294967295")] {
+    for (from, to) in [
+        ("\"weight\":1065353216", "\"weight\":2143289344"),
+        ("\"few\",\"many\"", ""),
+        ("\"numerics\":2", "\"numerics\":9"),
+        ("\"buckets\":8", "\"buckets\":4294967295"),
+    ] {
         assert!(text.contains(from), "{text}");
         let text = text.replacen(from, to, 1);
         let mut forged = constituent[..64].to_vec();

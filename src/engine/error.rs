@@ -235,7 +235,9 @@ pub enum Error {
         kind: &'static str,
     },
     /// Questions to others say whom they are about.
-    #[error("{name}: its column `{column}` says whom the rows are about, which no answer needs; leave it out of what is sent to others")]
+    #[error(
+        "{name}: its column `{column}` says whom the rows are about, which no answer needs; leave it out of what is sent to others"
+    )]
     Identified {
         /// The table.
         name: String,

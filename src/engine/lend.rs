@@ -28,7 +28,9 @@ impl Serving {
             let Abilities { merge, holds_rows, .. } = loaded.model.learner.abilities();
             let what = match (merge, holds_rows) {
                 (_, true) => "its states hold the rows that they were trained on, so none is lent; ask for scores",
-                (true, false) => "its states are sums of its rows, which say more than a constituent does; ask for scores, or for sums",
+                (true, false) => {
+                    "its states are sums of its rows, which say more than a constituent does; ask for scores, or for sums"
+                }
                 (false, false) => "",
             };
             if !what.is_empty() {
