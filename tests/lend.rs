@@ -174,7 +174,7 @@ fn what_holds_rows_is_not_lent_and_what_does_not_add_up_is_not_added() {
     let elsewhere = bench(ADAM, 2, 5, &all);
     refused(
         open(&[lent[0].clone(), elsewhere.engine().serving().unwrap().constituents().unwrap().0[1].clone()]).map(|_| ()),
-        "other",
+        "different rules",
     );
 }
 
