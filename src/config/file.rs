@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::{ConfigError, Overrides, ServeConfig, Suited, suited::SHARDS_MAX};
 use crate::{
+    digest::Digest,
     fs::{EntryKind, Files},
     learn::{LearnerSettings, Task},
     order::Grid,
@@ -147,7 +148,11 @@ impl Config {
         let bytes = files.read(path)?;
         let text =
             std::str::from_utf8(&bytes).map_err(|e| ConfigError::NotText { path: path.to_owned(), offset: e.valid_up_to() })?;
-        Config::parse(text, path)
+        let config = Config::parse(text, path)?;
+        // A learner of the person's own is another one when its code is.
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let digest = |file: &String| files.read(&folder.join(file)).map(|bytes| Digest::of(&bytes));
+        Ok(Config { learner: config.learner.with_code(digest)?, ..config })
     }
 
     /// Reads a configuration's text; `path` is for messages, and its folder is what relative sources start from.
@@ -159,6 +164,12 @@ impl Config {
         let mut config: Config = toml::from_str(text).map_err(malformed)?;
         config.path = path.to_owned();
         config.declared_columns()?;
+        if let LearnerSettings::External(settings) = &config.learner {
+            let found = [("digests", !settings.digests.is_empty()), ("environment", !settings.environment.is_empty()), ("probe", settings.is_settled())];
+            if let Some((setting, _)) = found.into_iter().find(|(_, written)| *written) {
+                return Err(ConfigError::Setting { setting, value: "written down".into(), allowed: "nothing: it is found when it is needed" });
+            }
+        }
         let rekey_after = config.guard.rekey_after;
         if !(rekey_after > 0.0 && rekey_after <= 1.0) {
             let (setting, value) = ("rekey_after", rekey_after.to_string());

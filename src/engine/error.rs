@@ -438,6 +438,7 @@ impl Error {
             Error::Bundle(BundleError::Read(_)) => ErrorKind::Disk,
             Error::Bundle(_) => ErrorKind::Input,
             Error::Predict(PredictError::NoMembers { .. } | PredictError::NoRecords) => ErrorKind::NotReady,
+            Error::Predict(PredictError::Worker(_)) => ErrorKind::Input,
             Error::Predict(PredictError::Train(e)) => train(e),
             Error::Delete(e) => delete(e),
             Error::Workspace(e) => workspace(e),
@@ -479,7 +480,7 @@ fn train(error: &TrainError) -> ErrorKind {
         TrainError::Checkpoint(crate::checkpoint::CheckpointError::Fs(e)) | TrainError::Fs(e) => disk(e),
         TrainError::Ledger(e) => ledger(e),
         TrainError::Threads { .. } | TrainError::Replaced { .. } => ErrorKind::Retry,
-        TrainError::Kernels(_) | TrainError::Settings(_) => ErrorKind::Input,
+        TrainError::Kernels(_) | TrainError::Settings(_) | TrainError::Worker(_) => ErrorKind::Input,
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Engine, Epoch, Error, Observer, Progress, Serving, serving::Loaded};
 use crate::{
     ids::{Cell, Part, ShardId, SliceId},
     learn::{Labels, Rows, Task},
-    predict::{ClassMetrics, ClassReport, Ensemble, Majority, NumberMetrics, NumberReport, Scores},
+    predict::{ClassMetrics, ClassReport, Ensemble, Majority, NumberMetrics, NumberReport, PredictError, Scores},
     schema::{EncodedRows, Encoder, Schema},
     source::{Batch, Input, Source, SourceError, TextForm},
 };
@@ -365,6 +365,7 @@ impl Answering<'_> {
                 let view = table.view();
                 let score = || self.ensemble.scores(&view.features);
                 let scores = if view.features.rows() <= ROWS_HERE { score() } else { pool.install(score) };
+                let scores = scores.map_err(PredictError::from)?;
                 then(&scores, &view, &named)?;
                 rows += batch.rows() as u64;
                 if batch.rows() == 0 {
@@ -393,11 +394,11 @@ impl Loaded {
         for shard in store.grid().shards() {
             let slice = store.open(Cell { shard, part: Part::Holdout })?;
             let part = slice.rows();
-            metrics.add(&self.ensemble.scores(&part.features), &part.labels);
+            metrics.add(&self.ensemble.scores(&part.features).map_err(PredictError::from)?, &part.labels);
             if let (Some(class), Labels::Classes(labels)) = (&mut majority, part.labels) {
                 hits += labels.iter().filter(|l| **l == *class).count() as u64;
                 for (member, right) in members.iter().zip(&mut singles) {
-                    if let Some(scores) = self.ensemble.scores_of(member, &part.features) {
+                    if let Some(scores) = self.ensemble.scores_of(member, &part.features).map_err(PredictError::from)? {
                         *right += scores.classes.iter().zip(labels).filter(|(answer, label)| answer == label).count() as u64;
                         apart = true;
                     }

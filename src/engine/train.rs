@@ -16,7 +16,7 @@ use crate::{
     ledger::{Event, History, RecipeFrozen},
     propose::Proposal,
     source::Input,
-    train::{Model, Recipe, Report},
+    train::{Model, Recipe, Report, TrainError},
     workspace::{Current, KeySource, Writing},
 };
 
@@ -218,8 +218,12 @@ impl Engine {
         let Some(file) = file else {
             return frozen.map(|f| f.recipe).ok_or_else(|| Error::NoConfig { config: request.config.clone() });
         };
-        let (declared, wanted) = (file.recipe()?, file.with(&request.overrides)?.recipe()?);
+        let (declared, mut wanted) = (file.recipe()?, file.with(&request.overrides)?.recipe()?);
         if let Some(frozen) = &frozen {
+            // What was found by running the learner is no setting.
+            if let (true, Some(record)) = (wanted.learner.is_external(), history.generations.get(&generation)) {
+                wanted.learner = wanted.learner.settled_like(&self.workspace.recipe(generation, record, &frozen.recipe)?.learner);
+            }
             let file_unchanged = frozen.declared == declared.digest();
             let keep = if request.overrides.any_training() { frozen.digest == wanted.digest() } else { file_unchanged };
             if keep {
@@ -244,6 +248,8 @@ impl Engine {
             }
             self.check_rows(&wanted, &partition.schema, Some(file), &request.sources)?;
             self.check_memory(&wanted, &partition.schema.layout(), partition.shards)?;
+            let layout = partition.schema.layout();
+            wanted.learner = wanted.learner.settled(&layout, self.workspace.root()).map_err(TrainError::from)?;
         }
         self.publish_recipe_as(writing, generation, &wanted, declared.digest())
     }

@@ -18,6 +18,12 @@ pub enum ExportError {
         /// The kind of learner.
         learner: String,
     },
+    /// What a program of the person's own computes is known to it alone.
+    #[error("`{learner}` is a learner of your own, and what it computes is known to its program alone; export its states by that")]
+    Unknown {
+        /// The kind of learner.
+        learner: String,
+    },
     /// A protocol buffer has at most 2 GiB.
     #[error(
         "the file would have {bytes} bytes, and an ONNX file has at most 2 GiB; models of fewer shards, or of fewer and smaller trees, \

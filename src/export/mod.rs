@@ -27,6 +27,9 @@ pub use facts::Facts;
 /// # Errors
 /// What is declared, or the kind of learner, has no form in this format.
 pub fn encode(format: ExportFormat, schema: &Schema, ensemble: &Ensemble, facts: &Facts) -> Result<Vec<u8>, ExportError> {
+    if ensemble.formulas().any(|(_, formula)| formula == crate::learn::Formula::Unknown) {
+        return Err(ExportError::Unknown { learner: facts.learner.clone() });
+    }
     match format {
         ExportFormat::Onnx => vote::model(schema, ensemble, facts),
         ExportFormat::Safetensors => safetensors::encode(schema, ensemble, facts),

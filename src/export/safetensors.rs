@@ -30,6 +30,7 @@ pub(super) fn encode(schema: &Schema, ensemble: &Ensemble, facts: &Facts) -> Res
         match formula {
             Formula::Net(net) => of_net(&mut tensors, name, &net),
             Formula::Ridge(ridge) => of_ridge(&mut tensors, name, schema.layout().task.outputs(), &ridge),
+            Formula::Unknown => return Err(ExportError::Unknown { learner: facts.learner.clone() }),
             Formula::Trees(_) => return Err(ExportError::Trees { learner: facts.learner.clone() }),
         }
     }

@@ -59,6 +59,7 @@ fn scores(graph: &mut Graph, inputs: &Inputs, layout: &Layout, formula: &Formula
     match formula {
         Formula::Net(net) => net::scores(graph, inputs, layout, net),
         Formula::Ridge(ridge) => ridge::scores(graph, inputs, layout, ridge),
+        Formula::Unknown => unreachable!("`encode` refuses it"),
         Formula::Trees(trees) => trees::scores(graph, inputs, layout.task.outputs(), trees),
     }
 }

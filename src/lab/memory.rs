@@ -10,7 +10,7 @@ use crate::{
     ids::{Cell, Part, ShardId},
     learn::{Crew, Learner, Removal, Rows, State, Step, Visit},
     num::{Team, stream},
-    predict::Ensemble,
+    predict::{Ensemble, PredictError},
     schema::EncodedRows,
     train::{Model, TrainError},
 };
@@ -247,11 +247,12 @@ impl Base {
             let view = rows.view();
             let runs = (0..SCORINGS).map(|_| {
                 let clock = Stopwatch::start();
-                let scores = ensemble.scores(&view.features);
+                let scores = ensemble.scores(&view.features).map_err(PredictError::from)?;
                 debug_assert_eq!(scores.values.len(), rows.rows() * scores.outputs);
-                clock.seconds()
+                Ok(clock.seconds())
             });
-            Ok(median(runs).filter(|s| *s > 0.0).map(|seconds| rows.rows() as f64 / seconds))
+            let runs = runs.collect::<Result<Vec<f64>, Error>>()?;
+            Ok(median(runs.into_iter()).filter(|s| *s > 0.0).map(|seconds| rows.rows() as f64 / seconds))
         })
     }
 }

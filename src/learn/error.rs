@@ -68,6 +68,14 @@ pub enum StepError {
         /// The most that are possible.
         most: u64,
     },
+    /// The learner is outside this program, and its worker failed.
+    #[error("step {step} left nothing: {error}")]
+    Worker {
+        /// The step.
+        step: u32,
+        /// Why.
+        error: super::WorkerError,
+    },
     /// [`super::Crew::visited`] said so.
     #[error("interrupted")]
     Interrupted,

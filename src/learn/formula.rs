@@ -13,6 +13,8 @@ pub enum Formula {
     Ridge(RidgeFormula),
     /// Trees.
     Trees(TreesFormula),
+    /// What a program of the person's own computes, which nobody else knows.
+    Unknown,
 }
 
 /// Dense layers over scaled inputs: numbers `(x - shift) * gain`, 0 where missing, cut to `bound`; bytes times their scales;

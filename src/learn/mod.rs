@@ -8,6 +8,7 @@ mod batch;
 mod boost;
 mod differentiable;
 mod error;
+mod external;
 mod forest;
 mod formula;
 mod net;
@@ -17,7 +18,7 @@ mod settings;
 #[cfg(test)]
 mod testing;
 
-use std::fmt::Debug;
+use std::{fmt::Debug, path::Path};
 
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,7 @@ use crate::num::Team;
 pub use boost::{BoostSettings, Growth};
 pub use differentiable::{Differentiable, Toward};
 pub use error::{SettingsError, StateError, StepError};
+pub use external::{ExternalSettings, WorkerError};
 pub use forest::{FOREST_SHARDS, ForestSettings};
 pub use formula::{
     Ask, DenseLayer, Formula, Leaves, Link, NetFormula, RandomFeatures, RidgeFormula, TreeNode, TreeTest, TreesFormula, greatest,
@@ -213,6 +215,18 @@ pub trait Learner: Debug + Send + Sync {
         0
     }
 
+    /// Says in which folder programs run that learners outside this one are; others need none.
+    fn settle(&mut self, _folder: &Path) {}
+
+    /// Whether states can be trained here: of a learner outside this program, whether it runs, and computes what it did where its recipe
+    /// was frozen.
+    ///
+    /// # Errors
+    /// It does not; says what to do.
+    fn ready(&self, _layout: &Layout) -> Result<(), WorkerError> {
+        Ok(())
+    }
+
     /// The state before any row, from a derived seed.
     fn init(&self, layout: &Layout, seed: [u8; 32]) -> Box<dyn State>;
 
@@ -249,6 +263,15 @@ pub trait Scorer: Debug + Send + Sync {
 
     /// Writes `rows x outputs` scores, row-major.
     fn scores(&self, features: &Features<'_>, team: &Team, out: &mut [f32]);
+
+    /// The same, of learners that may fail to score: a worker process of theirs may. [`Scorer::scores`] gives NaN then.
+    ///
+    /// # Errors
+    /// There are no scores; says why.
+    fn try_scores(&self, features: &Features<'_>, team: &Team, out: &mut [f32]) -> Result<(), WorkerError> {
+        self.scores(features, team, out);
+        Ok(())
+    }
 
     /// Rows of the prefix that the state has been trained on; 0 means it has no vote.
     fn rows(&self) -> u64;

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BoostSettings, Decay, Descent, ForestSettings, Learner, NetSettings, RidgeSettings, SettingsError, Task};
+use super::{BoostSettings, Decay, Descent, ExternalSettings, ForestSettings, Learner, NetSettings, RidgeSettings, SettingsError, Task};
 
 /// What the settings of a kind of learner can do; their default is what is taken where only the kind is named.
 pub(super) trait Kind: Default {
@@ -36,15 +36,20 @@ macro_rules! kinds {
         #[serde(tag = "kind", rename_all = "lowercase")]
         pub enum LearnerSettings {
             $($(#[$doc])* $Kind($Settings),)*
+            /// A program of the person's own, which has no default settings.
+            External(ExternalSettings),
         }
 
         impl LearnerSettings {
-            /// The kinds of learners, as they are written.
+            /// The kinds of learners that this program has, as they are written.
             pub const KINDS: &[&str] = &[$(<$Settings as Kind>::KIND),*];
 
             /// The kind, as it is written.
             pub fn kind(&self) -> &'static str {
-                match self { $(LearnerSettings::$Kind(_) => <$Settings as Kind>::KIND,)* }
+                match self {
+                    $(LearnerSettings::$Kind(_) => <$Settings as Kind>::KIND,)*
+                    LearnerSettings::External(_) => "external",
+                }
             }
 
             /// The learner with these settings.
@@ -52,16 +57,25 @@ macro_rules! kinds {
             /// # Errors
             /// When a value is not allowed: names the first such setting, its value, and what is allowed.
             pub fn check(&self) -> Result<Box<dyn Learner>, SettingsError> {
-                match self { $(LearnerSettings::$Kind(settings) => Kind::check(settings),)* }
+                match self {
+                    $(LearnerSettings::$Kind(settings) => Kind::check(settings),)*
+                    LearnerSettings::External(settings) => super::external::check(settings),
+                }
             }
 
             fn rate(&mut self) -> Option<&mut f32> {
-                match self { $(LearnerSettings::$Kind(settings) => Kind::rate(settings),)* }
+                match self {
+                    $(LearnerSettings::$Kind(settings) => Kind::rate(settings),)*
+                    LearnerSettings::External(_) => None,
+                }
             }
 
             /// Turns default settings into those that suit what is learnt.
             pub fn suit(&mut self, task: Task) {
-                match self { $(LearnerSettings::$Kind(settings) => Kind::suit(settings, task),)* }
+                match self {
+                    $(LearnerSettings::$Kind(settings) => Kind::suit(settings, task),)*
+                    LearnerSettings::External(_) => {}
+                }
             }
 
             fn default_of(kind: &str) -> Option<LearnerSettings> {
@@ -116,7 +130,10 @@ impl LearnerSettings {
         let descent = match self {
             LearnerSettings::Linear(descent) => descent,
             LearnerSettings::Mlp(settings) => &settings.descent,
-            LearnerSettings::Ridge(_) | LearnerSettings::Forest(_) | LearnerSettings::Boost(_) => return false,
+            LearnerSettings::Ridge(_)
+            | LearnerSettings::Forest(_)
+            | LearnerSettings::Boost(_)
+            | LearnerSettings::External(_) => return false,
         };
         descent.decay == Decay::Linear
     }

@@ -9,7 +9,7 @@ use crate::{
     checkpoint::CheckpointError,
     digest::Digest,
     ids::{ShardId, SliceId},
-    learn::{Features, Formula, Scorer, State, Task},
+    learn::{Features, Formula, Scorer, State, Task, WorkerError},
     ledger::Aggregate,
     num::{Team, sum},
     train::{Model, ShardPlan, TrainError},
@@ -32,6 +32,9 @@ pub enum PredictError {
     /// There is nothing to learn from.
     #[error("no records are left to learn from: every step is trained, and all slices are empty")]
     NoRecords,
+    /// A learner outside this program gave no scores.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
     /// A checkpoint or slice can't be read.
     #[error(transparent)]
     Train(#[from] TrainError),
@@ -257,28 +260,38 @@ impl Ensemble {
     }
 
     /// Scores rows, in parallel over chunks of them; each row's scores depend on that row alone.
-    pub fn scores(&self, features: &Features<'_>) -> Scores {
+    ///
+    /// # Errors
+    /// A learner outside this program gives no scores.
+    pub fn scores(&self, features: &Features<'_>) -> Result<Scores, WorkerError> {
         self.gather(features, |chunk| self.chunk(chunk))
     }
 
     /// Scores rows by one member alone; `None` where all states were added up to one model.
-    pub fn scores_of(&self, member: &Member, features: &Features<'_>) -> Option<Scores> {
-        let state = member.scorer.as_deref()?;
-        Some(self.gather(features, |chunk| self.alone(state, chunk)))
+    ///
+    /// # Errors
+    /// As for [`Ensemble::scores`].
+    pub fn scores_of(&self, member: &Member, features: &Features<'_>) -> Result<Option<Scores>, WorkerError> {
+        let state = member.scorer.as_deref();
+        state.map(|state| self.gather(features, |chunk| self.alone(state, chunk))).transpose()
     }
 
-    fn alone(&self, state: &dyn Scorer, chunk: &Features<'_>) -> (Vec<f32>, Vec<u32>) {
+    fn alone(&self, state: &dyn Scorer, chunk: &Features<'_>) -> Result<(Vec<f32>, Vec<u32>), WorkerError> {
         let mut values = vec![0.0; chunk.rows() * self.task.outputs()];
-        state.scores(chunk, &Team::solo(), &mut values);
+        state.try_scores(chunk, &Team::solo(), &mut values)?;
         let classes = self.decide(&values, &[]);
-        (values, classes)
+        Ok((values, classes))
     }
 
-    fn gather(&self, features: &Features<'_>, score: impl Fn(&Features<'_>) -> (Vec<f32>, Vec<u32>) + Sync) -> Scores {
+    fn gather(
+        &self,
+        features: &Features<'_>,
+        score: impl Fn(&Features<'_>) -> Result<(Vec<f32>, Vec<u32>), WorkerError> + Sync,
+    ) -> Result<Scores, WorkerError> {
         let mut scores = Scores { outputs: self.task.outputs(), values: Vec::new(), classes: Vec::new() };
         if features.rows() <= CHUNK_ROWS {
-            (scores.values, scores.classes) = score(features);
-            return scores;
+            (scores.values, scores.classes) = score(features)?;
+            return Ok(scores);
         }
         let starts: Vec<usize> = (0..features.rows()).step_by(CHUNK_ROWS).collect();
         let chunks = starts.par_iter().map(|start| {
@@ -286,15 +299,16 @@ impl Ensemble {
             score(&features.slice(rows))
         });
         let chunks: Vec<_> = chunks.collect();
-        for (values, classes) in chunks {
+        for chunk in chunks {
+            let (values, classes) = chunk?;
             scores.values.extend(values);
             scores.classes.extend(classes);
         }
-        scores
+        Ok(scores)
     }
 
     /// One chunk by all members, in order of their shards.
-    fn chunk(&self, features: &Features<'_>) -> (Vec<f32>, Vec<u32>) {
+    fn chunk(&self, features: &Features<'_>) -> Result<(Vec<f32>, Vec<u32>), WorkerError> {
         if let Some(merged) = &self.merged {
             return self.alone(&**merged, features);
         }
@@ -305,7 +319,7 @@ impl Ensemble {
         let mut weights = 0.0_f32;
         for member in &self.members {
             let Some(state) = &member.scorer else { continue };
-            state.scores(features, &Team::solo(), &mut one);
+            state.try_scores(features, &Team::solo(), &mut one)?;
             sum::accumulate(member.weight, &one, &mut total);
             if self.votes() {
                 for (row, class) in self.decide(&one, &[]).into_iter().enumerate() {
@@ -315,13 +329,13 @@ impl Ensemble {
             weights += member.weight;
         }
         let share = |values: Vec<f32>| values.into_iter().map(|v| v / weights).collect::<Vec<f32>>();
-        if self.votes() {
+        Ok(if self.votes() {
             let classes = self.decide(&votes, &total);
             (share(votes), classes)
         } else {
             let classes = self.decide(&total, &[]);
             (share(total), classes)
-        }
+        })
     }
 
     fn votes(&self) -> bool {

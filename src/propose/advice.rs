@@ -122,6 +122,8 @@ impl Shape<'_> {
                     settings.hidden = vec![128];
                 }
             }
+            // It has no default settings, so it was not asked for.
+            LearnerSettings::External(_) => {}
         }
         let reason = "the kind that was asked for".to_owned();
         Ok(Advice { learner, shards, slices, schedule: suited.schedule, reason })

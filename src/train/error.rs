@@ -22,6 +22,9 @@ pub enum TrainError {
     /// The disk refused.
     #[error(transparent)]
     Fs(#[from] FsError),
+    /// A learner outside this program can't be run, or not on this machine.
+    #[error(transparent)]
+    Worker(#[from] crate::learn::WorkerError),
     /// The recipe's settings can't be used.
     #[error(transparent)]
     Settings(#[from] crate::learn::SettingsError),

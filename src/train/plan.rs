@@ -56,6 +56,13 @@ pub struct ShardPlan {
     pub past: u32,
 }
 
+/// The learner; should it be outside this program, it runs in the workspace's folder, which holds `shards/`, which holds the generation's.
+fn settled(recipe: &Recipe, shards: &ShardStore) -> Result<Box<dyn Learner>, SettingsError> {
+    let mut learner = recipe.learner.check()?;
+    learner.settle(shards.dir().ancestors().nth(2).unwrap_or(shards.dir()));
+    Ok(learner)
+}
+
 impl Model {
     /// The model that these stores and rules make; `partition` is the digest of `partition.json`. Nothing is known to be durable.
     ///
@@ -67,7 +74,7 @@ impl Model {
         recipe: Recipe,
         partition: Digest,
     ) -> Result<Model, SettingsError> {
-        let learner = recipe.learner.check()?;
+        let learner = settled(&recipe, &shards)?;
         let root = LineageRoot::new(recipe.digest(), partition, shards.key());
         let kept = recipe.kept(shards.chain());
         Ok(Model { shards, checkpoints, recipe, learner, root, kept, known: None, ground: None })
@@ -78,7 +85,7 @@ impl Model {
     /// # Errors
     /// Never for a model that was made from a checked recipe.
     pub fn with_checkpoints(&self, checkpoints: CheckpointStore) -> Result<Model, SettingsError> {
-        let learner = self.recipe.learner.check()?;
+        let learner = settled(&self.recipe, &self.shards)?;
         let (shards, recipe, kept) = (self.shards.clone(), self.recipe.clone(), self.kept.clone());
         let ground = self.ground.clone();
         Ok(Model { shards, checkpoints, recipe, learner, root: self.root, kept, known: None, ground })

@@ -97,6 +97,7 @@ pub fn train(model: &Model, mut plans: Vec<ShardPlan>, share: &ThreadShare, watc
     if plans.is_empty() {
         return Ok(Report { shards: Vec::new(), seconds: clock.seconds() });
     }
+    model.learner.ready(model.shards.layout())?;
     // The longest first, so that no long one is left over for the end.
     plans.sort_by_key(|p| std::cmp::Reverse(p.missing_row_passes(&model.recipe)));
     let ahead = model.checkpoints.sync_ahead();

@@ -37,6 +37,8 @@ impl Point {
                     _ => vec![Change::Map(RidgeMap::Relu { dimension: 1024 }), Change::Map(RidgeMap::Cosine { dimension: 1024 })],
                 },
             ],
+            // What its settings mean is known to its program alone.
+            LearnerSettings::External(_) => Vec::new(),
             LearnerSettings::Forest(_) => {
                 vec![vec![Change::Depth(12), Change::Depth(20)], vec![Change::Cuts(8), Change::Cuts(32)], vec![Change::OneShard]]
             }
@@ -151,6 +153,7 @@ impl Candidate {
                     format!("trees = {}", settings.trees),
                 ]
             }
+            LearnerSettings::External(settings) => vec![format!("name = {}", settings.name)],
             LearnerSettings::Boost(settings) => {
                 vec![
                     format!("leaves = {}", settings.leaves),
