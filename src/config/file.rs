@@ -33,6 +33,9 @@ pub struct Config {
     guard: Guard,
     #[serde(default)]
     serve: ServeConfig,
+    /// Why the code of a learner of the person's own can't be read.
+    #[serde(skip)]
+    lacking: Option<String>,
     #[serde(skip)]
     path: PathBuf,
     #[serde(skip)]
@@ -152,7 +155,11 @@ impl Config {
         // A learner of the person's own is another one when its code is.
         let folder = path.parent().unwrap_or(Path::new(""));
         let digest = |file: &String| files.read(&folder.join(file)).map(|bytes| Digest::of(&bytes));
-        Ok(Config { learner: config.learner.with_code(digest)?, ..config })
+        Ok(match config.learner.clone().with_code(digest) {
+            Ok(learner) => Config { learner, ..config },
+            // Much needs no learner.
+            Err(error) => Config { lacking: Some(error.to_string()), ..config },
+        })
     }
 
     /// Reads a configuration's text; `path` is for messages, and its folder is what relative sources start from.
@@ -165,9 +172,17 @@ impl Config {
         config.path = path.to_owned();
         config.declared_columns()?;
         if let LearnerSettings::External(settings) = &config.learner {
-            let found = [("digests", !settings.digests.is_empty()), ("environment", !settings.environment.is_empty()), ("probe", settings.is_settled())];
+            let found = [
+                ("digests", !settings.digests.is_empty()),
+                ("environment", !settings.environment.is_empty()),
+                ("probe", settings.is_settled()),
+            ];
             if let Some((setting, _)) = found.into_iter().find(|(_, written)| *written) {
-                return Err(ConfigError::Setting { setting, value: "written down".into(), allowed: "nothing: it is found when it is needed" });
+                return Err(ConfigError::Setting {
+                    setting,
+                    value: "written down".into(),
+                    allowed: "nothing: it is found when it is needed",
+                });
             }
         }
         let rekey_after = config.guard.rekey_after;
@@ -365,6 +380,9 @@ impl Config {
     pub fn recipe(&self) -> Result<Recipe, ConfigError> {
         let schedule = self.schedule()?;
         let wrong = |setting, value: String, allowed| Err(ConfigError::Setting { setting, value, allowed });
+        if let Some(lacking) = &self.lacking {
+            return wrong("code", format!("not readable ({lacking})"), "files that can be read, from the folder of sisa.toml");
+        }
         let learner = self.learner.check()?.abilities();
         let known = match (learner.downdate, learner.whole) {
             (true, _) if schedule.kind != ScheduleKind::Once || schedule.epochs != 1 => {

@@ -19,7 +19,9 @@ pub enum ExportError {
         learner: String,
     },
     /// What a program of the person's own computes is known to it alone.
-    #[error("`{learner}` is a learner of your own, and what it computes is known to its program alone; export its states by that")]
+    #[error(
+        "`{learner}` is a learner of your own, and what it computes is known to its program alone; export its states by that"
+    )]
     Unknown {
         /// The kind of learner.
         learner: String,

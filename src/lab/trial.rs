@@ -40,7 +40,7 @@ impl Base {
         let schema = engine.workspace().partition(current.generation, record)?.schema;
         if model.recipe.learner.is_external() {
             let what = "the model in service is a learner of your own, whose program is not taken into scratch copies, so it can't be \
-                        measured there. Its training says how fast it is, and `sisa eval` how good";
+                        measured there. Its training says how fast it is, and an evaluation how good";
             return Err(Error::Compare { what: what.into() });
         }
         let current = current.clone();

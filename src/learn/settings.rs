@@ -6,7 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BoostSettings, Decay, Descent, ExternalSettings, ForestSettings, Learner, NetSettings, RidgeSettings, SettingsError, Task};
+use super::{
+    BoostSettings, Decay, Descent, ExternalSettings, ForestSettings, Learner, NetSettings, RidgeSettings, SettingsError, Task,
+};
 
 /// What the settings of a kind of learner can do; their default is what is taken where only the kind is named.
 pub(super) trait Kind: Default {
@@ -130,10 +132,9 @@ impl LearnerSettings {
         let descent = match self {
             LearnerSettings::Linear(descent) => descent,
             LearnerSettings::Mlp(settings) => &settings.descent,
-            LearnerSettings::Ridge(_)
-            | LearnerSettings::Forest(_)
-            | LearnerSettings::Boost(_)
-            | LearnerSettings::External(_) => return false,
+            LearnerSettings::Ridge(_) | LearnerSettings::Forest(_) | LearnerSettings::Boost(_) | LearnerSettings::External(_) => {
+                return false;
+            }
         };
         descent.decay == Decay::Linear
     }

@@ -9,6 +9,7 @@ mod net;
 mod order;
 mod rows;
 mod slices;
+mod tape;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -74,7 +75,7 @@ pub(crate) fn expected_of(setup: &Setup, batches: &[Vec<Row>]) -> Store {
         let [recipe_digest, partition_digest, key] = &digests;
         let mut lineage = derive("sisa 1 lineage root", &[recipe_digest, partition_digest, key, &shard.to_le_bytes()]);
         let seed = derive("sisa 1 initial state", &[&setup.model_key, &shard.to_le_bytes()]);
-        let mut net = net::Net::new(&recipe["learner"], &schema, seed);
+        let mut learner = Learner::new(&recipe["learner"], &schema, seed);
         let mut prefix: Vec<&[rows::Record]> = Vec::new();
         let mut alive = true;
         for step in 1..=steps {
@@ -83,12 +84,12 @@ pub(crate) fn expected_of(setup: &Setup, batches: &[Vec<Row>]) -> Store {
             lineage = derive("sisa 1 lineage step", &[&lineage, &step.to_le_bytes(), slices::content(&files[step as usize])]);
             if alive && !new.is_empty() {
                 let visits = order::visits(setup, &recipe["schedule"], shard, first, &prefix);
-                alive = net.step(step, first, &prefix, &visits);
+                alive = learner.step(step, first, &prefix, &visits);
             }
             // A step that diverged leaves nothing, and neither do those after it.
             if alive && kept[step as usize - 1] {
                 let name = format!("checkpoints/{shard:04}/{step:02}-{}.ckpt", hex(&lineage));
-                store.insert(name, checkpoint(shard, step, &lineage, &net.encode()));
+                store.insert(name, checkpoint(shard, step, &lineage, &learner.encode()));
             }
         }
         for (part, file) in files.into_iter().enumerate() {
@@ -97,6 +98,39 @@ pub(crate) fn expected_of(setup: &Setup, batches: &[Vec<Row>]) -> Store {
         }
     }
     store
+}
+
+/// A network, or a program of one's own.
+enum Learner<'a> {
+    Net(net::Net<'a>),
+    Tape(tape::Tape<'a>),
+}
+
+impl<'a> Learner<'a> {
+    fn new(settings: &'a Value, schema: &'a rows::Schema, seed: [u8; 32]) -> Learner<'a> {
+        match settings["kind"].as_str().unwrap() {
+            "external" => Learner::Tape(tape::Tape::new(settings, seed)),
+            _ => Learner::Net(net::Net::new(settings, schema, seed)),
+        }
+    }
+
+    /// False when it diverged.
+    fn step(&mut self, r: u32, steps: u32, prefix: &[&[rows::Record]], visits: &[order::Visit]) -> bool {
+        match self {
+            Learner::Net(net) => net.step(r, steps, prefix, visits),
+            Learner::Tape(tape) => {
+                tape.step(r, steps, prefix, visits);
+                true
+            }
+        }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        match self {
+            Learner::Net(net) => net.encode(),
+            Learner::Tape(tape) => tape.encode(),
+        }
+    }
 }
 
 /// The first file, slices before checkpoints, that is missing, not expected, or different, with the first different byte.

@@ -66,7 +66,9 @@ impl Frame {
         from.read_exact(&mut length)?;
         let length = u64::from_le_bytes(length);
         if length > LONGEST {
-            let what = format!("a frame of {length} bytes, and {LONGEST} are the most; something else may have been printed to its output");
+            let what = format!(
+                "a frame of {length} bytes, and {LONGEST} are the most; something else may have been printed to its output"
+            );
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
         }
         let mut payload = Vec::new();

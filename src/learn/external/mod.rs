@@ -14,7 +14,7 @@ mod worker;
 use std::{
     fmt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
 };
 
 use super::{Features, Formula, Layout, Learner, LearnerSettings, Scorer, SettingsError, State, StateError, Step, StepError};
@@ -56,13 +56,32 @@ impl External {
         External::within(settings, PathBuf::new())
     }
 
+    /// The learner in a folder. All that are the same share what they found out and the worker that answers: a service opens its model again
+    /// after every deletion.
     fn within(settings: ExternalSettings, folder: PathBuf) -> External {
-        External(Arc::new(Rules { settings, folder, fits: OnceLock::new(), answers: Answers::default() }))
+        static LIVING: Mutex<Vec<Weak<Rules>>> = Mutex::new(Vec::new());
+        let mut living = LIVING.lock().unwrap_or_else(PoisonError::into_inner);
+        living.retain(|rules| rules.strong_count() > 0);
+        let same = |rules: &Arc<Rules>| rules.settings == settings && rules.folder == folder;
+        if let Some(rules) = living.iter().filter_map(Weak::upgrade).find(same) {
+            return External(rules);
+        }
+        let rules = Arc::new(Rules { settings, folder, fits: OnceLock::new(), answers: Answers::default() });
+        living.push(Arc::downgrade(&rules));
+        External(rules)
     }
 
     fn state(&self, layout: &Layout, seed: [u8; 32], rows: u64, state: Option<Vec<u8>>) -> ExternalState {
         let slot = self.0.answers.slot();
-        ExternalState { rules: self.0.clone(), layout: Arc::new(layout.clone()), seed, rows, state, slot, worker: Mutex::default() }
+        ExternalState {
+            rules: self.0.clone(),
+            layout: Arc::new(layout.clone()),
+            seed,
+            rows,
+            state,
+            slot,
+            worker: Mutex::default(),
+        }
     }
 
     fn decoded(&self, layout: &Layout, bytes: &[u8]) -> Result<ExternalState, StateError> {
@@ -158,8 +177,7 @@ impl ExternalState {
             None => worker.init(Digest::derive("sisa 1 worker initial state", &[&self.seed]).0, crew)?,
         };
         let seed = Digest::derive("sisa 1 worker step", &[&self.seed, &step.index.to_le_bytes()]).0;
-        let begin =
-            Begin { index: step.index, of: step.of, visits: step.visits.len() as u64, seed, state: &before };
+        let begin = Begin { index: step.index, of: step.of, visits: step.visits.len() as u64, seed, state: &before };
         let batches = step.visits.chunks(settings.batch as usize);
         let batches = batches.map(|visits| (visits.len(), rows::batch(step.prefix, visits)));
         let after = worker.step(&begin, batches, crew)?;

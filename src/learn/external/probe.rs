@@ -40,7 +40,8 @@ impl Probe {
             let [first, trained @ ..] = &mut states;
             *first = Digest::of(&state);
             for (index, digest) in (1..).zip(trained) {
-                let visit = |row| Visit { slice: 0, row, progress: (u64::from(row) << 32).div_euclid((size + FEW) as u64) as u32 };
+                let visit =
+                    |row| Visit { slice: 0, row, progress: (u64::from(row) << 32).div_euclid((size + FEW) as u64) as u32 };
                 let visits: Vec<Visit> = (0..(size + FEW) as u32).map(visit).collect();
                 let view = [rows.view()];
                 let batches = visits.chunks(size).map(|visits| (visits.len(), batch(&view, visits)));
@@ -97,7 +98,7 @@ pub(super) fn other_machine(settings: &ExternalSettings, here: &Probe) -> Worker
     }
     let what = format!(
         "its states can't be gone on with here: the same made-up rows give other bits than where the recipe was frozen ({differences}). \
-         Train there, or make the environment the same; or write another `edition` under [learner] of sisa.toml and run `sisa train`: \
+         Train there, or make the environment the same; or write another `edition` under [learner] of sisa.toml and train: \
          all shards are then trained anew here, beside the model in service"
     );
     WorkerError { name: settings.name.clone(), what }

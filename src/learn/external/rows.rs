@@ -21,11 +21,13 @@ pub(super) fn batch(prefix: &[Rows<'_>], visits: &[Visit]) -> Vec<u8> {
         )));
     }
     for (rows, row) in rows() {
-        bytes.extend(match rows.labels {
-            Labels::Classes(classes) => classes.get(row).map(|class| class.to_le_bytes()),
-            Labels::Numbers(numbers) => numbers.get(row).map(|number| number.to_le_bytes()),
-        }
-        .unwrap_or_default());
+        bytes.extend(
+            match rows.labels {
+                Labels::Classes(classes) => classes.get(row).map(|class| class.to_le_bytes()),
+                Labels::Numbers(numbers) => numbers.get(row).map(|number| number.to_le_bytes()),
+            }
+            .unwrap_or_default(),
+        );
     }
     for (rows, row) in rows() {
         bytes.extend(line(rows.features.bytes.to_slice(), row, rows.features.bytes.ncols()));
@@ -99,8 +101,7 @@ impl MadeUp {
 
     /// As a slice's.
     pub(super) fn view(&self) -> Rows<'_> {
-        let features =
-            Features { numbers: self.numbers.view(), bytes: self.bytes.view(), categories: self.categories.view() };
+        let features = Features { numbers: self.numbers.view(), bytes: self.bytes.view(), categories: self.categories.view() };
         let labels = match self.task {
             Task::Classes(_) => Labels::Classes(&self.classes),
             Task::Number => Labels::Numbers(&self.targets),

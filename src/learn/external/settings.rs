@@ -93,7 +93,10 @@ impl ExternalSettings {
             (format!("{:?}", self.code), "files of which the command consists, such as [\"bayes.py\"]".into())
         })?;
         allow(self.digests.is_empty() || self.digests.len() == self.code.len(), "digests", || {
-            (format!("{} digests of {} files", self.digests.len(), self.code.len()), "nothing: they are found, not written".into())
+            (
+                format!("{} digests of {} files", self.digests.len(), self.code.len()),
+                "nothing: they are found, not written".into(),
+            )
         })?;
         let name = |name: &String| text(name) && !name.contains('=');
         allow(self.variables.iter().all(|(key, value)| name(key) && !value.contains('\0')), "variables", || {

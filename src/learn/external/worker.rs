@@ -284,8 +284,8 @@ fn same_code(settings: &ExternalSettings, folder: &Path) -> Result<(), String> {
         read.map_err(|e| format!("its code {} can't be read: {e}; put it back", path.display()))?;
         if Digest::of(&bytes) != *digest {
             return Err(format!(
-                "its code {} is not what the recipe was frozen with; put that back, or run `sisa train`, which takes it for other \
-                 settings and trains a new model beside the one in service",
+                "its code {} is not what the recipe was frozen with; put that back; or train by sisa.toml, for \
+                 which it is another setting, and a new model is built beside the one in service",
                 path.display()
             ));
         }
