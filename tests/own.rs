@@ -286,7 +286,8 @@ fn another_machine_refuses_to_go_on_and_says_how() {
     // Nothing is missing, so nothing is asked.
     assert!(bench.train().complete);
     bench.delete(&DeleteRequest { subjects: vec!["3".into()], defer: true, ..DeleteRequest::default() });
-    let error = try_train(&bench, &bench.request()).unwrap_err().to_string();
+    // Another process, as on another machine.
+    let error = said(&sisa(&bench, &std::env::var("PATH").unwrap(), &["train"]));
     assert!(error.contains("machine: one there, two here") && error.contains("another `edition`"), "{error}");
     // The advice works.
     rewrite(&bench, "seconds = 60", "seconds = 60\nedition = 2");

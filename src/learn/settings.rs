@@ -39,7 +39,7 @@ macro_rules! kinds {
         pub enum LearnerSettings {
             $($(#[$doc])* $Kind($Settings),)*
             /// A program of the person's own, which has no default settings.
-            External(ExternalSettings),
+            External(Box<ExternalSettings>),
         }
 
         impl LearnerSettings {

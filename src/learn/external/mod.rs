@@ -132,6 +132,9 @@ impl Learner for External {
     }
 }
 
+/// The learner whose recipe was frozen last.
+static SETTLED: Mutex<Option<Arc<Rules>>> = Mutex::new(None);
+
 /// Rows, the seed of the initial state, whether anything was trained.
 const HEAD: usize = 8 + 32 + 1;
 
@@ -242,8 +245,12 @@ impl LearnerSettings {
             LearnerSettings::External(settings) if !settings.is_settled() => {
                 let probe = Probe::twice(settings, layout, folder)?;
                 let digest = Some(probe.digest());
-                let settled = ExternalSettings { environment: probe.environment, probe: digest, ..settings.clone() };
-                Ok(LearnerSettings::External(settled))
+                let settled = ExternalSettings { environment: probe.environment, probe: digest, ..(**settings).clone() };
+                // Training is what follows, and need not look again.
+                let External(rules) = External::within(settled.clone(), folder.to_owned());
+                let _ = rules.fits.set(Ok(()));
+                *SETTLED.lock().unwrap_or_else(PoisonError::into_inner) = Some(rules);
+                Ok(LearnerSettings::External(Box::new(settled)))
             }
             same => Ok(same.clone()),
         }
@@ -253,7 +260,7 @@ impl LearnerSettings {
     pub fn settled_like(self, other: &LearnerSettings) -> LearnerSettings {
         match (self, other) {
             (LearnerSettings::External(settings), LearnerSettings::External(other)) => {
-                LearnerSettings::External(settings.settled_like(other))
+                LearnerSettings::External(Box::new(settings.settled_like(other)))
             }
             (same, _) => same,
         }
@@ -267,7 +274,7 @@ impl LearnerSettings {
         match self {
             LearnerSettings::External(settings) => {
                 let digests = settings.code.iter().map(digest).collect::<Result<_, E>>()?;
-                Ok(LearnerSettings::External(ExternalSettings { digests, ..settings }))
+                Ok(LearnerSettings::External(Box::new(ExternalSettings { digests, ..*settings })))
             }
             same => Ok(same),
         }

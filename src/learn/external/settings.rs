@@ -155,6 +155,7 @@ mod tests {
     fn what_was_found_is_taken_over_only_where_all_else_is_the_same() {
         let LearnerSettings::External(fresh) = serde_json::from_str(WRITTEN).unwrap() else { panic!("external") };
         let environment = [("python".to_owned(), "3".to_owned())].into();
+        let fresh = *fresh;
         let settled = ExternalSettings { environment, probe: Some(Digest::of(b"p")), ..fresh.clone() };
         assert_eq!(fresh.clone().settled_like(&settled), settled);
         let other = ExternalSettings { edition: 2, ..fresh };
