@@ -18,7 +18,8 @@ use objects::{Fault, Stop, Store};
 use sisa::{
     bucket::{BucketDisk, CloudBucket, Listed, Objects, Tag, probe},
     engine::{
-        AppendRequest, CorrectRequest, DeleteRequest, Engine, Error, ErrorKind, Input, KeySource, Quiet, TrainRequest, VerifyRequest,
+        AppendRequest, CorrectRequest, DeleteRequest, Engine, Error, ErrorKind, Input, KeySource, Quiet, TrainRequest,
+        VerifyRequest,
     },
     fs::{EntryKind, Files},
 };
@@ -173,7 +174,10 @@ fn whatever_a_process_was_at_when_it_stopped_the_next_one_finishes() {
     let gone = without(&all, |row| row.person == 11);
     let grown = {
         let bench = Bench::trained(&setup, &all);
-        bench.engine().append(&AppendRequest { sources: batch.clone().into(), ..AppendRequest::default() }, &Quiet, |_, _, _| ()).unwrap();
+        bench
+            .engine()
+            .append(&AppendRequest { sources: batch.clone().into(), ..AppendRequest::default() }, &Quiet, |_, _, _| ())
+            .unwrap();
         bench.artefacts()
     };
     type Act<'a> = &'a dyn Fn(&Engine) -> Result<(), Error>;

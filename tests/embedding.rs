@@ -77,13 +77,8 @@ fn arrays() -> Vec<u8> {
         npy("<f4", false, &format!("({ROWS}, {width})"), &values.into_iter().flat_map(f32::to_le_bytes).collect::<Vec<_>>())
     };
     let vectors = floats(numbers().into_iter().map(|n| n.unwrap_or(f32::NAN)).collect(), SIZE);
-    let members = [
-        ("v", vectors),
-        ("y", ints(&classes())),
-        ("X", floats(ages(), 1)),
-        ("ids", ints(&ids())),
-        ("subjects", ints(&people())),
-    ];
+    let members =
+        [("v", vectors), ("y", ints(&classes())), ("X", floats(ages(), 1)), ("ids", ints(&ids())), ("subjects", ints(&people()))];
     npz(true, &members)
 }
 
@@ -92,7 +87,9 @@ fn batch(doubles: bool) -> RecordBatch {
     let vector = |row: usize| (row % 9 != 4).then(|| (0..SIZE).map(|at| number(row, at)).collect::<Vec<_>>());
     let vectors = match doubles {
         true => FixedSizeListArray::from_iter_primitive::<Float64Type, _, _>(
-            (0..ROWS).map(vector).map(|vector| vector.map(|numbers| numbers.into_iter().map(|n| n.map(f64::from)).collect::<Vec<_>>())),
+            (0..ROWS)
+                .map(vector)
+                .map(|vector| vector.map(|numbers| numbers.into_iter().map(|n| n.map(f64::from)).collect::<Vec<_>>())),
             SIZE as i32,
         ),
         false => FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>((0..ROWS).map(vector), SIZE as i32),
@@ -263,12 +260,18 @@ fn a_vector_is_proposed_as_one_column_and_never_as_the_label_or_an_id() {
 #[test]
 fn what_a_vector_can_not_be_is_named() {
     for (columns, what) in [
-        ("v = { kind = \"embedding\", size = 6, range = [-3, 3] }\n", "no column `v5`, which the schema declares as a number of an embedding"),
+        (
+            "v = { kind = \"embedding\", size = 6, range = [-3, 3] }\n",
+            "no column `v5`, which the schema declares as a number of an embedding",
+        ),
         ("v = { kind = \"embedding\", size = 4, range = [-3, 3] }\n", "column `v4` is not declared"),
         ("v = { kind = \"embedding\", size = 0, range = [-3, 3] }\n", "`size = N`, from 1 to 65536"),
         ("v = { kind = \"embedding\", size = 5 }\n", "`range = [low, high]`"),
         ("v = { kind = \"embedding\", size = 5, range = [1, 1] }\n", "the lower one first"),
-        ("v = { kind = \"embedding\", size = 5, range = [-3, 3], log1p = true }\n", "`log1p` has no meaning for kind `embedding`"),
+        (
+            "v = { kind = \"embedding\", size = 5, range = [-3, 3], log1p = true }\n",
+            "`log1p` has no meaning for kind `embedding`",
+        ),
         ("\"v*\" = { kind = \"embedding\", size = 5, range = [-3, 3] }\n", "an embedding has one name"),
         ("v = { kind = \"embedding\", size = 5, range = [-3, 3] }\nv2 = \"number\"\n", "both declare column `v2`"),
     ] {

@@ -32,7 +32,9 @@ impl CloudBucket {
     /// # Errors
     /// The URL is none of these, or a setting that the bucket needs is missing.
     pub fn open(url: &str, settings: impl IntoIterator<Item = (String, String)>) -> io::Result<CloudBucket> {
-        let unknown = || io::Error::new(io::ErrorKind::InvalidInput, format!("{url} names no bucket: s3://BUCKET/FOLDER, gs://.. or az://.."));
+        let unknown = || {
+            io::Error::new(io::ErrorKind::InvalidInput, format!("{url} names no bucket: s3://BUCKET/FOLDER, gs://.. or az://.."))
+        };
         let (scheme, rest) = url.split_once("://").ok_or_else(unknown)?;
         let (bucket, folder) = rest.split_once('/').unwrap_or((rest, ""));
         if bucket.is_empty() {

@@ -123,9 +123,8 @@ struct Page {
 impl Base {
     /// As of a commit.
     pub(super) fn of(commit: Commit, bytes: &[u8]) -> Base {
-        let mut pages: Vec<Page> = (commit.pages.into_iter())
-            .map(|at| Page { first: at.first.clone(), at: Some(at), names: None })
-            .collect();
+        let mut pages: Vec<Page> =
+            (commit.pages.into_iter()).map(|at| Page { first: at.first.clone(), at: Some(at), names: None }).collect();
         pages.extend(commit.page.map(|names| Page { first: String::new(), at: None, names: Some(names) }));
         Base { number: commit.number, digest: Some(Digest::of(bytes)), pages }
     }
@@ -188,7 +187,8 @@ impl Base {
             dropped.extend(before.as_ref().and_then(Entry::object).map(str::to_owned));
         }
         let mut pages: Vec<Page> = Vec::new();
-        let old = if self.pages.is_empty() { vec![Page { first: String::new(), at: None, names: None }] } else { self.pages.clone() };
+        let old =
+            if self.pages.is_empty() { vec![Page { first: String::new(), at: None, names: None }] } else { self.pages.clone() };
         for (n, page) in old.into_iter().enumerate() {
             let Some(names) = changed.remove(&n) else {
                 pages.push(page);
@@ -203,15 +203,18 @@ impl Base {
             page.first.clear();
             page.at.iter_mut().for_each(|at| at.first.clear());
         }
-        let (mut writes, mut commit) = (Vec::new(), Commit {
-            format: BUCKET_FORMAT,
-            number: self.number + 1,
-            by: by.to_owned(),
-            before: self.digest,
-            page: None,
-            pages: Vec::new(),
-            dropped: Vec::new(),
-        });
+        let (mut writes, mut commit) = (
+            Vec::new(),
+            Commit {
+                format: BUCKET_FORMAT,
+                number: self.number + 1,
+                by: by.to_owned(),
+                before: self.digest,
+                page: None,
+                pages: Vec::new(),
+                dropped: Vec::new(),
+            },
+        );
         match pages.as_mut_slice() {
             [Page { at: None, names, .. }] => commit.page = names.clone(),
             pages => {

@@ -241,7 +241,9 @@ impl Disk for BucketDisk {
     fn create(&self, path: &Path, private: bool) -> io::Result<Box<dyn Writable>> {
         let name = match self.place(path) {
             Place::Local(path) => return self.0.real.create(&path, private),
-            Place::Bucket(_) => return Err(io::Error::new(io::ErrorKind::Unsupported, "files of a bucket are published, not created")),
+            Place::Bucket(_) => {
+                return Err(io::Error::new(io::ErrorKind::Unsupported, "files of a bucket are published, not created"));
+            }
             Place::Here(name) => name,
         };
         let mut state = self.state()?;
@@ -262,7 +264,11 @@ impl Disk for BucketDisk {
         match (&from, &to) {
             (Place::Local(from), Place::Local(to)) => self.0.real.rename(from, to),
             (Place::Here(from), Place::Here(to)) => {
-                if self.state()?.view.rename_here(from, to) { Ok(()) } else { Err(gone()) }
+                if self.state()?.view.rename_here(from, to) {
+                    Ok(())
+                } else {
+                    Err(gone())
+                }
             }
             (Place::Here(from), Place::Local(to)) => {
                 let Some(Node::Growing(bytes, private)) = self.state()?.view.look_here(from) else { return Err(gone()) };
@@ -395,9 +401,11 @@ impl Disk for BucketDisk {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
                 listed => listed?,
             };
-            names.extend(local.into_iter().filter(|(file, kind)| {
-                *kind == EntryKind::File && matches!(self.place(&path.join(file)), Place::Local(_))
-            }));
+            names.extend(
+                local
+                    .into_iter()
+                    .filter(|(file, kind)| *kind == EntryKind::File && matches!(self.place(&path.join(file)), Place::Local(_))),
+            );
         }
         names.sort();
         Ok(names)

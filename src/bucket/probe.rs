@@ -28,7 +28,9 @@ fn tried(bucket: &dyn Objects, names: &[String]) -> io::Result<()> {
     let [once, raced] = names else { return Ok(()) };
     let first = bucket.create(once, b"first")?.ok_or_else(|| refused("it says that a new name is taken"))?;
     if bucket.keeps_versions(&first) {
-        return Err(refused("it keeps versions of what is removed or written over, so nothing would ever be deleted; suspend versioning"));
+        return Err(refused(
+            "it keeps versions of what is removed or written over, so nothing would ever be deleted; suspend versioning",
+        ));
     }
     if bucket.create(once, b"second")?.is_some() {
         return Err(refused("it creates an object whose name is taken (If-None-Match is ignored)"));
@@ -56,7 +58,10 @@ fn tried(bucket: &dyn Objects, names: &[String]) -> io::Result<()> {
                 })
             })
             .collect();
-        racers.into_iter().map(|racer| racer.join().map_err(|_| io::Error::other("a thread of the probe panicked"))?).collect::<Vec<_>>()
+        racers
+            .into_iter()
+            .map(|racer| racer.join().map_err(|_| io::Error::other("a thread of the probe panicked"))?)
+            .collect::<Vec<_>>()
     });
     let mut winners = 0;
     for one in created {

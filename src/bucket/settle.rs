@@ -231,7 +231,9 @@ impl Shared {
                 None => None,
                 Some(Node::Folder) => Some(Entry::Folder),
                 Some(Node::Object { object, len }) => Some(Entry::File { object: object.clone(), len: *len }),
-                Some(Node::Bytes(bytes)) if bytes.len() <= WITHIN_BYTES && commit::stays(key) => Some(Entry::Within(bytes.to_vec())),
+                Some(Node::Bytes(bytes)) if bytes.len() <= WITHIN_BYTES && commit::stays(key) => {
+                    Some(Entry::Within(bytes.to_vec()))
+                }
                 Some(Node::Bytes(bytes)) => {
                     waiting.push((key.clone(), bytes.clone()));
                     continue;
@@ -261,7 +263,8 @@ impl Shared {
             Err(e) if commit::is_page_gone(&e) => return Err(self.overtaken(state)),
             next => next?,
         };
-        let mut uploads: Vec<(String, &[u8])> = names.iter().zip(&waiting).map(|(name, (_, bytes))| (name.clone(), &**bytes)).collect();
+        let mut uploads: Vec<(String, &[u8])> =
+            names.iter().zip(&waiting).map(|(name, (_, bytes))| (name.clone(), &**bytes)).collect();
         uploads.extend(next.writes.iter().map(|(name, bytes)| (name.clone(), bytes.as_slice())));
         if let Some(transaction) = &mut state.transaction {
             transaction.objects.extend(next.writes.iter().map(|(name, _)| name.clone()));
@@ -305,7 +308,9 @@ impl Shared {
                 Ok(None) | Err(_) => {}
             }
         }
-        Err(said.err().unwrap_or_else(|| io::Error::other(format!("the bucket says that {name} is taken, and has no such object"))))
+        Err(said
+            .err()
+            .unwrap_or_else(|| io::Error::other(format!("the bucket says that {name} is taken, and has no such object"))))
     }
 
     /// Removes what transactions left that rest on older commits than the last, and their marks.

@@ -143,7 +143,7 @@ impl Engine {
         loop {
             match built {
                 // What was built and not published before another process's change goes on from there, on what there is now.
-                Err(_) if overtaken() != before => {
+                Err(e) if e.kind() != ErrorKind::Interrupted && overtaken() != before => {
                     before = overtaken();
                     let snapshot = self.settled_snapshot()?;
                     if !is_known(&snapshot.history, goal.target) {

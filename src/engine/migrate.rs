@@ -46,6 +46,10 @@ impl Engine {
     /// What is declared can't be had from the records as they are held, a slice is damaged, or the disk refuses. Run again, it goes on where it
     /// was.
     pub fn migrate(&self, request: &MigrateRequest, observer: &dyn Observer) -> Result<MigrateReport, Error> {
+        self.again(|| self.migrated(request, observer))
+    }
+
+    fn migrated(&self, request: &MigrateRequest, observer: &dyn Observer) -> Result<MigrateReport, Error> {
         let path = self.config_file(&request.config);
         if self.workspace.files().stat(&path)?.is_none() {
             return Err(Error::NoConfig { config: path });

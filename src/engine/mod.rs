@@ -259,7 +259,7 @@ impl Engine {
         loop {
             let before = self.files().overtaken();
             match what() {
-                Err(_) if self.files().overtaken() != before => {}
+                Err(e) if e.kind() == ErrorKind::Retry && self.files().overtaken() != before => {}
                 done => return done,
             }
         }

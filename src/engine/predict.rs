@@ -289,7 +289,7 @@ impl Loaded {
         for shard in store.grid().shards() {
             let slice = store.open(Cell { shard, part: Part::Holdout })?;
             let part = slice.rows();
-            metrics.add(&self.ensemble.scores(&part.features), &part.labels);
+            metrics.add(&self.ensemble.scores(&part.features).map_err(PredictError::from)?, &part.labels);
             rows += slice.header().rows;
         }
         Ok(rows)

@@ -85,7 +85,8 @@ pub(super) fn plan(columns: &[String], vectors: &[Option<Arc<str>>], wishes: &Ov
     if wished_record.is_empty() {
         let singles = subjects.iter().copied().chain(ids.iter().map(|id| id.1).filter(|i| !subjects.contains(i)));
         records.extend(singles.take(SUBJECTS_MAX + RECORDS_MAX).map(|column| vec![column]));
-        let occasion = |i: &usize| alone(*i) && labels.first() != Some(i) && columns.get(*i).is_some_and(|name| names::is_occasion(name));
+        let occasion =
+            |i: &usize| alone(*i) && labels.first() != Some(i) && columns.get(*i).is_some_and(|name| names::is_occasion(name));
         for &subject in subjects.iter().take(2) {
             let occasions = (0..columns.len()).filter(occasion).filter(|i| *i != subject).take(OCCASIONS_MAX);
             records.extend(occasions.map(|column| vec![subject, column]));
@@ -198,7 +199,9 @@ fn choose_label(profile: &Profile, plan: &Plan, wishes: &Overrides) -> Result<(u
         return Ok((last, Some("guessed by its name".into())));
     }
     // Some tables have the class in front, as the only text.
-    let text = |c: &&ColumnProfile| c.vector.is_none() && !c.is_number() && names::id_name(&c.name).is_none() && !names::is_split(&c.name);
+    let text = |c: &&ColumnProfile| {
+        c.vector.is_none() && !c.is_number() && names::id_name(&c.name).is_none() && !names::is_split(&c.name)
+    };
     if let Some(&first) = plan.labels.get(1)
         && profile.columns.iter().filter(text).count() == 1
         && let Some(values) = profile.columns.get(first).filter(text).and_then(|c| c.values.as_ref())
@@ -296,7 +299,12 @@ pub(super) fn could_be_ids(profile: &Profile, label: usize) -> Vec<String> {
         let is_id = if column.is_number() { column.whole() && column.odd.cells == 0 } else { column.is_words() };
         // Floats are no ids until they are cast, and are told by their name alone.
         let could = !column.floats || names::id_name(&column.name).is_some();
-        column.vector.is_none() && is_id && could && nearly_fills(column, rows) && distinct >= 10 && distinct.saturating_mul(100) >= rows
+        column.vector.is_none()
+            && is_id
+            && could
+            && nearly_fills(column, rows)
+            && distinct >= 10
+            && distinct.saturating_mul(100) >= rows
     };
     let others = profile.columns.iter().enumerate().filter(|(at, _)| *at != label).map(|(_, column)| column);
     others.filter(could).map(|column| column.name.clone()).collect()

@@ -247,6 +247,12 @@ impl Draft {
                 _ => self.numbers.push(NumberFrom::Same(old.number)),
             },
             (Kind::Date { .. }, Kind::Date { .. }) => self.date(old, column),
+            (Kind::Embedding { size: before, .. }, Kind::Embedding { size: after, .. }) if before == after => {
+                self.numbers.extend((0..*after as usize).map(|at| NumberFrom::Same(old.number + at)));
+            }
+            (Kind::Embedding { .. }, Kind::Embedding { .. }) => {
+                self.problem(name, "a vector of another size is another vector, and rows hold the old one");
+            }
             (Kind::Byte { .. }, Kind::Byte { .. }) => self.bytes.push(old.byte),
             (Kind::Boolean, Kind::Boolean) => self.categories.push(CategoryFrom::Same(old.category)),
             (Kind::Buckets { buckets: before }, Kind::Buckets { buckets: after }) if before == after => {
@@ -267,6 +273,7 @@ impl Draft {
     fn new_column(&mut self, name: &str, kind: &Kind) {
         match kind {
             Kind::Number { .. } => self.numbers.push(NumberFrom::Missing),
+            Kind::Embedding { size, .. } => self.numbers.extend((0..*size).map(|_| NumberFrom::Missing)),
             Kind::Date { parts, .. } => {
                 self.numbers.push(NumberFrom::Missing);
                 self.categories.extend(parts.iter().map(|part| CategoryFrom::Always(part.count())));
@@ -327,6 +334,7 @@ fn places<'a>(schema: &'a Schema) -> Vec<Old<'a>> {
         let old = Old { column, missing: missing.as_deref().unwrap_or(&schema.missing), number, category, byte };
         match kind {
             Kind::Number { .. } => number += 1,
+            Kind::Embedding { size, .. } => number += *size as usize,
             Kind::Date { parts, .. } => (number, category) = (number + 1, category + parts.len()),
             Kind::Values { .. } | Kind::Buckets { .. } | Kind::Boolean => category += 1,
             Kind::Byte { .. } => byte += 1,
@@ -351,7 +359,7 @@ fn added<'a>(before: &[String], after: &'a [String]) -> Vec<&'a String> {
 /// Whether a cell of this text may have been read as a value.
 fn could_be_a_value(kind: &Kind, text: &str) -> bool {
     match kind {
-        Kind::Number { format, .. } => is_number(format, text),
+        Kind::Number { format, .. } | Kind::Embedding { format, .. } => is_number(format, text),
         Kind::Date { order, .. } => Moment::parse(*order, text.as_bytes()).is_some(),
         Kind::Boolean => BOOLEANS.iter().any(|spellings| spellings.contains(&text.to_ascii_lowercase().as_str())),
         // A declared value comes before a missing one, and any other is "other" and stays so.
@@ -395,6 +403,7 @@ fn absurd(what: &str) -> CellError {
 fn kind_name(kind: &Kind) -> &'static str {
     match kind {
         Kind::Number { .. } => "number",
+        Kind::Embedding { .. } => "vector",
         Kind::Date { .. } => "date",
         Kind::Boolean => "boolean",
         Kind::Byte { .. } => "byte",

@@ -209,7 +209,9 @@ impl ColumnDeclaration {
                 allow(&[])?;
                 Ok(Kind::Ignore)
             }
-            other => Err(wrong(format!("kind `{other}` is unknown; it is one of number, date, boolean, embedding, byte, category, ignore"))),
+            other => Err(wrong(format!(
+                "kind `{other}` is unknown; it is one of number, date, boolean, embedding, byte, category, ignore"
+            ))),
         }
     }
 }
@@ -425,9 +427,7 @@ impl Declaration {
             return Err(wrong("[data]", problem));
         }
         let columns = without_covered(declared)?;
-        let uses = |column: &str| {
-            columns.iter().any(|c| c.kind != Kind::Ignore && c.sources().any(|source| source == column))
-        };
+        let uses = |column: &str| columns.iter().any(|c| c.kind != Kind::Ignore && c.sources().any(|source| source == column));
         if uses(label.column()) {
             return Err(wrong("[columns]", format!("`{}` is the label; it can't be an input too", label.column())));
         }
@@ -475,8 +475,7 @@ impl Schema {
     /// The columns of a source that nothing declares.
     pub fn undeclared<'a>(&self, found: &'a [String]) -> Vec<&'a str> {
         let ids = self.subject.as_deref().into_iter().chain(self.record.iter().map(String::as_str)).chain([self.label.column()]);
-        let known: BTreeSet<Cow<'_, str>> =
-            self.columns.iter().flat_map(Column::sources).chain(ids.map(Cow::Borrowed)).collect();
+        let known: BTreeSet<Cow<'_, str>> = self.columns.iter().flat_map(Column::sources).chain(ids.map(Cow::Borrowed)).collect();
         let unknown = found.iter().map(String::as_str).filter(|column| !known.contains(*column));
         // A vector that is not used may be called by its name alone.
         let ignored = |name: &str| self.columns.iter().any(|c| c.kind == Kind::Ignore && c.name == name);

@@ -253,7 +253,15 @@ impl Encoder {
                             missing: part.count(),
                         });
                     }
-                    encoder.numbers.push(NumberRule { at, name, log1p: false, spelling, missing: spellings, quick: false, run: 1 });
+                    encoder.numbers.push(NumberRule {
+                        at,
+                        name,
+                        log1p: false,
+                        spelling,
+                        missing: spellings,
+                        quick: false,
+                        run: 1,
+                    });
                 }
                 Kind::Byte { .. } => encoder.bytes.push((at, name)),
                 Kind::Values { values } => {

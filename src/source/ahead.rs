@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use super::{Block, Source};
 use super::batch::Batch;
 use super::error::SourceError;
+use super::{Block, Source};
 
 /// Batches that wait at most; with the two in work this bounds the memory.
 const DEPTH: usize = 2;

@@ -133,7 +133,9 @@ pub enum SourceError {
     #[error("{file}: holds no array `{array}` (found: {found}); save it as numpy.savez(file, X=..., y=...)")]
     MissingArray { file: Arc<str>, array: &'static str, found: String },
     /// An array that nothing would read, perhaps a misspelt one.
-    #[error("{file}: holds an array `{array}` that is not read; the arrays are X, y, ids, subjects, and matrices of floats by other names: {advice}")]
+    #[error(
+        "{file}: holds an array `{array}` that is not read; the arrays are X, y, ids, subjects, and matrices of floats by other names: {advice}"
+    )]
     UnknownArray { file: Arc<str>, array: String, advice: String },
     /// A member stored in a way that is not read.
     #[error("{file}: array `{array}` is {found}; save it with numpy.savez or numpy.savez_compressed")]

@@ -7,12 +7,12 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Block, Source};
 use super::batch::{Batch, CellKind, Part, Shape};
 use super::error::SourceError;
 use super::input::Table;
 use super::limits::{BATCH_BYTES, BATCH_ROWS_MAX, COLUMNS_MAX, FIELD_BYTES_MAX, RECORD_BYTES_MAX};
 use super::values::Values;
+use super::{Block, Source};
 
 /// The cells of a column, or of several side by side that are of one kind, in memory of any layout.
 pub trait Column: fmt::Debug + Send + Sync {

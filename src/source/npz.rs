@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use zip::{CompressionMethod, ZipArchive};
 
-use super::{Block, Source};
 use super::array::{Array, show_shape};
 use super::batch::{Batch, CellKind, Shape};
 use super::error::SourceError;
@@ -13,6 +12,7 @@ use super::file::SourceFile;
 use super::limits::{BLOCK_MAX, COLUMNS_MAX, batch_rows};
 use super::member::Entry;
 use super::memory::check_names;
+use super::{Block, Source};
 
 /// The arrays that are read, in the order of their columns; after them come matrices of floats, by any other name.
 const ARRAYS: [&str; 4] = ["X", "y", "ids", "subjects"];

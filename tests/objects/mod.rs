@@ -216,7 +216,10 @@ impl Objects for Process {
     fn list(&self, prefix: &str, after: Option<&str>) -> io::Result<Vec<Listed>> {
         self.ask(None)?;
         let (content, folder) = (self.store.content(), format!("{prefix}/"));
-        let names = content.objects.iter().filter(|(name, _)| name.starts_with(&folder) && after.is_none_or(|after| name.as_str() > after));
+        let names = content
+            .objects
+            .iter()
+            .filter(|(name, _)| name.starts_with(&folder) && after.is_none_or(|after| name.as_str() > after));
         Ok(names.map(|(name, (bytes, _))| Listed { name: name.clone(), len: bytes.len() as u64 }).collect())
     }
 

@@ -8,9 +8,9 @@ use rand_core::RngCore;
 use super::flat::Flat;
 use super::outcome::{Outcome, ROWS_MAX};
 use super::outline::Outline;
+use super::payload::Payload;
 use super::table::{self, Table};
 use super::tree::Tree;
-use super::payload::Payload;
 use super::work::{Rules, Work};
 use super::{attribute, payload, work};
 use crate::learn::{Features, Formula, Labels, Layout, Removal, Rows, Scorer, State, StateError, Step, StepError};
@@ -81,9 +81,8 @@ impl<O: Outcome> ForestState<O> {
             let mut work = Work::new(rules, table);
             trees.iter_mut().for_each(|((key, outline), rest)| *rest = outline.without(&mut work, *key, &gone));
         });
-        let of_tree = |(i, (_, rest)): (usize, (_, Result<Outline<O>, _>))| {
-            rest.map_err(|what| StateError(format!("tree {i} has {what}")))
-        };
+        let of_tree =
+            |(i, (_, rest)): (usize, (_, Result<Outline<O>, _>))| rest.map_err(|what| StateError(format!("tree {i} has {what}")));
         let outlines = rests.into_iter().enumerate().map(of_tree).collect::<Result<Vec<_>, _>>()?;
         Ok(payload::encode(rules.outcome, &parts.seed, table, rules.attributes.len(), &outlines))
     }

@@ -266,13 +266,7 @@ fn the_bytes_are_golden() {
 }
 
 /// The counted work of taking some of these rows out of a tree, and of building it again of the others.
-fn ways<O: Outcome>(
-    outcome: O,
-    layout: &Layout,
-    settings: &ForestSettings,
-    records: &[Record],
-    gone: &[u32],
-) -> (u64, u64) {
+fn ways<O: Outcome>(outcome: O, layout: &Layout, settings: &ForestSettings, records: &[Record], gone: &[u32]) -> (u64, u64) {
     let rules = forest(settings).rules(layout, outcome);
     let slice = Slice::of(layout, records);
     let mut table = Table::of_slices(layout, &rules.attributes, &[slice.rows()]);

@@ -78,7 +78,10 @@ pub(super) fn column(array: &ArrayRef, nan_is_missing: bool) -> Result<Arc<dyn C
             return Ok(Arc::new(Vectors { numbers, rows: array.len(), width }));
         }
         DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) => {
-            return Err(format!("items of type {}, and vectors are fixed-size lists of 1 to {BLOCK_MAX} floats", array.data_type()));
+            return Err(format!(
+                "items of type {}, and vectors are fixed-size lists of 1 to {BLOCK_MAX} floats",
+                array.data_type()
+            ));
         }
         other => return Err(format!("items of type {other}")),
     };
