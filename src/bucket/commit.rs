@@ -93,10 +93,10 @@ pub(super) fn key(path: &str) -> String {
     }
 }
 
-/// Whether a file may be part of pages and commits, which stay: it is one of the small ones that say what is there, never rows or what was
-/// trained on them.
+/// Whether a file may be part of pages and commits, which stay: it is one of the small ones that say what is there, or of the ledger, which
+/// stays itself; never rows or what was trained on them.
 pub(super) fn stays(key: &str) -> bool {
-    key.ends_with(".json") || key.ends_with("//CURRENT")
+    key.ends_with(".json") || key.ends_with("//CURRENT") || key.starts_with("shards/ledger/")
 }
 
 /// What the keys of a folder's names begin with.

@@ -43,6 +43,8 @@ pub(super) struct Transaction {
     name: String,
     /// What it has written, or tried to.
     objects: Vec<String>,
+    /// Whether its mark is there.
+    marked: bool,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -58,6 +60,17 @@ fn commit_name(number: u64) -> String {
 
 fn number_of(name: &str) -> Option<u64> {
     name.strip_prefix(LOG)?.strip_prefix('/')?.strip_suffix(".json")?.parse().ok()
+}
+
+impl State {
+    /// The mark by which others find the objects of the transaction, where it is not written yet.
+    fn mark(&self) -> Option<String> {
+        self.transaction.as_ref().filter(|transaction| !transaction.marked).map(|transaction| format!("{WORK}/{}", transaction.name))
+    }
+
+    fn marked(&mut self) {
+        self.transaction.iter_mut().for_each(|transaction| transaction.marked = true);
+    }
 }
 
 impl Shared {
@@ -166,11 +179,9 @@ impl Shared {
     fn objects(&self, state: &mut State, count: usize) -> io::Result<Vec<String>> {
         if state.transaction.is_none() {
             let name = format!("{:020}-{}", state.view.base.number, nonce()?);
-            // Before any object of it: whoever looks for what others left finds it by this.
-            self.bucket.put(&format!("{WORK}/{name}"), b"")?;
-            state.transaction = Some(Transaction { name, objects: Vec::new() });
+            state.transaction = Some(Transaction { name, objects: Vec::new(), marked: false });
         }
-        let Some(Transaction { name, objects }) = &mut state.transaction else { return Ok(Vec::new()) };
+        let Some(Transaction { name, objects, .. }) = &mut state.transaction else { return Ok(Vec::new()) };
         let first = objects.len();
         objects.extend((first..first + count).map(|n| format!("{OBJECTS}/{name}/{n}")));
         Ok(objects.get(first..).unwrap_or_default().to_vec())
@@ -181,21 +192,34 @@ impl Shared {
         let (names, base) = {
             let mut state = guard(&self.state);
             self.open(&mut state)?;
-            (self.objects(&mut state, 1)?, state.view.base.number)
+            let names = self.objects(&mut state, 1)?;
+            // Before it, as other threads fill objects under the same mark.
+            if let Some(mark) = state.mark() {
+                self.bucket.put(&mark, b"")?;
+                state.marked();
+            }
+            (names, state.view.base.number)
         };
         let name = names.first().cloned().unwrap_or_default();
-        if self.upload(base, &[(name.clone(), bytes)])? {
+        if self.upload(base, None, &[(name.clone(), bytes)])? {
             return Ok(name);
         }
         Err(self.overtaken(&mut guard(&self.state)))
     }
 
     /// Reserves, looks, fills. `false` where a newer commit than `base` is there.
-    fn upload(&self, base: u64, objects: &[(String, &[u8])]) -> io::Result<bool> {
-        let tickets = at_once(objects, |(name, _)| {
-            let ticket = random_key()?;
-            self.bucket.create(name, ticket.get(..16).unwrap_or_default())
+    fn upload(&self, base: u64, mark: Option<String>, objects: &[(String, &[u8])]) -> io::Result<bool> {
+        let mark = mark.map(|mark| (mark, None));
+        let reserved: Vec<_> = mark.into_iter().chain(objects.iter().map(|(name, bytes)| (name.clone(), Some(bytes)))).collect();
+        let tickets = at_once(&reserved, |(name, bytes)| match bytes {
+            // Before any object is filled: a ticket alone tells nothing.
+            None => self.bucket.put(name, b"").map(|()| None),
+            Some(_) => {
+                let ticket = random_key()?;
+                self.bucket.create(name, ticket.get(..16).unwrap_or_default())
+            }
         })?;
+        let tickets = tickets.into_iter().skip(reserved.len() - objects.len());
         if self.newest(base)?.is_some() {
             return Ok(false);
         }
@@ -275,14 +299,15 @@ impl Shared {
             let unused = transaction.objects.iter().filter(|name| !named.contains(&name.as_str()) && !written.contains(name));
             next.commit.dropped.extend(unused.cloned().collect::<Vec<_>>());
         }
-        if !self.upload(base, &uploads)? {
+        if !self.upload(base, state.mark(), &uploads)? {
             return Err(self.overtaken(state));
         }
         let bytes = serde_json::to_vec(&next.commit)?;
         if !self.publish(base + 1, &by, &bytes)? {
             return Err(self.overtaken(state));
         }
-        let dropped = std::mem::take(&mut next.commit.dropped);
+        let mut dropped = std::mem::take(&mut next.commit.dropped);
+        dropped.push(format!("{WORK}/{by}"));
         state.view.base = next.written(&bytes);
         state.view.changes.clear();
         state.fresh = false;
