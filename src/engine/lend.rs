@@ -21,7 +21,7 @@ impl Serving {
     /// The constituents in service, shard by shard, each as bytes that [`Lent::open`] answers from: to the bit as they answer here.
     ///
     /// # Errors
-    /// As for [`Engine::serving`]; states of the learner hold the rows that they were trained on, or are sums.
+    /// As for [`Engine::serving`](super::Engine::serving); states of the learner hold the rows that they were trained on, or are sums.
     pub fn constituents(&self) -> Result<(Vec<Vec<u8>>, Epoch), Error> {
         self.answer(|loaded| {
             let kind = loaded.model.recipe.learner.kind();
@@ -57,7 +57,7 @@ impl Serving {
     /// The difference of the sums before and after one deletion is what went: from that of one record all of its features can be read.
     ///
     /// # Errors
-    /// As for [`Engine::serving`]; states of the learner do not add up with those of other keys, or one is damaged.
+    /// As for [`Engine::serving`](super::Engine::serving); states of the learner do not add up with those of other keys, or one is damaged.
     pub fn sums(&self) -> Result<(Vec<u8>, Epoch), Error> {
         self.answer(|loaded| {
             let (model, layout) = (&loaded.model, loaded.model.shards.layout());
@@ -90,7 +90,7 @@ impl Serving {
     /// Refuses tables that say whom their rows are about: questions to others need not.
     ///
     /// # Errors
-    /// As for [`Engine::serving`], a table can't be read, or it has a column of ids that nothing is learnt from.
+    /// As for [`Engine::serving`](super::Engine::serving), a table can't be read, or it has a column of ids that nothing is learnt from.
     pub fn refuse_ids(&self, sources: &Input) -> Result<(), Error> {
         let ((), _) = self.answer(|loaded| {
             let schema = &loaded.schema;
