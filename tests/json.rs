@@ -246,6 +246,7 @@ fn measured(fields: &mut Fields) {
         frontier: vec![2],
         learners: vec!["ridge".into()],
         memory: 3,
+        batches: Some((2, 0.2)),
     };
     let report = lab::bench(&bench.engine(), &request, None, &Quiet).unwrap();
     wire::BenchLine::all(&report).iter().for_each(|line| fields.add(line));

@@ -4,11 +4,12 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{Bench, MLP, Setup, rows};
+use common::{Bench, LINEAR, MLP, Setup, rows};
 use sisa::{
     delete::{Targets, draft},
-    engine::{DeleteRequest, RealDisk},
+    engine::{DeleteRequest, Quiet, RealDisk},
     fs::Files,
+    lab::{BenchRequest, bench},
     plan::CostModel,
     train::{Keep, Schedule, ScheduleKind},
     workspace::Workspace,
@@ -55,4 +56,39 @@ fn the_closed_form_is_the_mean_of_what_deletions_are_counted_to_cost() {
             assert_eq!(trained as f64, expected);
         }
     }
+}
+
+/// Batches that are appended on a scratch copy cost what the closed form says, and deletions after them what they are forecast to.
+#[test]
+fn what_batches_are_planned_to_cost_is_what_they_are_counted_to_cost() {
+    let setup = Setup { shards: 1, slices: 5, epochs: 6, learner: LINEAR, ..Setup::default() };
+    let workspace = Bench::trained(&setup, &rows(600));
+    let request = BenchRequest {
+        requests: Vec::new(),
+        trials: 2,
+        frontier: Vec::new(),
+        batches: Some((6, 0.1)),
+        ..BenchRequest::default()
+    };
+    let report = bench(&workspace.engine(), &request, None, &Quiet).unwrap();
+    let growth = report.growth.unwrap();
+    let planned = growth.planned.unwrap();
+    assert_eq!((growth.appends.len(), growth.slices, planned.slices), (6, 11, 11));
+    let near = |counted: u64, planned: f64| {
+        let counted = counted as f64 / growth.import.row_passes as f64;
+        assert!((counted / planned - 1.0).abs() < 0.25, "{counted} and {planned}");
+    };
+    near(growth.row_passes(), planned.all);
+    near(growth.anew.row_passes, 1.6);
+    assert!(growth.before.iter().chain(&growth.after).all(|d| d.predicted == d.row_passes) && growth.after.len() == 2);
+    let everything = CostModel::new(report.records as f64, 1, 5, growth_schedule(), Keep::All).full();
+    assert!((growth.anew.row_passes as f64 / everything - 1.0).abs() < 0.25, "{growth:?}");
+    // Nothing of it is left, and the workspace is as it was.
+    assert!(
+        workspace.files().keys().all(|path| !path.starts_with(".scratch")) && workspace.engine().status().unwrap().batches == 1
+    );
+}
+
+fn growth_schedule() -> Schedule {
+    Schedule { kind: ScheduleKind::Replay, epochs: 6 }
 }

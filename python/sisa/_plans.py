@@ -42,6 +42,7 @@ class Growth(TypedDict):
     all: float
     worst: float
     anew: float
+    anew_pays: int | None
     slices: int
     deletion_before: float
     deletion_after: float

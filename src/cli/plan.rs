@@ -112,7 +112,7 @@ impl PlanArgs {
 }
 
 /// How many batches, and what each brings.
-fn arrivals(batches: u32, share: f64) -> anyhow::Result<(u32, f64)> {
+pub(super) fn arrivals(batches: u32, share: f64) -> anyhow::Result<(u32, f64)> {
     anyhow::ensure!((1..=100_000).contains(&batches), "--batches {batches}: plan for 1 to 100000");
     anyhow::ensure!(share > 0.0 && share <= 10.0, "--batch-share {share}: a share of the records, above 0 and at most 10");
     Ok((batches, share))
@@ -264,7 +264,7 @@ pub(crate) fn text(report: &PlanReport) -> String {
             out,
             "{} batches of {:.1} % each, appended: {:.2} trainings of what is there now in all (anew with each: {:.1}),\n  \
              the dearest {:.2}. Then a shard has {} slices, and one deletion costs {:.0} % of its shard's training\n  \
-             ({:.0} % before).",
+             ({:.0} % before).{}",
             show::count(u64::from(growth.arrivals.batches)),
             100.0 * growth.arrivals.share,
             growth.all,
@@ -273,6 +273,10 @@ pub(crate) fn text(report: &PlanReport) -> String {
             growth.slices,
             100.0 * growth.deletion_after,
             100.0 * growth.deletion_before,
+            growth.anew_pays.map_or(String::new(), |batch| format!(
+                "\nFrom batch {} on all of them together cost more than training anew once then: collect them, if they may wait.",
+                show::count(u64::from(batch))
+            )),
         );
     } else if report.batches {
         let _ = writeln!(

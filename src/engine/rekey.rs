@@ -8,7 +8,7 @@ use super::{
 use crate::{
     digest::Digest,
     ids::GenerationId,
-    import::{ImportReport, NewGeneration, rekey_rows},
+    import::{ImportReport, Kept, NewGeneration, rekey_rows},
     ledger::History,
     predict::Aggregate,
     schema::Carry,
@@ -123,8 +123,9 @@ impl Engine {
             handle_key: self.workspace.handle_key()?,
             model_key: anew.keys.model_key(self.workspace.files(), Some(generation))?,
         };
-        let rows = (&from, from.grid().cells());
-        let report = self.pool.install(|| rekey_rows(writing, &plan, rows, anew.carry.as_ref()))?;
+        let cells: Vec<_> = from.grid().cells().collect();
+        let kept = Kept { carry: anew.carry.as_ref(), ..Kept::all(&from, &cells) };
+        let report = self.pool.install(|| rekey_rows(writing, &plan, &kept))?;
         Ok((generation, report))
     }
 }

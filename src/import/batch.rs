@@ -8,7 +8,11 @@ use std::{
 
 use rayon::prelude::*;
 
-use super::{ImportError, ImportReport, NewGeneration, Stage, protocol::stage_sources, stage::Noted};
+use super::{
+    ImportError, ImportReport, Kept, NewGeneration, Stage,
+    protocol::{stage_rows, stage_sources},
+    stage::Noted,
+};
 use crate::{
     digest::Digest,
     fs::Stopwatch,
@@ -61,6 +65,19 @@ pub fn stage_batch(
     digest.add(stage.counts().sum);
     let (content, rows) = (digest.finish(), stage.rows());
     Ok(StagedBatch { stage, noted, content, rows, seconds: clock.seconds() })
+}
+
+/// The same of rows of an older generation, which have their names. Nobody looks whether they are there already.
+///
+/// # Errors
+/// A slice is damaged, or the disk refuses.
+pub fn stage_kept(workspace: &Workspace, plan: &NewGeneration, kept: &Kept<'_>) -> Result<StagedBatch, ImportError> {
+    let clock = Stopwatch::start();
+    let mut digest = plan.handle_key.rows_digest();
+    let stage = stage_rows(workspace, plan, kept, Some(&digest))?;
+    digest.add(stage.counts().sum);
+    let (content, rows) = (digest.finish(), stage.rows());
+    Ok(StagedBatch { stage, noted: Noted::default(), content, rows, seconds: clock.seconds() })
 }
 
 /// The slices of a generation as they are, each opened once.

@@ -9,7 +9,7 @@ mod protocol;
 mod stage;
 
 pub use alike::AlikeIds;
-pub use batch::{BuiltBatch, StagedBatch, build_batch, stage_batch};
+pub use batch::{BuiltBatch, StagedBatch, build_batch, stage_batch, stage_kept};
 pub use error::ImportError;
-pub use protocol::{ImportReport, NewGeneration, import, rekey_rows, restage};
+pub use protocol::{ImportReport, Kept, NewGeneration, import, rekey_rows, restage};
 pub use stage::{Naming, Noted, Rules, Stage};

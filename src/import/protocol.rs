@@ -219,27 +219,62 @@ fn each_batch(
     }
 }
 
-/// Imports the rows of some cells of an older generation as a new one, under another model key, and perhaps another schema.
+/// Rows of an older generation.
+pub struct Kept<'a> {
+    /// Where they are.
+    pub from: &'a ShardStore,
+    /// In which of its cells.
+    pub cells: &'a [Cell],
+    /// How they become those of another schema.
+    pub carry: Option<&'a Carry>,
+    /// Of which subjects.
+    pub only: Box<dyn Fn(Handle) -> bool + Sync + 'a>,
+}
+
+impl std::fmt::Debug for Kept<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kept").field("cells", &self.cells.len()).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Kept<'a> {
+    /// All rows of some cells, as they are.
+    pub fn all(from: &'a ShardStore, cells: &'a [Cell]) -> Kept<'a> {
+        Kept { from, cells, carry: None, only: Box::new(|_| true) }
+    }
+}
+
+/// Imports rows of an older generation as a new one, under another model key, and perhaps another schema.
 ///
 /// # Errors
 /// A slice is damaged, a row can't be had under the other schema, or the disk refuses; the workspace is then as it was.
-pub fn rekey_rows(
-    writing: &mut Writing,
+pub fn rekey_rows(writing: &mut Writing, plan: &NewGeneration, kept: &Kept<'_>) -> Result<ImportReport, ImportError> {
+    let stage = stage_rows(writing.workspace(), plan, kept, None)?;
+    publish(writing, plan, &stage, &|| true)
+}
+
+/// Stages rows of an older generation, which have their names. With `digest`, adds them up.
+pub(super) fn stage_rows(
+    workspace: &Workspace,
     plan: &NewGeneration,
-    (from, cells): (&ShardStore, impl Iterator<Item = Cell>),
-    carry: Option<&Carry>,
-) -> Result<ImportReport, ImportError> {
+    kept: &Kept<'_>,
+    digest: Option<&RowsDigest>,
+) -> Result<Stage, ImportError> {
+    let Kept { from, cells, carry, only } = kept;
     // Ids that are none under the other schema: of a record about one of them nothing says what becomes.
     let maker = plan.handle_key.maker();
     let nobody = |id: &String| maker.subject(plan.partition.schema.exceptions.id_form.of(id).as_bytes());
     let nobody: BTreeSet<Handle> = carry.iter().flat_map(|carry| carry.nobody()).map(nobody).collect();
     let own =
         |problem: &str| CellError { column: plan.partition.schema.subject.clone().unwrap_or_default(), problem: problem.into() };
-    let stage = stage(writing.workspace(), plan, Naming::Given)?;
-    for cell in cells {
-        let slice = from.open(cell)?;
+    let (stage, row) = (stage(workspace, plan, Naming::Given)?, plan.partition.schema.row());
+    for cell in *cells {
+        let slice = from.open(*cell)?;
         let (mut encoded, mut gathered) = (Vec::new(), Gathered::default());
         for (at, (record, subject)) in slice.records().iter().zip(slice.subjects()).enumerate() {
+            if !only(*subject) {
+                continue;
+            }
             slice.encoded_row(at, &mut encoded);
             if nobody.contains(subject) {
                 return Err(ImportError::NotCarried(own("records are about an id that is to spell a missing one")));
@@ -248,11 +283,15 @@ pub fn rekey_rows(
                 Some(carry) => carry.row(&encoded, gathered.start_row()).map_err(ImportError::NotCarried)?,
                 None => gathered.start_row().extend_from_slice(&encoded),
             }
+            if let Some(digest) = digest {
+                let sum = digest.row(Some(*record), Some(*subject), gathered.last_row(row));
+                gathered.add(sum);
+            }
             stage.named(&mut gathered, *record, *subject);
         }
         stage.gather(&mut gathered)?;
     }
-    publish(writing, plan, &stage, &|| true)
+    Ok(stage)
 }
 
 fn stage(workspace: &Workspace, plan: &NewGeneration, naming: Naming) -> Result<Stage, ImportError> {

@@ -4,6 +4,7 @@
 
 pub mod compare;
 mod copies;
+mod growth;
 mod learners;
 pub mod measures;
 mod memory;
@@ -14,6 +15,7 @@ pub mod tune;
 
 use std::path::{Path, PathBuf};
 
+pub use growth::GrowthReport;
 pub use learners::LearnerReport;
 pub use memory::MemoryReport;
 pub use pick::Pick;
@@ -60,6 +62,8 @@ pub struct BenchRequest {
     pub learners: Vec<String>,
     /// Single records that are deleted from states in memory, where a learner takes rows out; 0 for none.
     pub memory: usize,
+    /// Batches that are appended to a part of the records, and what each brings as a share of that part; none by default.
+    pub batches: Option<(u32, f64)>,
 }
 
 impl Default for BenchRequest {
@@ -76,6 +80,7 @@ impl Default for BenchRequest {
             frontier: vec![1, 5, 10, 20],
             learners: Vec::new(),
             memory: 300,
+            batches: None,
         }
     }
 }
@@ -167,6 +172,8 @@ pub struct BenchReport {
     pub learners: Vec<LearnerReport>,
     /// Deletions in memory, for each measured learner that takes rows out.
     pub memory: Vec<MemoryReport>,
+    /// Batches that came later, if they were asked for.
+    pub growth: Option<GrowthReport>,
     /// Other ways to cut and train.
     pub frontier: Vec<FrontierPoint>,
     /// Requests of the batch that the frontier's costs are for.
@@ -304,6 +311,7 @@ fn measure(
     for other in &others {
         report.memory.extend(other.memory(request.memory, observer)?);
     }
+    report.growth = base.growth(copies, request, observer)?;
     for shards in &request.frontier {
         for schedule in schedules(&report.recipe.learner)? {
             observer.note(&format!("S = {shards}, {schedule:?}"));

@@ -11,7 +11,7 @@ use crate::{
     digest::ModelKey,
     engine::{DeleteRequest, Engine, Error, Observer},
     ids::{Cell, GenerationId, Handle, Part},
-    import::{NewGeneration, rekey_rows},
+    import::{Kept, NewGeneration, rekey_rows},
     order::Grid,
     plan::CostModel,
     predict::PredictError,
@@ -29,6 +29,7 @@ pub(super) struct Base {
     engine: Engine,
     model: Model,
     schema: Schema,
+    merge: Option<u32>,
     current: Current,
 }
 
@@ -37,14 +38,14 @@ impl Base {
         let snapshot = engine.workspace().answering_snapshot()?;
         let (current, record) = engine.workspace().serving(&snapshot)?;
         let model = engine.workspace().model(current.generation, record, &current.recipe)?;
-        let schema = engine.workspace().partition(current.generation, record)?.schema;
+        let Partition { schema, merge, .. } = engine.workspace().partition(current.generation, record)?;
         if model.recipe.learner.is_external() {
             let what = "the model in service is a learner of your own, whose program is not taken into scratch copies, so it can't be \
                         measured there. Its training says how fast it is, and an evaluation how good";
             return Err(Error::Compare { what: what.into() });
         }
         let current = current.clone();
-        Ok(Base { engine, model, schema, current })
+        Ok(Base { engine, model, schema, merge, current })
     }
 
     /// The workspace.
@@ -95,6 +96,7 @@ impl Base {
             deletions: Vec::new(),
             learners: Vec::new(),
             memory: Vec::new(),
+            growth: None,
             frontier: Vec::new(),
             frontier_requests: FRONTIER_REQUESTS,
             cells: plans.into_iter().map(|p| p.rows).collect(),
@@ -253,8 +255,8 @@ impl Base {
             handle_key: keys.handle_key(copies.files())?,
             model_key: keys.model_key(copies.files(), None)?,
         };
-        let trained_on = self.model.shards.grid().cells().filter(|cell| cell.part != Part::Holdout);
-        self.recut_as(copies, "validation", &plan, recipe, trained_on)
+        let trained_on: Vec<Cell> = self.model.shards.grid().cells().filter(|cell| cell.part != Part::Holdout).collect();
+        self.recut_as(copies, "validation", &plan, recipe, &Kept::all(&self.model.shards, &trained_on))
     }
 
     /// The same under a model key.
@@ -262,35 +264,39 @@ impl Base {
         &self,
         copies: &Copies,
         name: &str,
-        (shards, slices): (u32, u32),
+        cut: (u32, u32),
         recipe: &Recipe,
         model_key: ModelKey,
     ) -> Result<(Engine, Model), Error> {
-        let holdout = self.model.shards.grid().holdout;
-        let plan = NewGeneration {
-            generation: GenerationId(1),
-            rekeys: None,
-            partition: Partition::new(Grid { shards, slices, holdout }, self.schema.clone(), TextForm::default()),
-            handle_key: self.engine.workspace().handle_key()?,
-            model_key,
-        };
-        self.recut_as(copies, name, &plan, recipe, self.model.shards.grid().cells())
+        let cells: Vec<Cell> = self.model.shards.grid().cells().collect();
+        self.recut_as(copies, name, &self.plan_of(cut, model_key)?, recipe, &Kept::all(&self.model.shards, &cells))
     }
 
-    /// The records of some cells as another generation, in a workspace of its own, not trained yet.
-    fn recut_as(
+    /// A generation of the same records, cut another way.
+    pub(super) fn plan_of(&self, (shards, slices): (u32, u32), model_key: ModelKey) -> Result<NewGeneration, Error> {
+        let grid = Grid { shards, slices, holdout: self.model.shards.grid().holdout };
+        Ok(NewGeneration {
+            generation: GenerationId(1),
+            rekeys: None,
+            partition: Partition::new(grid, self.schema.clone(), TextForm::default()).with_merge(self.merge),
+            handle_key: self.engine.workspace().handle_key()?,
+            model_key,
+        })
+    }
+
+    /// Some records as another generation, in a workspace of its own, not trained yet.
+    pub(super) fn recut_as(
         &self,
         copies: &Copies,
         name: &str,
         plan: &NewGeneration,
         recipe: &Recipe,
-        cells: impl Iterator<Item = Cell> + Send,
+        kept: &Kept<'_>,
     ) -> Result<(Engine, Model), Error> {
         let engine = copies.engine(&self.engine, &copies.folder(name)?);
         let mut writing = engine.workspace().write(true)?;
         engine.workspace().keep_handle_key(&plan.handle_key)?;
-        let from = (&self.model.shards, cells);
-        engine.pool().install(|| rekey_rows(&mut writing, plan, from, None))?;
+        engine.pool().install(|| rekey_rows(&mut writing, plan, kept))?;
         let id = engine.publish_recipe_as(&mut writing, plan.generation, recipe, recipe.digest())?;
         let current = Current { generation: plan.generation, recipe: id, aggregate: self.current.aggregate };
         writing.switch(&current)?;

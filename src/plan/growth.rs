@@ -34,6 +34,8 @@ pub struct Growth {
     pub deletion_after: f64,
     /// Training everything anew with every batch, instead.
     pub anew: f64,
+    /// The first batch with which all of them together cost more than training everything anew once then; `None` if there is none.
+    pub anew_pays: Option<u32>,
 }
 
 /// Rows of a slice of the import, where only ratios count.
@@ -54,7 +56,7 @@ pub fn growth(schedule: Schedule, slices: u32, arrivals: Arrivals) -> Growth {
     let mut chain = Chain::new(slices);
     let unit: f64 = costs_of(&rows_of(&chain)).iter().sum::<f64>().max(1.0);
     let deletion_before = deletion(&rows_of(&chain), &costs_of(&rows_of(&chain)));
-    let (mut all, mut worst, mut anew) = (0.0, 0.0_f64, 0.0);
+    let (mut all, mut worst, mut anew, mut anew_pays) = (0.0, 0.0_f64, 0.0, None);
     for batch in 1..=arrivals.batches {
         let next = Chain::of(slices, batch + 1, Later::Merge(arrivals.merge));
         let same = chain.later().iter().zip(next.later()).take_while(|(a, b)| a == b).count();
@@ -62,11 +64,14 @@ pub fn growth(schedule: Schedule, slices: u32, arrivals: Arrivals) -> Growth {
         let cost = costs.iter().skip(slices as usize + same).sum::<f64>() / unit;
         all += cost;
         worst = worst.max(cost);
-        anew += 1.0 + f64::from(batch) * arrivals.share;
+        let once = 1.0 + f64::from(batch) * arrivals.share;
+        anew += once;
+        anew_pays = anew_pays.or((all > once).then_some(batch));
         chain = next;
     }
     let (rows, costs) = (rows_of(&chain), costs_of(&rows_of(&chain)));
-    Growth { arrivals, all, worst, slices: chain.steps(), deletion_before, deletion_after: deletion(&rows, &costs), anew }
+    let deletion_after = deletion(&rows, &costs);
+    Growth { arrivals, all, worst, slices: chain.steps(), deletion_before, deletion_after, anew, anew_pays }
 }
 
 /// The mean over all records of what the steps from theirs on cost, of what all cost.
@@ -95,6 +100,8 @@ mod tests {
             let figures = (round(found.all), round(found.worst), found.slices, round(found.deletion_after));
             assert_eq!(figures, (all, worst, slices, deletion), "merged {merge} by {merge}");
             assert_eq!((round(found.deletion_before), round(found.anew)), (0.55, 150.5));
+            // Two trainings are what one of everything costs after the last batch.
+            assert_eq!(found.anew_pays.is_some(), all > 2.0, "merged {merge} by {merge}");
         }
     }
 }

@@ -1,5 +1,6 @@
 use serde::Serialize;
 
+use super::BenchGrowth;
 use crate::{
     lab::{BenchReport, DeletionSample, FrontierPoint, FullSample, LearnerReport, MemoryReport},
     train::{Recipe, ScheduleKind},
@@ -309,6 +310,8 @@ pub enum BenchLine {
     Learner(BenchLearner),
     /// A learner's deletions in memory.
     Memory(BenchMemory),
+    /// Batches that came later.
+    Growth(BenchGrowth),
     /// Another way to cut or train.
     Frontier(BenchFrontier),
     /// The summary.
@@ -324,6 +327,7 @@ impl BenchLine {
         lines.extend(report.deletions.iter().map(|d| BenchLine::Deletion(d.into())));
         lines.extend(report.learners.iter().map(|l| BenchLine::Learner(l.into())));
         lines.extend(report.memory.iter().map(|m| BenchLine::Memory(m.into())));
+        lines.extend(report.growth.iter().map(|g| BenchLine::Growth(g.into())));
         let point = |p: &FrontierPoint| BenchLine::Frontier(BenchFrontier::of(p, report.frontier_requests));
         lines.extend(report.frontier.iter().map(point));
         lines.push(BenchLine::Bench(report.into()));

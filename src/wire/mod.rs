@@ -12,6 +12,7 @@
 
 mod appended;
 mod bench;
+mod bench_growth;
 mod card;
 mod compare;
 mod corrected;
@@ -35,6 +36,7 @@ mod verified;
 
 pub use appended::Appended;
 pub use bench::{Bench, BenchBatch, BenchDeletion, BenchFrontier, BenchLearner, BenchLine, BenchMemory, BenchTraining, Training};
+pub use bench_growth::BenchGrowth;
 pub use card::{Card, CardColumn, CardDeletions};
 pub use compare::{
     Auc, Between, Compare, CompareAdaptive, CompareExact, CompareLine, CompareMethod, CompareNewton, CompareReference,

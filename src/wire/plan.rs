@@ -87,6 +87,8 @@ pub struct Growth {
     pub worst: f64,
     /// Training everything anew with each of them, instead.
     pub anew: f64,
+    /// The first batch with which all of them together cost more than training anew once then; `None` if there is none.
+    pub anew_pays: Option<u32>,
     /// Slices of a shard once all are there.
     pub slices: u32,
     /// A deletion's mean cost, of training its shard anew, before the first.
@@ -113,9 +115,9 @@ pub struct RecommendedLearner {
 
 impl From<&plan::Growth> for Growth {
     fn from(growth: &plan::Growth) -> Growth {
-        let plan::Growth { arrivals, all, worst, anew, slices, deletion_before, deletion_after } = *growth;
+        let plan::Growth { arrivals, all, worst, anew, anew_pays, slices, deletion_before, deletion_after } = *growth;
         let (batches, share) = (arrivals.batches, arrivals.share);
-        Growth { batches, share, all, worst, anew, slices, deletion_before, deletion_after }
+        Growth { batches, share, all, worst, anew, anew_pays, slices, deletion_before, deletion_after }
     }
 }
 

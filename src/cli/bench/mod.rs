@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "reads the clock around a process of its own")]
 
 mod deletions;
+mod growth;
 mod learners;
 mod memory;
 
@@ -19,7 +20,7 @@ use sisa::{
     lab::{BenchReport, BenchRequest, FullSample, Pick},
 };
 
-use super::{measured::Measured, show};
+use super::{measured::Measured, plan::arrivals, show};
 pub(crate) use deletions::{Line as DeletionLine, full, lines as deletion_lines};
 pub(crate) use learners::{HEADS as LEARNER_HEADS, lines as learner_lines};
 pub(crate) use memory::{HEADS as MEMORY_HEADS, line as memory_line};
@@ -50,6 +51,12 @@ pub(crate) struct BenchArgs {
     /// Single records to delete from states in memory, for learners that delete without training; 0 for none [default: 300; quick: 100]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000))]
     memory: Option<u32>,
+    /// Also append so many batches to a part of the records, and measure what they and deletions after them cost
+    #[arg(long, value_name = "N")]
+    batches: Option<u32>,
+    /// What each of them brings, as a share of that part
+    #[arg(long, value_name = "SHARE", default_value_t = 0.01, requires = "batches")]
+    batch_share: f64,
     /// A first answer: fewer requests and repeats
     #[arg(long)]
     quick: bool,
@@ -93,6 +100,7 @@ impl BenchArgs {
             one_by_one: self.one_by_one,
             frontier: frontier.into_iter().filter(|s| *s > 0).collect(),
             learners: self.learners.clone(),
+            batches: self.batches.map(|batches| arrivals(batches, self.batch_share)).transpose()?,
             memory: self.memory.unwrap_or(if self.quick { 100 } else { 300 }) as usize,
         })
     }
@@ -158,6 +166,7 @@ pub(crate) fn text(report: &BenchReport) -> String {
     );
     out.push_str(&learners::text(report));
     report.memory.iter().for_each(|memory| out.push_str(&memory::text(memory)));
+    out.push_str(&report.growth.as_ref().map_or_else(String::new, growth::text));
     if !report.frontier.is_empty() {
         let _ = writeln!(
             out,

@@ -54,6 +54,7 @@ fn whole() -> BenchReport {
         deletions: (0..3).flat_map(|trial| [deletion(1, trial), deletion(8, trial)]).collect(),
         learners: Vec::new(),
         memory: Vec::new(),
+        growth: None,
         frontier: vec![
             point(1, "cumulative", 0.65),
             point(5, "cumulative", 0.63),
