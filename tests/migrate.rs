@@ -360,6 +360,8 @@ fn the_command_says_what_differs() {
     let (_, error, code) = sisa(&["migrate"]);
     assert!(code == Some(3) && error.contains("[columns] town") && error.contains("--fresh"), "{error}");
     redeclare(&bench, &[("buckets = 9", "buckets = 8"), ("level = {", "weight = \"number\"\nlevel = {")]);
+    let (_, notes, code) = sisa(&["train"]);
+    assert!(code == Some(0) && notes.contains("declares other columns") && notes.contains("sisa migrate"), "{notes}");
     let (text, notes, code) = sisa(&["migrate", "--seed", "9"]);
     assert!(
         code == Some(0) && text.starts_with("migrated: generation g0002") && notes.contains("`weight` is new"),

@@ -93,6 +93,7 @@ _WORDS = {
     "train": "`train()` goes on with the records that are there",
     "import": "`train(table)` imports a table and trains",
     "train_fresh": "`train(table, fresh=True)` starts a new generation from it",
+    "migrate": "`migrate()` brings the records that are there under it",
     "propose": "`propose(table)` proposes one",
     "name_label": "`label=` says which column is the label",
     "name_id_columns": "`subject=` names whom a record is about and `record=` what names it; with `no_ids=True` it goes on without, "

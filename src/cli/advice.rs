@@ -39,6 +39,7 @@ pub(super) fn advice(remedy: &Remedy, flag: &str) -> String {
     match remedy {
         Remedy::Train => format!("`sisa train{flag}` goes on with the records that are there"),
         Remedy::Import => format!("`sisa train{flag} SOURCE` imports a table and trains"),
+        Remedy::Migrate => format!("`sisa migrate{flag}` brings the records that are there under it"),
         Remedy::TrainFresh { source: Some(source) } => {
             format!("`sisa train{flag} --fresh {}` starts a new generation from it", quoted(source))
         }

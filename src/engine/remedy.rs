@@ -21,6 +21,8 @@ pub enum Remedy {
         /// From this source; `None`: from those that the configuration lists.
         source: Option<String>,
     },
+    /// Bring the records that are there under the configuration: [`Engine::migrate`](super::Engine::migrate).
+    Migrate,
     /// Mend the table; or declare columns in another way, for a new generation: [`TrainRequest::fresh`](super::TrainRequest::fresh).
     MendOrRedeclare,
     /// Have a configuration proposed: [`Engine::propose`](super::Engine::propose).

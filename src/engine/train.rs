@@ -193,7 +193,20 @@ impl Engine {
                 && declared.label.column == schema.label.column();
             Ok((!same).then(|| "another label, subject or record column is asked for".into()))
         };
+        // Columns that can't be resolved are for whoever makes the next generation to mend.
+        let columns = |config: &Config| -> bool {
+            let resolved = config.declaration().ok().and_then(|declared| declared.resolve_known(&partition.schema).ok());
+            resolved.is_some_and(|schema| schema != partition.schema)
+        };
         match differs(&config.with(&request.overrides.partition())?)? {
+            None if columns(config) => {
+                let text = format!(
+                    "note: {} declares other columns than the records have; that counts from the next generation on",
+                    request.config.display()
+                );
+                observer.advise(&text, &Remedy::Migrate);
+                Ok(())
+            }
             Some(what) if request.overrides.any_partition() => Err(Error::NeedsFresh { what }),
             Some(what) => {
                 let text = format!("note: {what} in {}; it counts from the next generation on", request.config.display());
