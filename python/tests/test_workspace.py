@@ -213,7 +213,7 @@ def test_a_batch_comes_to_what_is_there(tmp_path: Path) -> None:
 
 def test_records_hold_something_else_and_old_ones_go(tmp_path: Path) -> None:
     frame = pd.DataFrame(columns(numbers())).assign(seen=[f"2023-{1 + at % 12:02}-15" for at in range(600)])
-    config = CONFIG.format(learner="ridge").replace(
+    config = CONFIG.format(learner="forest").replace(
         "[shards]", 'seen = { kind = "date", order = "year-month-day", range = [0, 20000] }\n[shards]'
     )
     ws = sisa.Workspace(tmp_path / "ws", threads=2)
