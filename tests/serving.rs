@@ -18,7 +18,7 @@ use std::{
 };
 
 use common::{BOOST, Bench, COUNTED, FOREST, LINEAR, MLP, RIDGE, Row, Setup, csv, rows, without};
-use sisa::engine::{Answers, DeleteRequest, Engine, Error, Input, Quiet, Serving};
+use sisa::engine::{Answers, DeleteRequest, Engine, Error, Input, Quiet, Serving, VerifyRequest};
 use tap::Tap;
 
 /// A workspace with the table that its answers are asked for.
@@ -163,4 +163,43 @@ fn what_can_not_be_loaded_leaves_no_old_answer() {
     bench.engine().repair(&Input::new(), false, &Quiet).unwrap();
     let after = serving.scores(&input, &Quiet).unwrap();
     assert!(after.epoch.entry > before.epoch.entry && after.scores != before.scores);
+}
+
+#[test]
+fn a_process_that_stays_reads_each_entry_of_the_ledger_once() {
+    let rows = rows(60);
+    let (bench, input) = bench(RIDGE, &rows);
+    let read = Arc::new(Mutex::new(0));
+    let ear = read.clone();
+    let tap = Tap::new(move |what, path: &Path| {
+        let entry = path.extension().is_some_and(|e| e == "json") && path.parent().is_some_and(|p| p.ends_with("ledger"));
+        if what == "read" && entry {
+            *ear.lock().unwrap() += 1;
+        }
+    });
+    let engine = Engine::builder(bench.root()).disk(Arc::new(tap)).threads(1).stays(true).open().unwrap();
+    let reads = |person| {
+        *read.lock().unwrap() = 0;
+        engine.delete(&DeleteRequest { defer: true, ..erase(person) }, &Quiet, |_, _, _| {}).unwrap();
+        *read.lock().unwrap()
+    };
+    reads(0);
+    let few = reads(1);
+    (2..20).for_each(|person| assert_eq!(reads(person), few, "{person} requests behind it"));
+    // What others write is noticed, and the next entry continues theirs.
+    bench.delete(&DeleteRequest { defer: true, ..erase(20) });
+    assert_eq!(engine.waiting().unwrap(), bench.engine().waiting().unwrap());
+    reads(21);
+    bench.delete(&erase(22));
+    assert_eq!(engine.status().unwrap().ledger_entries, bench.engine().status().unwrap().ledger_entries);
+    assert_eq!(engine.scores(&input, &Quiet).unwrap(), bench.engine().scores(&input, &Quiet).unwrap());
+    let verdict = bench.engine().verify(&VerifyRequest { retrain: true, ..VerifyRequest::default() }, &Quiet).unwrap();
+    assert_eq!(verdict.findings, vec![]);
+    // An entry that is damaged is no longer passed over once somebody looks at it.
+    let mut entries: Vec<_> =
+        fs::read_dir(bench.root().join("shards/ledger")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.retain(|path| path.extension().is_some_and(|e| e == "json"));
+    entries.sort();
+    fs::write(entries.last().unwrap(), b"{}").unwrap();
+    assert!(bench.engine().waiting().is_err());
 }

@@ -45,7 +45,8 @@ impl Session {
             Ok(point) => Arc::new(RealDisk::stopping_at(point)),
             Err(_) => Arc::new(RealDisk::new()),
         };
-        let builder = Engine::builder(&global.workspace).disk(disk).wait(global.wait || args.command.lasts());
+        let lasts = args.command.lasts();
+        let builder = Engine::builder(&global.workspace).disk(disk).wait(global.wait || lasts).stays(lasts);
         let builder = builder.in_scratch(std::env::var_os(IN_SCRATCH).is_some());
         let builder = match global.threads {
             Some(threads) => builder.threads(threads.into()),

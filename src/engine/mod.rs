@@ -129,6 +129,7 @@ pub struct Builder {
     threads: Option<usize>,
     wait: bool,
     in_scratch: bool,
+    stays: bool,
 }
 
 impl Builder {
@@ -140,6 +141,12 @@ impl Builder {
     /// Whether to wait for another writer to come to its end, instead of an error; by default not.
     pub fn wait(self, wait: bool) -> Builder {
         Builder { wait, ..self }
+    }
+
+    /// Whether the engine remembers what the ledger said and reads at each look only what came since, however many requests are in it: for a
+    /// process that stays. By default not: damage to an older entry is then found by the next look, and otherwise by `verify` or the next process.
+    pub fn stays(self, stays: bool) -> Builder {
+        Builder { stays, ..self }
     }
 
     /// Another disk than that of the machine, for tests.
@@ -162,8 +169,9 @@ impl Builder {
         let pool = pool.map_err(|e| TrainError::Threads { threads, message: e.to_string() })?;
         let files = Files::new(self.disk.unwrap_or_else(|| Arc::new(RealDisk::new())));
         let files = if self.in_scratch { files.below(&self.root) } else { files };
+        let workspace = Workspace::new(files, self.root);
         Ok(Engine {
-            workspace: Workspace::new(files, self.root),
+            workspace: if self.stays { workspace.staying() } else { workspace },
             pool: Arc::new(pool),
             wait: self.wait,
             queue: queue::Queue::default(),
@@ -182,7 +190,7 @@ impl Engine {
 
     /// An engine on the workspace in `root` that is to work otherwise than by default.
     pub fn builder(root: impl Into<PathBuf>) -> Builder {
-        Builder { root: root.into(), disk: None, threads: None, wait: false, in_scratch: false }
+        Builder { root: root.into(), disk: None, threads: None, wait: false, in_scratch: false, stays: false }
     }
 
     /// An engine that works with the same threads on a copy of a workspace, on the files that the copy's owner uses.

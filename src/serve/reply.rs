@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError, Weak},
     task::{Context, Poll},
     time::Duration,
@@ -17,7 +17,7 @@ use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 use serde::Serialize;
 use sisa::wire;
-use tokio::sync::mpsc::Receiver;
+use tokio::sync::{Notify, mpsc::Receiver};
 
 use super::problem::Problem;
 
@@ -38,7 +38,7 @@ pub(super) struct Reply {
     kind: &'static str,
     body: Bytes,
     headers: Vec<(HeaderName, HeaderValue)>,
-    given: Option<Arc<()>>,
+    given: Option<Arc<Token>>,
     /// What comes after the body, as it comes.
     stream: Option<Receiver<Bytes>>,
     /// The name of the deletion request that it is about, for the log.
@@ -67,7 +67,7 @@ impl Reply {
     }
 
     /// The same; the token is let go when the body is with the connection.
-    pub(super) fn holding(self, token: Arc<()>) -> Reply {
+    pub(super) fn holding(self, token: Arc<Token>) -> Reply {
         Reply { given: Some(token), ..self }
     }
 
@@ -116,7 +116,7 @@ impl From<Problem> for Reply {
 /// A body in one piece.
 struct Whole {
     body: Option<Bytes>,
-    _given: Option<Arc<()>>,
+    _given: Option<Arc<Token>>,
 }
 
 impl HttpBody for Whole {
@@ -153,36 +153,62 @@ impl HttpBody for Pieces {
 #[derive(Debug, Default)]
 pub(super) struct Given(Mutex<Tokens>);
 
-#[derive(Debug, Default)]
+/// An answer that is on its way, or some from the same time.
+#[derive(Debug)]
+pub(super) struct Token(Arc<Notify>);
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.0.notify_waiters();
+    }
+}
+
+#[derive(Debug)]
 struct Tokens {
-    now: Arc<()>,
-    before: Vec<Weak<()>>,
+    now: Arc<Token>,
+    before: Vec<Weak<Token>>,
+    /// Rings when one of them is let go.
+    bell: Arc<Notify>,
+}
+
+impl Default for Tokens {
+    fn default() -> Tokens {
+        let bell = Arc::new(Notify::new());
+        Tokens { now: Arc::new(Token(bell.clone())), before: Vec::new(), bell }
+    }
 }
 
 /// A connection that does not take its answer within this time is waited for no longer.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 impl Given {
-    pub(super) fn token(&self) -> Arc<()> {
+    pub(super) fn token(&self) -> Arc<Token> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).now.clone()
     }
 
     /// The tokens that were given out until now; from now on there are others.
-    fn renew(&self) -> Vec<Weak<()>> {
+    fn renew(&self) -> (Vec<Weak<Token>>, Arc<Notify>) {
         let mut tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = std::mem::take(&mut tokens.now);
+        let bell = tokens.bell.clone();
+        let now = std::mem::replace(&mut tokens.now, Arc::new(Token(bell.clone())));
         tokens.before.push(Arc::downgrade(&now));
         drop(now);
         tokens.before.retain(|token| token.strong_count() > 0);
-        tokens.before.clone()
+        (tokens.before.clone(), bell)
     }
 
     /// Waits until every answer that may have looked before is with its connection.
     pub(super) async fn drained(&self) {
-        let before = self.renew();
+        let (before, bell) = self.renew();
         let gone = async {
-            while before.iter().any(|token| token.strong_count() > 0) {
-                tokio::time::sleep(Duration::from_millis(1)).await;
+            loop {
+                // Heard from here on, so none is let go unheard between the look and the wait.
+                let mut rung = pin!(bell.notified());
+                rung.as_mut().enable();
+                if before.iter().all(|token| token.strong_count() == 0) {
+                    return;
+                }
+                rung.await;
             }
         };
         let _ = tokio::time::timeout(PATIENCE, gone).await;
@@ -197,9 +223,9 @@ mod tests {
     fn who_comes_second_waits_for_the_first_ones_answers_too() {
         let given = Given::default();
         let answer = given.token();
-        assert_eq!(given.renew().len(), 1);
-        assert_eq!(given.renew().len(), 1, "it is still on its way");
+        assert_eq!(given.renew().0.len(), 1);
+        assert_eq!(given.renew().0.len(), 1, "it is still on its way");
         drop(answer);
-        assert!(given.renew().is_empty());
+        assert!(given.renew().0.is_empty());
     }
 }

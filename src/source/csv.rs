@@ -100,7 +100,11 @@ enum Cut {
 impl Csv {
     /// Reads the header.
     pub(crate) fn new(bytes: Bytes, form: &TextForm) -> Result<Self, SourceError> {
-        Self::with_buffer(bytes, form, BUFFER)
+        // Of a few rows in memory the length is known, also decoded, and the one byte more shows the end: clearing a large buffer would take longer
+        // than reading them.
+        let small = bytes.file().is_memory() && !bytes.is_gzip();
+        let buffer = if small { BUFFER.min(3 * bytes.total() as usize + 1) } else { BUFFER };
+        Self::with_buffer(bytes, form, buffer)
     }
 
     /// With another size of the buffer, so that tests meet its edges.

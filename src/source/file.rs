@@ -39,6 +39,11 @@ pub struct Stamp {
 }
 
 impl SourceFile {
+    /// Whether it is no file but bytes in memory.
+    pub(super) fn is_memory(&self) -> bool {
+        matches!(self.body, Body::Memory(_))
+    }
+
     /// Opens the regular file at `path`.
     ///
     /// # Errors

@@ -2,12 +2,12 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use serde::de::DeserializeOwned;
 
-use super::{Current, KeySource, Partition, WorkspaceError, keys};
+use super::{Current, KeySource, Partition, Snapshot, WorkspaceError, keys};
 use crate::{
     checkpoint::{CHECKPOINT_FORMAT, CheckpointStore},
     digest::{Digest, HandleKey, ModelKey, SealKey},
@@ -26,12 +26,19 @@ pub struct Workspace {
     root: PathBuf,
     /// Read once.
     seal: Arc<OnceLock<SealKey>>,
+    /// What was said at the last look, for a process that stays.
+    pub(super) known: Option<Arc<Mutex<Option<Snapshot>>>>,
 }
 
 impl Workspace {
     /// The workspace in `root`, which may be empty.
     pub fn new(files: Files, root: PathBuf) -> Workspace {
-        Workspace { files, root, seal: Arc::default() }
+        Workspace { files, root, seal: Arc::default(), known: None }
+    }
+
+    /// The same, which remembers what the ledger said and reads at each look only what came since.
+    pub fn staying(self) -> Workspace {
+        Workspace { known: Some(Arc::default()), ..self }
     }
 
     /// The disk.

@@ -1,5 +1,7 @@
 //! A consistent view of a workspace.
 
+use std::sync::PoisonError;
+
 use super::{Current, Workspace, WorkspaceError};
 use crate::{
     ids::GenerationId,
@@ -30,6 +32,27 @@ impl Workspace {
     /// # Errors
     /// Either is damaged, or the disk refuses.
     pub fn snapshot(&self) -> Result<Snapshot, WorkspaceError> {
+        let Some(known) = &self.known else { return self.read_snapshot() };
+        let known = || known.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known().clone();
+        if let Some(mut now) = before {
+            match self.follow(&mut now) {
+                Ok(false) => return Ok(now),
+                Ok(true) => {
+                    *known() = Some(now.clone());
+                    return Ok(now);
+                }
+                // Read as if nothing were known, it says what is wrong.
+                Err(_) => *known() = None,
+            }
+        }
+        let now = self.read_snapshot()?;
+        // What an older ledger does not say, `CURRENT` says, which has to be read each time.
+        *known() = Some(now.clone()).filter(|now| now.history.serving.is_some());
+        Ok(now)
+    }
+
+    fn read_snapshot(&self) -> Result<Snapshot, WorkspaceError> {
         // CURRENT is switched after the entries that it rests on, so read it first.
         loop {
             let current = self.current()?;
