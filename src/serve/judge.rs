@@ -4,14 +4,14 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex, PoisonError,
+        Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use sisa::{
-    engine::{Engine, Epoch, Error, ErrorKind, Input, Observer, Progress, QualityOf, Serving, Stopwatch, utc_now},
+    engine::{Engine, Epoch, Error, ErrorKind, Input, Observer, Progress, QualityOf, Stopwatch, utc_now},
     wire::{Evaluated, Measures},
 };
 
@@ -137,7 +137,15 @@ impl Judge {
     }
 
     /// Measures until it is stopped; the life of a thread. `of` says by which rows.
-    pub(super) fn run(&self, engine: &Arc<Engine>, serving: &Serving, audit: &Audit, of: impl Fn() -> QualityOf) {
+    ///
+    /// It has an engine of its own, with one thread: on the threads of the service a new state would be loaded only after the rows were scored, and
+    /// all answers would wait for that. What it loads is let go after each measurement.
+    pub(super) fn run(&self, engine: &Engine, audit: &Audit, of: impl Fn() -> QualityOf) {
+        let root = engine.workspace().root();
+        let own = match Engine::builder(root).threads(1).wait(true).stays(true).open() {
+            Ok(own) => own,
+            Err(e) => return log::alarm(&format!("quality is not measured: {e}")),
+        };
         // What was found before this start. A chain that is broken is told of by whoever asks for it.
         audit::read(engine).unwrap_or_default().lines().filter_map(Found::read).for_each(|found| self.add(found));
         let (clock, mut next, mut told) = (Stopwatch::start(), 0.0, None);
@@ -149,11 +157,12 @@ impl Judge {
                 QualityOf::Holdout => Input::new(),
                 QualityOf::File(path) => path.into(),
             };
-            let moved = seen.is_none_or(|entry| engine.moved_since(entry).unwrap_or(false));
+            let moved = seen.is_none_or(|entry| own.moved_since(entry).unwrap_or(false));
             if !moved || clock.seconds() < next {
                 continue;
             }
             let began = clock.seconds();
+            let serving = own.serving_later();
             let measured = serving.quality(&input, &Until(&self.stopped));
             next = clock.seconds() + SELDOM.max(SHARE * (clock.seconds() - began));
             match measured {

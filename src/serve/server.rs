@@ -46,7 +46,7 @@ pub(super) async fn serve(app: Arc<App>, listener: TcpListener, told: impl FnOnc
     let shared = app.clone();
     // It writes nothing that is waited for.
     tokio::task::spawn_blocking(move || {
-        shared.judge.run(&shared.engine, &shared.serving, &shared.audit, || shared.config().quality.clone());
+        shared.judge.run(&shared.engine, &shared.audit, || shared.config().quality.clone());
     });
     let calling = tokio::spawn(callback::run(app.clone()));
     let graceful = Arc::new(GracefulShutdown::new());
