@@ -766,6 +766,8 @@ fn when_more_was_deleted_under_one_key_than_is_allowed_a_rekey_is_asked_for() {
 #[test]
 fn who_deletes_without_a_pause_leaves_somebody_to_answer() {
     let bench = trained(LINEAR, &rows(120));
+    // However slow the machine is.
+    configure(bench.root(), "wait_seconds = 30");
     let service = Service::start(bench.root(), &[]);
     let (stop, given) = (AtomicBool::new(false), AtomicUsize::new(0));
     let table = csv(&rows(50));

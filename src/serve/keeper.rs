@@ -68,6 +68,8 @@ impl From<&ServeConfig> for Settings {
 pub(super) struct Outlook {
     /// A repair is on.
     pub(super) repairing: bool,
+    /// One is on, or begins as soon as the last is over: something waits for it, and nothing puts it off.
+    pub(super) due: bool,
     /// When the next one begins, in seconds since 1970, if that is put off.
     pub(super) next: Option<f64>,
     /// Seconds of a row-pass in the last repair; 0 before the first.
@@ -175,6 +177,7 @@ impl Keeper {
                     return;
                 }
                 metrics::count(&self.metrics.repairs_failed);
+                self.tell(|outlook| outlook.due = false);
                 log::alarm(&format!("a repair did not come to its end, and is tried again: {e}"));
                 let (_, pause) = memory.again;
                 memory.again = (clock.seconds() + pause, (pause * 2.0).min(BACKOFF.1));
@@ -224,6 +227,7 @@ impl Keeper {
             memory.seen.entry(name.clone()).or_insert(now);
         }
         if waiting.unrepaired.is_empty() {
+            self.tell(|outlook| outlook.due = false);
             return Ok(());
         }
         let (today, due) = (day::now(), |name: &str| self.intake.due(name));
@@ -239,12 +243,12 @@ impl Keeper {
         let ground = self.ground(now, rule.policy, asked, memory)?;
         let next = desk::next(&rule, &waits, &ground);
         let at = if let Next::Until(at) = next { Some(today + at - now) } else { None };
-        self.tell(|outlook| outlook.next = at);
+        self.tell(|outlook| (outlook.next, outlook.due) = (at, next == Next::Repair));
         if next == Next::Repair {
             self.tell(|outlook| outlook.repairing = true);
             let repaired = self.repair(clock, memory);
             let seconds_a_row_pass = memory.seconds_a_row_pass;
-            self.tell(|outlook| *outlook = Outlook { repairing: false, next: None, seconds_a_row_pass });
+            self.tell(|outlook| *outlook = Outlook { repairing: false, next: None, seconds_a_row_pass, ..*outlook });
             repaired?;
         }
         Ok(())
@@ -283,6 +287,7 @@ impl Keeper {
             memory.again = (0.0, BACKOFF.0);
         } else {
             metrics::count(&self.metrics.repairs_failed);
+            self.tell(|outlook| outlook.due = false);
             let (_, pause) = memory.again;
             memory.again = (clock.seconds() + pause, (pause * 2.0).min(BACKOFF.1));
         }

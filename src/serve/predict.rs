@@ -235,11 +235,11 @@ fn scores(app: &App, input: &Input, bounds: &Bounds, may_wait: bool) -> Result<A
 /// Seconds in which a repair begins, if there is one to come.
 const SOON: f64 = 0.1;
 
-/// Whether it is worth waiting: for a deletion that is on its way, or for a repair that is on and brings a shard back.
+/// Whether it is worth waiting: for a deletion that is on its way, or for a repair that brings a shard back, if one is on or begins now.
 fn passes(app: &App, error: &Error, waited: f64) -> bool {
     let passes = match error.kind() {
         ErrorKind::Retry => true,
-        ErrorKind::NotReady => error.remedies().contains(&Remedy::Repair) && (waited < SOON || app.keeper.outlook().repairing),
+        ErrorKind::NotReady => error.remedies().contains(&Remedy::Repair) && (waited < SOON || app.keeper.outlook().due),
         _ => false,
     };
     passes && waited < app.config().wait_seconds.into()
