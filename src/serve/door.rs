@@ -70,6 +70,11 @@ impl Door {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether none is on its way into effect.
+    pub(super) fn is_idle(&self) -> bool {
+        self.lock().going == 0
+    }
+
     /// Waits until a deletion of so many ids may begin; `desk::PATIENCE` at most.
     pub(super) fn enter(&self, keeper: &Keeper, engine: &Engine, takes: usize) -> Begun<'_> {
         let clock = Stopwatch::start();

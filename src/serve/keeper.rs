@@ -35,6 +35,8 @@ pub(super) struct Keeper {
     book: Arc<Book>,
     settings: Mutex<Settings>,
     door: Door,
+    /// A deletion has begun, and its repair is not over or put off: what is in service changes any moment.
+    moving: AtomicBool,
     /// Something happened, and whether a repair was asked for.
     asked: Mutex<(bool, bool)>,
     bell: Condvar,
@@ -120,6 +122,7 @@ impl Keeper {
             book,
             settings: Mutex::new(config.into()),
             door: Door::default(),
+            moving: AtomicBool::new(false),
             asked: Mutex::new((true, false)),
             bell: Condvar::new(),
             stopped: AtomicBool::new(false),
@@ -129,7 +132,21 @@ impl Keeper {
 
     /// Lets a deletion of so many ids begin, after a moment if it could take the last vote.
     pub(super) fn begin(&self, ids: usize) -> Begun<'_> {
-        self.door.enter(self, &self.engine, ids)
+        let begun = self.door.enter(self, &self.engine, ids);
+        self.moving.store(true, Ordering::SeqCst);
+        begun
+    }
+
+    /// Whether this process is about to change what is in service, as far as it knows.
+    pub(super) fn is_moving(&self) -> bool {
+        self.moving.load(Ordering::SeqCst)
+    }
+
+    /// Nothing is on its way here but what is put off.
+    fn rests(&self) {
+        if self.door.is_idle() {
+            self.moving.store(false, Ordering::SeqCst);
+        }
     }
 
     /// What is done and what comes next.
@@ -228,6 +245,7 @@ impl Keeper {
         }
         if waiting.unrepaired.is_empty() {
             self.tell(|outlook| outlook.due = false);
+            self.rests();
             return Ok(());
         }
         let (today, due) = (day::now(), |name: &str| self.intake.due(name));
@@ -250,6 +268,8 @@ impl Keeper {
             let seconds_a_row_pass = memory.seconds_a_row_pass;
             self.tell(|outlook| *outlook = Outlook { repairing: false, next: None, seconds_a_row_pass, ..*outlook });
             repaired?;
+        } else {
+            self.rests();
         }
         Ok(())
     }

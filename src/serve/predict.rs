@@ -71,7 +71,7 @@ const SMALL: usize = 2048;
 /// Microseconds that such an answer may take: about what it costs to change threads, some times over.
 const QUICK: u64 = 500;
 
-/// Runs a prediction: a small one at once if what was in service still is and the last one was quick, any other on a thread of its own kind,
+/// Runs a prediction: a small one at once if what was in service still is, nothing is about to change that and the last one was quick, any other on a thread of its own kind,
 /// once there is one. `work` is told whether it may wait.
 async fn answered(
     app: &Arc<App>,
@@ -86,7 +86,7 @@ async fn answered(
         }
         reply
     };
-    if small && app.last_small.load(Ordering::Relaxed) <= QUICK && app.is_current() {
+    if small && app.last_small.load(Ordering::Relaxed) <= QUICK && !app.keeper.is_moving() && app.is_current() {
         match timed(app, false) {
             Ok(reply) => return Ok(reply),
             Err(Stop::Problem(problem)) => return Err(problem),
@@ -239,7 +239,9 @@ const SOON: f64 = 0.1;
 fn passes(app: &App, error: &Error, waited: f64) -> bool {
     let passes = match error.kind() {
         ErrorKind::Retry => true,
-        ErrorKind::NotReady => error.remedies().contains(&Remedy::Repair) && (waited < SOON || app.keeper.outlook().due),
+        ErrorKind::NotReady => {
+            error.remedies().contains(&Remedy::Repair) && (waited < SOON || app.keeper.is_moving() || app.keeper.outlook().due)
+        }
         _ => false,
     };
     passes && waited < app.config().wait_seconds.into()
