@@ -141,7 +141,7 @@ VECTORS = """
 [data]
 subject = "subject"
 record = ["id"]
-missing = [""]
+missing = ["", "NaN"]
 [label]
 column = "y"
 values = ["0", "1"]
@@ -190,7 +190,7 @@ def test_vectors_are_the_same_bytes_by_any_road(tmp_path: Path) -> None:
         digests[name] = digest(ws.path)
         if name not in ("csv", "feather"):
             told = ws.propose(table, label="y")
-            assert '\nv = { kind = "embedding", size = 6, range = [-7.8, 7.8] }' in told, told
+            assert '\nv = { kind = "embedding", size = 6, range = [-7.5, 7.5] }' in told, told
     assert len(set(digests.values())) == 1, digests
     assert len({one for some in answers.values() for one in some}) == 1
     with pytest.raises(sisa.InputError, match="no column `v5`, which the schema declares as a number of an embedding"):
