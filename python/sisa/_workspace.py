@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from . import _sisa
+from . import _own, _sisa
 from ._calls import Listener, Progress, asked, begun, converged, lines
+from ._errors import InputError
 from ._exports import Exports
 from ._requests import Requests
 from ._tables import Part, Table, parts
@@ -45,12 +46,22 @@ class Workspace(Requests, Exports):
         wait: whether to wait for another process that writes, instead of `RetryError`.
         temporary: the folder goes when the process does, so nothing waits until it is safe from a
             power failure.
+        learner: a learner of your own that is to be trained (docs/OWN-MODELS.md): a global of a
+            file, such as a `sisa.torch.TorchLearner`, or the text ``FILE.py:NAME`` that names one.
+            It is written into ``sisa.toml``, and needed for nothing else.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, threads: int | None = None, wait: bool = False, temporary: bool = False
+        self,
+        path: str | os.PathLike[str],
+        *,
+        threads: int | None = None,
+        wait: bool = False,
+        temporary: bool = False,
+        learner: Any = None,
     ) -> None:
         self._given = (os.path.abspath(path), threads, wait, temporary)
+        self._learner = None if learner is None else _own.table(learner, self._given[0])
         self._engine = _sisa.Engine(*self._given)
 
     @property
@@ -110,8 +121,26 @@ class Workspace(Requests, Exports):
             DivergedError: a shard came to numbers that are not finite.
             InputError: a cell, a column or a setting is wrong.
         """
-        written = None if config is None else (str(config), False)
-        return self._train_parts(parts(table), written, seed, key, fresh, progress, settings)
+        rows = parts(table)
+        written = self._written(rows, config, settings)
+        return self._train_parts(rows, written, seed, key, fresh, progress, settings)
+
+    def _written(self, rows: list[Part], config: str | os.PathLike[str] | None, settings: dict[str, Any]) -> tuple[str, bool] | None:
+        """The configuration to be written, with the learner of one's own if there is one."""
+        if self._learner is None:
+            return None if config is None else (str(config), False)
+        file = os.path.join(self.path, "sisa.toml")
+        if config is None and os.path.exists(file):
+            with open(file, encoding="utf-8") as there:
+                if not _own.has(there.read(), self._learner):
+                    raise InputError(f"{file} has another learner than this workspace was opened with; write into it\n{self._learner}")
+            return None
+        if config is None:
+            # With the shards and slices that suit what is trained in passes.
+            with Listener(None) as listener:
+                config, _ = self._engine.propose(rows, asked({**settings, "learner": "mlp"}), listener)
+            settings.clear()
+        return _own.put(str(config), self._learner), False
 
     def _train_parts(
         self,
@@ -143,9 +172,10 @@ class Workspace(Requests, Exports):
         **settings: Any,
     ) -> answers.Importing:
         """Imports a table and freezes the recipe, as `train` begins, and trains nothing. The arguments are those of `train`."""
-        written = None if config is None else (str(config), False)
+        rows = parts(table)
+        written = self._written(rows, config, settings)
         with Listener(progress) as listener:
-            text = self._engine.import_table(parts(table), begun(written, settings, seed, key, fresh), listener)
+            text = self._engine.import_table(rows, begun(written, settings, seed, key, fresh), listener)
         told = {line["type"]: line for line in lines(text)}
         return cast("answers.Importing", {**told["imported"], "schema": told.get("schema")})
 
