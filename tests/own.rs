@@ -312,7 +312,9 @@ fn code_that_changed_is_not_run_for_states_of_the_old_one() {
     let code = fs::read_to_string(bench.root().join("own.py")).unwrap();
     fs::write(bench.root().join("own.py"), code.replace("zlib.crc32(payload, sum_)", "zlib.crc32(payload, sum_ + 1)")).unwrap();
     bench.delete(&DeleteRequest { subjects: vec!["3".into()], defer: true, ..DeleteRequest::default() });
-    let error = bench.engine().repair(&Input::new(), false, &Quiet).unwrap_err().to_string();
+    let output = sisa(&bench, &std::env::var("PATH").unwrap(), &["repair"]);
+    let error = said(&output);
+    assert_eq!(output.status.code(), Some(3), "{error}");
     assert!(error.contains("own.py is not what the recipe was frozen with"), "{error}");
     let second = bench.train();
     assert!(second.complete && second.recipe != first.recipe);
