@@ -190,7 +190,8 @@ fn whatever_a_process_was_at_when_it_stopped_the_next_one_finishes() {
             Err(e) => Err(e),
         }
     };
-    let stories: [(&str, Store, Act<'_>, BTreeMap<PathBuf, Vec<u8>>); 3] = [
+    type Story<'a> = (&'static str, Store, Act<'a>, BTreeMap<PathBuf, Vec<u8>>);
+    let stories: [Story<'_>; 3] = [
         ("train", Store::default(), trains, Bench::trained(&setup, &all).artefacts()),
         ("delete", begun.copy(), deletes, Bench::trained(&setup, &gone).artefacts()),
         ("append", begun.copy(), appends, grown),
@@ -221,7 +222,7 @@ fn whatever_a_process_was_at_when_it_stopped_the_next_one_finishes() {
 /// Some processes at once train, delete and repair, with answers lost and writes late. Whenever a deletion says that it is in effect, no object
 /// holds the person's handle.
 fn raced(seed: u64) {
-    let (setup, all) = (small(if seed % 3 == 0 { RIDGE } else { LINEAR }), rows(24));
+    let (setup, all) = (small(if seed.is_multiple_of(3) { RIDGE } else { LINEAR }), rows(24));
     let (machine, store) = (Machine::new(&setup, &all), Store::default());
     machine.train(&machine.engine(store.asked(Fault::Nothing))).unwrap();
     let handle = {

@@ -1,6 +1,9 @@
 //! What a commit says: every name of the workspace, and which object holds its bytes.
 
-use std::{collections::BTreeMap, io};
+use std::{
+    collections::{BTreeMap, btree_map},
+    io,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -176,10 +179,10 @@ impl Base {
         let mut changed: BTreeMap<usize, Names> = BTreeMap::new();
         for (key, change) in changes {
             let page = self.page_of(key);
-            if !changed.contains_key(&page) {
-                changed.insert(page, self.names(bucket, page)?.cloned().unwrap_or_default());
-            }
-            let Some(names) = changed.get_mut(&page) else { continue };
+            let names = match changed.entry(page) {
+                btree_map::Entry::Occupied(known) => known.into_mut(),
+                btree_map::Entry::Vacant(new) => new.insert(self.names(bucket, page)?.cloned().unwrap_or_default()),
+            };
             let before = match change {
                 Some(entry) => names.insert(key.clone(), entry.clone()),
                 None => names.remove(key),

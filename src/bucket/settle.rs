@@ -65,7 +65,10 @@ fn number_of(name: &str) -> Option<u64> {
 impl State {
     /// The mark by which others find the objects of the transaction, where it is not written yet.
     fn mark(&self) -> Option<String> {
-        self.transaction.as_ref().filter(|transaction| !transaction.marked).map(|transaction| format!("{WORK}/{}", transaction.name))
+        self.transaction
+            .as_ref()
+            .filter(|transaction| !transaction.marked)
+            .map(|transaction| format!("{WORK}/{}", transaction.name))
     }
 
     fn marked(&mut self) {
@@ -328,9 +331,8 @@ impl Shared {
                 return Ok(true);
             }
             // Whose it is tells also where an answer was lost.
-            match self.commit(number) {
-                Ok(Some((commit, _))) => return Ok(commit.by == by),
-                Ok(None) | Err(_) => {}
+            if let Ok(Some((commit, _))) = self.commit(number) {
+                return Ok(commit.by == by);
             }
         }
         Err(said

@@ -12,7 +12,6 @@ pub(super) fn is_bucket(workspace: &Path) -> bool {
 
 /// The bucket of a workspace that is named as one; its keys and its `sisa.toml` are in the folder `local`.
 #[cfg(feature = "object-store")]
-#[expect(clippy::disallowed_methods, reason = "the environment is read by the command line and nowhere else")]
 pub(super) fn disk(workspace: &Path, local: &Path) -> anyhow::Result<Arc<dyn Disk>> {
     let settings = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let bucket = sisa::engine::CloudBucket::open(&workspace.to_string_lossy(), settings)?;
