@@ -9,6 +9,8 @@ deleted from both, by two processes at the same time from the bucket, and everyt
 keeps versions is refused.
 """
 
+import csv
+import gzip
 import logging
 import os
 import pathlib
@@ -24,9 +26,23 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PATIENCE = 120
 
 
+class Asked(logging.Handler):
+    """Counts the requests that the server answers."""
+
+    def __init__(self):
+        super().__init__()
+        self.requests = 0
+
+    def emit(self, record):
+        self.requests += "HTTP" in record.getMessage()
+
+
 def main():
     program = str(pathlib.Path(sys.argv[1]).resolve())
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    asked = Asked()
+    logger = logging.getLogger("werkzeug")
+    logger.setLevel(logging.INFO)
+    logger.propagate, logger.handlers = False, [asked]
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -71,7 +87,9 @@ def main():
         assert held and not any("key" in name or "toml" in name for name in held), held
         assert (there / "shards/handle.key").is_file() and not list(there.rglob("*.slice")), "slices are on the machine's disk"
 
-        people = ["125024", "125025", "125026", "125027"]
+        with gzip.open(ROOT / table[0], "rt", newline="") as rows:
+            ids = sorted({row["person_id"] for row in csv.DictReader(rows)})
+        people, others = ids[:4], ids[4:]
         run(here, ".", "delete", *[word for person in people for word in ("--subject", person)], "--yes")
         both = [start(there, bucket, "delete", "--subject", a, "--subject", b, "--yes") for a, b in (people[:2], people[2:])]
         for process in both:
@@ -84,6 +102,10 @@ def main():
         print(out.strip())
         requests = [line for line in run(there, bucket, "--json", "log")[0].splitlines() if '"request"' in line]
         assert len(requests) == 2, requests
+        before = asked.requests
+        run(there, bucket, "delete", "--subject", others[0], "--defer")
+        print(f"a deletion asked the bucket {asked.requests - before} times")
+        assert 5 < asked.requests - before < 15, asked.requests - before
 
         for words in (["serve"], ["bench"]):
             assert "in a bucket" in run(there, bucket, *words, code=3)[1]
