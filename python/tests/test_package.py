@@ -29,9 +29,11 @@ def test_it_is_the_package_that_was_built() -> None:
 
 def test_the_native_half_has_what_its_stub_says() -> None:
     stub = (FOLDER / "_sisa.pyi").read_text()
-    told = {line.split("def ")[1].split("(")[0] for line in stub.splitlines() if line.startswith("    def ")} - {"__new__"}
-    there = {name for name in dir(sisa._sisa.Engine) if not name.startswith("_")} - {"path"}
-    assert told == there
+    for name in ("Engine", "Lent"):
+        body = stub.split(f"class {name}:\n")[1].split("\n\n")[0].splitlines()
+        told = {line.split("def ")[1].split("(")[0] for line in body if line.startswith("    def ")} - {"__new__"}
+        there = {method for method in dir(getattr(sisa._sisa, name)) if not method.startswith("_")} - {"path"}
+        assert told == there and told
 
 
 USE = """
