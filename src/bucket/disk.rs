@@ -118,7 +118,12 @@ impl BucketDisk {
     fn look(&self, name: &str) -> io::Result<Node> {
         let mut state = self.state()?;
         let mut found = self.0.viewed(&mut state, |view, bucket| view.look(bucket, name))?;
-        if found.is_none() && name.starts_with(LEDGER) && state.is_idle() {
+        // Only of the next one, as entries are looked for far behind the last one too, to see that none is missing.
+        if found.is_none()
+            && state.is_idle()
+            && let Some(before) = entry_before(name)
+            && self.0.viewed(&mut state, |view, bucket| view.look(bucket, &before))?.is_some()
+        {
             self.0.refresh(&mut state)?;
             found = self.0.viewed(&mut state, |view, bucket| view.look(bucket, name))?;
         }
@@ -173,6 +178,12 @@ impl BucketDisk {
         }
         self.0.real.make_dir(folder)
     }
+}
+
+/// The name of the entry before the one that this is the name of; the folder where it is the first.
+fn entry_before(name: &str) -> Option<String> {
+    let number: u64 = name.strip_prefix(LEDGER)?.strip_prefix('/')?.strip_suffix(".json")?.parse().ok()?;
+    Some(if number > 1 { format!("{LEDGER}/{:08}.json", number - 1) } else { LEDGER.to_owned() })
 }
 
 fn gone() -> io::Error {

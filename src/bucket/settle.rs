@@ -146,7 +146,11 @@ impl Shared {
         state.overtaken += 1;
         let (mut before, changes) = (state.view.base.clone(), std::mem::take(&mut state.view.changes));
         let refreshed = self.refresh(state).and_then(|()| self.carry_over(state, &mut before, changes));
-        refreshed.err().unwrap_or_else(|| io::Error::other(Overtaken))
+        match refreshed {
+            // One more has come meanwhile: that is found when somebody looks again.
+            Err(e) if !commit::is_page_gone(&e) => e,
+            _ => io::Error::other(Overtaken),
+        }
     }
 
     /// Keeps the checkpoints of shards of which others changed neither a slice nor a checkpoint: what they follow from is as it was.
