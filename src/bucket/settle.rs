@@ -82,24 +82,12 @@ impl Shared {
         if state.opened {
             return Ok(());
         }
-        let hint: Hint = match self.bucket.get(HINT, None)? {
-            // A hint that can't be read is none.
-            Some(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
-            None => Hint::default(),
-        };
+        let hint = self.hinted()?;
         match self.newest(hint.number.saturating_sub(1))? {
             None => probe(&*self.bucket, &nonce()?)?,
             Some(number) => {
                 let (commit, bytes) = self.commit(number)?.ok_or_else(|| lost(number))?;
-                for older in hint.swept + 1..number {
-                    let dropped = self.commit(older)?.ok_or_else(|| lost(older))?.0.dropped;
-                    self.bucket.delete(&dropped)?;
-                }
-                if hint.swept < number {
-                    self.bucket.delete(&commit.dropped)?;
-                    self.sweep(number)?;
-                    self.hint(number)?;
-                }
+                self.finish(&hint, &commit)?;
                 state.view.base = Base::of(commit, &bytes);
             }
         }
@@ -111,11 +99,34 @@ impl Shared {
     pub(super) fn refresh(&self, state: &mut State) -> io::Result<()> {
         if let Some(number) = self.newest(state.view.base.number)? {
             let (commit, bytes) = self.commit(number)?.ok_or_else(|| lost(number))?;
+            self.finish(&self.hinted()?, &commit)?;
             state.view.base = Base::of(commit, &bytes);
             guard(&self.kept).clear();
         }
         state.fresh = true;
         Ok(())
+    }
+
+    /// Removes what commits have dropped, if their writers have not come to that yet: whoever sees a commit may say what it says.
+    fn finish(&self, hint: &Hint, commit: &Commit) -> io::Result<()> {
+        for older in hint.swept + 1..commit.number {
+            let dropped = self.commit(older)?.ok_or_else(|| lost(older))?.0.dropped;
+            self.bucket.delete(&dropped)?;
+        }
+        if hint.swept < commit.number {
+            self.bucket.delete(&commit.dropped)?;
+            self.sweep(commit.number)?;
+            self.hint(commit.number)?;
+        }
+        Ok(())
+    }
+
+    fn hinted(&self) -> io::Result<Hint> {
+        Ok(match self.bucket.get(HINT, None)? {
+            // A hint that can't be read is none.
+            Some(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
+            None => Hint::default(),
+        })
     }
 
     /// The last commit behind this one.
