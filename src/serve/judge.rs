@@ -11,13 +11,14 @@ use std::{
 };
 
 use sisa::{
-    engine::{Engine, Epoch, Error, ErrorKind, Input, Observer, Progress, QualityOf, Stopwatch, utc_now},
+    engine::{Engine, Epoch, Error, ErrorKind, Input, QualityOf, Stopwatch, utc_now},
     wire::{Evaluated, Measures},
 };
 
 use super::{
     audit::{self, Act, Audit},
     log,
+    until::Until,
 };
 
 /// Between two looks whether something else is in service.
@@ -93,20 +94,6 @@ pub(super) struct Judge {
     /// Counts what was found, for whoever looks.
     measured: AtomicU64,
     stopped: AtomicBool,
-}
-
-/// Hears the wish to stop while rows are scored.
-#[derive(Debug)]
-struct Until<'a>(&'a AtomicBool);
-
-impl Observer for Until<'_> {
-    fn progress(&self, _: Progress) {}
-
-    fn note(&self, _: &str) {}
-
-    fn stopped(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
-    }
 }
 
 impl Judge {

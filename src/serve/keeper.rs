@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use sisa::engine::{Engine, Error, Observer, Progress, RekeyDue, RepairPolicy, RepairReport, ServeConfig, Stopwatch, Waiting};
+use sisa::engine::{Engine, Error, RekeyDue, RepairPolicy, RepairReport, ServeConfig, Stopwatch, Waiting};
 
 use super::{
     book::Book,
@@ -19,6 +19,7 @@ use super::{
     intake::Intake,
     log,
     metrics::{self, Metrics},
+    until::Until,
 };
 
 /// How often the ledger is looked at for what other processes put there.
@@ -76,20 +77,6 @@ pub(super) struct Outlook {
     pub(super) next: Option<f64>,
     /// Seconds of a row-pass in the last repair; 0 before the first.
     pub(super) seconds_a_row_pass: f64,
-}
-
-/// Hears the wish to stop while a repair is on; training stops between batches.
-#[derive(Debug)]
-struct Until<'a>(&'a AtomicBool);
-
-impl Observer for Until<'_> {
-    fn progress(&self, _: Progress) {}
-
-    fn note(&self, _: &str) {}
-
-    fn stopped(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
-    }
 }
 
 /// What the keeper remembers from one look to the next.

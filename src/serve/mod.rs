@@ -39,6 +39,7 @@ mod signer;
 mod tensor;
 #[cfg(feature = "tls")]
 mod tls;
+mod until;
 mod v2;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
