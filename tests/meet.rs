@@ -293,3 +293,104 @@ fn what_is_found_has_to_be_found_twice() {
     });
     verify(&engine(&bench, tap), false).unwrap();
 }
+
+/// What a test waits for at most before it says that something never comes to an end.
+const ENOUGH: std::time::Duration = std::time::Duration::from_secs(120);
+
+/// Accepts a deletion in another process, which is gone before it has changed anything.
+fn accepted_and_gone(root: &Path, person: u32) {
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_sisa"))
+        .args(["delete", "--wait", "--subject", &person.to_string(), "-w"])
+        .arg(root)
+        .env("SISA_STOP_AT", "accepted")
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
+    assert!(lines.any(|line| line.unwrap().contains("stopped at")));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Does something as soon as there is training, in the thread that trains.
+struct AtTraining(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+impl AtTraining {
+    fn new(then: impl FnOnce() + Send + 'static) -> AtTraining {
+        AtTraining(Mutex::new(Some(Box::new(then))))
+    }
+}
+
+impl std::fmt::Debug for AtTraining {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AtTraining")
+    }
+}
+
+impl sisa::engine::Observer for AtTraining {
+    fn progress(&self, progress: sisa::engine::Progress) {
+        if let (sisa::engine::Progress::Training { .. }, Some(then)) = (progress, self.0.lock().unwrap().take()) {
+            then();
+        }
+    }
+
+    fn note(&self, _: &str) {}
+
+    fn stopped(&self) -> bool {
+        false
+    }
+}
+
+/// A builder finds that its slices are to change, and whoever was to change them is gone: it does that, and does not train for ever what
+/// nobody wants.
+#[test]
+fn training_comes_to_an_end_where_a_request_was_accepted_and_nobody_goes_on_with_it() {
+    let setup = Setup { shards: 1, slices: 3, learner: LINEAR, epochs: 1, ..Setup::default() };
+    let all = rows(40);
+    let bench = Bench::new(&setup, &all);
+    let root = bench.root().to_owned();
+    let observer = AtTraining::new(move || accepted_and_gone(&root, 5));
+    let (engine, request) = (engine(&bench, Tap::default()), bench.request());
+    let (end, ended) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let trained = engine.train(&request, &observer).map(|report| report.complete);
+        end.send(trained).unwrap();
+        engine
+    });
+    assert!(ended.recv_timeout(ENOUGH).expect("training never comes to an end").unwrap());
+    let engine = thread.join().unwrap();
+    assert!(engine.status().unwrap().unrepaired.is_empty());
+    verify(&engine, true).unwrap();
+    let fresh = Bench::new(&setup, &without(&all, |row| row.person == 5));
+    fresh.train();
+    assert_same(&bench.artefacts(), &fresh.artefacts(), "accepted while it was trained");
+}
+
+/// All threads train, and stay at it: a deletion has to come into effect all the same, and to be answered without.
+#[test]
+fn neither_a_deletion_nor_an_answer_waits_for_threads_that_train() {
+    for learner in [LINEAR, common::MLP] {
+        let setup = Setup { shards: 2, slices: 2, learner, epochs: 1, ..Setup::default() };
+        let bench = Bench::trained(&setup, &rows(80));
+        let engine = Arc::new(Engine::builder(bench.root()).threads(1).wait(true).open().unwrap());
+        let first = DeleteRequest { subjects: vec!["4".into()], defer: true, ..DeleteRequest::default() };
+        engine.delete(&first, &Quiet, |_, _, _| ()).unwrap();
+        let other = engine.clone();
+        let observer = AtTraining::new(move || {
+            let (tell, told) = std::sync::mpsc::channel();
+            std::thread::spawn(move || {
+                let request = DeleteRequest { subjects: vec!["5".into()], defer: true, ..DeleteRequest::default() };
+                other.delete(&request, &Quiet, |_, _, _| ()).unwrap();
+                // What is in service is loaded, and answers.
+                let answers = other.scores(&Input::from(other.workspace().root().join("table.csv")), &Quiet);
+                tell.send(answers.map(|answers| answers.scores.classes.len())).unwrap();
+            });
+            told.recv_timeout(ENOUGH).expect("a deletion or an answer waits for the training").unwrap();
+        });
+        engine.repair(&Input::new(), false, &observer).unwrap();
+        engine.repair(&Input::new(), false, &Quiet).unwrap();
+        assert!(observer.0.lock().unwrap().is_none(), "nothing was trained");
+        verify(&engine, true).unwrap();
+    }
+}

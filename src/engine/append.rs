@@ -72,7 +72,7 @@ impl Engine {
                 observer.progress(Progress::Importing { bytes, total, rows });
                 !observer.stopped()
             };
-            let staged = self.pool.install(|| -> Result<_, Error> {
+            let staged = self.threads.training().install(|| -> Result<_, Error> {
                 let mut sources = request.sources.open(&plan.partition.form)?;
                 if sources.is_empty() {
                     return Err(ImportError::NoRows.into());
@@ -86,7 +86,7 @@ impl Engine {
                 staged => staged?,
             };
             let mut writing = self.open_for_writing()?;
-            let appended = self.pool.install(|| append(&mut writing, &plan, &staged, request.name.as_deref()));
+            let appended = self.threads.writing()?.install(|| append(&mut writing, &plan, &staged, request.name.as_deref()));
             match appended {
                 Err(crate::append::AppendError::Workspace(WorkspaceError::MovedOn)) if tries < TRIES => writing.done()?,
                 appended => {

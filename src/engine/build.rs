@@ -130,7 +130,7 @@ impl Engine {
         let total = plans.iter().map(|plan| plan.missing_row_passes(&model.recipe)).sum();
         let steps = plans.iter().map(|plan| plan.missing().count() as u64).sum();
         let watch = TrainingWatch::new(observer, total, steps);
-        Ok(self.pool.install(|| train(model, plans.to_vec(), &ThreadShare::new(self.threads()), &watch))?)
+        Ok(self.threads.training().install(|| train(model, plans.to_vec(), &ThreadShare::new(self.threads()), &watch))?)
     }
 
     /// Brings shards of a model to whole: builds what they lack and settles, again as long as deletions come in between.
@@ -196,6 +196,7 @@ impl Engine {
             }
             let built = self.build(model, &plans, observer)?;
             let (interrupted, diverged) = (built.interrupted(), built.diverged().next().is_some());
+            let overtaken = built.overtaken();
             // Whoever wants to stop does not wait until what is there has been looked at.
             if !interrupted && !built.shards.is_empty() {
                 plans = plans.iter().map(|plan| model.plan(plan.shard)).collect::<Result<_, _>>()?;
@@ -212,6 +213,11 @@ impl Engine {
                 return done(report, false, None);
             }
             let Settled { complete, moved, durable, repaired } = self.settle(model, target, &report, &plans)?;
+            if overtaken {
+                // Whoever accepted the change is at work on it; if that process is gone, the next snapshot does it.
+                self.workspace.is_written(true)?;
+            }
+            let moved = moved || overtaken;
             if !durable {
                 // Shards that stopped early, or were overtaken by a deletion.
                 make_durable(model, &plans)?;

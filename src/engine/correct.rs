@@ -142,11 +142,12 @@ impl Engine {
                 before(&writing, UnknownIds::default(), record)?
             }
             None => {
-                let Worked { accepted, .. } = self.pool.install(|| self.worked_out(writing.snapshot(), request, &name, true))?;
+                // States that rows are taken out of and put in use all threads.
+                let threads = self.threads.writing()?;
+                let Worked { accepted, .. } = threads.install(|| self.worked_out(writing.snapshot(), request, &name, true))?;
                 self.workspace.files().reached("waiting");
                 let pending = accept(&mut writing, Draft::of_waiting(accepted))?;
-                // States that rows are taken out of and put in use all threads.
-                let came = self.pool.install(|| effect(&mut writing, vec![pending]))?.pop();
+                let came = threads.install(|| effect(&mut writing, vec![pending]))?.pop();
                 in_effect(&writing, UnknownIds::default(), came.ok_or(WorkspaceError::MovedOn)?)
             }
         };

@@ -41,7 +41,7 @@ impl Engine {
     fn export_once(&self, format: ExportFormat, path: &Path, observer: &dyn Observer) -> Result<ExportReport, Error> {
         let files = self.files();
         for _ in 0..TRIES {
-            let (loaded, bytes) = self.pool().install(|| -> Result<_, Error> {
+            let (loaded, bytes) = self.threads.answering()?.install(|| -> Result<_, Error> {
                 let loaded = Loaded::load(&self.workspace, None)?;
                 let bytes = export::encode(format, &loaded.schema, &loaded.ensemble, &self.facts(&loaded)?)?;
                 Ok((loaded, bytes))

@@ -108,7 +108,7 @@ impl Engine {
             observer.progress(Progress::Importing { bytes, total, rows });
             !observer.stopped()
         };
-        let report = self.pool.install(|| import(writing, &plan, &mut sources, &progress));
+        let report = self.threads.writing()?.install(|| import(writing, &plan, &mut sources, &progress));
         let report = match report {
             Err(ImportError::Cell { place, error }) => {
                 return Err(self.bad_cells(&plan, &config.input(&request.sources), place, error)?);

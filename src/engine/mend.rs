@@ -140,7 +140,8 @@ impl Engine {
             let mut sources = from.open(&plan.partition.form)?;
             let cells: Vec<_> = damaged.iter().map(|(cell, _)| store.named(*cell)).collect();
             let gone = |handle| absent.get(&batches).is_some_and(|absent| absent.has(handle));
-            let restaged = self.pool.install(|| restage(&self.workspace, &plan, &mut sources, &cells, gone, &progress))?;
+            let restaged =
+                self.threads.writing()?.install(|| restage(&self.workspace, &plan, &mut sources, &cells, gone, &progress))?;
             files.extend(restaged.into_iter().zip(damaged));
         }
         // Slices of several batches come from several sources, one call each.

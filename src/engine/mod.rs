@@ -27,6 +27,7 @@ mod requests;
 mod serving;
 mod shard;
 mod status;
+mod threads;
 mod train;
 mod verify;
 mod votes;
@@ -36,7 +37,7 @@ use std::{
     sync::Arc,
 };
 
-use rayon::{ThreadPool, ThreadPoolBuilder};
+use rayon::ThreadPool;
 
 pub use append::{AppendReport, AppendRequest};
 pub use card::{Card, Deletions};
@@ -90,7 +91,6 @@ use crate::{
     config::Config,
     delete::recover,
     ledger::History,
-    train::TrainError,
     workspace::{Workspace, WorkspaceError, Writing},
 };
 
@@ -107,8 +107,8 @@ pub struct IdColumns {
 #[derive(Debug)]
 pub struct Engine {
     workspace: Workspace,
-    /// One for all work of the engine, for as long as it lives.
-    pool: Arc<ThreadPool>,
+    /// For all work of the engine, for as long as it lives.
+    threads: Arc<threads::Threads>,
     wait: bool,
     /// Deletions of this process.
     queue: queue::Queue,
@@ -165,14 +165,13 @@ impl Builder {
     /// The threads can't be started.
     pub fn open(self) -> Result<Engine, Error> {
         let threads = self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-        let pool = ThreadPoolBuilder::new().num_threads(threads).build();
-        let pool = pool.map_err(|e| TrainError::Threads { threads, message: e.to_string() })?;
+        let threads = Arc::new(threads::Threads::start(threads)?);
         let files = Files::new(self.disk.unwrap_or_else(|| Arc::new(RealDisk::new())));
         let files = if self.in_scratch { files.below(&self.root) } else { files };
         let workspace = Workspace::new(files, self.root);
         Ok(Engine {
             workspace: if self.stays { workspace.staying() } else { workspace },
-            pool: Arc::new(pool),
+            threads,
             wait: self.wait,
             queue: queue::Queue::default(),
         })
@@ -195,7 +194,12 @@ impl Engine {
 
     /// An engine that works with the same threads on a copy of a workspace, on the files that the copy's owner uses.
     pub(crate) fn on_copy(&self, files: Files, root: PathBuf) -> Engine {
-        Engine { workspace: Workspace::new(files, root), pool: self.pool.clone(), wait: true, queue: queue::Queue::default() }
+        Engine {
+            workspace: Workspace::new(files, root),
+            threads: self.threads.clone(),
+            wait: true,
+            queue: queue::Queue::default(),
+        }
     }
 
     /// The workspace.
@@ -210,7 +214,7 @@ impl Engine {
 
     /// How many threads work.
     pub fn threads(&self) -> usize {
-        self.pool.current_num_threads()
+        self.threads.count()
     }
 
     /// The configuration file that is meant: `sisa.toml` in the workspace, if none is named.
@@ -230,9 +234,9 @@ impl Engine {
         })
     }
 
-    /// The threads.
+    /// The threads for what takes long.
     pub(crate) fn pool(&self) -> &ThreadPool {
-        &self.pool
+        self.threads.training()
     }
 
     /// The columns that hold ids.

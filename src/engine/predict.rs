@@ -183,9 +183,10 @@ impl Engine {
         observer: &dyn Observer,
         mut then: impl FnMut(&Named, &[String], &Scores) -> Result<(), Error> + Send,
     ) -> Result<u64, Error> {
-        self.pool.install(|| {
+        let threads = self.threads.answering()?;
+        threads.install(|| {
             let serving = self.loaded(observer)?;
-            let rows = serving.score(sources, &self.pool, (false, Some(ids)), observer, |scores, _, named| {
+            let rows = serving.score(sources, threads, (false, Some(ids)), observer, |scores, _, named| {
                 serving.still(&self.workspace)?;
                 then(named, &serving.classes, scores)
             });
@@ -209,10 +210,11 @@ impl Engine {
         if sources.is_empty() {
             return self.evaluate_holdout(observer);
         }
-        self.pool.install(|| {
+        let threads = self.threads.answering()?;
+        threads.install(|| {
             let serving = self.loaded(observer)?;
             let mut metrics = Metrics::new(serving.model.shards.layout().task);
-            let scored = serving.score(sources, &self.pool, (true, None), observer, |scores, rows, _| {
+            let scored = serving.score(sources, threads, (true, None), observer, |scores, rows, _| {
                 metrics.add(scores, &rows.labels);
                 Ok(())
             });
@@ -226,7 +228,7 @@ impl Engine {
     /// # Errors
     /// Nothing can answer, or nothing was held out.
     pub fn evaluate_holdout(&self, observer: &dyn Observer) -> Result<Evaluation, Error> {
-        self.pool.install(|| {
+        self.threads.answering()?.install(|| {
             let serving = self.loaded(observer)?;
             // Every slice is counted here, so every slice is checked first.
             self.workspace.placed(&serving.snapshot)?;
@@ -251,7 +253,7 @@ impl Serving {
                 answer.classes.extend_from_slice(&scores.classes);
                 Ok(())
             };
-            loaded.score(sources, self.pool(), (false, None), observer, |scores, rows, _| add(scores, rows))?;
+            loaded.score(sources, self.pool()?, (false, None), observer, |scores, rows, _| add(scores, rows))?;
             Ok((loaded.classes.clone(), answer))
         })?;
         Ok(Answers { classes, scores, epoch })
@@ -267,9 +269,9 @@ impl Serving {
         self.answer(|loaded| {
             let mut metrics = Metrics::new(loaded.model.shards.layout().task);
             let rows = if sources.is_empty() {
-                self.pool().install(|| loaded.add_holdout(&mut metrics))?
+                self.pool()?.install(|| loaded.add_holdout(&mut metrics))?
             } else {
-                loaded.score(sources, self.pool(), (true, None), observer, |scores, rows, _| {
+                loaded.score(sources, self.pool()?, (true, None), observer, |scores, rows, _| {
                     metrics.add(scores, &rows.labels);
                     Ok(())
                 })?

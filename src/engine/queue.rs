@@ -183,6 +183,8 @@ impl Engine {
 
     /// Accepts requests one after the other, then brings them into effect at once, and tells each what came of it.
     fn together(&self, writing: &mut Writing, asking: &[Asking<'_>]) -> Result<(), Error> {
+        // Whatever can fail before anything is accepted.
+        self.threads.writing()?;
         let mut waits: Vec<(&Outcome, Targets, Pending)> = Vec::new();
         let mut repeats = Vec::new();
         for (request, heard, outcome) in asking {
@@ -225,7 +227,7 @@ impl Engine {
         let (told, pending): (Vec<_>, Vec<_>) =
             waits.drain(..).map(|(outcome, targets, pending)| ((outcome, targets), pending)).unzip();
         // States that rows are taken out of use all threads.
-        let came = self.pool.install(|| effect(writing, pending))?;
+        let came = self.threads.writing()?.install(|| effect(writing, pending))?;
         for ((outcome, targets), came) in told.into_iter().zip(came) {
             let came = in_effect(writing, targets.unknown(&came.0.outcomes), came);
             outcome.tell(Ok(InEffect { undated: targets.undated(), ..came }));

@@ -125,7 +125,7 @@ impl Engine {
         };
         let cells: Vec<_> = from.grid().cells().collect();
         let kept = Kept { carry: anew.carry.as_ref(), ..Kept::all(&from, &cells) };
-        let report = self.pool.install(|| rekey_rows(writing, &plan, &kept))?;
+        let report = self.threads.writing()?.install(|| rekey_rows(writing, &plan, &kept))?;
         Ok((generation, report))
     }
 }

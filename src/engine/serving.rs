@@ -7,7 +7,7 @@ use std::{
 
 use rayon::ThreadPool;
 
-use super::{Engine, Error, Observer};
+use super::{Engine, Error, Observer, threads::Threads};
 use crate::{
     ids::{GenerationId, RecipeId},
     predict::Ensemble,
@@ -129,7 +129,7 @@ impl Loaded {
 #[derive(Debug)]
 pub struct Serving {
     workspace: Workspace,
-    pool: Arc<ThreadPool>,
+    threads: Arc<Threads>,
     loaded: Mutex<Option<Arc<Loaded>>>,
 }
 
@@ -146,7 +146,7 @@ impl Engine {
 
     /// As [`Engine::serving`], and loads nothing before it is asked: there may be nothing that can answer yet.
     pub fn serving_later(&self) -> Serving {
-        Serving { workspace: self.workspace.clone(), pool: self.pool.clone(), loaded: Mutex::new(None) }
+        Serving { workspace: self.workspace.clone(), threads: self.threads.clone(), loaded: Mutex::new(None) }
     }
 }
 
@@ -230,8 +230,8 @@ impl Serving {
     }
 
     /// The threads that large answers are computed on.
-    pub(super) fn pool(&self) -> &ThreadPool {
-        &self.pool
+    pub(super) fn pool(&self) -> Result<&ThreadPool, Error> {
+        self.threads.answering()
     }
 
     /// What is in service now: as it is loaded, if nothing came into effect since.
@@ -246,7 +246,7 @@ impl Serving {
                 Err(e) => return Err(e),
             }
         }
-        let loaded = self.pool.install(|| Loaded::load(&self.workspace, before.as_deref()))?;
+        let loaded = self.pool()?.install(|| Loaded::load(&self.workspace, before.as_deref()))?;
         Ok(held.insert(Arc::new(loaded)).clone())
     }
 }

@@ -101,8 +101,10 @@ impl Engine {
         };
         // Most of the time goes into asking the disk for every checkpoint's size.
         let shards: Vec<ShardId> = model.shards.grid().shards().collect();
-        let plans =
-            self.pool.install(|| shards.par_iter().map(|shard| model.outlook(*shard, true)).collect::<Result<Vec<_>, _>>())?;
+        let plans = self
+            .threads
+            .answering()?
+            .install(|| shards.par_iter().map(|shard| model.outlook(*shard, true)).collect::<Result<Vec<_>, _>>())?;
         for (shard, plan) in shards.into_iter().zip(plans) {
             status.missing_row_passes += plan.missing_row_passes(&model.recipe);
             status.full_row_passes += plan.row_passes(&model.recipe);

@@ -59,7 +59,7 @@ impl Engine {
             // A deletion that is accepted from here on finds the folder and takes it away.
             self.workspace.still(&snapshot)?;
             let share = ThreadShare::new(self.threads());
-            let done = self.pool.install(|| retrain(&model, scratch, &shards, &share, &watch, &mut verdict));
+            let done = self.threads.training().install(|| retrain(&model, scratch, &shards, &share, &watch, &mut verdict));
             // A deletion that came in between took the scratch folder away, and is the better explanation.
             self.workspace.still(&snapshot)?;
             if !done? {

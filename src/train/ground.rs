@@ -33,10 +33,18 @@ impl Ground {
         {
             return Ok(None);
         }
+        self.slices(shard).map(Some)
+    }
+
+    /// The number of the last entry, and what the slices of the shard hold by then, or are to hold in a moment.
+    ///
+    /// # Errors
+    /// As [`Ground::moved`].
+    pub fn slices(&self, shard: ShardId) -> Result<(u64, Vec<Digest>), TrainError> {
         let history = self.ledger.read()?;
         let record = history.generations.get(&self.generation).filter(|g| g.recipes.iter().any(|r| r.recipe == self.recipe));
         let record = record.ok_or_else(|| TrainError::Replaced { recipe: self.recipe.to_string() })?;
-        Ok(Some((history.head.sequence, record.cells.slices_of(shard).to_vec())))
+        Ok((history.head.sequence, record.cells.slices_of(shard).to_vec()))
     }
 
     /// Whether the shards have other slices by now than these: a batch came.

@@ -211,6 +211,16 @@ impl Model {
         }
     }
 
+    /// Whether the ledger says other slices of the shard than those that the plan was made from: they are to be changed, and are not yet.
+    ///
+    /// # Errors
+    /// The ledger is damaged, the recipe is gone, or the disk refuses.
+    pub fn awaits_change(&self, plan: &ShardPlan) -> Result<bool, TrainError> {
+        let Some(ground) = &self.ground else { return Ok(false) };
+        let slices = ground.slices(plan.shard)?.1;
+        Ok(lineages(&self.root, plan.shard, slices) != plan.lineages)
+    }
+
     /// Whether a batch came since, so that there are other slices than this model knows.
     ///
     /// # Errors

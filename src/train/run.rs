@@ -35,6 +35,8 @@ pub enum Stop {
     Diverged(String),
     /// Somebody asked to stop.
     Interrupted,
+    /// A change of its slices is in the ledger and not done yet: until it is, nothing that is trained would stay.
+    Overtaken,
 }
 
 /// What a run did.
@@ -50,6 +52,11 @@ impl Report {
     /// Whether somebody asked to stop.
     pub fn interrupted(&self) -> bool {
         self.shards.iter().any(|s| s.stop == Some(Stop::Interrupted))
+    }
+
+    /// Whether a change of some shard's slices has to be done before the shard can be trained.
+    pub fn overtaken(&self) -> bool {
+        self.shards.iter().any(|s| s.stop == Some(Stop::Overtaken))
     }
 
     /// The shards that diverged.
@@ -147,6 +154,11 @@ fn build(
             End::Complete => {}
             End::Again => {
                 plan = model.plan(plan.shard)?;
+                // Whoever is to make the slices what the ledger says may be gone, and may need what this thread holds on to.
+                if model.awaits_change(&plan)? {
+                    report.stop = Some(Stop::Overtaken);
+                    return Ok(report);
+                }
                 if let Some(from) = from_step(&plan) {
                     report.from_step = report.from_step.min(from);
                     continue;
