@@ -130,7 +130,7 @@ impl Engine {
         let newest = writing.history().newest().map(|(id, _)| id);
         let newest = newest.ok_or_else(|| WorkspaceError::Empty { root: self.workspace.root().to_owned() })?;
         let asked = self.corrections(writing.snapshot(), newest, &request.sources)?;
-        let name = request_name(writing.snapshot(), request.request_id.as_deref())?;
+        let name = request_name(writing.snapshot(), 0, request.request_id.as_deref())?;
         let ledger = self.workspace.ledger();
         let came = match ledger.request_ids(writing.history(), &name)? {
             Some(ids) if ids != asked.digest(&self.workspace.handle_key()?) => {
@@ -144,9 +144,9 @@ impl Engine {
             None => {
                 let Worked { accepted, .. } = self.pool.install(|| self.worked_out(writing.snapshot(), request, &name, true))?;
                 self.workspace.files().reached("waiting");
-                let pending = accept(&mut writing, Draft::of_waiting(accepted))?;
+                let pending = accept(&mut writing, Draft::of_waiting(accepted).into())?;
                 // States that rows are taken out of and put in use all threads.
-                let came = self.pool.install(|| effect(&mut writing, vec![pending]))?.pop();
+                let came = self.pool.install(|| effect(&mut writing, pending))?.pop();
                 in_effect(&writing, UnknownIds::default(), came.ok_or(WorkspaceError::MovedOn)?)
             }
         };

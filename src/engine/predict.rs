@@ -152,7 +152,7 @@ impl Metrics {
 impl Engine {
     /// Loads what is in service, for one command.
     fn loaded(&self, observer: &dyn Observer) -> Result<Loaded, Error> {
-        let loaded = Loaded::load(&self.workspace, None)?;
+        let loaded = Loaded::load(&self.workspace)?;
         loaded.tell(observer);
         Ok(loaded)
     }
@@ -267,6 +267,7 @@ impl Serving {
         self.answer(|loaded| {
             let mut metrics = Metrics::new(loaded.model.shards.layout().task);
             let rows = if sources.is_empty() {
+                loaded.is_effective()?;
                 self.pool().install(|| loaded.add_holdout(&mut metrics))?
             } else {
                 loaded.score(sources, self.pool(), (true, None), observer, |scores, rows, _| {

@@ -98,6 +98,14 @@ impl Writing {
         self.workspace.ledger().append(&mut self.snapshot.history, event)
     }
 
+    /// Appends entries in order, durably.
+    ///
+    /// # Errors
+    /// As [`Writing::append`]; entries before the one that could not be appended stand.
+    pub fn append_all(&mut self, events: Vec<Event>) -> Result<(), LedgerError> {
+        self.workspace.ledger().append_all(&mut self.snapshot.history, events)
+    }
+
     /// Appends the entry of an import, whose cells are these.
     ///
     /// # Errors
