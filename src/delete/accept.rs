@@ -58,12 +58,13 @@ impl Drafts {
     /// One more, which was worked out after these.
     pub fn add(&mut self, draft: Draft) {
         let Draft { accepted, mut files, opened } = draft;
+        let mut bytes = self.files.values().fold(0, |sum, file| sum + file.bytes().len());
         for change in &accepted.cells {
             let at = (change.generation, change.cell);
             // What is here of the cell is without that request.
-            self.files.remove(&at);
-            let bytes = self.files.values().fold(0, |sum, file| sum + file.bytes().len());
+            bytes -= self.files.remove(&at).map_or(0, |file| file.bytes().len());
             if let Some(file) = files.remove(&at).filter(|file| bytes + file.bytes().len() <= KEPT_BYTES) {
+                bytes += file.bytes().len();
                 self.files.insert(at, file);
             }
         }

@@ -155,9 +155,9 @@ pub fn effect(writing: &mut Writing, pending: Pending) -> Result<Vec<(Accepted, 
         changes.extend(Change::of(workspace, *id, record, &pending)?);
     }
     let gone = Gone::of(pending.iter().flat_map(|accepted| &accepted.outcomes));
-    // States that rows can be taken out of: without them first, then those with them go. A crash in between costs nothing. Taint goes
-    // before anything large is written, but for what was written before the request was accepted. Locks are taken shard by shard: a
-    // process may not have many at once.
+    // States that rows can be taken out of: without them first, then those with them go. A kill in between costs nothing, a power cut at most
+    // the training of what it lost. Taint goes before anything large is written, but for what was written before the requests were
+    // accepted. Locks are taken shard by shard: a process may not have many at once.
     let (mut held, held_most) = (Vec::<Box<dyn LockGuard>>::new(), held_most());
     let (mut names, mut placed) = (BTreeSet::new(), BTreeSet::new());
     for change in &changes {

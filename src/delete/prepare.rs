@@ -51,7 +51,10 @@ impl Prepared {
 /// Writes what requests will put in place, shard by shard, as far as its slices are in memory and the process may have the files open. What
 /// is not, and all of it where the disk has no room before taint is gone, is made once they are accepted. The slices are as the
 /// drafts saw them, as the caller has the writer lock.
-pub fn prepare(workspace: &Workspace, history: &History, mut drafts: Drafts) -> Drafts {
+///
+/// # Errors
+/// The disk refuses for another reason than that it is full; nothing is accepted then.
+pub fn prepare(workspace: &Workspace, history: &History, mut drafts: Drafts) -> Result<Drafts, DeleteError> {
     let mut changes: BTreeMap<(GenerationId, ShardId), BTreeMap<Cell, Digest>> = BTreeMap::new();
     for change in drafts.accepted.iter().filter(|accepted| !accepted.corrects).flat_map(|accepted| &accepted.cells) {
         changes.entry((change.generation, change.cell.shard)).or_default().insert(change.cell, change.after);
@@ -64,15 +67,16 @@ pub fn prepare(workspace: &Workspace, history: &History, mut drafts: Drafts) -> 
                 prepared.0.insert(*at, ready);
             }
             Ok(None) => {}
-            // Whatever is wrong is told by the effect, if it still is.
-            Err(_) => return drafts,
+            Err(DeleteError::Fs(e) | DeleteError::Train(TrainError::Fs(e))) if !e.is_full() => return Err(e.into()),
+            // Whatever else is wrong is told by the effect, if it still is.
+            Err(_) => return Ok(drafts),
         }
     }
     for (generation, shard) in prepared.0.keys() {
         drafts.files.retain(|(of, cell), _| (of, cell.shard) != (generation, *shard));
     }
     drafts.prepared = prepared;
-    drafts
+    Ok(drafts)
 }
 
 fn ready(

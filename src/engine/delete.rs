@@ -287,7 +287,11 @@ fn refuse_mostly_unknown(unknown: &UnknownIds, accepted: &Accepted) -> Result<()
 pub(super) fn request_name(snapshot: &Snapshot, after: usize, given: Option<&str>) -> Result<String, DeleteError> {
     match given {
         Some(name) => checked_name(name),
-        None => Ok(format!("r{:08}-{}", snapshot.history.head.sequence + 1 + after as u64, crate::fs::utc_now().replace([':', '.'], "-"))),
+        None => Ok(format!(
+            "r{:08}-{}",
+            snapshot.history.head.sequence + 1 + after as u64,
+            crate::fs::utc_now().replace([':', '.'], "-")
+        )),
     }
 }
 

@@ -224,7 +224,7 @@ impl Engine {
         let (waits, drafts) = (std::mem::take(waits), std::mem::take(drafts));
         // States that rows are taken out of use all threads.
         let came = self.pool.install(|| -> Result<_, Error> {
-            let drafts = prepare(writing.workspace(), writing.history(), drafts);
+            let drafts = prepare(writing.workspace(), writing.history(), drafts)?;
             let pending = accept(writing, drafts)?;
             for (accepted, (_, heard, _)) in pending.accepted().iter().zip(&waits) {
                 if let Some(record) = writing.history().open_request(&accepted.request) {

@@ -190,7 +190,7 @@ impl Engine {
     /// Loads what is in service, to answer from it for as long as the caller likes, from any number of threads.
     ///
     /// # Errors
-    /// Nothing is in service, an accepted deletion is not yet in effect, or the workspace is damaged.
+    /// Nothing is in service, or can answer before an accepted deletion is in effect, or the workspace is damaged.
     pub fn serving(&self) -> Result<Serving, Error> {
         let serving = self.serving_later();
         serving.loaded()?;
@@ -299,7 +299,13 @@ impl Serving {
                 Err(e) => return Err(e),
             }
         }
-        let loaded = self.pool.install(|| Loaded::clean(&self.workspace, before.as_deref()))?;
-        Ok(held.insert(Arc::new(loaded)).clone())
+        match self.pool.install(|| Loaded::clean(&self.workspace, before.as_deref())) {
+            Ok(loaded) => Ok(held.insert(Arc::new(loaded)).clone()),
+            Err(e) => {
+                // It never answers again, as the ledger has moved on from it for good; what does not change of it need not be read again.
+                *held = before.filter(|_| matches!(e, Error::Workspace(WorkspaceError::NotEffective { .. })));
+                Err(e)
+            }
+        }
     }
 }

@@ -66,13 +66,16 @@ impl<'a> SyncAhead<'a> {
     }
 }
 
+/// So many things are done by one thread: what a disk makes durable for the first of them it often has for the others too.
+const EACH: usize = 4;
+
 /// Does the same to many things that wait for a disk: on at most `most` threads, of which this is one.
 pub(super) fn all_at_once<T: Send>(
     most: usize,
     items: Vec<T>,
     work: impl Fn(T) -> Result<(), FsError> + Sync,
 ) -> Result<(), FsError> {
-    let others = most.min(items.len()).saturating_sub(1);
+    let others = most.min(items.len().div_ceil(EACH)).saturating_sub(1);
     let left = Mutex::new(items.into_iter());
     let run = || {
         loop {

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use super::{ahead::all_at_once, Bytes, Disk, EntryKind, FileStat, FsError, LockGuard, ScratchFile};
+use super::{Bytes, Disk, EntryKind, FileStat, FsError, LockGuard, ScratchFile, ahead::all_at_once};
 
 /// How the names of our temporary files begin; nothing else is ever swept.
 pub(super) const TEMPORARY: &str = ".sisa-tmp-";
