@@ -18,7 +18,7 @@ from pathlib import Path
 FOREST = 'kind = "forest"\ntrees = 20\ndepth = 12\ncounts = true\n[schedule]\nkind = "once"\nepochs = 1'
 MLP = ('kind = "mlp"\nhidden = [128]\nactivation = "relu"\noptimizer = { kind = "sgd", momentum = 0.9 }\nrate = 0.02\n'
        'decay = "constant"\nl2 = 0\nbatch = 128\n[schedule]\nkind = "replay"\nepochs = 2')
-NUMBERS, PEOPLE, ROWS, MANY = 14, 10_000, 30_000, 1000
+NUMBERS, PEOPLE, ROWS, MANY, ALONE = 14, 10_000, 30_000, 1000, 30
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("sisa", type=Path)
@@ -26,7 +26,10 @@ parser.add_argument("folder", type=Path)
 parser.add_argument("--learner", choices=["forest", "mlp"], default="forest")
 parser.add_argument("--seconds", type=int, default=5)
 parser.add_argument("--behind", type=int, default=0)
+parser.add_argument("--smoke", action="store_true", help="a small table and few requests, to see that it works")
 asked = parser.parse_args()
+if asked.smoke:
+    ROWS, MANY, ALONE = 3_000, 100, 3
 BINARY, ROOT = str(asked.sisa.resolve()), asked.folder.resolve() / asked.learner
 
 
@@ -112,14 +115,14 @@ def delete(connection, person, wait="effective"):
 def alone(name, port, first):
     """Deletions one after the other, with nothing else to do but what follows from them."""
     connection, times = http.client.HTTPConnection("127.0.0.1", port), []
-    for person in range(first, first + 30):
+    for person in range(first, first + ALONE):
         began = time.perf_counter()
         delete(connection, f"p{person}")
         times.append(1000 * (time.perf_counter() - began))
         time.sleep(0.2)
     times.sort()
-    print(f"{name}: effective after {times[15]:.1f} ms (median of 30), {times[2]:.1f} to {times[27]:.1f} ms", flush=True)
-    return times[15]
+    print(f"{name}: effective after {times[ALONE // 2]:.1f} ms (median of {ALONE}; {times[0]:.1f} to {times[-1]:.1f} ms)", flush=True)
+    return times[ALONE // 2]
 
 
 def together(port, people):

@@ -265,9 +265,10 @@ impl Serving {
     /// As [`Serving::scores`]; or a source has no labels, or nothing was held out.
     pub fn quality(&self, sources: &Input, observer: &dyn Observer) -> Result<(Evaluation, Epoch), Error> {
         self.answer(|loaded| {
+            // What stays is measured, and rows that are held out go only then.
+            loaded.is_effective()?;
             let mut metrics = Metrics::new(loaded.model.shards.layout().task);
             let rows = if sources.is_empty() {
-                loaded.is_effective()?;
                 self.pool().install(|| loaded.add_holdout(&mut metrics))?
             } else {
                 loaded.score(sources, self.pool(), (true, None), observer, |scores, rows, _| {

@@ -11,11 +11,11 @@ use super::{
 };
 use crate::{
     digest::Digest,
-    fs::{Durability, utc_now},
+    fs::{Durability, open_files_limit, utc_now},
     shard::Cells,
 };
 
-/// Entries that are written at once: each is an open file.
+/// Entries that are written at once at most: each is an open file.
 const AT_ONCE: usize = 32;
 
 impl Ledger {
@@ -56,6 +56,7 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::append`]; entries before the one that could not be appended stand, and are not in `history`.
     pub fn append_all(&self, history: &mut History, events: Vec<Event>) -> Result<(), LedgerError> {
+        let at_once = open_files_limit().map_or(AT_ONCE, |files| AT_ONCE.min(files as usize / 8));
         let mut events = events.into_iter().peekable();
         while let Some(event) = events.next() {
             // The first of a folder has a summary of those before it, which are durable by then.
@@ -71,7 +72,7 @@ impl Ledger {
                 file.write(&bytes)?;
                 written.push(file);
                 self.taken(&mut then, &entry, &bytes, None);
-                next = if begins(&then) || written.len() >= AT_ONCE { None } else { events.next() };
+                next = if begins(&then) || written.len() >= at_once { None } else { events.next() };
             }
             self.files.sync_pending(&mut written)?;
             for file in written {
