@@ -315,7 +315,7 @@ fn a_service_that_is_killed_loses_nothing_that_it_answered() {
 }
 
 #[test]
-fn while_a_deletion_is_on_its_way_nothing_answers_and_a_dead_process_is_recovered_from() {
+fn until_states_without_the_person_are_there_nothing_answers_and_a_dead_process_is_recovered_from() {
     let bench = trained(RIDGE, &rows(40));
     configure(bench.root(), "wait_seconds = 0");
     let service = Service::start(bench.root(), &[]);

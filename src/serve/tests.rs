@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     common::FOREST,
-    sim::{Asked, Claims, Coin, Fault, GONE, Given, Reference, SimDisk, World, check_finished, check_image},
+    sim::{Asked, Claims, Coin, Fault, GONE, Given, Reference, SimDisk, World, check_finished, check_image, workspace},
 };
 
 /// The parts of a service that change the disk.
@@ -76,6 +76,9 @@ fn is_ours(path: &Path) -> bool {
 
 /// Everything is done: the workspace is as expected, and of the request nothing is left but its closed file.
 fn finished(disk: &SimDisk, expected: &Reference, received: bool) -> Result<(), String> {
+    // Whatever came before the service is swept by the next who writes.
+    let writing = workspace(disk).write(false).map_err(|e| e.to_string())?;
+    writing.done().map_err(|e| e.to_string())?;
     let (here, mut expected) = (Reference::of(disk), expected.clone());
     let ours: Vec<_> = here.files.iter().filter(|(path, _)| is_ours(path)).collect();
     let closed = |path: &Path| path.iter().any(|part| part == "closed") && path.extension().is_some_and(|e| e == "json");
