@@ -1,5 +1,5 @@
 //! Whoever stays loaded answers at every moment of a deletion, also of one that was stopped there, and never from what saw the deleted.
-#![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test stops at what it does not expect")]
+#![expect(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
 
 mod common;
 mod sim;

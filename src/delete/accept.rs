@@ -91,7 +91,7 @@ impl Drafts {
     /// What a cell will hold after them, if they change it, and how many records they take from it.
     fn change(&self, generation: GenerationId, cell: Cell) -> Option<(Digest, u64)> {
         let changes = || self.accepted.iter().flat_map(|a| &a.cells).filter(|c| (c.generation, c.cell) == (generation, cell));
-        changes().last().map(|last| (last.after, changes().map(|change| change.records).sum()))
+        changes().next_back().map(|last| (last.after, changes().map(|change| change.records).sum()))
     }
 }
 
