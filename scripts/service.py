@@ -112,9 +112,19 @@ def delete(connection, person, wait="effective"):
         time.sleep(0.05)
 
 
+def settled(connection):
+    """Waits until nothing is left to repair."""
+    while True:
+        connection.request("POST", "/v1/repair")
+        if not json.loads(connection.getresponse().read())["unrepaired"]:
+            return
+        time.sleep(0.2)
+
+
 def alone(name, port, first):
     """Deletions one after the other, with nothing else to do but what follows from them."""
     connection, times = http.client.HTTPConnection("127.0.0.1", port), []
+    settled(connection)
     for person in range(first, first + ALONE):
         began = time.perf_counter()
         delete(connection, f"p{person}")
