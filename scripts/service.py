@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
 """What `sisa serve` answers under load, on loopback: single rows of a generated table from eight
-processes, the same while somebody is deleted every half second, and 1,000 deletions at once.
+processes, the same while somebody is deleted every half second, deletions alone one after the
+other, and 1,000 of them at once.
 
-    python3 scripts/service.py SISA FOLDER [--learner forest|mlp] [--seconds 5]
+    python3 scripts/service.py SISA FOLDER [--learner forest|mlp] [--seconds 5] [--behind 10000]
+
+`--behind` then puts that many requests into the ledger, of people nobody knows, and measures the
+deletions alone again.
 
 The table has 30,000 rows of 14 numbers about 10,000 people. The clients are Python's standard
 library and need as much processor time as the service or more, so on few cores the rates are
@@ -14,14 +18,18 @@ from pathlib import Path
 FOREST = 'kind = "forest"\ntrees = 20\ndepth = 12\ncounts = true\n[schedule]\nkind = "once"\nepochs = 1'
 MLP = ('kind = "mlp"\nhidden = [128]\nactivation = "relu"\noptimizer = { kind = "sgd", momentum = 0.9 }\nrate = 0.02\n'
        'decay = "constant"\nl2 = 0\nbatch = 128\n[schedule]\nkind = "replay"\nepochs = 2')
-NUMBERS, PEOPLE, ROWS, MANY = 14, 10_000, 30_000, 1000
+NUMBERS, PEOPLE, ROWS, MANY, ALONE = 14, 10_000, 30_000, 1000, 30
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("sisa", type=Path)
 parser.add_argument("folder", type=Path)
 parser.add_argument("--learner", choices=["forest", "mlp"], default="forest")
 parser.add_argument("--seconds", type=int, default=5)
+parser.add_argument("--behind", type=int, default=0)
+parser.add_argument("--smoke", action="store_true", help="a small table and few requests, to see that it works")
 asked = parser.parse_args()
+if asked.smoke:
+    ROWS, MANY, ALONE = 3_000, 100, 3
 BINARY, ROOT = str(asked.sisa.resolve()), asked.folder.resolve() / asked.learner
 
 
@@ -97,21 +105,52 @@ def load(name, service, port, body, person=None):
         print(f"  effective after {sorted(effective)[len(effective) // 2]:.1f} ms (median of {len(effective)})", flush=True)
 
 
-def at_once(port):
-    """Deletions of a thousand people, one request each, over 64 connections."""
-    def some(first):
-        connection = http.client.HTTPConnection("127.0.0.1", port)
-        for person in range(first, MANY, 64):
-            body = json.dumps({"subjects": [f"p{5000 + person}"], "request": f"many-{person}"})
-            while ask(connection, "/v1/deletions", body) != 200:
-                time.sleep(0.05)
+def delete(connection, person, wait="effective"):
+    """Asks until it is taken: whatever is more than may wait is told to come again."""
+    body = json.dumps({"subjects": [person], "request": f"of-{person}", "wait": wait})
+    while ask(connection, "/v1/deletions", body) not in (200, 202):
+        time.sleep(0.05)
 
-    began, threads = time.perf_counter(), [threading.Thread(target=some, args=(first,)) for first in range(64)]
+
+def settled(connection):
+    """Waits until nothing is left to repair."""
+    while True:
+        connection.request("POST", "/v1/repair")
+        if not json.loads(connection.getresponse().read())["unrepaired"]:
+            return
+        time.sleep(0.2)
+
+
+def alone(name, port, first):
+    """Deletions one after the other, with nothing else to do but what follows from them."""
+    connection, times = http.client.HTTPConnection("127.0.0.1", port), []
+    settled(connection)
+    for person in range(first, first + ALONE):
+        began = time.perf_counter()
+        delete(connection, f"p{person}")
+        times.append(1000 * (time.perf_counter() - began))
+        time.sleep(0.2)
+    times.sort()
+    print(f"{name}: effective after {times[ALONE // 2]:.1f} ms (median of {ALONE}; {times[0]:.1f} to {times[-1]:.1f} ms)", flush=True)
+    return times[ALONE // 2]
+
+
+def together(port, people):
+    """Deletions of many, one request each, over 64 connections: until all are accepted, and until all are in effect."""
+    def some(mine):
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        for person in mine:
+            delete(connection, person, "accepted")
+
+    began, threads = time.perf_counter(), [threading.Thread(target=some, args=(people[at::64],)) for at in range(64)]
     for each in threads:
         each.start()
     for each in threads:
         each.join()
-    print(f"{MANY:,} deletions over 64 connections: all effective after {time.perf_counter() - began:.1f} s", flush=True)
+    accepted = time.perf_counter() - began
+    # One more comes into effect after all of them.
+    delete(http.client.HTTPConnection("127.0.0.1", port), f"after-{people[-1]}")
+    return accepted, time.perf_counter() - began
 
 
 BODY = trained()
@@ -119,7 +158,13 @@ SERVICE, PORT = started()
 try:
     load("single rows", SERVICE, PORT, BODY)
     load("two deletions a second, repaired at once", SERVICE, PORT, BODY, person=100)
-    at_once(PORT)
+    few = alone("deletions alone", PORT, 1000)
+    took = together(PORT, [f"p{5000 + person}" for person in range(MANY)])
+    print(f"{MANY:,} deletions over 64 connections: all accepted after {took[0]:.1f} s, effective after {took[1]:.1f} s", flush=True)
+    if asked.behind:
+        together(PORT, [f"nobody-{number}" for number in range(asked.behind)])
+        many = alone(f"deletions alone, {asked.behind:,} requests behind them", PORT, 2000)
+        print(f"  {many / few:.2f} times as long", flush=True)
 finally:
     SERVICE.terminate()
     SERVICE.wait(timeout=30)

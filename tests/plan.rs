@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use common::{Bench, LINEAR, MLP, Setup, rows};
 use sisa::{
-    delete::{Targets, draft},
+    delete::{Drafts, Targets, draft},
     engine::{DeleteRequest, Quiet, RealDisk},
     fs::Files,
     lab::{BenchRequest, bench},
@@ -41,7 +41,8 @@ fn the_closed_form_is_the_mean_of_what_deletions_are_counted_to_cost() {
             let counted = |persons: &[u32]| {
                 let ids: Vec<String> = persons.iter().map(u32::to_string).collect();
                 let targets = Targets::new(&schema, &key, &ids, &[], &[], Default::default()).unwrap();
-                draft(&workspace, &snapshot, &key, "r", &targets, true, &[]).unwrap().accepted.predicted.row_passes as f64
+                draft(&workspace, &snapshot, &key, "r", &targets, true, &Drafts::default()).unwrap().accepted.predicted.row_passes
+                    as f64
             };
             for batch in [1_u32, 4] {
                 let costs: Vec<f64> =

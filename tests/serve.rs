@@ -23,7 +23,7 @@ use std::{
 
 use common::{Bench, HEADER, LINEAR, RIDGE, Row, Setup, csv, rows, without};
 use serde_json::{Value, json};
-use service::{Client, Service, key};
+use service::{Client, Reply, Service, key};
 use sisa::engine::{CorrectRequest, Quiet, VerifyRequest};
 
 fn trained(learner: &'static str, rows: &[Row]) -> Bench {
@@ -315,7 +315,7 @@ fn a_service_that_is_killed_loses_nothing_that_it_answered() {
 }
 
 #[test]
-fn while_a_deletion_is_on_its_way_nothing_answers_and_a_dead_process_is_recovered_from() {
+fn until_states_without_the_person_are_there_nothing_answers_and_a_dead_process_is_recovered_from() {
     let bench = trained(RIDGE, &rows(40));
     configure(bench.root(), "wait_seconds = 0");
     let service = Service::start(bench.root(), &[]);
@@ -347,6 +347,35 @@ fn while_a_deletion_is_on_its_way_nothing_answers_and_a_dead_process_is_recovere
         std::thread::sleep(Duration::from_millis(20));
     };
     assert_ne!(before.header("x-sisa-epoch"), after.header("x-sisa-epoch"));
+    assert_eq!(settled(&mut client).len(), 1);
+    whole(&bench);
+}
+
+/// Where clean steps are left nobody waits, however long another process takes to bring its deletion into effect.
+#[test]
+fn while_a_deletion_is_on_its_way_clean_steps_answer() {
+    let bench = trained(LINEAR, &rows(60));
+    configure(bench.root(), "wait_seconds = 0");
+    let service = Service::start(bench.root(), &[]);
+    let (mut client, asked) = (service.client(), csv(&rows(5)));
+    let before = client.csv("/invocations", asked.as_bytes()).is(200);
+    let mut other = sisa(bench.root(), &["delete", "--subject", "3", "--request-id", "other", "--defer"]);
+    let mut other = other.env("SISA_STOP_AT", "accepted").spawn().unwrap();
+    let clock = Instant::now();
+    let meanwhile = loop {
+        let reply = client.csv("/invocations", asked.as_bytes()).is(200);
+        if reply.header("x-sisa-epoch") != before.header("x-sisa-epoch") {
+            break reply;
+        }
+        assert!(clock.elapsed() < Duration::from_secs(30), "the other process never came to its stop");
+    };
+    let members = |reply: &Reply| reply.header("x-sisa-members").unwrap().to_owned();
+    assert!(members(&meanwhile) < members(&before), "{} and {}", members(&meanwhile), members(&before));
+    client.get("/v2/health/ready").is(200);
+    let again = client.csv("/invocations", asked.as_bytes()).is(200);
+    assert_eq!((again.header("x-sisa-epoch"), &again.body), (meanwhile.header("x-sisa-epoch"), &meanwhile.body));
+    other.kill().unwrap();
+    other.wait().unwrap();
     assert_eq!(settled(&mut client).len(), 1);
     whole(&bench);
 }

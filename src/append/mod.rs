@@ -185,7 +185,7 @@ pub fn place(writing: &mut Writing) -> Result<bool, AppendError> {
         }
         store.remove_beyond(shard)?;
         workspace.files().sync_dir(&store.shard_dir(shard))?;
-        purge_stale(&workspace, generation, record, store.key(), shard, 0, false)?;
+        purge_stale(&workspace, generation, record, store.key(), shard, false)?;
     }
     let batch = record.batches;
     writing.append(Event::Placed(Placed { generation, batch }))?;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     digest::Digest,
-    fs::{Bytes, Durability, EntryKind, Files, FsError, SyncAhead},
+    fs::{Bytes, Durability, EntryKind, Files, FsError, Pending, SyncAhead},
     ids::{ShardId, SliceId},
 };
 
@@ -125,6 +125,17 @@ impl CheckpointStore {
     ) -> Result<u64, FsError> {
         let head = encode(shard, step, lineage, payload);
         Ok(self.files.publish(&self.path(shard, step, lineage), &[&head, payload], sync)?.bytes)
+    }
+
+    /// Writes a state that is put in its place later. Nothing that was written is durable.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn begin(&self, shard: ShardId, step: SliceId, lineage: Digest, payload: &[u8]) -> Result<Pending, FsError> {
+        let mut pending = self.files.begin(&self.path(shard, step, lineage))?;
+        pending.write(&encode(shard, step, lineage, payload))?;
+        pending.write(payload)?;
+        Ok(pending)
     }
 
     /// Removes a checkpoint. The caller holds the shard's commit lock.

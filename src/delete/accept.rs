@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{DeleteError, Pending, Target, Targets, repair::predicted, target::Gone};
+use super::{DeleteError, Target, Targets, prepare::Prepared, repair::predicted, target::Gone};
 use crate::{
     checkpoint::{CheckpointStore, Found},
-    digest::HandleKey,
+    digest::{Digest, HandleKey},
     ids::{Cell, GenerationId, Handle, Part, ShardId},
     ledger::{Accepted, CellChange, History, Outcome, OutcomeKind},
     schema::Subjects,
@@ -18,27 +18,88 @@ use crate::{
 pub struct Draft {
     /// What would be accepted.
     pub accepted: Accepted,
-    /// The slice files after it, by generation and cell.
-    pub(super) files: BTreeMap<(GenerationId, Cell), SliceFile>,
+    /// The slice files after it, by generation and cell, as far as they are kept.
+    files: BTreeMap<(GenerationId, Cell), SliceFile>,
+    /// Those that they are made of, opened and checked.
+    opened: BTreeMap<(GenerationId, Cell), Slice>,
 }
 
 impl Draft {
     /// A request whose slices wait beside those whose places they take.
     pub fn of_waiting(accepted: Accepted) -> Draft {
-        Draft { accepted, files: BTreeMap::new() }
+        Draft { accepted, files: BTreeMap::new(), opened: BTreeMap::new() }
+    }
+}
+
+/// Requests that will be accepted one after the other and come into effect together.
+#[derive(Debug, Default)]
+pub struct Drafts {
+    /// What would be accepted, in order.
+    pub(super) accepted: Vec<Accepted>,
+    /// The slice files after all of them, as far as they are kept.
+    pub(super) files: BTreeMap<(GenerationId, Cell), SliceFile>,
+    /// Those that they are made of.
+    pub(super) opened: BTreeMap<(GenerationId, Cell), Slice>,
+    /// What goes.
+    pub(super) gone: Gone,
+    /// What is written already.
+    pub(super) prepared: Prepared,
+}
+
+impl From<Draft> for Drafts {
+    fn from(draft: Draft) -> Drafts {
+        let mut drafts = Drafts::default();
+        drafts.add(draft);
+        drafts
+    }
+}
+
+impl Drafts {
+    /// One more, which was worked out after these.
+    pub fn add(&mut self, draft: Draft) {
+        let Draft { accepted, mut files, opened } = draft;
+        let mut bytes = self.files.values().fold(0, |sum, file| sum + file.bytes().len());
+        for change in &accepted.cells {
+            let at = (change.generation, change.cell);
+            // What is here of the cell is without that request.
+            bytes -= self.files.remove(&at).map_or(0, |file| file.bytes().len());
+            if let Some(file) = files.remove(&at).filter(|file| bytes + file.bytes().len() <= KEPT_BYTES) {
+                bytes += file.bytes().len();
+                self.files.insert(at, file);
+            }
+        }
+        self.opened.extend(opened);
+        self.gone.add(&accepted.outcomes);
+        self.accepted.push(accepted);
     }
 
-    /// The same without the slice files, for one of several that come into effect together: those are built from all of them.
-    pub fn one_of_several(self) -> Draft {
-        Draft { files: BTreeMap::new(), ..self }
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.accepted.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.accepted.is_empty()
+    }
+
+    /// The digest of the ids of the one of this name.
+    pub fn ids(&self, request: &str) -> Option<Digest> {
+        self.accepted.iter().find(|accepted| accepted.request == request).map(|accepted| accepted.ids)
+    }
+
+    /// What a cell will hold after them, if they change it, and how many records they take from it.
+    fn change(&self, generation: GenerationId, cell: Cell) -> Option<(Digest, u64)> {
+        let changes = || self.accepted.iter().flat_map(|a| &a.cells).filter(|c| (c.generation, c.cell) == (generation, cell));
+        changes().next_back().map(|last| (last.after, changes().map(|change| change.records).sum()))
     }
 }
 
 /// Bytes of slice files that a draft keeps until they are put in place; what is more is built again then.
 const KEPT_BYTES: usize = 16 << 20;
 
-/// Works a request out against all generations. Changes nothing. `pending` are requests that are in the ledger and not yet in effect:
-/// what they take away is on the disk, and no longer there.
+/// Works a request out against all generations. Changes nothing. `earlier` are requests that will be accepted before it:
+/// what they take away is on the disk, and counts as gone.
 ///
 /// # Errors
 /// A slice is damaged or the disk refuses.
@@ -49,27 +110,24 @@ pub fn draft(
     request: &str,
     targets: &Targets,
     suppress: bool,
-    pending: &[&Pending],
+    earlier: &Drafts,
 ) -> Result<Draft, DeleteError> {
-    let pending = &Gone::of(pending.iter().flat_map(|pending| pending.outcomes()));
+    let pending = &earlier.gone;
     let history = &snapshot.history;
     let serving = snapshot.current.as_ref().map(|c| c.generation).or(history.newest().map(|(id, _)| id));
-    let mut draft = Draft {
-        accepted: Accepted {
-            request: request.into(),
-            ids: targets.digest(key),
-            suppress,
-            corrects: false,
-            returned: Vec::new(),
-            outcomes: Vec::new(),
-            list: None,
-            cells: Vec::new(),
-            purge: Vec::new(),
-            exports: Vec::new(),
-            predicted: Default::default(),
-        },
-        files: BTreeMap::new(),
-    };
+    let mut draft = Draft::of_waiting(Accepted {
+        request: request.into(),
+        ids: targets.digest(key),
+        suppress,
+        corrects: false,
+        returned: Vec::new(),
+        outcomes: Vec::new(),
+        list: None,
+        cells: Vec::new(),
+        purge: Vec::new(),
+        exports: Vec::new(),
+        predicted: Default::default(),
+    });
     let handles = workspace.ledger().handles(history)?;
     let mut kept = 0;
     let mut found: BTreeMap<Handle, (u64, u64)> = BTreeMap::new();
@@ -83,29 +141,25 @@ pub fn draft(
         let mut counts: BTreeMap<Handle, (u64, u64)> = BTreeMap::new();
         for (cell, mut named) in cells_of(targets, &store, |handle| placement.cell(handle), subjects) {
             named.sort_unstable();
-            let slice = store.open(cell)?;
+            let opened = earlier.opened.get(&(*generation, cell)).cloned();
+            let slice = opened.map_or_else(|| store.open(cell), Ok)?;
             let gone = records_in(&slice, cell, &named, &all_records, pending, &mut counts);
             if gone.is_empty() {
                 continue;
             }
             let absurd = |e: BuildError| SliceError::Damaged { path: store.path(cell), offset: 24, what: e.to_string() };
             // What requests before this one take away is gone from it, though not yet from the disk.
-            let mut earlier = pending.records_of(&slice);
-            let before = match earlier.is_empty() {
-                true => (slice.header().content, slice.header().rows),
-                false => {
-                    let file = SliceFile::without(&slice, &earlier, store.key()).map_err(absurd)?;
-                    (file.content, file.rows)
-                }
-            };
-            earlier.extend(gone);
-            let file = SliceFile::without(&slice, &earlier, store.key()).map_err(absurd)?;
-            let (before, rows) = before;
+            let (before, taken) = earlier.change(*generation, cell).unwrap_or((slice.header().content, 0));
+            let rows = slice.header().rows.saturating_sub(taken);
+            let mut all = pending.records_of(&slice);
+            all.extend(gone);
+            let file = SliceFile::without(&slice, &all, store.key()).map_err(absurd)?;
             let (generation, records) = (*generation, rows.saturating_sub(file.rows));
             draft.accepted.cells.push(CellChange { generation, cell, before, after: file.content, records, come: 0 });
             kept += file.bytes().len();
             if kept <= KEPT_BYTES {
                 draft.files.insert((generation, cell), file);
+                draft.opened.insert((generation, cell), slice);
             }
         }
         known.extend(counts.keys());
@@ -119,7 +173,7 @@ pub fn draft(
         let (in_slices, held_out) = found.get(&target.handle).copied().unwrap_or_default();
         let outcome = if known.contains(&target.handle) {
             OutcomeKind::Erased
-        } else if handles.is_erased(target.handle)? {
+        } else if pending.has(target.handle) || handles.is_erased(target.handle)? {
             OutcomeKind::AlreadyErased
         } else {
             OutcomeKind::NotFound

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{DeleteError, Target, Targets, UnknownIds, draft};
+use super::{DeleteError, Drafts, Target, Targets, UnknownIds, draft};
 use crate::{
     digest::HandleKey,
     ledger::OutcomeKind,
@@ -46,7 +46,7 @@ pub fn alike(
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let looked = draft(workspace, snapshot, key, "spellings", &Targets::of(ids), false, &[])?.accepted.outcomes;
+    let looked = draft(workspace, snapshot, key, "spellings", &Targets::of(ids), false, &Drafts::default())?.accepted.outcomes;
     let there = looked.iter().filter(|outcome| outcome.outcome == OutcomeKind::Erased);
     let there: BTreeSet<Target> = there.map(|o| Target { subject: o.subject, handle: o.handle }).collect();
     let mut found: BTreeMap<Difference, usize> = BTreeMap::new();

@@ -2,50 +2,73 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{DeleteError, Draft, accept::first_hits, downdate::downdate, purge_stale, target::Gone};
+use super::{
+    DeleteError, Drafts,
+    accept::first_hits,
+    downdate::downdate,
+    prepare::{Prepared, Ready},
+    purge::unlink_stale,
+    purge_stale,
+    target::Gone,
+};
 use crate::{
     digest::Digest,
-    fs::{Durability, LockGuard, Stopwatch, open_files_limit},
+    fs::{Durability, FsError, LockGuard, Pending as OnItsWay, Stopwatch, open_files_limit},
     ids::{Cell, GenerationId, ShardId},
-    ledger::{Accepted, CellChange, Effective, Event, GenerationRecord, Outcome},
+    ledger::{Accepted, CellChange, Effective, Event, GenerationRecord},
     shard::{ShardStore, SliceFile},
-    workspace::{Workspace, WorkspaceError, Writing},
+    workspace::{Workspace, Writing},
 };
 
-/// A request that is in the ledger and not yet in effect.
+/// Requests that are in the ledger and not yet in effect.
 #[derive(Debug)]
 pub struct Pending {
-    /// What was accepted, with all outcomes.
-    accepted: Accepted,
+    /// What was accepted, with all outcomes, in order.
+    accepted: Vec<Accepted>,
     clock: Stopwatch,
     files: BTreeMap<(GenerationId, Cell), SliceFile>,
+    prepared: Prepared,
 }
 
 impl Pending {
-    /// What was accepted, with all outcomes.
-    pub fn accepted(&self) -> &Accepted {
+    /// What was accepted, with all outcomes, in order.
+    pub fn accepted(&self) -> &[Accepted] {
         &self.accepted
     }
 
-    /// What becomes of each id.
-    pub(super) fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
-        self.accepted.outcomes.iter()
+    /// What the ledger has of requests that are not in effect.
+    fn of(writing: &Writing) -> Result<Pending, DeleteError> {
+        let (clock, ledger) = (Stopwatch::start(), writing.workspace().ledger());
+        // A long list of outcomes is in a file of its own.
+        let whole = writing.history().unfinished().into_iter().map(|request| ledger.whole(request.sequence, &request.accepted));
+        let accepted = whole.collect::<Result<_, _>>()?;
+        Ok(Pending { accepted, clock, files: BTreeMap::new(), prepared: Prepared::default() })
     }
 }
 
-/// Accepts a worked-out request; the history is as the draft saw it.
+/// Accepts worked-out requests, in order; the history is as the drafts saw it, and all that was accepted before is in effect.
 ///
 /// # Errors
-/// The disk refuses. Once the request is in the ledger it is not forgotten: the next open for writing goes on with it.
-pub fn accept(writing: &mut Writing, draft: Draft) -> Result<Pending, DeleteError> {
+/// The disk refuses. Once a request is in the ledger it is not forgotten: the next open for writing goes on with it.
+pub fn accept(writing: &mut Writing, drafts: Drafts) -> Result<Pending, DeleteError> {
     let clock = Stopwatch::start();
-    let Draft { accepted, files } = draft;
-    writing.append(Event::Accepted(accepted))?;
-    writing.workspace().files().reached("accepted");
-    // As the ledger has it: a long list of outcomes is in a file of its own by now, and is not held twice.
-    let Some(last) = writing.history().unfinished().last().copied() else { return Err(WorkspaceError::MovedOn.into()) };
-    let accepted = writing.workspace().ledger().whole(last.sequence, &last.accepted)?;
-    Ok(Pending { accepted, clock, files })
+    let Drafts { accepted, files, mut prepared, .. } = drafts;
+    let (events, disk) = (accepted.into_iter().map(Event::Accepted).collect(), writing.workspace().files().clone());
+    if prepared.is_empty() || disk.syncs_at_once() < 2 {
+        prepared.sync(&disk)?;
+        writing.append_all(events)?;
+    } else {
+        // What is prepared needs to be durable when it is put in place, and no sooner.
+        std::thread::scope(|scope| {
+            let syncing = scope.spawn(|| prepared.sync(&disk));
+            let appended = writing.append_all(events);
+            syncing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            Ok::<_, DeleteError>(appended?)
+        })?;
+    }
+    disk.reached("accepted");
+    // As the ledger has them: long lists are not held twice.
+    Ok(Pending { clock, files, prepared, ..Pending::of(writing)? })
 }
 
 /// Brings requests that a crash left accepted into effect. Returns how many.
@@ -53,15 +76,10 @@ pub fn accept(writing: &mut Writing, draft: Draft) -> Result<Pending, DeleteErro
 /// # Errors
 /// The disk refuses, or a slice is neither as before nor as after.
 pub fn recover(writing: &mut Writing) -> Result<usize, DeleteError> {
-    let unfinished = writing.history().unfinished();
-    if unfinished.is_empty() {
+    if writing.history().unfinished().is_empty() {
         return Ok(0);
     }
-    let mut pending = Vec::with_capacity(unfinished.len());
-    for request in unfinished {
-        let accepted = writing.workspace().ledger().whole(request.sequence, &request.accepted)?;
-        pending.push(Pending { accepted, clock: Stopwatch::start(), files: BTreeMap::new() });
-    }
+    let pending = Pending::of(writing)?;
     Ok(effect(writing, pending)?.len())
 }
 
@@ -97,10 +115,10 @@ impl Change<'_> {
         workspace: &Workspace,
         id: GenerationId,
         record: &'a GenerationRecord,
-        pending: &[Pending],
+        pending: &[Accepted],
     ) -> Result<Option<Change<'a>>, DeleteError> {
         let mut cells: BTreeMap<Cell, Steps> = BTreeMap::new();
-        for Pending { accepted, .. } in pending {
+        for accepted in pending {
             for CellChange { cell, before, after, .. } in accepted.cells.iter().filter(|c| c.generation == id) {
                 let steps = Steps { before: *before, after: Vec::new(), request: String::new() };
                 let steps = cells.entry(*cell).or_insert(steps);
@@ -111,7 +129,7 @@ impl Change<'_> {
         if cells.is_empty() {
             return Ok(None);
         }
-        let corrects = pending.iter().any(|p| p.accepted.corrects);
+        let corrects = pending.iter().any(|accepted| accepted.corrects);
         Ok(Some(Change { id, record, store: workspace.shard_store(id, record)?, cells, corrects }))
     }
 }
@@ -120,7 +138,7 @@ impl Change<'_> {
 const HELD_MOST: usize = 64;
 
 /// How many are kept here: the process needs most of the files that it may open for the work itself.
-fn held_most() -> usize {
+pub(super) fn held_most() -> usize {
     open_files_limit().map_or(HELD_MOST, |files| HELD_MOST.min(files as usize / 8))
 }
 
@@ -129,71 +147,92 @@ fn held_most() -> usize {
 ///
 /// # Errors
 /// The disk refuses, or a slice is neither as before nor as after. It can be done again.
-pub fn effect(writing: &mut Writing, mut pending: Vec<Pending>) -> Result<Vec<(Accepted, Effective)>, DeleteError> {
+pub fn effect(writing: &mut Writing, pending: Pending) -> Result<Vec<(Accepted, Effective)>, DeleteError> {
     let workspace = &writing.workspace().clone();
+    let Pending { accepted: pending, clock, mut files, mut prepared } = pending;
     let mut changes = Vec::new();
     for (id, record) in &writing.history().generations {
         changes.extend(Change::of(workspace, *id, record, &pending)?);
     }
-    let gone = Gone::of(pending.iter().flat_map(|p| &p.accepted.outcomes));
-    // States that rows can be taken out of: without them first, then those with them go. A crash in between costs nothing. Taint goes
-    // before anything large is written. Locks are taken shard by shard: a process may not have many at once.
+    let gone = Gone::of(pending.iter().flat_map(|accepted| &accepted.outcomes));
+    // States that rows can be taken out of: without them first, then those with them go. A kill in between costs nothing, a power cut at most
+    // the training of what it lost. Taint goes before anything large is written, but for what was written before the requests were
+    // accepted. Locks are taken shard by shard: a process may not have many at once.
     let (mut held, held_most) = (Vec::<Box<dyn LockGuard>>::new(), held_most());
+    let (mut names, mut placed) = (BTreeSet::new(), BTreeSet::new());
     for change in &changes {
         let hits = change.first_hits();
         for shard in change.shards() {
             let _commit = change.store.lock(shard)?;
+            let mut ready = prepared.take(change.id, shard);
             if hits.contains_key(&shard) {
-                downdate(workspace, change, &gone, shard)?;
+                match &mut ready {
+                    Some(Ready { states, .. }) => states.drain(..).try_for_each(place)?,
+                    None => downdate(workspace, change, &gone, shard)?,
+                }
                 let room = held_most.saturating_sub(held.len());
-                held.extend(purge_stale(workspace, change.id, change.record, change.store.key(), shard, room, false)?);
+                let of = (change.id, change.record);
+                held.extend(unlink_stale(workspace, of, change.store.key(), shard, room, false, &mut names)?);
+            }
+            // Whoever builds waits for the lock, and then finds other slices.
+            if let Some(Ready { slices, .. }) = ready {
+                for (cell, file) in slices {
+                    if change.cells.get(&cell).map_or(Ok(false), |steps| change.is_due(cell, steps))? {
+                        place(file)?;
+                    }
+                    workspace.files().reached("rewritten");
+                }
+                names.insert(change.store.shard_dir(shard));
+                placed.insert((change.id, shard));
             }
         }
     }
     workspace.files().reached("downdated");
     workspace.take_scratch_away()?;
     // Also if it was gone already: whoever removed it may not have made that durable.
-    workspace.files().sync_dir(workspace.root())?;
+    names.insert(workspace.root().to_owned());
+    workspace.files().sync_dirs(&names)?;
     workspace.files().reached("purged");
-    // Files that are built already are those of a request alone; one of several builds them again.
-    let mut files = match pending.as_mut_slice() {
-        [only] => std::mem::take(&mut only.files),
-        _ => BTreeMap::new(),
-    };
+    names.clear();
     for change in &changes {
         let hits = change.first_hits();
-        for shard in change.shards() {
+        for shard in change.shards().into_iter().filter(|shard| !placed.contains(&(change.id, *shard))) {
             let _commit = change.store.lock(shard)?;
             if hits.contains_key(&shard) {
                 // A builder may have published a state of the old slices meanwhile; from here on it finds that they changed.
-                purge_stale(workspace, change.id, change.record, change.store.key(), shard, 0, true)?;
+                purge_stale(workspace, change.id, change.record, change.store.key(), shard, true)?;
             }
+            let mut written = Vec::new();
             for (cell, steps) in change.cells.iter().filter(|(cell, _)| cell.shard == shard) {
                 match change.corrects {
                     true => put_in_place(change, *cell, steps)?,
-                    false => rewrite(change, *cell, steps, files.remove(&(change.id, *cell)), &gone)?,
+                    false => written.extend(rewritten(change, *cell, steps, files.remove(&(change.id, *cell)), &gone)?),
+                }
+                if written.len() >= held_most {
+                    place_all(workspace, &mut written)?;
                 }
                 workspace.files().reached("rewritten");
             }
-            if change.corrects {
-                workspace.files().sync_dir(&change.store.shard_dir(shard))?;
-            }
+            place_all(workspace, &mut written)?;
+            names.insert(change.store.shard_dir(shard));
         }
     }
+    workspace.files().sync_dirs(&names)?;
     let roots: BTreeMap<GenerationId, Digest> = changes.iter().map(|c| (c.id, c.record.root())).collect();
     drop(changes);
-    let mut came = Vec::with_capacity(pending.len());
-    for Pending { accepted, clock, .. } in pending {
-        let touched: BTreeSet<GenerationId> = accepted.cells.iter().map(|c| c.generation).collect();
-        let roots = roots.iter().filter(|(id, _)| touched.contains(id)).map(|(id, root)| (*id, *root)).collect();
-        let effective = Effective { request: accepted.request.clone(), roots, seconds: clock.seconds() };
-        writing.append(Event::Effective(effective.clone()))?;
-        workspace.files().reached("effective");
-        came.push((accepted, effective));
-    }
+    let effective: Vec<Effective> = pending
+        .iter()
+        .map(|accepted| {
+            let touched: BTreeSet<GenerationId> = accepted.cells.iter().map(|c| c.generation).collect();
+            let roots = roots.iter().filter(|(id, _)| touched.contains(id)).map(|(id, root)| (*id, *root)).collect();
+            Effective { request: accepted.request.clone(), roots, seconds: clock.seconds() }
+        })
+        .collect();
+    writing.append_all(effective.iter().cloned().map(Event::Effective).collect())?;
+    workspace.files().reached("effective");
     // The blocks of what was unlinked are freed only now.
     drop(held);
-    Ok(came)
+    Ok(pending.into_iter().zip(effective).collect())
 }
 
 /// Puts the slice with corrected records in its place, unless that is done already.
@@ -208,32 +247,59 @@ fn put_in_place(change: &Change<'_>, cell: Cell, steps: &Steps) -> Result<(), De
     }
 }
 
-/// Publishes a slice without the records, unless that is done already.
-fn rewrite(change: &Change<'_>, cell: Cell, steps: &Steps, built: Option<SliceFile>, gone: &Gone) -> Result<(), DeleteError> {
-    let store = &change.store;
-    let now = store.header(cell)?.content;
-    // What the ledger says now: the last request's digest, unless the slice was given up since.
-    let Some(last) = steps.after.last().copied() else { return Ok(()) };
-    if now == last || change.record.cells.get(&cell) == Some(&now) {
-        return Ok(());
+/// Gives a durable file its name, which is synced later.
+fn place(file: OnItsWay) -> Result<(), FsError> {
+    file.publish(Durability::Later).map(|_| ())
+}
+
+/// The same of several that may not be durable yet.
+fn place_all(workspace: &Workspace, written: &mut Vec<OnItsWay>) -> Result<(), FsError> {
+    workspace.files().sync_pending(written.iter_mut())?;
+    written.drain(..).try_for_each(place)
+}
+
+impl Change<'_> {
+    /// Whether a slice is still to be written again.
+    ///
+    /// # Errors
+    /// It is neither as before nor as after.
+    fn is_due(&self, cell: Cell, steps: &Steps) -> Result<bool, DeleteError> {
+        let now = self.store.header(cell)?.content;
+        // What the ledger says now: the last request's digest, unless the slice was given up since.
+        if steps.after.last().is_none_or(|last| now == *last) || self.record.cells.get(&cell) == Some(&now) {
+            return Ok(false);
+        }
+        // As before all of them, or as the effects of some left it that came one by one.
+        if now == steps.before || steps.after.contains(&now) { Ok(true) } else { Err(self.neither(cell, steps, now)) }
     }
-    let neither = |got: Digest| {
-        let (path, request) = (store.path(cell), steps.request.clone());
-        DeleteError::Neither { path, request, got: got.to_string() }
-    };
-    // As before all of them, or as the effects of some left it that came one by one.
-    if now != steps.before && !steps.after.contains(&now) {
-        return Err(neither(now));
+
+    fn neither(&self, cell: Cell, steps: &Steps, got: Digest) -> DeleteError {
+        DeleteError::Neither { path: self.store.path(cell), request: steps.request.clone(), got: got.to_string() }
+    }
+}
+
+/// Writes a slice without the records, to be put in its place, unless that is done already.
+fn rewritten(
+    change: &Change<'_>,
+    cell: Cell,
+    steps: &Steps,
+    built: Option<SliceFile>,
+    gone: &Gone,
+) -> Result<Option<OnItsWay>, DeleteError> {
+    let store = &change.store;
+    if !change.is_due(cell, steps)? {
+        return Ok(None);
     }
     let file = match built {
         Some(file) => file,
         None => {
             let slice = store.open(cell)?;
-            SliceFile::without(&slice, &gone.records_of(&slice), store.key()).map_err(|_| neither(now))?
+            let absurd = |_| change.neither(cell, steps, slice.header().content);
+            SliceFile::without(&slice, &gone.records_of(&slice), store.key()).map_err(absurd)?
         }
     };
-    if file.content != last {
-        return Err(neither(file.content));
+    if steps.after.last() != Some(&file.content) {
+        return Err(change.neither(cell, steps, file.content));
     }
-    Ok(store.publish(&file, Durability::Now)?)
+    Ok(Some(store.begin(&file)?))
 }

@@ -1,5 +1,7 @@
 //! Takes away the states that no longer follow from the slices.
 
+use std::{collections::BTreeSet, path::PathBuf};
+
 use super::DeleteError;
 use crate::{
     checkpoint::CheckpointStore,
@@ -12,8 +14,7 @@ use crate::{
 };
 
 /// Unlinks every checkpoint of a shard, of every recipe, that does not follow from the slices as the ledger has them, and syncs. The
-/// caller holds the commit lock of the shard. Returns at most `room` handles that keep the unlinked blocks: freeing them takes time,
-/// which an effect need not wait for. With `again` this process has done so before.
+/// caller holds the commit lock of the shard. With `again` this process has done so before.
 ///
 /// # Errors
 /// The disk refuses. It can be done again.
@@ -23,8 +24,26 @@ pub fn purge_stale(
     record: &GenerationRecord,
     key: &ModelKey,
     shard: ShardId,
+    again: bool,
+) -> Result<(), DeleteError> {
+    let mut names = BTreeSet::new();
+    unlink_stale(workspace, (id, record), key, shard, 0, again, &mut names)?;
+    Ok(workspace.files().sync_dirs(&names)?)
+}
+
+/// As [`purge_stale`], and names the folders that are to be synced. Returns at most `room` handles that keep the unlinked blocks: freeing
+/// them takes time, which an effect need not wait for.
+///
+/// # Errors
+/// As there.
+pub(super) fn unlink_stale(
+    workspace: &Workspace,
+    (id, record): (GenerationId, &GenerationRecord),
+    key: &ModelKey,
+    shard: ShardId,
     room: usize,
     again: bool,
+    names: &mut BTreeSet<PathBuf>,
 ) -> Result<Vec<Box<dyn LockGuard>>, DeleteError> {
     let files = workspace.files();
     let mut held = Vec::new();
@@ -44,7 +63,7 @@ pub fn purge_stale(
         }
         // Also on a second try: the first may have unlinked and died before it synced.
         if any || (!again && files.stat(&dir)?.is_some()) {
-            files.sync_dir(&dir)?;
+            names.insert(dir);
         }
     }
     Ok(held)

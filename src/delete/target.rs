@@ -211,10 +211,19 @@ impl Gone {
 
     pub(super) fn of<'a>(outcomes: impl IntoIterator<Item = &'a Outcome>) -> Gone {
         let mut gone = Gone::default();
+        gone.add(outcomes);
+        gone
+    }
+
+    pub(super) fn add<'a>(&mut self, outcomes: impl IntoIterator<Item = &'a Outcome>) {
         for outcome in outcomes.into_iter().filter(|o| o.outcome == OutcomeKind::Erased) {
-            let set = if outcome.subject { &mut gone.subjects } else { &mut gone.records };
+            let set = if outcome.subject { &mut self.subjects } else { &mut self.records };
             set.insert(outcome.handle);
         }
-        gone
+    }
+
+    /// Whether it is one of them, a subject or a record.
+    pub(super) fn has(&self, handle: Handle) -> bool {
+        self.subjects.contains(&handle) || self.records.contains(&handle)
     }
 }

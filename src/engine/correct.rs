@@ -130,7 +130,7 @@ impl Engine {
         let newest = writing.history().newest().map(|(id, _)| id);
         let newest = newest.ok_or_else(|| WorkspaceError::Empty { root: self.workspace.root().to_owned() })?;
         let asked = self.corrections(writing.snapshot(), newest, &request.sources)?;
-        let name = request_name(writing.snapshot(), request.request_id.as_deref())?;
+        let name = request_name(writing.snapshot(), 0, request.request_id.as_deref())?;
         let ledger = self.workspace.ledger();
         let came = match ledger.request_ids(writing.history(), &name)? {
             Some(ids) if ids != asked.digest(&self.workspace.handle_key()?) => {
@@ -146,8 +146,8 @@ impl Engine {
                 let threads = self.threads.writing()?;
                 let Worked { accepted, .. } = threads.install(|| self.worked_out(writing.snapshot(), request, &name, true))?;
                 self.workspace.files().reached("waiting");
-                let pending = accept(&mut writing, Draft::of_waiting(accepted))?;
-                let came = threads.install(|| effect(&mut writing, vec![pending]))?.pop();
+                let pending = accept(&mut writing, Draft::of_waiting(accepted).into())?;
+                let came = threads.install(|| effect(&mut writing, pending))?.pop();
                 in_effect(&writing, UnknownIds::default(), came.ok_or(WorkspaceError::MovedOn)?)
             }
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Engine, Error, Observer, RepairReport, queue::Heard};
 use crate::{
-    delete::{Before, DeleteError, Draft, Pending, RowsAsked, Targets, UnknownIds, alike, draft},
+    delete::{Before, DeleteError, Draft, Drafts, RowsAsked, Targets, UnknownIds, alike, draft},
     ids::Handle,
     ledger::{Accepted, Effective, Event, OutcomeKind, RequestRecord, Unsuppressed},
     source::Input,
@@ -154,20 +154,21 @@ impl Engine {
         }
     }
 
-    /// What a request comes to, before anything is changed. `pending` are requests that are accepted and not yet in effect.
+    /// What a request comes to, before anything is changed. `earlier` are requests that are worked out and will be accepted before it.
     pub(super) fn work_out(
         &self,
         snapshot: &Snapshot,
         request: &DeleteRequest,
-        pending: &[&Pending],
+        earlier: &Drafts,
     ) -> Result<(Targets, Asked), Error> {
         let targets = self.targets(snapshot, request)?;
         let key = self.workspace.handle_key()?;
-        let name = request_name(snapshot, request.request_id.as_deref())?;
+        let name = request_name(snapshot, earlier.len(), request.request_id.as_deref())?;
         let ledger = self.workspace.ledger();
-        match ledger.request_ids(&snapshot.history, &name)? {
+        let soon = earlier.ids(&name);
+        match soon.map_or_else(|| ledger.request_ids(&snapshot.history, &name), |ids| Ok(Some(ids)))? {
             Some(ids) if ids != targets.digest(&key) => Err(DeleteError::OtherIds { request: name }.into()),
-            Some(_) if pending.iter().any(|p| p.accepted().request == name) => Ok((targets, Asked::Waiting)),
+            Some(_) if soon.is_some() => Ok((targets, Asked::Waiting)),
             Some(_) => match ledger.requests()?.0.into_iter().find(|r| r.accepted.request == name) {
                 Some(record) if record.effective.is_some() => Ok((targets, Asked::Before(Box::new(record)))),
                 // Opening for writing has brought every accepted request into effect.
@@ -175,7 +176,7 @@ impl Engine {
             },
             None => {
                 let targets = targets.resolved(&self.workspace, snapshot, &key)?;
-                let draft = draft(&self.workspace, snapshot, &key, &name, &targets, !request.no_suppress, pending)?;
+                let draft = draft(&self.workspace, snapshot, &key, &name, &targets, !request.no_suppress, earlier)?;
                 let unknown = self.unknown(snapshot, request, &targets, &draft.accepted)?;
                 if request.refuse_mostly_unknown {
                     refuse_mostly_unknown(&unknown, &draft.accepted)?;
@@ -197,7 +198,7 @@ impl Engine {
         self.workspace.placed(snapshot)?;
         let key = self.workspace.handle_key()?;
         let targets = self.targets(snapshot, request)?.resolved(&self.workspace, snapshot, &key)?;
-        let draft = draft(&self.workspace, snapshot, &key, "dry-run", &targets, !request.no_suppress, &[])?;
+        let draft = draft(&self.workspace, snapshot, &key, "dry-run", &targets, !request.no_suppress, &Drafts::default())?;
         let speed = match &snapshot.current {
             Some(_) => crate::train::pilot(&self.workspace.serving_model(snapshot)?, self.threads())?,
             None => None,
@@ -282,11 +283,15 @@ fn refuse_mostly_unknown(unknown: &UnknownIds, accepted: &Accepted) -> Result<()
     Ok(())
 }
 
-/// A request's name, made up where there is none.
-pub(super) fn request_name(snapshot: &Snapshot, given: Option<&str>) -> Result<String, DeleteError> {
+/// A request's name, made up where there is none: of one that is accepted after so many others.
+pub(super) fn request_name(snapshot: &Snapshot, after: usize, given: Option<&str>) -> Result<String, DeleteError> {
     match given {
         Some(name) => checked_name(name),
-        None => Ok(format!("r{:08}-{}", snapshot.history.head.sequence + 1, crate::fs::utc_now().replace([':', '.'], "-"))),
+        None => Ok(format!(
+            "r{:08}-{}",
+            snapshot.history.head.sequence + 1 + after as u64,
+            crate::fs::utc_now().replace([':', '.'], "-")
+        )),
     }
 }
 

@@ -42,7 +42,7 @@ impl Engine {
         let files = self.files();
         for _ in 0..TRIES {
             let (loaded, bytes) = self.threads.answering()?.install(|| -> Result<_, Error> {
-                let loaded = Loaded::load(&self.workspace, None)?;
+                let loaded = Loaded::load(&self.workspace)?;
                 let bytes = export::encode(format, &loaded.schema, &loaded.ensemble, &self.facts(&loaded)?)?;
                 Ok((loaded, bytes))
             })?;

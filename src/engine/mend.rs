@@ -98,7 +98,7 @@ impl Engine {
         let mended = Mended { generation, cell, before, after: empty.content, dropped: true };
         writing.append(Event::Mended(mended))?;
         if let (Some(record), Part::Slice(_)) = (writing.history().generations.get(&generation), cell.part) {
-            purge_stale(&self.workspace, generation, record, store.key(), cell.shard, 0, false)?;
+            purge_stale(&self.workspace, generation, record, store.key(), cell.shard, false)?;
         }
         store.publish(&empty, Durability::Now)?;
         observer.note(&format!("{} was damaged; its records are given up, and the ledger says so", store.path(cell).display()));

@@ -144,7 +144,8 @@ impl Builder {
     }
 
     /// Whether the engine remembers what the ledger said and reads at each look only what came since, however many requests are in it: for a
-    /// process that stays. By default not: damage to an older entry is then found by the next look, and otherwise by `verify` or the next process.
+    /// process that stays. From the first time that it writes it has a mark in the workspace, so it must not leave processes behind that have its
+    /// files open. By default not: damage to an older entry is then found by the next look, and otherwise by `verify` or the next process.
     pub fn stays(self, stays: bool) -> Builder {
         Builder { stays, ..self }
     }

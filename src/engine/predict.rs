@@ -152,7 +152,7 @@ impl Metrics {
 impl Engine {
     /// Loads what is in service, for one command.
     fn loaded(&self, observer: &dyn Observer) -> Result<Loaded, Error> {
-        let loaded = Loaded::load(&self.workspace, None)?;
+        let loaded = Loaded::load(&self.workspace)?;
         loaded.tell(observer);
         Ok(loaded)
     }
@@ -267,6 +267,8 @@ impl Serving {
     /// As [`Serving::scores`]; or a source has no labels, or nothing was held out.
     pub fn quality(&self, sources: &Input, observer: &dyn Observer) -> Result<(Evaluation, Epoch), Error> {
         self.answer(|loaded| {
+            // What stays is measured, and rows that are held out go only then.
+            loaded.is_effective()?;
             let mut metrics = Metrics::new(loaded.model.shards.layout().task);
             let rows = if sources.is_empty() {
                 self.pool()?.install(|| loaded.add_holdout(&mut metrics))?

@@ -10,7 +10,7 @@ use std::{
 
 use super::{DeleteReport, DeleteRequest, Engine, Error, RepairReport, delete::Asked};
 use crate::{
-    delete::{Pending, Targets, UnknownIds, accept, effect},
+    delete::{Drafts, Targets, UnknownIds, accept, effect, prepare},
     ledger::{Accepted, Effective, RequestRecord},
     workspace::{WorkspaceError, Writing},
 };
@@ -84,6 +84,9 @@ impl Outcome {
 
 /// A request that is brought into effect now: of this thread, or of one that waits.
 type Asking<'a> = (&'a DeleteRequest, &'a Heard, &'a Outcome);
+
+/// A request that is worked out: whom to tell, and what it is about.
+type Waits<'a> = (&'a Outcome, &'a Heard, Targets);
 
 /// The requests that wait in this process.
 #[derive(Debug, Default)]
@@ -181,26 +184,19 @@ impl Engine {
         came
     }
 
-    /// Accepts requests one after the other, then brings them into effect at once, and tells each what came of it.
+    /// Works requests out one after the other, accepts all of them, brings them into effect at once, and tells each what came of it.
     fn together(&self, writing: &mut Writing, asking: &[Asking<'_>]) -> Result<(), Error> {
-        // Whatever can fail before anything is accepted.
-        self.threads.writing()?;
-        let mut waits: Vec<(&Outcome, Targets, Pending)> = Vec::new();
+        let (mut waits, mut drafts) = (Vec::new(), Drafts::default());
         let mut repeats = Vec::new();
         for (request, heard, outcome) in asking {
             // Rows and dates are looked for by what is on the disk, which must be what it is to be.
             if !request.rows.is_empty() || request.older_than.is_some() {
-                self.bring_into_effect(writing, &mut waits)?;
+                self.bring_into_effect(writing, &mut waits, &mut drafts)?;
             }
-            let pending: Vec<&Pending> = waits.iter().map(|(_, _, pending)| pending).collect();
-            match self.work_out(writing.snapshot(), request, &pending) {
+            match self.work_out(writing.snapshot(), request, &drafts) {
                 Ok((targets, Asked::New(draft))) => {
-                    let draft = if asking.len() > 1 { draft.one_of_several() } else { *draft };
-                    let pending = accept(writing, draft)?;
-                    if let Some(record) = writing.history().open_request(&pending.accepted().request) {
-                        heard(pending.accepted(), &record.accepted_at);
-                    }
-                    waits.push((outcome, targets, pending));
+                    drafts.add(*draft);
+                    waits.push((*outcome, *heard, targets));
                 }
                 Ok((targets, Asked::Before(came))) => {
                     outcome.tell(before(writing, targets.unknown(&came.accepted.outcomes), *came))
@@ -209,9 +205,9 @@ impl Engine {
                 Err(e) => outcome.tell(Err(e)),
             }
         }
-        self.bring_into_effect(writing, &mut waits)?;
+        self.bring_into_effect(writing, &mut waits, &mut drafts)?;
         for (request, outcome) in repeats {
-            outcome.tell(match self.work_out(writing.snapshot(), request, &[]) {
+            outcome.tell(match self.work_out(writing.snapshot(), request, &Drafts::default()) {
                 Ok((targets, Asked::Before(came))) => before(writing, targets.unknown(&came.accepted.outcomes), *came),
                 Ok(_) => Err(WorkspaceError::MovedOn.into()),
                 Err(e) => Err(e),
@@ -220,15 +216,24 @@ impl Engine {
         Ok(())
     }
 
-    fn bring_into_effect(&self, writing: &mut Writing, waits: &mut Vec<(&Outcome, Targets, Pending)>) -> Result<(), Error> {
+    /// Writes what requests will put in place, accepts them, and puts it there.
+    fn bring_into_effect(&self, writing: &mut Writing, waits: &mut Vec<Waits<'_>>, drafts: &mut Drafts) -> Result<(), Error> {
         if waits.is_empty() {
             return Ok(());
         }
-        let (told, pending): (Vec<_>, Vec<_>) =
-            waits.drain(..).map(|(outcome, targets, pending)| ((outcome, targets), pending)).unzip();
+        let (waits, drafts) = (std::mem::take(waits), std::mem::take(drafts));
         // States that rows are taken out of use all threads.
-        let came = self.threads.writing()?.install(|| effect(writing, pending))?;
-        for ((outcome, targets), came) in told.into_iter().zip(came) {
+        let came = self.threads.writing()?.install(|| -> Result<_, Error> {
+            let drafts = prepare(writing.workspace(), writing.history(), drafts)?;
+            let pending = accept(writing, drafts)?;
+            for (accepted, (_, heard, _)) in pending.accepted().iter().zip(&waits) {
+                if let Some(record) = writing.history().open_request(&accepted.request) {
+                    heard(accepted, &record.accepted_at);
+                }
+            }
+            Ok(effect(writing, pending)?)
+        })?;
+        for ((outcome, _, targets), came) in waits.into_iter().zip(came) {
             let came = in_effect(writing, targets.unknown(&came.0.outcomes), came);
             outcome.tell(Ok(InEffect { undated: targets.undated(), ..came }));
         }

@@ -10,7 +10,8 @@ use rayon::ThreadPool;
 use super::{Engine, Error, Observer, threads::Threads};
 use crate::{
     ids::{GenerationId, RecipeId},
-    predict::Ensemble,
+    ledger::RequestRecord,
+    predict::{Ensemble, PredictError},
     schema::{Kind, Label, Schema},
     source::TextForm,
     train::{Model, ShardPlan},
@@ -28,8 +29,8 @@ pub struct Epoch {
     pub generation: GenerationId,
     /// The recipe in service.
     pub recipe: RecipeId,
-    /// The last entry of the ledger that was in effect: a person whose deletion has a later entry may have been seen, one with an
-    /// earlier or the same entry was not.
+    /// The last entry of the ledger: a person whose deletion was accepted by a later entry may have been seen, one with an earlier or the
+    /// same entry was not.
     pub entry: u64,
 }
 
@@ -55,10 +56,26 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
-    /// Loads what is in service; of `before` what is the same stays.
-    pub(super) fn load(workspace: &Workspace, before: Option<&Loaded>) -> Result<Loaded, Error> {
+    /// Loads what is in service; refuses while an accepted request is not in effect.
+    pub(super) fn load(workspace: &Workspace) -> Result<Loaded, Error> {
+        Loaded::again(workspace, None, Workspace::answering_snapshot)
+    }
+
+    /// Loads what answers now, between `accepted` and `effective` too; of `before` what is the same stays.
+    ///
+    /// As soon as a request is accepted, the ledger names the slices as they will be, and lineage keys follow from those: a state that
+    /// is found under one of them saw none of the records that go, whatever is on the disk still.
+    fn clean(workspace: &Workspace, before: Option<&Loaded>) -> Result<Loaded, Error> {
+        Loaded::again(workspace, before, Workspace::snapshot)
+    }
+
+    fn again(
+        workspace: &Workspace,
+        before: Option<&Loaded>,
+        snapshot: impl Fn(&Workspace) -> Result<Snapshot, WorkspaceError>,
+    ) -> Result<Loaded, Error> {
         loop {
-            let snapshot = workspace.answering_snapshot()?;
+            let snapshot = snapshot(workspace)?;
             match Loaded::of(workspace, snapshot, before)? {
                 Some(loaded) => return Ok(loaded),
                 // Something came into effect while it was loaded.
@@ -73,7 +90,8 @@ impl Loaded {
             let model = workspace.model(current.generation, record, &current.recipe)?;
             let Partition { schema, form, .. } = workspace.partition(current.generation, record)?;
             let plans = model.shards.grid().shards().map(|s| model.outlook(s, false)).collect::<Result<Vec<ShardPlan>, _>>()?;
-            let ensemble = Ensemble::load_after(&model, &plans, current.aggregate, before.map(|b| &b.ensemble))?;
+            let ensemble = Ensemble::load_after(&model, &plans, current.aggregate, before.map(|b| &b.ensemble));
+            let ensemble = on_their_way(&snapshot, current.generation, &model, ensemble)?;
             let epoch =
                 Epoch { generation: current.generation, recipe: current.recipe.clone(), entry: snapshot.history.head.sequence };
             Ok((model, schema, form, ensemble, epoch))
@@ -89,6 +107,14 @@ impl Loaded {
             Label::Number { .. } => Arc::default(),
         };
         Ok(Some(Loaded { snapshot, model, schema, form, ensemble, classes, epoch }))
+    }
+
+    /// Refuses while an accepted request is not in effect: slices hold its records still.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::NotEffective`].
+    pub(super) fn is_effective(&self) -> Result<(), Error> {
+        self.snapshot.history.unfinished().first().map_or(Ok(()), |request| Err(not_effective(request)))
     }
 
     /// Whether nothing came into effect since it was loaded.
@@ -120,12 +146,39 @@ impl Loaded {
     }
 }
 
+/// An ensemble as it was loaded, unless it is worth waiting until the accepted requests are in effect: where nothing else can answer, and where
+/// the states without the records, which are put in place right after the entry, are not there yet.
+fn on_their_way(
+    snapshot: &Snapshot,
+    generation: GenerationId,
+    model: &Model,
+    loaded: Result<Ensemble, PredictError>,
+) -> Result<Ensemble, Error> {
+    let unfinished = snapshot.history.unfinished();
+    let Some(first) = unfinished.first() else { return Ok(loaded?) };
+    let ensemble = match loaded {
+        Err(PredictError::NoMembers { .. } | PredictError::NoRecords) => return Err(not_effective(first)),
+        loaded => loaded?,
+    };
+    let touched = unfinished.iter().flat_map(|request| &request.accepted.cells).filter(|c| c.generation == generation);
+    let whole = |shard| ensemble.members().iter().any(|m| m.shard == shard && m.step == model.shards.grid().slices);
+    if model.learner.abilities().downdate && !touched.into_iter().all(|change| whole(change.cell.shard)) {
+        return Err(not_effective(first));
+    }
+    Ok(ensemble)
+}
+
+fn not_effective(request: &RequestRecord) -> Error {
+    WorkspaceError::NotEffective { request: request.accepted.request.clone() }.into()
+}
+
 /// An ensemble that stays loaded. It holds no lock: deletions of this or any other process go on beside it, and are noticed by a look
 /// at the ledger before and after each answer. What changed is loaded again; shards that did not change stay as they are.
 ///
 /// An answer is returned only if what it stands on was in service at some moment after it was computed, so no answer that is
-/// returned after a deletion is in effect was influenced by what was deleted. When a new state can't be loaded, the
-/// old one is dropped and there is no answer.
+/// returned after a deletion was accepted was influenced by what is deleted: from then on answers come from states that never saw it,
+/// clean prefixes or states that its records were taken out of, while the deletion is brought into effect. When a new state can't be
+/// loaded, the old one is dropped and there is no answer.
 #[derive(Debug)]
 pub struct Serving {
     workspace: Workspace,
@@ -137,7 +190,7 @@ impl Engine {
     /// Loads what is in service, to answer from it for as long as the caller likes, from any number of threads.
     ///
     /// # Errors
-    /// Nothing is in service, an accepted deletion is not yet in effect, or the workspace is damaged.
+    /// Nothing is in service, or can answer before an accepted deletion is in effect, or the workspace is damaged.
     pub fn serving(&self) -> Result<Serving, Error> {
         let serving = self.serving_later();
         serving.loaded()?;
@@ -246,7 +299,13 @@ impl Serving {
                 Err(e) => return Err(e),
             }
         }
-        let loaded = self.pool()?.install(|| Loaded::load(&self.workspace, before.as_deref()))?;
-        Ok(held.insert(Arc::new(loaded)).clone())
+        match self.pool()?.install(|| Loaded::clean(&self.workspace, before.as_deref())) {
+            Ok(loaded) => Ok(held.insert(Arc::new(loaded)).clone()),
+            Err(e) => {
+                // It never answers again, as the ledger has moved on from it for good; what does not change of it need not be read again.
+                *held = before.filter(|_| matches!(e, Error::Workspace(WorkspaceError::NotEffective { .. })));
+                Err(e)
+            }
+        }
     }
 }

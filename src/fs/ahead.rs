@@ -4,13 +4,14 @@
 use std::{
     path::PathBuf,
     sync::{
+        Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc::{Sender, channel},
     },
     thread::Scope,
 };
 
-use super::Files;
+use super::{Files, FsError};
 
 /// Who syncs ahead, if the disk is good for several syncs at once.
 #[derive(Debug)]
@@ -63,4 +64,32 @@ impl<'a> SyncAhead<'a> {
         });
         Ahead(Some(sender), &self.over)
     }
+}
+
+/// So many things are done by one thread: what a disk makes durable for the first of them it often has for the others too.
+const EACH: usize = 4;
+
+/// Does the same to many things that wait for a disk: on at most `most` threads, of which this is one.
+pub(super) fn all_at_once<T: Send>(
+    most: usize,
+    items: Vec<T>,
+    work: impl Fn(T) -> Result<(), FsError> + Sync,
+) -> Result<(), FsError> {
+    let others = most.min(items.len().div_ceil(EACH)).saturating_sub(1);
+    let left = Mutex::new(items.into_iter());
+    let run = || {
+        loop {
+            let item = left.lock().unwrap_or_else(PoisonError::into_inner).next();
+            match item {
+                Some(item) => work(item)?,
+                None => return Ok(()),
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (0..others).map(|_| scope.spawn(run)).collect();
+        let own = run();
+        let others = others.into_iter().map(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        others.fold(own, Result::and)
+    })
 }

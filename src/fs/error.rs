@@ -33,6 +33,11 @@ impl FsError {
         matches!(self, FsError::Io { cause, .. } if cause.kind() == io::ErrorKind::NotFound)
     }
 
+    /// Whether there was no room for it.
+    pub fn is_full(&self) -> bool {
+        matches!(self, FsError::Io { cause, .. } if matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+    }
+
     /// Whether another process published first, so that nothing was changed ([`Overtaken`]).
     pub fn is_overtaken(&self) -> bool {
         matches!(self, FsError::Io { cause, .. } if cause.get_ref().is_some_and(|inner| inner.is::<Overtaken>()))

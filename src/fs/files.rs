@@ -1,6 +1,7 @@
 //! Publishing, sweeping and unlinking: every durable change of the engine is one of these.
 
 use std::{
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
     sync::{
@@ -9,7 +10,7 @@ use std::{
     },
 };
 
-use super::{Bytes, Disk, EntryKind, FileStat, FsError, LockGuard, ScratchFile};
+use super::{Bytes, Disk, EntryKind, FileStat, FsError, LockGuard, ScratchFile, ahead::all_at_once};
 
 /// How the names of our temporary files begin; nothing else is ever swept.
 pub(super) const TEMPORARY: &str = ".sisa-tmp-";
@@ -55,6 +56,17 @@ impl Pending {
         self.file.write_all(bytes).map_err(FsError::at("write", &self.path))
     }
 
+    /// Makes what was written durable, under a name that means nothing yet: whoever puts the file in its place later has only the name left
+    /// to sync.
+    ///
+    /// # Errors
+    /// When the disk refuses; nothing more is written then.
+    pub fn sync(&mut self) -> Result<(), FsError> {
+        self.files.trusted()?;
+        let synced = self.file.sync();
+        self.files.synced(synced, &self.path)
+    }
+
     /// Removes the temporary file.
     ///
     /// # Errors
@@ -78,8 +90,7 @@ impl Pending {
     pub fn publish(mut self, sync: Durability) -> Result<Published, FsError> {
         self.files.trusted()?;
         if sync == Durability::Now {
-            let synced = self.file.sync();
-            self.files.synced(synced, &self.path)?;
+            self.sync()?;
         }
         if let Some(temporary) = &self.temporary {
             self.files.disk.rename(temporary, &self.path).map_err(FsError::at("rename into place", &self.path))?;
@@ -302,6 +313,22 @@ impl Files {
         self.trusted()?;
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         self.synced(self.disk.sync_dir(path), path)
+    }
+
+    /// Makes the names of several folders durable, many at once where the disk is good for that.
+    ///
+    /// # Errors
+    /// When the disk refuses; nothing more is written then.
+    pub fn sync_dirs(&self, paths: &BTreeSet<PathBuf>) -> Result<(), FsError> {
+        all_at_once(self.syncs_at_once(), paths.iter().collect(), |path| self.sync_dir(path))
+    }
+
+    /// Makes several files durable that are on their way to their places, many at once where the disk is good for that.
+    ///
+    /// # Errors
+    /// When the disk refuses; nothing more is written then.
+    pub fn sync_pending<'a>(&self, pending: impl IntoIterator<Item = &'a mut Pending>) -> Result<(), FsError> {
+        all_at_once(self.syncs_at_once(), pending.into_iter().collect(), Pending::sync)
     }
 
     /// How many files the disk may well sync at once.

@@ -122,7 +122,8 @@ impl Clerk {
         }
     }
 
-    fn look(&self, later: &mut BTreeMap<String, (f64, f64)>) -> Result<(), IntakeError> {
+    /// Does once what there is to do. `later` has when those are tried again that could not be accepted, and how long to wait the next time.
+    pub(super) fn look(&self, later: &mut BTreeMap<String, (f64, f64)>) -> Result<(), IntakeError> {
         if !self.intake.is_begun()? {
             return Ok(());
         }

@@ -37,6 +37,8 @@ mod sent;
 mod server;
 mod signer;
 mod tensor;
+#[cfg(test)]
+mod tests;
 #[cfg(feature = "tls")]
 mod tls;
 mod until;

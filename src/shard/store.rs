@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     digest::{Digest, ModelKey},
-    fs::{Durability, EntryKind, Files, FsError, LockGuard, SyncAhead},
+    fs::{Durability, EntryKind, Files, FsError, LockGuard, Pending, SyncAhead},
     ids::{Cell, Part, ShardId},
     learn::Layout,
     order::{Batches, Chain, Grid},
@@ -126,6 +126,16 @@ impl ShardStore {
     pub fn publish(&self, file: &SliceFile, sync: Durability) -> Result<(), FsError> {
         let _ = self.files.publish(&self.path(file.cell), &[file.bytes()], sync)?;
         Ok(())
+    }
+
+    /// Writes a slice file that is put in its place later. Nothing that was written is durable.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn begin(&self, file: &SliceFile) -> Result<Pending, FsError> {
+        let mut pending = self.files.begin(&self.path(file.cell))?;
+        pending.write(file.bytes())?;
+        Ok(pending)
     }
 
     /// Where a cell's file waits that is to take the place of the one that is there.

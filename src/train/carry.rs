@@ -20,20 +20,48 @@ use crate::{
 pub fn carry_over(
     model: &Model,
     shard: ShardId,
+    contents: (&[Digest], &[Digest]),
+    change: impl Fn(&[u8], usize) -> Result<Vec<u8>, StateError>,
+) -> Result<(), TrainError> {
+    let mut made = Vec::new();
+    carry_each(model, shard, contents, change, |step, lineage, state| {
+        // Without one it is there by a first try, and may not be durable yet.
+        if let Some(state) = state {
+            model.checkpoints.publish(shard, step, lineage, state, Durability::Later)?;
+        }
+        made.push((step, lineage));
+        Ok(())
+    })?;
+    for (step, lineage) in &made {
+        model.checkpoints.sync_file(shard, *step, *lineage)?;
+    }
+    if !made.is_empty() {
+        model.checkpoints.sync_names(shard)?;
+    }
+    Ok(())
+}
+
+/// Makes the states that [`carry_over`] publishes, and hands each on with its step and lineage key, without its bytes where it is there
+/// already.
+///
+/// # Errors
+/// The disk refuses, or whoever takes them.
+pub fn carry_each(
+    model: &Model,
+    shard: ShardId,
     (before, after): (&[Digest], &[Digest]),
     change: impl Fn(&[u8], usize) -> Result<Vec<u8>, StateError>,
+    mut then: impl FnMut(SliceId, Digest, Option<&[u8]>) -> Result<(), TrainError>,
 ) -> Result<(), TrainError> {
     let Some(first) = before.iter().zip(after).position(|(before, after)| before != after) else { return Ok(()) };
     let old = lineages(&model.root, shard, before.iter().copied());
     let new = lineages(&model.root, shard, after.iter().copied());
-    let mut made = Vec::new();
     for (step, kept) in (1_usize..).zip(&model.kept).skip(first) {
         let (true, Some(old), Some(new)) = (*kept, old.get(step), new.get(step)) else { continue };
         let id = SliceId(step as u32);
         match model.checkpoints.read(shard, id, *new, |_| ()) {
-            // A second try: it may not be durable yet.
             Ok(()) => {
-                made.push((id, *new));
+                then(id, *new, None)?;
                 continue;
             }
             Err(CheckpointError::Damaged { .. }) => {
@@ -49,14 +77,7 @@ pub fn carry_over(
             Err(CheckpointError::Fs(e)) if e.is_not_found() => continue,
             Err(CheckpointError::Fs(e)) => return Err(e.into()),
         };
-        model.checkpoints.publish(shard, id, *new, &state, Durability::Later)?;
-        made.push((id, *new));
-    }
-    for (step, lineage) in &made {
-        model.checkpoints.sync_file(shard, *step, *lineage)?;
-    }
-    if !made.is_empty() {
-        model.checkpoints.sync_names(shard)?;
+        then(id, *new, Some(&state))?;
     }
     Ok(())
 }

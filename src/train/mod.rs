@@ -18,7 +18,7 @@ mod run;
 mod schedule;
 
 pub use advance::{Constituent, advance, take_step};
-pub use carry::{carry_over, carry_to_waiting};
+pub use carry::{carry_each, carry_over, carry_to_waiting};
 pub use clean::{lineages_of, stale};
 pub use crew::{ThreadShare, Watch};
 pub use error::TrainError;

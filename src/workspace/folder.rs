@@ -1,13 +1,14 @@
 //! Names and files of a workspace.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use serde::de::DeserializeOwned;
 
-use super::{Current, KeySource, Partition, Snapshot, WorkspaceError, keys};
+use super::{Current, KeySource, Partition, Snapshot, WorkspaceError, keys, writing::KeptMark};
 use crate::{
     checkpoint::{CHECKPOINT_FORMAT, CheckpointStore},
     digest::{Digest, HandleKey, ModelKey, SealKey},
@@ -28,17 +29,22 @@ pub struct Workspace {
     seal: Arc<OnceLock<SealKey>>,
     /// What was said at the last look, for a process that stays.
     pub(super) known: Option<Arc<Mutex<Option<Snapshot>>>>,
+    /// Its mark, between two times that it writes.
+    pub(super) kept_mark: Option<Arc<KeptMark>>,
+    /// What it has read of frozen partitions, by their digests.
+    partitions: Option<Arc<Mutex<BTreeMap<Digest, Partition>>>>,
 }
 
 impl Workspace {
     /// The workspace in `root`, which may be empty.
     pub fn new(files: Files, root: PathBuf) -> Workspace {
-        Workspace { files, root, seal: Arc::default(), known: None }
+        Workspace { files, root, seal: Arc::default(), known: None, kept_mark: None, partitions: None }
     }
 
-    /// The same, which remembers what the ledger said and reads at each look only what came since.
+    /// The same, which remembers what the ledger and frozen partitions said, and reads at each look only what came since.
     pub fn staying(self) -> Workspace {
-        Workspace { known: Some(Arc::default()), ..self }
+        let (known, kept_mark, partitions) = (Some(Arc::default()), Some(Arc::default()), Some(Arc::default()));
+        Workspace { known, kept_mark, partitions, ..self }
     }
 
     /// The disk.
@@ -186,10 +192,17 @@ impl Workspace {
     /// # Errors
     /// The file was changed or is missing, or another version of this program made it.
     pub fn partition(&self, generation: GenerationId, record: &GenerationRecord) -> Result<Partition, WorkspaceError> {
+        let kept = self.partitions.as_ref().map(|kept| kept.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(partition) = kept.as_ref().and_then(|kept| kept.get(&record.imported.partition)) {
+            return Ok(partition.clone());
+        }
         let path = self.generation_dir(generation).join("partition.json");
         let partition: Partition = self.frozen(&path, record.imported.partition)?;
         same_version(&path, "slice format", partition.slice_format, SLICE_FORMAT)?;
         same_version(&path, "encoder", partition.encoder, partition.schema.encoder_version())?;
+        if let Some(mut kept) = kept {
+            kept.insert(record.imported.partition, partition.clone());
+        }
         Ok(partition)
     }
 

@@ -1,5 +1,7 @@
 //! Writing to a workspace: who may, and what there is to go on from.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use super::{Current, Snapshot, Workspace, WorkspaceError};
 use crate::{
     fs::{Files, FsError, LockGuard, Pending},
@@ -34,10 +36,33 @@ impl Drop for Session {
     }
 }
 
+/// The mark of a writer that came to its end, kept by a process that stays for the next time: making one costs a sync. It says no more
+/// than that the process lives, and goes with it.
+#[derive(Debug, Default)]
+pub(super) struct KeptMark(Mutex<Option<Session>>);
+
+impl KeptMark {
+    fn lock(&self) -> MutexGuard<'_, Option<Session>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for KeptMark {
+    fn drop(&mut self) {
+        if let Some(session) = self.lock().take() {
+            // One that stays costs the next writer a sweep, no more.
+            let _ = session.done();
+        }
+    }
+}
+
 /// The right to change what is in service.
 #[derive(Debug)]
 struct WriterLock {
-    session: Session,
+    /// There from the beginning to the end.
+    session: Option<Session>,
+    /// Where it is kept.
+    kept: Option<Arc<KeptMark>>,
     /// Whether the last writer or a builder left its mark.
     unfinished: bool,
     files: Files,
@@ -47,12 +72,24 @@ struct WriterLock {
     guard: Box<dyn LockGuard>,
 }
 
+impl WriterLock {
+    /// Nothing is left to make sure of.
+    fn end(&mut self) -> Result<(), FsError> {
+        match (self.session.take(), &self.kept) {
+            (Some(session), Some(kept)) => *kept.lock() = Some(session),
+            (Some(session), None) => session.done()?,
+            (None, _) => {}
+        }
+        Ok(())
+    }
+}
+
 impl Drop for WriterLock {
     fn drop(&mut self) {
         // A command that was refused before it changed anything leaves the next writer nothing to make sure of.
         if self.files.changes() == self.changes {
             // A mark that stays costs the next writer a sweep, no more.
-            let _ = self.session.end();
+            let _ = self.end();
         }
     }
 }
@@ -98,6 +135,14 @@ impl Writing {
         self.workspace.ledger().append(&mut self.snapshot.history, event)
     }
 
+    /// Appends entries in order, durably.
+    ///
+    /// # Errors
+    /// As [`Writing::append`]; entries before the one that could not be appended stand.
+    pub fn append_all(&mut self, events: Vec<Event>) -> Result<(), LedgerError> {
+        self.workspace.ledger().append_all(&mut self.snapshot.history, events)
+    }
+
     /// Appends the entry of an import, whose cells are these.
     ///
     /// # Errors
@@ -140,7 +185,7 @@ impl Writing {
     /// # Errors
     /// The disk refuses; all that the protocol did stands.
     pub fn done(mut self) -> Result<Snapshot, FsError> {
-        self.lock.session.end()?;
+        self.lock.end()?;
         self.workspace.files().settle(self.workspace.root())?;
         Ok(self.snapshot)
     }
@@ -194,9 +239,11 @@ impl Workspace {
         // The version before had its marks elsewhere.
         let first = self.files().stat(&self.sessions_dir())?.is_none();
         // Ours first, so that there is one at every moment.
-        let session = self.begin_session()?;
+        let kept = self.kept_mark.clone();
+        let before = kept.as_ref().and_then(|kept| kept.lock().take());
+        let session = Some(before.map_or_else(|| self.begin_session(), Ok)?);
         let unfinished = self.files().sweep(&self.sessions_dir())? || first;
-        Ok(WriterLock { session, unfinished, files: self.files().clone(), changes: u64::MAX, guard })
+        Ok(WriterLock { session, kept, unfinished, files: self.files().clone(), changes: u64::MAX, guard })
     }
 
     /// Whether somebody holds the writer lock now; with `wait`, waits until nobody does first.

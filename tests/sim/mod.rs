@@ -15,6 +15,7 @@
     reason = "each test uses some of it, and stops at what it does not expect"
 )]
 
+mod answers;
 mod check;
 mod disk;
 mod fault;
@@ -22,6 +23,7 @@ mod image;
 mod story;
 mod world;
 
+pub use answers::{Asked, Given};
 pub use check::{Claims, check_finished, check_image};
 pub use disk::SimDisk;
 pub use fault::Fault;

@@ -183,7 +183,7 @@ impl World {
         PathBuf::from("/w")
     }
 
-    fn source(&self) -> PathBuf {
+    pub fn source(&self) -> PathBuf {
         self.sources.path().join("table.csv")
     }
 

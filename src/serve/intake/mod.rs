@@ -21,7 +21,7 @@ use std::{
 
 use serde::Serialize;
 use sisa::{
-    engine::{Engine, Error, FsError, Handle, LockGuard},
+    engine::{Engine, EntryKind, Error, FsError, Handle, LockGuard},
     wire,
 };
 
@@ -158,9 +158,10 @@ impl Intake {
         let (files, folder) = (self.engine.files(), self.folder(""));
         files.make_dirs(&folder)?;
         let _lock = files.lock(&folder, false)?.ok_or(IntakeError::Elsewhere)?;
-        for part in ["open", "holds"] {
-            if files.stat(&self.folder(part))?.is_some() {
-                files.sweep(&self.folder(part))?;
+        let closed = files.list(&self.folder("closed"))?.into_iter().map(|(name, _)| self.folder("closed").join(name));
+        for folder in ["open", "holds"].map(|part| self.folder(part)).into_iter().chain(closed) {
+            if files.stat(&folder)?.is_some_and(|stat| stat.kind == EntryKind::Dir) {
+                files.sweep(&folder)?;
             }
         }
         let mut open = BTreeMap::new();
