@@ -2,6 +2,7 @@
 import json
 import statistics
 
+import ingest
 import rates
 import report_sets
 from purchase import BITS, CLASSES
@@ -209,14 +210,6 @@ number of threads, so its chains have a fixed order; the others need not.
     # ---- ingest ----
 
     def ingest(self):
-        lines = []
-        for entry in self.samples["ingest"]:
-            for who in (w for w in ("engine", "c", "pyarrow") if w in entry):
-                seconds = statistics.median(s["import"] for s in entry[who])
-                read = statistics.median(s.get("read", s["import"]) for s in entry[who])
-                used = statistics.median(s["cpu"] for s in entry[who])
-                lines.append((entry["table"], f"{entry['rows']:,}", f"{entry['bytes'] / 1e6:,.0f}", who if who == "engine" else f"pandas, {who}", f"{read:.2f}", f"{seconds:.2f}", f"{used:.2f}",
-                              f"{entry['rows'] / seconds:,.0f}", f"{entry['bytes'] / 1e6 / seconds:,.0f}", f"{max(s['peak'] for s in entry[who]) / 1e6:,.0f}"))
         self.add("""## Import, and memory
 
 S = 20, R = 1. Import of the engine is the process `sisa train` less the seconds of training, so start, parsing, keyed hashes, slices written and synced, and the ledger;
@@ -226,7 +219,7 @@ training (one pass, linear) together, of pandas for `read_csv` with Python and i
 Read the ratio of the 20 numbers with care: the load of the page's head is that of this machine alone, and pandas, which fills 2 GB of memory, lost more in this
 run than the engine did. On the same machine in quieter minutes pandas came out ahead of the whole import of such a table, and level with its reading. `ingest.py` alone
 repeats the comparison in some minutes.
-""", table(("table", "rows", "MB", "", "reading, s", "import, s", "processor, s", "rows/s", "MB/s", "peak memory, MB"), lines), "")
+""", table(ingest.HEAD, ingest.lines(self.samples["ingest"])), "")
 
     # ---- learners of sets ----
 
@@ -267,7 +260,7 @@ What a deletion costs against retraining, and how fast the engine trains and del
         for entry in self.samples.get("rates", ()):
             text.append(f"- {entry['net']}, batch {entry['batch']}, {entry['threads']} thread(s), {entry['peer']}, rows/s: " + "; ".join(f"{r:,.0f}" for r in entry["rates"]))
         for entry in self.samples.get("ingest", ()):
-            for who in (w for w in ("engine", "c", "pyarrow") if w in entry):
+            for who in (w for w in ("engine", *ingest.PEERS) if w in entry):
                 text.append(f"- {entry['table']}, {who}, import, s: " + ", ".join(f"{s['import']:.3f}" for s in entry[who]))
         if "sets" in self.samples:
             text += report_sets.raw(self.samples["sets"])
