@@ -3,6 +3,7 @@
 //! The state is `G = sum of phi phi^T` and `C = sum of phi y^T`, exact integers: a function of the *set* of rows. Weights are one fixed
 //! function of the sums ([`crate::num::cholesky`]), solved when they are wanted and never part of the state.
 
+mod going;
 mod image;
 mod inputs;
 mod map;
@@ -19,6 +20,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::OnceLock;
 
+use going::Going;
 use map::Map;
 use targets::Targets;
 
@@ -33,6 +35,10 @@ pub use settings::{RidgeMap, RidgeSettings};
 
 /// Rows that a task scores at a time. Each row's scores are chains of its own, so this changes no bit.
 const SCORED_ROWS: usize = 256;
+
+/// Rows that are taken out of the bytes of a state as they lie; more are taken out of its sums in memory, by kernels that add up the products
+/// of many rows at once.
+const FEW_ROWS: usize = 16;
 
 /// The learner `ridge`.
 #[derive(Clone, Debug)]
@@ -73,6 +79,25 @@ impl Learner for Ridge {
         self.accepts(layout).map_err(|error| StateError(error.to_string()))?;
         let (seed, rows, sums) = state::decode(self.settings.features(layout), &Targets::of(layout), bytes)?;
         Ok(Box::new(self.state(layout, seed, rows, Some(sums))))
+    }
+
+    fn without(&self, layout: &Layout, bytes: &[u8], removal: &Removal<'_, '_>) -> Result<Vec<u8>, StateError> {
+        let places = places_of(removal.before, removal.gone, "go from")?;
+        if places.len() > FEW_ROWS {
+            let mut state = self.decode(layout, bytes)?;
+            state.downdate(removal)?;
+            return Ok(state.encode());
+        }
+        self.accepts(layout).map_err(|error| StateError(error.to_string()))?;
+        let targets = Targets::of(layout);
+        let state::Parts { seed, .. } = state::parts(self.settings.features(layout), targets.outputs(), bytes)?;
+        let map = Map::new(self.isa, &self.settings, layout, seed);
+        let tables: Vec<_> = removal.before.iter().map(|rows| map.inputs().table(&rows.features)).collect();
+        let gone: Vec<_> = places.iter().map(|&(table, row)| targets.of_label(removal.before.get(table), row)).collect();
+        let mut features = Vec::new();
+        map.features(removal.team, &tables, &places, &mut features);
+        let going = Going { features: &features, stride: padded(map.width()), targets: &gone };
+        going::without(map.width(), &targets, bytes, &going, removal.team)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::learn::StateError;
 use crate::num::normal::{FEATURE_MAX, Normal, ROWS_MAX};
 
 /// Bytes before the sums.
-const HEAD_BYTES: usize = 40;
+pub(super) const HEAD_BYTES: usize = 40;
 
 /// The bytes of a state.
 pub(super) fn encode(seed: [u8; 32], rows: u64, sums: &Normal) -> Vec<u8> {
@@ -37,25 +37,11 @@ pub(super) fn encode(seed: [u8; 32], rows: u64, sums: &Normal) -> Vec<u8> {
 /// When the length is not that of the shape, or a sum is not one that so many rows can have.
 pub(super) fn decode(width: usize, targets: &Targets, bytes: &[u8]) -> Result<([u8; 32], u64, Normal), StateError> {
     let outputs = targets.outputs();
-    let expected = length(width, outputs);
-    if expected != Some(bytes.len()) {
-        let expected = expected.map_or("more than there can be".to_owned(), |bytes| bytes.to_string());
-        return Err(StateError(format!("it is {} bytes long, and the layout and the settings ask for {expected}", bytes.len())));
-    }
-    let (Some((seed, rest)), true) = (bytes.split_first_chunk::<32>(), width > 0) else {
-        return Err(StateError("it has no features".into()));
-    };
-    let Some((rows, rest)) = rest.split_first_chunk::<8>() else {
-        return Err(StateError("it has no count of rows".into()));
-    };
-    let rows = u64::from_le_bytes(*rows);
-    if rows > ROWS_MAX {
-        return Err(StateError(format!("it is of {rows} rows, and at most {ROWS_MAX} fit")));
-    }
-    let mut elements = rest.as_chunks::<8>().0.iter().map(|&bytes| i64::from_le_bytes(bytes));
+    let Parts { seed, rows, elements } = parts(width, outputs, bytes)?;
+    let mut elements = elements.iter().map(|&bytes| i64::from_le_bytes(bytes));
     let feature = i64::from(FEATURE_MAX);
     let rows_signed = rows.cast_signed();
-    let (square, cross) = (feature * feature * rows_signed, feature * i64::from(targets.most()) * rows_signed);
+    let (square, cross) = most(rows, targets);
     let bad = |what: String| StateError(format!("{what} is not one that {rows} rows can have"));
     let mut sums = Normal::new(width, outputs);
     for i in 0..width {
@@ -83,7 +69,44 @@ pub(super) fn decode(width: usize, targets: &Targets, bytes: &[u8]) -> Result<([
     if targets.are_classes() && biases != feature * rows_signed {
         return Err(bad("the sum of the classes' counts".to_owned()));
     }
-    Ok((*seed, rows, sums))
+    Ok((seed, rows, sums))
+}
+
+/// A state's bytes, of which no sum is looked at.
+pub(super) struct Parts<'a> {
+    pub(super) seed: [u8; 32],
+    pub(super) rows: u64,
+    /// G and C.
+    pub(super) elements: &'a [[u8; 8]],
+}
+
+/// The parts of a state of so many features.
+///
+/// # Errors
+/// When the length is not that of the shape.
+pub(super) fn parts(width: usize, outputs: usize, bytes: &[u8]) -> Result<Parts<'_>, StateError> {
+    let expected = length(width, outputs);
+    if expected != Some(bytes.len()) {
+        let expected = expected.map_or("more than there can be".to_owned(), |bytes| bytes.to_string());
+        return Err(StateError(format!("it is {} bytes long, and the layout and the settings ask for {expected}", bytes.len())));
+    }
+    let (Some((seed, rest)), true) = (bytes.split_first_chunk::<32>(), width > 0) else {
+        return Err(StateError("it has no features".into()));
+    };
+    let Some((rows, rest)) = rest.split_first_chunk::<8>() else {
+        return Err(StateError("it has no count of rows".into()));
+    };
+    let rows = u64::from_le_bytes(*rows);
+    if rows > ROWS_MAX {
+        return Err(StateError(format!("it is of {rows} rows, and at most {ROWS_MAX} fit")));
+    }
+    Ok(Parts { seed: *seed, rows, elements: rest.as_chunks().0 })
+}
+
+/// The largest element of G, and that of C, of so many rows.
+pub(super) fn most(rows: u64, targets: &Targets) -> (i64, i64) {
+    let each = i64::from(FEATURE_MAX) * rows.cast_signed();
+    (i64::from(FEATURE_MAX) * each, i64::from(targets.most()) * each)
 }
 
 fn length(width: usize, outputs: usize) -> Option<usize> {

@@ -25,7 +25,7 @@ impl Crew for Tired {
 }
 
 /// A slice as arrays.
-struct Slice {
+pub(super) struct Slice {
     numbers: Array2<f32>,
     bytes: Array2<u8>,
     categories: Array2<u32>,
@@ -35,7 +35,7 @@ struct Slice {
 }
 
 impl Slice {
-    fn of(layout: &Layout, rows: &[Row]) -> Slice {
+    pub(super) fn of(layout: &Layout, rows: &[Row]) -> Slice {
         let n = rows.len();
         Slice {
             numbers: Array2::from_shape_fn((n, layout.numbers), |(i, j)| rows[i].numbers[j]),
@@ -47,7 +47,7 @@ impl Slice {
         }
     }
 
-    fn rows(&self) -> Rows<'_> {
+    pub(super) fn rows(&self) -> Rows<'_> {
         let features = Features { numbers: self.numbers.view(), bytes: self.bytes.view(), categories: self.categories.view() };
         let labels = if self.task == Task::Number { Labels::Numbers(&self.labels) } else { Labels::Classes(&self.classes) };
         Rows { features, labels }
@@ -80,7 +80,7 @@ fn picture() -> Layout {
     }
 }
 
-fn rows(layout: &Layout, count: usize, seed: u8) -> Vec<Row> {
+pub(super) fn rows(layout: &Layout, count: usize, seed: u8) -> Vec<Row> {
     let mut stream = stream::stream([seed; 32]);
     let mut draw = |below: u32| stream.word() % below;
     let row = |_| Row {
@@ -100,7 +100,7 @@ fn settings(map: RidgeMap) -> RidgeSettings {
 }
 
 /// Every map with a layout for it.
-fn cases() -> Vec<(RidgeSettings, Layout)> {
+pub(super) fn cases() -> Vec<(RidgeSettings, Layout)> {
     let (relu, cosine) = (RidgeMap::Relu { dimension: 21 }, RidgeMap::Cosine { dimension: 18 });
     vec![
         (settings(RidgeMap::Bins), mixed(Task::Classes(3))),
@@ -111,11 +111,11 @@ fn cases() -> Vec<(RidgeSettings, Layout)> {
     ]
 }
 
-fn learner(settings: &RidgeSettings, isa: Isa) -> Ridge {
+pub(super) fn learner(settings: &RidgeSettings, isa: Isa) -> Ridge {
     Ridge { isa, ..Ridge::of_checked(settings.clone()) }
 }
 
-const SEED: [u8; 32] = [9; 32];
+pub(super) const SEED: [u8; 32] = [9; 32];
 
 fn train(state: &mut dyn State, slices: &[&[Row]], layout: &Layout, lanes: usize) {
     let slices: Vec<Slice> = slices.iter().map(|rows| Slice::of(layout, rows)).collect();
