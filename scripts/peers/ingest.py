@@ -156,7 +156,7 @@ def lines(found):
                        f"{entry['rows'] / seconds:,.0f}", f"{entry['bytes'] / 1e6 / seconds:,.0f}", f"{max(s['peak'] for s in entry[who]) / 1e6:,.0f}")
 
 
-def markdown(binary, found, load):
+def markdown(binary, found, load, rows):
     """A section of docs/BENCHMARKS.md."""
     version = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     versions = ", ".join(f"{package} {importlib.metadata.version(package)}" for package in ("pandas", "polars", "pyarrow") if there([package]))
@@ -165,10 +165,10 @@ def markdown(binary, found, load):
            for entry in found for who in ("engine", *PEERS) if who in entry]
     return "\n".join([
         "## Import beside readers of tables", "",
-        f"The tables of the section above, and their columns; {repeats} rounds in which all take turns, medians. The engine imports: it also checks every cell against what is "
+        f"Tables as in the section Import, and memory, and its columns; {repeats} rounds in which all take turns, medians. The engine imports: it also checks every cell against what is "
         "declared, hashes ids under a key, sorts rows into shards, and writes and syncs them. The others parse into memory and stop. All take as many threads as there "
         f"are cores, {cores} here; the processor's seconds by those of import say how many were at work.", "",
-        "    VENV/bin/pip install numpy pandas polars pyarrow", "    VENV/bin/python scripts/peers/ingest.py SISA SCRATCH --markdown", "",
+        "    VENV/bin/pip install numpy pandas polars pyarrow", f"    VENV/bin/python scripts/peers/ingest.py SISA SCRATCH --rows {rows} --repeats {repeats} --markdown", "",
         f"{version}; {versions}; {cores} cores; {datetime.date.today()}; load {load[0]:.1f} when it began and {os.getloadavg()[0]:.1f} at the end.", "",
         "| " + " | ".join(HEAD) + " |", "| " + " | ".join("---" for _ in HEAD) + " |",
         *("| " + " | ".join(line) + " |" for line in lines(found)), "", *raw, ""])
@@ -188,7 +188,7 @@ def main():
     rows, repeats = (50_000, 1) if arguments.quick else (arguments.rows, arguments.repeats)
     bits = arguments.bits or purchase.make(Path(arguments.scratch) / "purchase", *((5_000, 500) if arguments.quick else ()))
     found = measure(arguments.binary, arguments.scratch, rows, repeats, bits, lambda line: print(line, file=sys.stderr))
-    print(markdown(os.path.abspath(arguments.binary), found, load) if arguments.markdown else json.dumps(found, indent=1))
+    print(markdown(os.path.abspath(arguments.binary), found, load, rows) if arguments.markdown else json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":
