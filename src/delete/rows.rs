@@ -6,6 +6,7 @@ use super::{DeleteError, Target};
 use crate::{
     digest::HandleMaker,
     ids::{Cell, GenerationId, Handle},
+    order::Placement,
     schema::{Encoder, Fate, Ids, Schema, Subject},
     shard::{ShardStore, Slice},
     source::{Batch, Place, Source},
@@ -35,9 +36,9 @@ impl Content {
 pub struct RowsAsked(BTreeMap<Content, Vec<Place>>);
 
 /// Where the records of one generation are.
-struct Looked<'a> {
+struct Looked {
     store: ShardStore,
-    cell_of: Box<dyn Fn(Handle) -> Cell + 'a>,
+    placement: Placement,
     slices: BTreeMap<Cell, Slice>,
 }
 
@@ -102,12 +103,11 @@ impl RowsAsked {
         key: &crate::digest::HandleKey,
     ) -> Result<(BTreeSet<Target>, BTreeMap<Target, Place>), DeleteError> {
         let handles = key.maker();
-        let mut generations: Vec<(GenerationId, Looked<'_>)> = Vec::new();
+        let mut generations: Vec<(GenerationId, Looked)> = Vec::new();
         for (id, record) in &snapshot.history.generations {
             let placement = workspace.placement(*id, record, key)?;
             let store = workspace.shard_store(*id, record)?;
-            let cell_of = Box::new(move |handle| placement.cell(handle));
-            generations.push((*id, Looked { store, cell_of, slices: BTreeMap::new() }));
+            generations.push((*id, Looked { store, placement, slices: BTreeMap::new() }));
         }
         let ledger = workspace.ledger();
         let known = ledger.handles(&snapshot.history)?;
@@ -148,7 +148,7 @@ struct Occurrences {
     gone: Vec<u32>,
 }
 
-impl Looked<'_> {
+impl Looked {
     /// Looks for the records of a content, until `enough` are found missing and none is left that ever was; `None` when the record of
     /// its id holds something else.
     fn occurrences(
@@ -180,8 +180,7 @@ impl Looked<'_> {
 
     /// The encoded row of a record, if it is there.
     fn find(&mut self, record: Handle, subject: Handle) -> Result<Option<Vec<u8>>, DeleteError> {
-        let cell = (self.cell_of)(subject);
-        for cell in self.store.cells_with(cell) {
+        for cell in self.store.cells_with(self.placement.cells(subject)) {
             if let Some(encoded) = self.find_in(cell, record)? {
                 return Ok(Some(encoded));
             }

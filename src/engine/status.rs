@@ -8,6 +8,7 @@ use crate::{
     ledger::ExportRecord,
     order::Batches,
     train::ShardPlan,
+    schema::Cohorts,
     workspace::{Current, Snapshot},
 };
 
@@ -29,6 +30,8 @@ pub struct CellStatus {
 pub struct ShardStatus {
     /// Which.
     pub shard: ShardId,
+    /// The cohort whose records it has, or `others` where they are of none; `None` where there are no cohorts.
+    pub cohort: Option<String>,
     /// The step that serves; 0 when the shard has no vote. Until a batch is trained it may be one of the slices from before it.
     pub serves: u32,
     /// Whether it has full weight.
@@ -103,6 +106,7 @@ impl Engine {
         let shards: Vec<ShardId> = model.shards.grid().shards().collect();
         let plans =
             self.pool.install(|| shards.par_iter().map(|shard| model.outlook(*shard, true)).collect::<Result<Vec<_>, _>>())?;
+        let cohorts = self.workspace.partition(current.generation, record)?.cohort;
         for (shard, plan) in shards.into_iter().zip(plans) {
             status.missing_row_passes += plan.missing_row_passes(&model.recipe);
             status.full_row_passes += plan.row_passes(&model.recipe);
@@ -111,7 +115,9 @@ impl Engine {
                 Some(rows) => rows,
                 None => model.shards.header(holdout)?.rows,
             };
-            status.shards.push(shard_status(&plan, held_out));
+            let block = model.shards.grid().block(shard);
+            let cohort = cohorts.as_ref().map(|cohorts: &Cohorts| cohorts.name(block).unwrap_or_else(|| "others".into()));
+            status.shards.push(ShardStatus { cohort, ..shard_status(&plan, held_out) });
         }
         for (generation, record) in &snapshot.history.generations {
             let beside = record.recipes.iter().filter(|r| *generation != current.generation || r.recipe != current.recipe);
@@ -125,6 +131,7 @@ fn shard_status(plan: &ShardPlan, held_out: u64) -> ShardStatus {
     let serves = plan.serving().next();
     ShardStatus {
         shard: plan.shard,
+        cohort: None,
         serves: serves.map_or(0, |(step, _, _)| step),
         full: serves.is_some_and(|(_, _, full)| full),
         cells: plan
