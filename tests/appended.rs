@@ -123,7 +123,8 @@ fn empty(setup: &Setup, numbered: bool, cohort: Option<&str>) -> SimDisk {
     let mut config = if numbered { config.replace(r#"["person", "year"]"#, r#"["year"]"#) } else { config };
     if let Some(unit) = cohort {
         let age = config.lines().find(|line| line.starts_with("age = ")).unwrap().to_owned();
-        config = config.replace(&age, r#"age = { kind = "date", order = "year-month-day", indicator = true, range = [0, 20000] }"#);
+        config =
+            config.replace(&age, r#"age = { kind = "date", order = "year-month-day", indicator = true, range = [0, 20000] }"#);
         let from = if unit == "year" { 2019 } else { 2020 };
         let cohort = format!("cohort = {{ column = \"age\", unit = \"{unit}\", from = {from}, to = 2020 }}\n\n[learner]");
         config = config.replace("\n[learner]", &cohort);
@@ -214,7 +215,9 @@ impl World {
         let age = match (dice.once_in(7), self.cohort) {
             (true, _) => "?".into(),
             (false, None) => format!("{}", 18 + dice.below(60)),
-            (false, Some(_)) => format!("{}{:02}{:02}", dice.pick(&[2018, 2019, 2020, 2020, 2021]), 1 + dice.below(12), 1 + dice.below(28)),
+            (false, Some(_)) => {
+                format!("{}{:02}{:02}", dice.pick(&[2018, 2019, 2020, 2020, 2021]), 1 + dice.below(12), 1 + dice.below(28))
+            }
         };
         let (cost, site) = (dice.below(1200), dice.pick(&["a", "b", "c"]));
         // Without ids some rows hold the same as others.

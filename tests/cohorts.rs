@@ -31,7 +31,8 @@ struct Visit {
 
 /// Of thirty persons, each in all years from 2017 to 2022.
 fn visits(first: u32, count: u32) -> Vec<Visit> {
-    let seen = |n: u32| (n % 13 != 5).then(|| format!("{}-{:02}-{:02}", 2017 + n * 5 % 6, 1 + n * 7 % 12, 1 + n * 11 % 28));
+    let seen =
+        |n: u32| (n % 13 != 5).then(|| format!("{}-{:02}-{:02}", 2017 + (n * 5 + n / 30) % 6, 1 + n * 7 % 12, 1 + n * 11 % 28));
     (first..first + count).map(|n| Visit { person: n * 7 % 30, number: n, seen: seen(n), age: 20 + n % 50 }).collect()
 }
 
@@ -138,7 +139,8 @@ fn expiring_a_cohort_trains_nothing_and_leaves_what_its_absence_would_have() {
         assert_same(&plain.artefacts(), &made("", "2020-01-01").artefacts(), learner);
         // Within a cohort its own shards are trained again, and no other.
         let report = bench.delete(&before("2020-07-01"));
-        let own: u64 = status(&bench).shards.iter().filter(|s| s.cohort.as_deref() == Some("2020")).map(|s| s.shard.0 as u64).sum();
+        let own: u64 =
+            status(&bench).shards.iter().filter(|s| s.cohort.as_deref() == Some("2020")).map(|s| s.shard.0 as u64).sum();
         assert_eq!(own, 4 + 5);
         let trained = &report.repair.as_ref().unwrap().report.shards;
         assert!(trained.iter().filter(|shard| shard.row_passes > 0).all(|shard| [4, 5].contains(&shard.shard.0)), "{trained:?}");
@@ -149,19 +151,30 @@ fn expiring_a_cohort_trains_nothing_and_leaves_what_its_absence_would_have() {
 
 #[test]
 fn what_is_planned_without_cohorts_is_what_is_trained() {
-    let all = since(&visits(0, 900), "2018-01-01");
-    let (cohorts, plain) = (trained(LINEAR, YEARS, &all), trained(LINEAR, "", &all));
+    let mut all = since(&visits(0, 900), "2018-01-01");
+    // Many persons, none of them held out: slices are of one size but for chance, as the plan takes them to be.
+    all.iter_mut().for_each(|visit| visit.person = visit.number);
+    let trained = |cohort: &str| {
+        let bench = declared(&config(LINEAR, cohort, true).replace("holdout = 0.2", "holdout = 0.0"), &all);
+        assert!(bench.train().complete);
+        bench
+    };
+    let (cohorts, plain) = (trained(YEARS), trained(""));
     let request = PlanRequest { config: cohorts.root().join("sisa.toml"), pilot: false, ..PlanRequest::default() };
     let plan = cohorts.engine().plan(&request, &Quiet).unwrap();
-    assert_eq!(plan.expiries.iter().map(|e| e.cohort.as_str()).collect::<Vec<_>>(), ["2018", "2019", "2020", "2021", "2022", "2023", "2024"]);
-    let held_out = 0.8 * all.iter().filter(|v| v.seen.as_deref().is_some_and(|seen| seen.starts_with("2019"))).count() as f64;
+    assert_eq!(
+        plan.expiries.iter().map(|e| e.cohort.as_str()).collect::<Vec<_>>(),
+        ["2018", "2019", "2020", "2021", "2022", "2023", "2024"]
+    );
+    let of_2019 = all.iter().filter(|v| v.seen.as_deref().is_some_and(|seen| seen.starts_with("2019"))).count() as u64;
     let (planned, counted) = (&plan.expiries[1], passes(&plain.delete(&before("2020-01-01"))));
-    assert_eq!((planned.records, planned.whole), (held_out.round() as u64, 0.0));
-    // The plan holds a fifth out, which chance does not do to the record, and slices are of different sizes.
+    assert_eq!((planned.records, planned.whole), (of_2019, 0.0));
     let ratio = planned.without / counted as f64;
-    assert!((0.8..1.25).contains(&ratio), "planned {} and counted {counted}", planned.without);
+    assert!((0.93..1.07).contains(&ratio), "planned {} and counted {counted}", planned.without);
     assert_eq!(passes(&cohorts.delete(&before("2020-01-01"))), 0);
-    let none = plain.engine().plan(&PlanRequest { config: plain.root().join("sisa.toml"), pilot: false, ..PlanRequest::default() }, &Quiet);
+    let none = plain
+        .engine()
+        .plan(&PlanRequest { config: plain.root().join("sisa.toml"), pilot: false, ..PlanRequest::default() }, &Quiet);
     assert!(none.unwrap().expiries.is_empty());
 }
 
@@ -179,7 +192,7 @@ fn a_person_goes_from_all_cohorts_at_once() {
         let request = DeleteRequest { subjects: vec!["3".into()], request_id: Some("a".into()), ..DeleteRequest::default() };
         let report = bench.delete(&request);
         let count = all.iter().filter(|visit| visit.person == 3).count() as u64;
-        let outcome = report.accepted.outcomes[0];
+        let outcome = &report.accepted.outcomes[0];
         assert_eq!((outcome.outcome, outcome.in_slices + outcome.held_out), (OutcomeKind::Erased, count));
         let shards: std::collections::BTreeSet<u32> = report.accepted.cells.iter().map(|cell| cell.cell.shard.0 / 2).collect();
         assert!(shards.len() >= 5, "of one cohort alone: {shards:?}");
@@ -208,8 +221,15 @@ fn records_named_by_what_they_hold_are_found_in_their_cohort() {
     let report = bench.delete(&DeleteRequest { rows: path.into(), ..DeleteRequest::default() });
     assert_eq!(report.accepted.outcomes.iter().map(|o| o.outcome).collect::<Vec<_>>(), [OutcomeKind::Erased]);
     sound(&bench);
-    assert_eq!(status(&bench).shards.iter().filter(|s| s.cohort.as_deref() == Some("2019")).map(|s| s.held_out + s.cells.iter().map(|c| c.rows).sum::<u64>()).sum::<u64>(),
-        all.iter().filter(|v| v.seen.as_deref().is_some_and(|s| s.starts_with("2019"))).count() as u64);
+    assert_eq!(
+        status(&bench)
+            .shards
+            .iter()
+            .filter(|s| s.cohort.as_deref() == Some("2019"))
+            .map(|s| s.held_out + s.cells.iter().map(|c| c.rows).sum::<u64>())
+            .sum::<u64>(),
+        all.iter().filter(|v| v.seen.as_deref().is_some_and(|s| s.starts_with("2019"))).count() as u64
+    );
 }
 
 #[test]
@@ -249,12 +269,22 @@ fn a_migration_makes_cohorts_and_takes_them_away() {
     let serving = |bench: &Bench| {
         let generation = status(bench).serving.generation.to_string();
         let mut files = bench.files();
-        files.retain(|path, _| path.iter().any(|part| part == generation.as_str()) && path.extension().is_some_and(|e| e == "slice" || e == "ckpt"));
+        files.retain(|path, _| {
+            path.iter().any(|part| part == generation.as_str()) && path.extension().is_some_and(|e| e == "slice" || e == "ckpt")
+        });
         assert!(!files.is_empty());
         files
     };
     let report = migrate(&bench, YEARS);
-    assert!(report.complete && report.changes.iter().any(|c| c.contains("cohorts by year of `seen` from 2018 to 2024 instead of no cohorts: 16 shards instead of 2")), "{:?}", report.changes);
+    assert!(
+        report.complete
+            && report
+                .changes
+                .iter()
+                .any(|c| c.contains("cohorts by year of `seen` from 2018 to 2024 instead of no cohorts: 16 shards instead of 2")),
+        "{:?}",
+        report.changes
+    );
     assert_eq!(status(&bench).shards.len() as u32, 2 * BLOCKS);
     sound(&bench);
     // What is made has the bytes of an import under the key of this generation; so has what follows from another way to it.
@@ -303,15 +333,21 @@ fn a_cohort_without_records_has_no_vote() {
     };
     assert_eq!(votes(&bench), ["2018", "2019", "2020", "2021", "2022", "others"]);
     let members = || bench.engine().evaluate(&Input::new(), &Quiet).unwrap().members;
-    assert_eq!(members(), (12, 12));
+    // Chance may leave one of two shards empty.
+    let full = |bench: &Bench| status(bench).shards.iter().filter(|s| s.cells.iter().any(|cell| cell.rows > 0)).count();
+    let of = full(&bench);
+    assert_eq!((members(), of < 16), ((of, of), true));
     // A cohort that begins with a batch votes when it has been trained: what stands by of it has seen nothing.
-    let new: Vec<Visit> = (0..40).map(|n| Visit { person: n, number: 1000 + n, seen: Some("2024-03-01".into()), age: 30 + n }).collect();
+    let new: Vec<Visit> =
+        (0..40).map(|n| Visit { person: n, number: 1000 + n, seen: Some("2024-03-01".into()), age: 30 + n }).collect();
     append(&bench, "new", &new, true);
-    assert_eq!((votes(&bench).len(), members()), (6, (12, 12)));
+    assert_eq!((votes(&bench).len(), members(), full(&bench)), (6, (of, of), of + 2));
     assert!(bench.train().complete);
-    assert_eq!((votes(&bench).len(), members()), (7, (14, 14)));
+    assert_eq!((votes(&bench).len(), members()), (7, (of + 2, of + 2)));
     bench.delete(&before("2020-01-01"));
-    assert_eq!((votes(&bench), members()), (["2020", "2021", "2022", "2024", "others"].map(String::from).to_vec(), (10, 10)));
+    let left = full(&bench);
+    assert!(left < of);
+    assert_eq!((votes(&bench), members()), (["2020", "2021", "2022", "2024", "others"].map(String::from).to_vec(), (left, left)));
 }
 
 #[test]
@@ -327,8 +363,14 @@ fn what_has_no_meaning_with_cohorts_is_refused_by_name() {
         ("cohort = { column = \"age\", from = 2018, to = 2020 }\n", "`age` is not declared a date (those that are: seen)"),
         ("cohort = { column = \"seen\", from = 2021, to = 2020 }\n", "from 2021 to 2020 is no range of years"),
         ("cohort = { column = \"seen\", from = 0, to = 2020 }\n", "from 0 to 2020 is no range of years"),
-        ("cohort = { column = \"seen\", unit = \"month\", from = 1600, to = 2020 }\n", "2 for each of 5053 blocks (5052 cohorts, and one"),
-        ("cohort = { column = \"seen\", unit = \"week\", from = 2019, to = 2020 }\n", "unknown variant `week`, expected `year` or `month`"),
+        (
+            "cohort = { column = \"seen\", unit = \"month\", from = 1600, to = 2020 }\n",
+            "2 for each of 5053 blocks (5052 cohorts, and one",
+        ),
+        (
+            "cohort = { column = \"seen\", unit = \"week\", from = 2019, to = 2020 }\n",
+            "unknown variant `week`, expected `year` or `month`",
+        ),
         ("cohort = { column = \"seen\", from = 2019 }\n", "missing field `to`"),
     ] {
         let error = refused(cohort);
@@ -341,7 +383,10 @@ fn what_has_no_meaning_with_cohorts_is_refused_by_name() {
     fs::write(bench.root().join("sisa.toml"), config(LINEAR, "", true)).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_sisa")).arg("-w").arg(bench.root()).arg("train").output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success() && text.contains("no cohorts are asked for where there are cohorts by year of `seen`"), "{text}");
+    assert!(
+        output.status.success() && text.contains("no cohorts are asked for where there are cohorts by year of `seen`"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -352,5 +397,8 @@ fn a_workspace_without_one_cohort_left_says_that_nothing_is_left() {
     let error = bench.engine().evaluate(&Input::new(), &Quiet).unwrap_err();
     assert!(error.to_string().contains("no records are left to learn from"), "{error}");
     sound(&bench);
-    assert!(matches!(bench.engine().train(&TrainRequest { fresh: false, ..bench.request() }, &Quiet), Ok(_) | Err(Error::NoHoldout)));
+    assert!(matches!(
+        bench.engine().train(&TrainRequest { fresh: false, ..bench.request() }, &Quiet),
+        Ok(_) | Err(Error::NoHoldout)
+    ));
 }

@@ -205,8 +205,8 @@ fn classes(fields: &mut Fields) {
     let text = text.replace("year = \"ignore\"", "year = { kind = \"date\", order = \"year-month-day\" }");
     let text = text.replace("\n[learner]", "cohort = { column = \"year\", from = 2020, to = 2021 }\n\n[learner]");
     std::fs::write(&dated, text.replace("table.csv", "dated.csv")).unwrap();
-    let table: Vec<_> = rows(20).into_iter().map(|row| Row { year: 20_200_000 + 101 * row.year, ..row }).collect();
-    std::fs::write(bench.root().join("dated.csv"), csv(&table)).unwrap();
+    let visits: Vec<_> = rows(20).into_iter().map(|row| Row { year: 20_200_000 + 101 * row.year, ..row }).collect();
+    std::fs::write(bench.root().join("dated.csv"), csv(&visits)).unwrap();
     let plan = PlanRequest { config: dated, ..plan };
     wire::PlanLine::all(&engine.plan(&plan, &Quiet).unwrap()).iter().for_each(|line| fields.add(line));
 

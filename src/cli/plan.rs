@@ -303,7 +303,11 @@ fn retention(report: &PlanReport) -> String {
     if report.expiries.is_empty() {
         return out + "How many records each has is not known where --rows says how many there are.\n";
     }
-    let _ = writeln!(out, "\n{:>7}  {:>10}  {:>12}  {:>20}  {:>15}", "cohort", "records", "up to its end", "a day within, at most", "without cohorts");
+    let _ = writeln!(
+        out,
+        "\n{:>7}  {:>10}  {:>12}  {:>20}  {:>15}",
+        "cohort", "records", "up to its end", "a day within, at most", "without cohorts"
+    );
     for e in &report.expiries {
         let passes = |passes: f64| show::count(passes.round() as u64);
         let _ = writeln!(

@@ -11,7 +11,9 @@ use crate::{
     learn::{LearnerSettings, Task},
     order::Grid,
     predict::Aggregate,
-    schema::{Cohorts, ColumnDeclaration, Declaration, Exceptions, IdForm, LabelDeclaration, MissingSubject, NumberFormat, OnBad},
+    schema::{
+        Cohorts, ColumnDeclaration, Declaration, Exceptions, IdForm, LabelDeclaration, MissingSubject, NumberFormat, OnBad,
+    },
     source::{Comment, Delimiter, Encoding, Input, TextForm},
     train::{Keep, Recipe, Schedule, ScheduleKind},
 };

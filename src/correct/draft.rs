@@ -63,8 +63,7 @@ pub fn work_out(
         let store = workspace.shard_store(*generation, record)?;
         let placement = workspace.placement(*generation, record, key)?;
         let blocks = workspace.partition(*generation, record)?.blocks()?;
-        let at =
-            Generation { id: *generation, record, store: &store, placement: &placement, blocks: &blocks, handles: &handles };
+        let at = Generation { id: *generation, record, store: &store, placement: &placement, blocks: &blocks, handles: &handles };
         let changes = at.changes(own, *generation == serving, &mut found)?;
         for (cell, change) in changes {
             accepted.cells.push(at.change(cell, &change, files)?);

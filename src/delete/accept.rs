@@ -134,12 +134,7 @@ pub fn draft(
 
 /// The cells that a request has to look into, in order, with the subjects that would be there. A subject is in one cell of
 /// every block of shards, and of later batches in one of each; a record of a subject that isn't named may be in any.
-fn cells_of(
-    targets: &Targets,
-    store: &ShardStore,
-    placement: &Placement,
-    subjects: Subjects,
-) -> BTreeMap<Cell, Vec<Handle>> {
+fn cells_of(targets: &Targets, store: &ShardStore, placement: &Placement, subjects: Subjects) -> BTreeMap<Cell, Vec<Handle>> {
     let mut cells: BTreeMap<Cell, Vec<Handle>> = BTreeMap::new();
     let mut any = false;
     for target in targets.iter() {

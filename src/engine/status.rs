@@ -7,8 +7,8 @@ use crate::{
     ids::{Cell, GenerationId, Part, RecipeId, ShardId},
     ledger::ExportRecord,
     order::Batches,
-    train::ShardPlan,
     schema::Cohorts,
+    train::ShardPlan,
     workspace::{Current, Snapshot},
 };
 

@@ -186,7 +186,9 @@ mod tests {
         let years = cohorts(CohortUnit::Year);
         assert!(says(Cohorts { from: 2022, ..years.clone() }, &schema).contains("from 2022 to 2021 is no range of years"));
         assert!(says(Cohorts { to: u32::MAX, ..years.clone() }, &schema).contains("is no range of years"));
-        assert!(says(Cohorts { column: "v".into(), ..years.clone() }, &schema).contains("not declared a date (those that are: seen)"));
+        assert!(
+            says(Cohorts { column: "v".into(), ..years.clone() }, &schema).contains("not declared a date (those that are: seen)")
+        );
         let mut far = dated(DateUnit::Seconds);
         for column in &mut far.columns {
             if let Kind::Date { origin, .. } = &mut column.kind {

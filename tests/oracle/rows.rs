@@ -79,8 +79,14 @@ impl Schema {
             "number" => Err(label["log1p"].as_bool().unwrap()),
             other => panic!("label of kind {other}"),
         };
-        let mut schema =
-            Schema { label, missing: strings(&json["missing"]), cohorts_by: None, numbers: Vec::new(), categories: Vec::new(), bytes: Vec::new() };
+        let mut schema = Schema {
+            label,
+            missing: strings(&json["missing"]),
+            cohorts_by: None,
+            numbers: Vec::new(),
+            categories: Vec::new(),
+            bytes: Vec::new(),
+        };
         schema.cohorts_by = partition["cohort"]["column"].as_str().map(str::to_owned);
         for column in json["columns"].as_array().unwrap() {
             let name = column["name"].as_str().unwrap().to_owned();
@@ -90,10 +96,15 @@ impl Schema {
             };
             let flag = |option: &str| options[option].as_bool().unwrap();
             match kind.as_str() {
-                "number" => schema.numbers.push(Number { name, log1p: flag("log1p"), indicator: flag("indicator"), origin: None }),
+                "number" => {
+                    schema.numbers.push(Number { name, log1p: flag("log1p"), indicator: flag("indicator"), origin: None })
+                }
                 "date" => {
                     let (order, unit) = (&options["order"], &options["unit"]);
-                    assert!(order == "year-month-day" && unit == "days" && options["parts"] == serde_json::json!([]), "{options}");
+                    assert!(
+                        order == "year-month-day" && unit == "days" && options["parts"] == serde_json::json!([]),
+                        "{options}"
+                    );
                     let origin = options["origin"].as_str().unwrap().to_owned();
                     schema.numbers.push(Number { name, log1p: false, indicator: flag("indicator"), origin: Some(origin) });
                 }

@@ -9,8 +9,8 @@ use std::{
 
 use sisa::{
     engine::{
-        AppendRequest, CorrectRequest, DeleteRequest, Engine, Error, Input, KeySource, MigrateRequest, OlderThan, Overrides, Quiet,
-        TrainRequest, VerifyRequest,
+        AppendRequest, CorrectRequest, DeleteRequest, Engine, Error, Input, KeySource, MigrateRequest, OlderThan, Overrides,
+        Quiet, TrainRequest, VerifyRequest,
     },
     fs::Files,
     ids::{GenerationId, Handle, ShardId},
@@ -101,7 +101,8 @@ impl World {
     /// With another learner.
     pub fn of(learner: &'static str) -> World {
         let setup = Setup { shards: 3, slices: 2, learner, epochs: 2, ..Setup::default() };
-        let world = World { sources: tempfile::tempdir().unwrap(), setup, rows: rows(40), merge: None, numbered: false, dated: false };
+        let world =
+            World { sources: tempfile::tempdir().unwrap(), setup, rows: rows(40), merge: None, numbered: false, dated: false };
         fs::write(world.source(), csv(&world.rows)).unwrap();
         world
     }
