@@ -337,6 +337,9 @@ fn a_cohort_without_records_has_no_vote() {
     let full = |bench: &Bench| status(bench).shards.iter().filter(|s| s.cells.iter().any(|cell| cell.rows > 0)).count();
     let of = full(&bench);
     assert_eq!((members(), of < 16), ((of, of), true));
+    // One deletion may take a vote of each cohort, which the service has to reckon with.
+    let counted = bench.engine().votes().unwrap();
+    assert_eq!((counted.voting, counted.shards, counted.of_subject as u32), (of, of, BLOCKS));
     // A cohort that begins with a batch votes when it has been trained: what stands by of it has seen nothing.
     let new: Vec<Visit> =
         (0..40).map(|n| Visit { person: n, number: 1000 + n, seen: Some("2024-03-01".into()), age: 30 + n }).collect();

@@ -39,6 +39,8 @@ pub struct RowsAsked(BTreeMap<Content, Vec<Place>>);
 struct Looked {
     store: ShardStore,
     placement: Placement,
+    /// Whether its rows have the columns of those that are asked for.
+    same_columns: bool,
     slices: BTreeMap<Cell, Slice>,
 }
 
@@ -104,10 +106,13 @@ impl RowsAsked {
     ) -> Result<(BTreeSet<Target>, BTreeMap<Target, Place>), DeleteError> {
         let handles = key.maker();
         let mut generations: Vec<(GenerationId, Looked)> = Vec::new();
+        let newest = snapshot.history.newest().map(|(id, record)| workspace.partition(id, record)).transpose()?;
         for (id, record) in &snapshot.history.generations {
+            let schema = workspace.partition(*id, record)?.schema;
+            let same_columns = newest.as_ref().is_some_and(|newest| newest.schema == schema);
             let placement = workspace.placement(*id, record, key)?;
             let store = workspace.shard_store(*id, record)?;
-            generations.push((*id, Looked { store, placement, slices: BTreeMap::new() }));
+            generations.push((*id, Looked { store, placement, same_columns, slices: BTreeMap::new() }));
         }
         let ledger = workspace.ledger();
         let known = ledger.handles(&snapshot.history)?;
@@ -121,7 +126,10 @@ impl RowsAsked {
             let mut agreed: Option<(GenerationId, Occurrences)> = None;
             for (id, looked) in &mut generations {
                 let found = looked.occurrences(content, &handles, enough, was_there)?;
-                let found = found.ok_or_else(|| DeleteError::OtherContent { place: place_of(places) })?;
+                let found = found.ok_or_else(|| match looked.same_columns {
+                    true => DeleteError::OtherContent { place: place_of(places) },
+                    false => DeleteError::OtherColumns { place: place_of(places), generation: *id },
+                })?;
                 match &agreed {
                     None => agreed = Some((*id, found)),
                     Some((_, before)) if before.there == found.there => {}

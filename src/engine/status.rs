@@ -70,6 +70,13 @@ pub struct Status {
     pub full_row_passes: u64,
 }
 
+impl ShardStatus {
+    /// Whether it has records to learn from: a shard of a cohort that is expired, or has not begun, has none, and never a vote.
+    pub fn has_rows(&self) -> bool {
+        self.cells.iter().any(|cell| cell.rows > 0)
+    }
+}
+
 impl Status {
     /// Whether every step exists.
     pub fn complete(&self) -> bool {
