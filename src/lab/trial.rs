@@ -42,8 +42,8 @@ impl Base {
         if let Some(cohort) = cohort {
             let what = format!(
                 "the workspace has {}, and what is measured here cuts the records in other ways, without them, so its figures would be those \
-                 of another workspace. `sisa plan` and `sisa expire --dry-run` say what expiring costs; take `cohort` out of a copy of the \
-                 configuration to measure the rest on a copy of the sources",
+                 of another workspace. A plan, or an expiry that is only worked out, says what expiring costs; for the rest, measure on the \
+                 sources in an empty workspace whose configuration has no `cohort`",
                 cohort.describe()
             );
             return Err(Error::Compare { what });

@@ -220,13 +220,13 @@ pub enum PlanLine {
     /// One S and R.
     Candidate(Candidate),
     /// What they are for, and which to take.
-    Plan(Plan),
+    Plan(Box<Plan>),
 }
 
 impl PlanLine {
     /// The lines of a plan: every candidate, then the plan.
     pub fn all(report: &PlanReport) -> Vec<PlanLine> {
         let candidates = report.plan.candidates.iter().map(|c| PlanLine::Candidate(c.into()));
-        candidates.chain([PlanLine::Plan(report.into())]).collect()
+        candidates.chain([PlanLine::Plan(Box::new(report.into()))]).collect()
     }
 }
