@@ -220,7 +220,7 @@ fn date(text: &str) -> [u32; 3] {
 /// Days of a date since the beginning of the year 1.
 fn day(text: &str) -> i64 {
     let [year, month, day] = date(text);
-    let leap = |year: u32| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = |year: u32| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let of_years: i64 = (1..year).map(|year| 365 + i64::from(leap(year))).sum();
     let february = 28 + i64::from(leap(year));
     let lengths = [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
