@@ -35,7 +35,7 @@ fn slice_store(dir: &Path) -> ShardStore {
         label_range: None,
     };
     let row = RowLayout { numbers: 0, bytes: COLUMNS as u32, categories: 0, class_label: true };
-    let grid = Grid { shards: 1, slices: 1, holdout: 0.0 };
+    let grid = Grid::new(1, 1, 0.0);
     ShardStore::new(Files::new(Arc::new(RealDisk::new())), dir.to_owned(), ModelKey::from_bytes([1; 32]), layout, row, grid)
 }
 

@@ -23,6 +23,10 @@ pub struct ShardId(pub u32);
 #[serde(transparent)]
 pub struct SliceId(pub u32);
 
+/// The shards of one cohort, from 0: as many as are declared, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Block(pub u32);
+
 /// One import of records under one model key, schema, S and R, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

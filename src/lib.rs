@@ -74,7 +74,7 @@ pub mod reports {
         },
         import::ImportReport,
         ledger::{Accepted, BatchRecord, CellChange, Cost, Effective, Outcome, OutcomeKind, Repaired, RequestRecord},
-        plan::{Against, Candidate, CostTable},
+        plan::{Against, Candidate, CostTable, Expiry},
         propose::{Advice, Proposal},
         receipt::{Envelope, Receipt},
         verify::{Finding, Verdict},

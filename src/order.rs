@@ -3,14 +3,16 @@
 
 use crate::{
     digest::{Draw, HandleMaker, ModelKey},
-    ids::{Cell, Handle, Part, ShardId, SliceId},
+    ids::{Block, Cell, Handle, Part, ShardId, SliceId},
 };
 
 /// How many shards and slices, and what share is held out.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Grid {
-    /// S.
+    /// How many shards there are in all.
     pub shards: u32,
+    /// Into how many blocks of as many shards they fall, one for each cohort; 1 without cohorts.
+    pub blocks: u32,
     /// R.
     pub slices: u32,
     /// The share of subjects that is never trained on, in [0, 1).
@@ -18,6 +20,21 @@ pub struct Grid {
 }
 
 impl Grid {
+    /// A grid without cohorts.
+    pub fn new(shards: u32, slices: u32, holdout: f64) -> Grid {
+        Grid { shards, blocks: 1, slices, holdout }
+    }
+
+    /// S, the shards of each block.
+    pub fn shards_of_block(self) -> u32 {
+        (self.shards / self.blocks.max(1)).max(1)
+    }
+
+    /// The block of a shard.
+    pub fn block(self, shard: ShardId) -> Block {
+        Block(shard.0 / self.shards_of_block())
+    }
+
     /// All shards, ascending.
     pub fn shards(self) -> impl Iterator<Item = ShardId> {
         (0..self.shards).map(ShardId)
@@ -149,7 +166,7 @@ impl Chain {
     }
 
     /// The slices that hold later batches alone.
-    pub fn later_slices(&self) -> impl Iterator<Item = SliceId> + use<> {
+    pub fn later_slices(&self) -> impl Iterator<Item = SliceId> + Clone + use<> {
         (self.slices + 1..=self.steps()).map(SliceId)
     }
 }
@@ -177,9 +194,11 @@ impl Placement {
         }
     }
 
-    /// The cell of all records of a subject.
-    pub fn cell(&self, subject: Handle) -> Cell {
-        let shard = ShardId((self.shard.of(subject) % u64::from(self.grid.shards)) as u32);
+    /// The cell of all records of a subject that are in a block.
+    pub fn cell(&self, subject: Handle, block: Block) -> Cell {
+        let shards = self.grid.shards_of_block();
+        let within = (self.shard.of(subject) % u64::from(shards)) as u32;
+        let shard = ShardId(block.0.min(self.grid.blocks.saturating_sub(1)) * shards + within);
         // No draw is made that decides nothing.
         let held_out = self.held_out_below > 0 && self.handles.holdout_draw(subject) < self.held_out_below;
         let part = match self.grid.slices {
@@ -188,6 +207,12 @@ impl Placement {
             slices => Part::Slice(SliceId(1 + (self.slice.of(subject) % u64::from(slices)) as u32)),
         };
         Cell { shard, part }
+    }
+
+    /// The cells of all records of a subject: one in every block, the same part of each.
+    pub fn cells(&self, subject: Handle) -> impl Iterator<Item = Cell> + use<> {
+        let (Cell { shard, part }, shards) = (self.cell(subject, Block(0)), self.grid.shards_of_block());
+        (0..self.grid.blocks.max(1)).map(move |block| Cell { shard: ShardId(shard.0 + block * shards), part })
     }
 }
 
@@ -223,18 +248,35 @@ mod tests {
 
     #[test]
     fn subjects_spread_evenly_and_the_holdout_has_its_share() {
-        let grid = Grid { shards: 4, slices: 5, holdout: 0.25 };
+        let grid = Grid::new(4, 5, 0.25);
         let maker = HandleKey::from_bytes([1; 32]).maker();
         let placement = Placement::new(grid, maker.clone(), &ModelKey::from_bytes([2; 32]));
         let mut counts = std::collections::BTreeMap::new();
         for id in 0..20_000_u32 {
-            *counts.entry(placement.cell(maker.subject(&id.to_le_bytes()))).or_insert(0_u32) += 1;
+            *counts.entry(placement.cell(maker.subject(&id.to_le_bytes()), Block(0))).or_insert(0_u32) += 1;
         }
         assert_eq!(counts.len(), 4 * 6);
         for (cell, n) in counts {
             let expected = if cell.part == Part::Holdout { 1250 } else { 750 };
             // Five standard deviations of a binomial count.
             assert!(n.abs_diff(expected) < 5 * expected.isqrt(), "{cell}: {n}");
+        }
+    }
+
+    #[test]
+    fn a_block_is_a_grid_of_its_own_and_a_subject_is_at_the_same_place_in_each() {
+        let maker = HandleKey::from_bytes([1; 32]).maker();
+        let of = |grid| Placement::new(grid, maker.clone(), &ModelKey::from_bytes([2; 32]));
+        let (one, many) = (Grid::new(4, 5, 0.25), Grid { shards: 12, blocks: 3, ..Grid::new(4, 5, 0.25) });
+        for id in 0..200_u32 {
+            let subject = maker.subject(&id.to_le_bytes());
+            let alone = of(one).cell(subject, Block(0));
+            let cells: Vec<Cell> = of(many).cells(subject).collect();
+            let expected = [0, 1, 2].map(|block| Cell { shard: ShardId(4 * block + alone.shard.0), ..alone });
+            assert_eq!(cells, expected);
+            assert_eq!([0, 1, 2].map(|block| of(many).cell(subject, Block(block))), expected);
+            assert_eq!(cells.iter().map(|cell| many.block(cell.shard).0).collect::<Vec<_>>(), [0, 1, 2]);
+            assert_eq!(of(one).cells(subject).collect::<Vec<_>>(), [alone]);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Any order of training, appending, correcting, deleting, deferring and being cut off leaves, once repaired, what importing the first batch,
-//! appending the others in order and training once leaves, with corrected records in the place of those they correct: by the judge of `oracle/` for networks, by an engine on an empty disk for all learners, and
+//! Any order of training, appending, correcting, deleting, expiring, deferring and being cut off leaves, once repaired, what importing the first
+//! batch, appending the others in order and training once leaves, with corrected records in the place of those they correct: by the judge of `oracle/` for networks, by an engine on an empty disk for all learners, and
 //! for learners of sets by one import of all rows.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at what it does not expect")]
 
@@ -17,8 +17,8 @@ use std::{
 use common::{ADAM, FOREST, LINEAR, RIDGE, Row, Setup, StopAfter, csv};
 use sim::{Coin, Fault, Image, SimDisk, workspace};
 use sisa::engine::{
-    AppendRequest, CorrectError, CorrectRequest, DeleteRequest, Engine, Error, Input, KeySource, Observer, OutcomeKind,
-    Overrides, Quiet, TrainRequest, VerifyRequest,
+    AppendRequest, CorrectError, CorrectRequest, DeleteRequest, Engine, Error, Input, KeySource, Observer, OlderThan,
+    OutcomeKind, Overrides, Quiet, TrainRequest, VerifyRequest,
 };
 
 /// So many histories, and `SISA_HISTORIES` of them where that is set; `SISA_HISTORY` makes one again.
@@ -56,6 +56,8 @@ enum Asked {
     Deletion(BTreeSet<u32>, Option<Id>, bool),
     /// What records are to hold.
     Correction(Vec<Row>),
+    /// Up to which day records go.
+    Expiry(u32),
 }
 
 /// What the ledger comes to, by what was asked for.
@@ -76,6 +78,8 @@ struct World {
     disk: SimDisk,
     /// Whether the year alone tells a record, so that it may be about somebody else later.
     numbered: bool,
+    /// How long cohorts are, where the age is a date and shards are told apart by it.
+    cohort: Option<&'static str>,
     /// The years that a person's next record has.
     years: BTreeMap<u32, u32>,
     model: Model,
@@ -101,6 +105,10 @@ struct Seen {
     standing: usize,
     corrected: usize,
     moved: usize,
+    /// Corrections to another cohort.
+    grew_older: usize,
+    /// Records that were too old.
+    expired: usize,
     /// Entries that a power failure took.
     lost: usize,
 }
@@ -109,10 +117,18 @@ fn root() -> PathBuf {
     PathBuf::from("/w")
 }
 
-fn empty(setup: &Setup, numbered: bool) -> SimDisk {
+fn empty(setup: &Setup, numbered: bool, cohort: Option<&str>) -> SimDisk {
     let merge = if setup.of_sets() { String::new() } else { format!("merge = {BASE}\n") };
     let config = setup.config().replace("\n[learner]", &format!("{merge}\n[learner]"));
-    let config = if numbered { config.replace(r#"["person", "year"]"#, r#"["year"]"#) } else { config };
+    let mut config = if numbered { config.replace(r#"["person", "year"]"#, r#"["year"]"#) } else { config };
+    if let Some(unit) = cohort {
+        let age = config.lines().find(|line| line.starts_with("age = ")).unwrap().to_owned();
+        config =
+            config.replace(&age, r#"age = { kind = "date", order = "year-month-day", indicator = true, range = [0, 20000] }"#);
+        let from = if unit == "year" { 2019 } else { 2020 };
+        let cohort = format!("cohort = {{ column = \"age\", unit = \"{unit}\", from = {from}, to = 2020 }}\n\n[learner]");
+        config = config.replace("\n[learner]", &cohort);
+    }
     let disk = SimDisk::of(Image::new());
     disk.put(&root().join("sisa.toml"), config.as_bytes());
     disk
@@ -160,12 +176,14 @@ impl World {
             keep: (slices > 2 && dice.once_in(3)).then_some(1),
         };
         let numbered = setup.record && !dice.once_in(3);
+        let cohort = dice.pick(&[None, Some("year"), Some("year"), Some("month")]);
         World {
             dice,
-            disk: empty(&setup, numbered),
+            disk: empty(&setup, numbered, cohort),
             setup,
             sources: tempfile::tempdir().unwrap(),
             numbered,
+            cohort,
             years: BTreeMap::new(),
             model: Model::default(),
             known: Vec::new(),
@@ -194,11 +212,18 @@ impl World {
 
     fn cells(&mut self) -> String {
         let dice = &mut self.dice;
-        let age = if dice.once_in(7) { "?".into() } else { format!("{}", 18 + dice.below(60)) };
+        let age = match (dice.once_in(7), self.cohort) {
+            (true, _) => "?".into(),
+            (false, None) => format!("{}", 18 + dice.below(60)),
+            (false, Some(_)) => {
+                format!("{}{:02}{:02}", dice.pick(&[2018, 2019, 2020, 2020, 2021]), 1 + dice.below(12), 1 + dice.below(28))
+            }
+        };
         let (cost, site) = (dice.below(1200), dice.pick(&["a", "b", "c"]));
         // Without ids some rows hold the same as others.
         if !self.setup.record && dice.once_in(2) {
-            return "20,100,a,t1,7,few".to_owned();
+            let age = if self.cohort.is_some() { "20200229" } else { "20" };
+            return format!("{age},100,a,t1,7,few");
         }
         let visits = if cost > 600 { "many" } else { "few" };
         format!("{age},{cost},{site},t{},{},{visits}", dice.below(20), dice.below(256))
@@ -271,6 +296,14 @@ impl World {
             if self.model.taken_in.insert(name.clone()) {
                 match self.asked[&name].clone() {
                     Asked::Deletion(persons, record, suppress) => self.deleted(&persons, record, suppress),
+                    Asked::Expiry(day) => {
+                        let old = |row: &Row| date(row).is_some_and(|date| date < day);
+                        let count = self.model.batches.iter().flatten().filter(|row| old(row)).count();
+                        let told = (request.accepted.outcomes.len(), request.accepted.suppress);
+                        assert_eq!((count, false), told, "{name}\n{}", self.log.join("\n"));
+                        self.model.batches.iter_mut().for_each(|batch| batch.retain(|row| !old(row)));
+                        self.seen.expired += count;
+                    }
                     Asked::Correction(rows) => {
                         let counts = self.corrected(rows);
                         let mut told: BTreeMap<String, usize> = BTreeMap::new();
@@ -317,6 +350,8 @@ impl World {
                 Some(there) => {
                     self.seen.corrected += 1;
                     self.seen.moved += usize::from(there.person != row.person);
+                    let year = |row: &Row| date(row).map(|date| date / 10_000);
+                    self.seen.grew_older += usize::from(self.cohort.is_some() && year(there) != year(&row));
                     *there = row;
                     OutcomeKind::Corrected
                 }
@@ -408,6 +443,24 @@ impl World {
         self.run(&what, |engine, observer| engine.delete(&request, observer, |_, _, _| {}).map(drop));
     }
 
+    /// Whatever is older than a day goes: a whole cohort's end, and any other.
+    fn expire(&mut self) {
+        let (name, defer) = (format!("q{}", self.asked.len()), self.dice.once_in(2));
+        let day = self.dice.pick(&[20_190_101, 20_190_703, 20_200_101, 20_200_101, 20_200_401, 20_200_820]);
+        self.asked.insert(name.clone(), Asked::Expiry(day));
+        let date = format!("{:04}-{:02}-{:02}", day / 10_000, day / 100 % 100, day % 100);
+        let request = DeleteRequest {
+            older_than: Some(OlderThan { date: date.clone(), column: None }),
+            request_id: Some(name.clone()),
+            no_suppress: true,
+            defer,
+            ..DeleteRequest::default()
+        };
+        self.run(&format!("expire {name} before {date} defer {defer}"), |engine, observer| {
+            engine.delete(&request, observer, |_, _, _| {}).map(drop)
+        });
+    }
+
     fn unsuppress(&mut self) {
         let Some(person) = self.model.suppressed.iter().next().copied() else { return };
         // To the end: the ledger does not say by itself who it was.
@@ -421,6 +474,7 @@ impl World {
     fn go_on(&mut self) {
         match self.dice.below(16) {
             0..=6 => self.append(),
+            7 if self.cohort.is_some() && self.dice.once_in(2) => self.expire(),
             7..=9 => self.delete(),
             10..=11 if self.setup.record => self.correct(),
             10..=12 => drop(self.run("train", |engine, _| train(engine))),
@@ -474,7 +528,7 @@ impl World {
         }
         // From nothing, with what remains; a source without rows is none.
         if self.model.batches.iter().all(|batch| !batch.is_empty()) {
-            let disk = empty(&self.setup, self.numbered);
+            let disk = empty(&self.setup, self.numbered, self.cohort);
             let anew = engine(&disk, 1);
             for (number, batch) in (1..).zip(&self.model.batches) {
                 let source = self.write("anew", batch);
@@ -487,7 +541,7 @@ impl World {
             self.same(&ours, &artefacts(&disk), "from nothing");
         }
         if self.setup.of_sets() && !self.model.batches.concat().is_empty() {
-            let disk = empty(&self.setup, self.numbered);
+            let disk = empty(&self.setup, self.numbered, self.cohort);
             import(&engine(&disk, 1), &self.write("union", &self.model.batches.concat()), &Quiet).unwrap();
             self.same(&ours, &artefacts(&disk), "one import of all");
         }
@@ -542,6 +596,11 @@ impl World {
     }
 }
 
+/// The day that a row's age is, where it is one.
+fn date(row: &Row) -> Option<u32> {
+    row.cells.split(',').next().and_then(|age| age.parse().ok())
+}
+
 /// Slices and checkpoints.
 fn artefacts(disk: &SimDisk) -> BTreeMap<PathBuf, Vec<u8>> {
     let (mut files, _) = disk.image().tree();
@@ -588,6 +647,8 @@ fn any_history_with_batches_ends_in_the_bytes_of_the_batches_in_order() {
                 all.standing += seen.standing;
                 all.corrected += seen.corrected;
                 all.moved += seen.moved;
+                all.grew_older += seen.grew_older;
+                all.expired += seen.expired;
                 all.lost += seen.lost;
             }
             Err(panic) => {
@@ -597,7 +658,8 @@ fn any_history_with_batches_ends_in_the_bytes_of_the_batches_in_order() {
         }
     }
     eprintln!("{count} histories: {all:?}");
-    let Seen { batches, merged, cut, refused, across, standing, corrected, moved, lost: _ } = all;
-    let least = [batches, merged, cut, refused as usize, across, standing, corrected, moved].into_iter().min().unwrap();
+    let Seen { batches, merged, cut, refused, across, standing, corrected, moved, grew_older, expired, lost: _ } = all;
+    let counts = [batches, merged, cut, refused as usize, across, standing, corrected, moved, grew_older, expired];
+    let least = counts.into_iter().min().unwrap();
     assert!(count < HISTORIES || least >= 10, "histories that come to little show little");
 }

@@ -10,7 +10,7 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use common::{Bench, LINEAR, RIDGE, Setup, rows};
+use common::{Bench, LINEAR, RIDGE, Row, Setup, csv, rows};
 use serde::Serialize;
 use serde_json::Value;
 use sisa::{
@@ -198,6 +198,16 @@ fn classes(fields: &mut Fields) {
         slices: Vec::new(),
         batches: Some((20, 0.05)),
     };
+    wire::PlanLine::all(&engine.plan(&plan, &Quiet).unwrap()).iter().for_each(|line| fields.add(line));
+    // The year of a record is no date, but where it is declared one there are cohorts of it.
+    let dated = bench.root().join("dated.toml");
+    let text = std::fs::read_to_string(&plan.config).unwrap();
+    let text = text.replace("year = \"ignore\"", "year = { kind = \"date\", order = \"year-month-day\" }");
+    let text = text.replace("\n[learner]", "cohort = { column = \"year\", from = 2020, to = 2021 }\n\n[learner]");
+    std::fs::write(&dated, text.replace("table.csv", "dated.csv")).unwrap();
+    let visits: Vec<_> = rows(20).into_iter().map(|row| Row { year: 20_200_000 + 101 * row.year, ..row }).collect();
+    std::fs::write(bench.root().join("dated.csv"), csv(&visits)).unwrap();
+    let plan = PlanRequest { config: dated, ..plan };
     wire::PlanLine::all(&engine.plan(&plan, &Quiet).unwrap()).iter().for_each(|line| fields.add(line));
 
     let slice = bench.artefacts().into_keys().find(|p| p.extension().unwrap() == "slice").unwrap();

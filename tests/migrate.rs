@@ -325,6 +325,28 @@ fn a_row_that_the_other_configuration_refuses_is_named_by_its_column() {
     assert!(migrate(&bench).unwrap().complete);
 }
 
+/// The older of two generations holds its records under other columns, which is not that the row is wrong.
+#[test]
+fn rows_are_not_looked_for_under_other_columns() {
+    let bench = Bench::trained(&Setup { learner: LINEAR, ..Setup::default() }, &rows(40));
+    redeclare(&bench, &[("level = {", "weight = { kind = \"number\", indicator = true }\nlevel = {")]);
+    assert!(bench.engine().migrate(&request(), &StopAfter(AtomicI64::new(1))).is_err());
+    let asked = bench.root().join("asked.csv");
+    let row = rows(40)[3].clone();
+    let (cells, label) = row.cells.rsplit_once(',').unwrap();
+    let (cells, level) = cells.rsplit_once(',').unwrap();
+    let header = HEADER.replace("level", "weight,level");
+    fs::write(&asked, format!("{header}{},{},{cells},,{level},{label}\n", row.person, row.year)).unwrap();
+    let delete = DeleteRequest { rows: asked.into(), ..DeleteRequest::default() };
+    let error = bench.engine().delete(&delete, &Quiet, |_, _, _| {}).unwrap_err();
+    assert!(error.to_string().contains("generation g0001 holds its records under other columns"), "{error}");
+    assert!(!error.remedies().is_empty());
+    // As the message says.
+    bench.train();
+    assert!(!bench.delete(&delete).any_unknown());
+    sound(&bench);
+}
+
 /// Without ids a record is named by what it holds.
 #[test]
 fn records_without_ids_may_be_cut_in_another_way_alone() {

@@ -192,6 +192,36 @@ fn a_workspace_with_a_correction_and_an_export_is_deleted_from_and_exact() {
     common::assert_same(&artefacts(&root), &artefacts(&fresh), learner);
 }
 
+#[test]
+fn a_workspace_with_cohorts_is_expired_from_appended_to_and_exact() {
+    let (version, learner) = ("workspaces-cohorts", "linear");
+    let (dir, root) = opened(version, learner);
+    let stored = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(version);
+    let then = fs::read_to_string(root.join("predictions.csv")).unwrap();
+    fine(&root, &["predict", "../table.csv", "-o", "now.csv"]);
+    assert_eq!(fs::read_to_string(root.join("now.csv")).unwrap(), then);
+    fine(&root, &["verify", "--receipt", "receipt.json"]);
+    // Of 2020 nothing is left, of 2021 and 2022 all but one person's, and the shards of 2019 are empty already.
+    fine(&root, &["repair"]);
+    let told = fine(&root, &["expire", "--before", "2021-01-01", "--request-id", "later", "--json"]);
+    assert!(told.contains("\"row_passes\":0"), "{told}");
+    fine(&root, &["verify", "--retrain", "--receipt", "receipt.json"]);
+    // From scratch, without what is too old and without the person.
+    let fresh = dir.path().join("fresh");
+    fs::create_dir(&fresh).unwrap();
+    fs::copy(root.join("sisa.toml"), fresh.join("sisa.toml")).unwrap();
+    for name in ["table.csv", "batch-2.csv"] {
+        let text = fs::read_to_string(stored.join(name)).unwrap();
+        let old =
+            |line: &str| ["2019-", "2020-"].contains(&line.split(',').nth(2).and_then(|seen| seen.get(..5)).unwrap_or("none"));
+        let left = text.lines().filter(|line| !line.starts_with("7,") && !old(line));
+        fs::write(dir.path().join(name), left.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    }
+    fine(&fresh, &["train", "--seed", "5"]);
+    fine(&fresh, &["append", "../batch-2.csv", "--batch", "two"]);
+    common::assert_same(&artefacts(&root), &artefacts(&fresh), learner);
+}
+
 /// What 0.1 wrote takes batches: a forest and sums where their rows belong, networks behind the others.
 #[test]
 fn what_older_versions_wrote_takes_batches() {

@@ -386,6 +386,7 @@ class Shard(TypedDict):
     """One shard."""
 
     shard: int
+    cohort: str | None
     serves: int
     full: bool
     held_out: int

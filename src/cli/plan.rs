@@ -285,9 +285,40 @@ pub(crate) fn text(report: &PlanReport) -> String {
             report.learner
         );
     }
+    out.push_str(&retention(report));
     if let Some(advice) = &report.advice {
         let own = if advice.kind() == report.learner { "which this plan is for" } else { "this plan is for another" };
         let _ = writeln!(out, "Learner ({own}): {}", advice.sentence());
+    }
+    out
+}
+
+/// What expiring each cohort costs, with cohorts and without.
+fn retention(report: &PlanReport) -> String {
+    let Some(cohorts) = &report.cohorts else { return String::new() };
+    let mut out = format!(
+        "\nRetention, with {cohorts}: row-passes of expiring a cohort and all before it, with S and R as declared. In the table above S is\n\
+         the shards in all; with cohorts each of them has S, and a person's request goes to one shard of each that they have records in.\n"
+    );
+    if report.expiries.is_empty() {
+        return out + "How many records each has is not known where --rows says how many there are.\n";
+    }
+    let _ = writeln!(
+        out,
+        "\n{:>7}  {:>10}  {:>12}  {:>20}  {:>15}",
+        "cohort", "records", "up to its end", "a day within, at most", "without cohorts"
+    );
+    for e in &report.expiries {
+        let passes = |passes: f64| show::count(passes.round() as u64);
+        let _ = writeln!(
+            out,
+            "{:>7}  {:>10}  {:>13}  {:>21}  {:>15}",
+            e.cohort,
+            show::count(e.records),
+            passes(e.whole),
+            passes(e.within),
+            passes(e.without)
+        );
     }
     out
 }

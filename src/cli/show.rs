@@ -61,7 +61,8 @@ pub(crate) fn status(status: &Status, workspace_flag: &str) -> String {
         "\nrows by shard and slice; a missing checkpoint is shown as [rows]{}\n",
         if budget { ", one that the recipe does not keep as -rows" } else { "" }
     );
-    let _ = write!(out, "shard  serves");
+    let cohorts = status.shards.iter().any(|shard| shard.cohort.is_some());
+    let _ = write!(out, "shard{}  serves", if cohorts { "   cohort" } else { "" });
     if !wide {
         (1..=slices).for_each(|r| {
             let _ = write!(out, " {r:>6}");
@@ -77,7 +78,11 @@ pub(crate) fn status(status: &Status, workspace_flag: &str) -> String {
             _ if before => "before".into(),
             step => format!("{step}/{slices}"),
         };
-        let _ = write!(out, " {}  {serves:>6}", shard.shard);
+        let _ = write!(out, " {}", shard.shard);
+        if let Some(cohort) = &shard.cohort {
+            let _ = write!(out, "  {cohort:>7}");
+        }
+        let _ = write!(out, "  {serves:>6}");
         if wide {
             let line: String = shard
                 .cells

@@ -11,7 +11,9 @@ use crate::{
     learn::{LearnerSettings, Task},
     order::Grid,
     predict::Aggregate,
-    schema::{ColumnDeclaration, Declaration, Exceptions, IdForm, LabelDeclaration, MissingSubject, NumberFormat, OnBad},
+    schema::{
+        Cohorts, ColumnDeclaration, Declaration, Exceptions, IdForm, LabelDeclaration, MissingSubject, NumberFormat, OnBad,
+    },
     source::{Comment, Delimiter, Encoding, Input, TextForm},
     train::{Keep, Recipe, Schedule, ScheduleKind},
 };
@@ -79,12 +81,14 @@ struct Data {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Shards {
-    /// S; what suits the learner when it is left out.
+    /// S; what suits the learner when it is left out, and one where there are cohorts.
     shards: Option<u32>,
     /// R, likewise.
     slices: Option<u32>,
     /// How many last slices of one size become one as batches come.
     merge: Option<u32>,
+    /// By which date shards are told apart; S is then of each cohort.
+    cohort: Option<Cohorts>,
     #[serde(default)]
     aggregate: Aggregate,
 }
@@ -299,10 +303,10 @@ impl Config {
         columns.collect()
     }
 
-    /// S, R and the holdout.
+    /// All shards, R and the holdout.
     ///
     /// # Errors
-    /// One is out of range.
+    /// One is out of range, or there would be too many shards of all cohorts.
     pub fn grid(&self) -> Result<Grid, ConfigError> {
         let (shards, slices) = self.cut()?;
         let holdout = self.data.holdout;
@@ -310,13 +314,18 @@ impl Config {
         if !(1..=SHARDS_MAX).contains(&shards) {
             return wrong("shards", shards.to_string(), "1 to 9999");
         }
+        let blocks = self.shards.cohort.as_ref().map_or(1, Cohorts::blocks);
+        if shards.saturating_mul(blocks) > SHARDS_MAX {
+            let value = format!("{shards} for each of {blocks} blocks ({} cohorts, and one for all other records)", blocks - 1);
+            return wrong("shards", value, "as many as make 9999 in all: fewer shards, longer cohorts, or a shorter range");
+        }
         if !(1..=SLICES_MAX).contains(&slices) {
             return wrong("slices", slices.to_string(), "1 to 9999");
         }
         if !(0.0..=0.9).contains(&holdout) {
             return wrong("holdout", holdout.to_string(), "0 to 0.9, a share of the subjects");
         }
-        Ok(Grid { shards, slices, holdout })
+        Ok(Grid { shards: shards * blocks, blocks, slices, holdout })
     }
 
     /// How many last slices of one size become one as batches come, where that is declared.
@@ -333,10 +342,24 @@ impl Config {
         }
     }
 
-    /// S and R as written, or what suits the learner.
+    /// The cohorts that shards are told apart by, where they are declared.
+    pub fn cohort(&self) -> Option<&Cohorts> {
+        self.shards.cohort.as_ref()
+    }
+
+    /// The lines of `[shards]` that no choice of S and R changes.
+    pub(crate) fn later_lines(&self) -> String {
+        let merge = self.shards.merge.map_or(String::new(), |merge| format!("merge = {merge}\n"));
+        let cohort = self.shards.cohort.as_ref().map_or(String::new(), |cohort| format!("cohort = {}\n", cohort.toml()));
+        merge + &cohort
+    }
+
+    /// S and R as written, or what suits the learner; S is of each cohort.
     fn cut(&self) -> Result<(u32, u32), ConfigError> {
         let suited = self.suited()?;
-        Ok((self.shards.shards.unwrap_or(suited.shards), self.shards.slices.unwrap_or(suited.slices)))
+        // A cohort is a shard's worth of independence already.
+        let shards = if self.shards.cohort.is_some() { 1 } else { suited.shards };
+        Ok((self.shards.shards.unwrap_or(shards), self.shards.slices.unwrap_or(suited.slices)))
     }
 
     fn suited(&self) -> Result<Suited, ConfigError> {

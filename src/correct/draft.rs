@@ -10,6 +10,7 @@ use crate::{
     ids::{Cell, GenerationId, Handle, Part},
     ledger::{Accepted, CellChange, GenerationRecord, HandleSet, Outcome, OutcomeKind},
     order::Placement,
+    schema::Blocks,
     shard::{BuildError, ShardStore, Slice, SliceError, SliceFile},
     workspace::{Snapshot, Workspace},
 };
@@ -61,7 +62,8 @@ pub fn work_out(
         let own = encoded_so.as_ref().unwrap_or(&asked);
         let store = workspace.shard_store(*generation, record)?;
         let placement = workspace.placement(*generation, record, key)?;
-        let at = Generation { id: *generation, record, store: &store, placement: &placement, handles: &handles };
+        let blocks = workspace.partition(*generation, record)?.blocks()?;
+        let at = Generation { id: *generation, record, store: &store, placement: &placement, blocks: &blocks, handles: &handles };
         let changes = at.changes(own, *generation == serving, &mut found)?;
         for (cell, change) in changes {
             accepted.cells.push(at.change(cell, &change, files)?);
@@ -117,11 +119,12 @@ struct Generation<'a> {
     record: &'a GenerationRecord,
     store: &'a ShardStore,
     placement: &'a Placement,
+    blocks: &'a Blocks,
     handles: &'a HandleSet<'a>,
 }
 
 impl Generation<'_> {
-    /// What changes in which cells. A record stays in its subject's place, or moves to that of another one.
+    /// What changes in which cells. A record stays in its subject's place, or moves to that of another one, or of another cohort.
     fn changes<'r>(
         &self,
         rows: &'r Corrections,
@@ -133,7 +136,7 @@ impl Generation<'_> {
         let mut encoded = Vec::new();
         // Nearly every record is where the subject of its row says.
         let likely: BTreeSet<Cell> =
-            left.values().flat_map(|row| self.store.cells_with(self.placement.cell(row.subject))).collect();
+            left.values().flat_map(|row| self.store.cells_with(self.placement.cells(row.subject))).collect();
         let others = self.store.grid().cells().filter(|cell| !likely.contains(cell));
         for cell in likely.iter().copied().chain(others) {
             if left.is_empty() {
@@ -149,7 +152,7 @@ impl Generation<'_> {
                 } else if self.handles.is_suppressed(row.subject)? {
                     OutcomeKind::Refused
                 } else {
-                    let to = if subject == row.subject { cell } else { self.moved(cell, row)? };
+                    let to = self.place(cell, row)?;
                     changes.entry(cell).or_default().gone.insert(record);
                     changes.entry(to).or_default().come.push((record, row.subject, row.encoded.as_slice()));
                     OutcomeKind::Corrected
@@ -166,9 +169,9 @@ impl Generation<'_> {
         Ok(changes)
     }
 
-    /// Where a record goes whose subject is another one now: to the slice of its own batches in that one's shard.
-    fn moved(&self, from: Cell, row: &Row) -> Result<Cell, CorrectError> {
-        let (to, chain) = (self.placement.cell(row.subject), self.store.chain());
+    /// Where a record belongs from now on: in the slice of its own batches, of the shard of its subject and cohort.
+    fn place(&self, from: Cell, row: &Row) -> Result<Cell, CorrectError> {
+        let (to, chain) = (self.placement.cell(row.subject, self.blocks.of(&row.encoded)), self.store.chain());
         Ok(match (from.part, to.part) {
             (Part::Slice(_), Part::Slice(_)) if chain.batches(from.part).is_some() => Cell { part: from.part, ..to },
             (Part::Holdout, Part::Slice(_)) if !chain.later().is_empty() => {

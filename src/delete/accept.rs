@@ -8,6 +8,7 @@ use crate::{
     digest::{Digest, HandleKey},
     ids::{Cell, GenerationId, Handle, Part, ShardId},
     ledger::{Accepted, CellChange, History, Outcome, OutcomeKind},
+    order::Placement,
     schema::Subjects,
     shard::{BuildError, ShardStore, Slice, SliceError, SliceFile},
     workspace::{Snapshot, Workspace},
@@ -139,7 +140,7 @@ pub fn draft(
         let of_others = |t: &Target| !t.subject && subjects == Subjects::Column;
         let all_records: Vec<Handle> = targets.iter().filter(of_others).map(|t| t.handle).collect();
         let mut counts: BTreeMap<Handle, (u64, u64)> = BTreeMap::new();
-        for (cell, mut named) in cells_of(targets, &store, |handle| placement.cell(handle), subjects) {
+        for (cell, mut named) in cells_of(targets, &store, &placement, subjects) {
             named.sort_unstable();
             let opened = earlier.opened.get(&(*generation, cell)).cloned();
             let slice = opened.map_or_else(|| store.open(cell), Ok)?;
@@ -185,19 +186,14 @@ pub fn draft(
     Ok(draft)
 }
 
-/// The cells that a request has to look into, in order, with the subjects that would be there. A subject is in one cell, and of later
-/// batches in one of each; a record of a subject that isn't named may be in any.
-fn cells_of(
-    targets: &Targets,
-    store: &ShardStore,
-    cell_of: impl Fn(Handle) -> Cell,
-    subjects: Subjects,
-) -> BTreeMap<Cell, Vec<Handle>> {
+/// The cells that a request has to look into, in order, with the subjects that would be there. A subject is in one cell of
+/// every block of shards, and of later batches in one of each; a record of a subject that isn't named may be in any.
+fn cells_of(targets: &Targets, store: &ShardStore, placement: &Placement, subjects: Subjects) -> BTreeMap<Cell, Vec<Handle>> {
     let mut cells: BTreeMap<Cell, Vec<Handle>> = BTreeMap::new();
     let mut any = false;
     for target in targets.iter() {
         if target.subject || subjects == Subjects::EachRecord {
-            for cell in store.cells_with(cell_of(target.handle)) {
+            for cell in store.cells_with(placement.cells(target.handle)) {
                 cells.entry(cell).or_default().push(target.handle);
             }
         } else {

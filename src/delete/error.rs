@@ -87,6 +87,17 @@ pub enum DeleteError {
         /// Where.
         place: String,
     },
+    /// A row has the id of a record that a generation holds under other columns.
+    #[error(
+        "{place}: generation {generation} holds its records under other columns than the row has, so nothing says whether the record of \
+         this id is the same, and nothing was deleted. Train first, until the newer generation is whole, or name the record by its id"
+    )]
+    OtherColumns {
+        /// Where.
+        place: String,
+        /// The generation.
+        generation: GenerationId,
+    },
     /// A row is there more often in one generation than in another.
     #[error(
         "{place}: generation {second} does not hold this row as often as generation {first}, so it can't be said which records go. \

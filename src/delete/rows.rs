@@ -6,6 +6,7 @@ use super::{DeleteError, Target};
 use crate::{
     digest::HandleMaker,
     ids::{Cell, GenerationId, Handle},
+    order::Placement,
     schema::{Encoder, Fate, Ids, Schema, Subject},
     shard::{ShardStore, Slice},
     source::{Batch, Place, Source},
@@ -35,9 +36,11 @@ impl Content {
 pub struct RowsAsked(BTreeMap<Content, Vec<Place>>);
 
 /// Where the records of one generation are.
-struct Looked<'a> {
+struct Looked {
     store: ShardStore,
-    cell_of: Box<dyn Fn(Handle) -> Cell + 'a>,
+    placement: Placement,
+    /// Whether its rows have the columns of those that are asked for.
+    same_columns: bool,
     slices: BTreeMap<Cell, Slice>,
 }
 
@@ -102,12 +105,14 @@ impl RowsAsked {
         key: &crate::digest::HandleKey,
     ) -> Result<(BTreeSet<Target>, BTreeMap<Target, Place>), DeleteError> {
         let handles = key.maker();
-        let mut generations: Vec<(GenerationId, Looked<'_>)> = Vec::new();
+        let mut generations: Vec<(GenerationId, Looked)> = Vec::new();
+        let newest = snapshot.history.newest().map(|(id, record)| workspace.partition(id, record)).transpose()?;
         for (id, record) in &snapshot.history.generations {
+            let schema = workspace.partition(*id, record)?.schema;
+            let same_columns = newest.as_ref().is_some_and(|newest| newest.schema == schema);
             let placement = workspace.placement(*id, record, key)?;
             let store = workspace.shard_store(*id, record)?;
-            let cell_of = Box::new(move |handle| placement.cell(handle));
-            generations.push((*id, Looked { store, cell_of, slices: BTreeMap::new() }));
+            generations.push((*id, Looked { store, placement, same_columns, slices: BTreeMap::new() }));
         }
         let ledger = workspace.ledger();
         let known = ledger.handles(&snapshot.history)?;
@@ -121,7 +126,10 @@ impl RowsAsked {
             let mut agreed: Option<(GenerationId, Occurrences)> = None;
             for (id, looked) in &mut generations {
                 let found = looked.occurrences(content, &handles, enough, was_there)?;
-                let found = found.ok_or_else(|| DeleteError::OtherContent { place: place_of(places) })?;
+                let found = found.ok_or_else(|| match looked.same_columns {
+                    true => DeleteError::OtherContent { place: place_of(places) },
+                    false => DeleteError::OtherColumns { place: place_of(places), generation: *id },
+                })?;
                 match &agreed {
                     None => agreed = Some((*id, found)),
                     Some((_, before)) if before.there == found.there => {}
@@ -148,7 +156,7 @@ struct Occurrences {
     gone: Vec<u32>,
 }
 
-impl Looked<'_> {
+impl Looked {
     /// Looks for the records of a content, until `enough` are found missing and none is left that ever was; `None` when the record of
     /// its id holds something else.
     fn occurrences(
@@ -180,8 +188,7 @@ impl Looked<'_> {
 
     /// The encoded row of a record, if it is there.
     fn find(&mut self, record: Handle, subject: Handle) -> Result<Option<Vec<u8>>, DeleteError> {
-        let cell = (self.cell_of)(subject);
-        for cell in self.store.cells_with(cell) {
+        for cell in self.store.cells_with(self.placement.cells(subject)) {
             if let Some(encoded) = self.find_in(cell, record)? {
                 return Ok(Some(encoded));
             }

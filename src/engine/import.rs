@@ -8,11 +8,17 @@ use crate::{
     import::{ImportError, ImportReport, NewGeneration, import},
     learn::Layout,
     propose::Proposal,
-    schema::{CellError, Encoder, Ids},
+    schema::{CellError, Encoder, Ids, Schema},
     source::{Batch, Input, Place},
     train::Recipe,
     workspace::{Partition, WorkspaceError, Writing},
 };
+
+/// What an import under this configuration freezes of a schema.
+pub(super) fn partition_of(config: &Config, schema: Schema) -> Result<Partition, Error> {
+    let partition = Partition::new(config.grid()?, schema, config.form()).with_merge(config.merge()?);
+    Ok(partition.with_cohort(config.cohort().cloned())?)
+}
 
 /// What an import came to.
 #[derive(Debug)]
@@ -93,14 +99,15 @@ impl Engine {
             return Err(Error::NoSource { config: request.config.clone() });
         };
         let schema = config.declaration()?.resolve(first.name(), first.columns())?;
-        let grid = config.grid()?;
-        self.check_rows(&config.recipe()?, &schema, Some(config), &request.sources)?;
-        self.check_memory(&config.recipe()?, &schema.layout(), grid.shards)?;
+        let partition = partition_of(config, schema)?;
+        let schema = &partition.schema;
+        self.check_rows(&config.recipe()?, schema, Some(config), &request.sources)?;
+        self.check_memory(&config.recipe()?, &schema.layout(), partition.grid().shards)?;
         let handle_key = self.workspace.handle_key_or_new(&request.keys, writing.history())?;
         let plan = NewGeneration {
             generation: GenerationId(writing.history().last_generation).next(),
             rekeys: None,
-            partition: Partition::new(grid, schema, config.form()).with_merge(config.merge()?),
+            partition,
             handle_key,
             model_key: request.keys.model_key(self.workspace.files(), None)?,
         };
@@ -119,7 +126,7 @@ impl Engine {
             observer.note(&format!(
                 "there are {} shards and only {subjects} subjects to train on, so some shards stay empty and have no vote; \
                  fewer shards would learn better",
-                grid.shards
+                plan.partition.grid().shards
             ));
         }
         Ok(report)

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use super::{Engine, Error, Observer, build::Built, rekey::Anew};
+use super::{Engine, Error, Observer, build::Built, import::partition_of, rekey::Anew};
 use crate::{
     config::Config,
     ids::GenerationId,
     import::ImportReport,
-    schema::Carry,
+    schema::{Carry, Cohorts},
     source::Input,
     train::Report,
     workspace::{KeySource, Partition},
@@ -60,7 +60,7 @@ impl Engine {
         let (current, record) = self.workspace.serving(writing.snapshot())?;
         let old = self.workspace.partition(current.generation, record)?;
         let schema = config.declaration()?.resolve_known(&old.schema)?;
-        let partition = Partition::new(config.grid()?, schema, config.form()).with_merge(config.merge()?);
+        let partition = partition_of(&config, schema)?;
         if partition == old {
             // Another one may be newer, and would not be what was asked for.
             self.begun(writing.history(), current, &partition)?;
@@ -72,7 +72,7 @@ impl Engine {
         let carry = Carry::new(&old.schema, &partition.schema).map_err(|changes| Error::NotMigrated { changes })?;
         let recipe = config.recipe()?;
         self.check_rows(&recipe, &partition.schema, Some(&config), &Input::new())?;
-        self.check_memory(&recipe, &partition.schema.layout(), partition.shards)?;
+        self.check_memory(&recipe, &partition.schema.layout(), partition.grid().shards)?;
         let changes = changes(&old, &partition, &carry);
         changes.iter().for_each(|change| observer.note(change));
         let (declared, aggregate) = (recipe.digest(), config.aggregate());
@@ -86,9 +86,13 @@ impl Engine {
 fn changes(old: &Partition, new: &Partition, carry: &Carry) -> Vec<String> {
     let (from, to) = (old.grid(), new.grid());
     let mut changes = carry.changes().to_vec();
-    if (from.shards, from.slices) != (to.shards, to.slices) {
-        let say = |grid: crate::order::Grid| format!("S={} R={}", grid.shards, grid.slices);
+    if (from.shards_of_block(), from.slices) != (to.shards_of_block(), to.slices) {
+        let say = |grid: crate::order::Grid| format!("S={} R={}", grid.shards_of_block(), grid.slices);
         changes.push(format!("{} instead of {}", say(to), say(from)));
+    }
+    if old.cohort != new.cohort {
+        let say = |partition: &Partition| partition.cohort.as_ref().map_or("no cohorts".into(), Cohorts::describe);
+        changes.push(format!("{} instead of {}: {} shards instead of {}", say(new), say(old), to.shards, from.shards));
     }
     if from.holdout != to.holdout {
         changes.push(format!("a share of {} is held out instead of {}", to.holdout, from.holdout));

@@ -76,7 +76,7 @@ pub use crate::{
     import::{AlikeIds, ImportReport},
     ledger::{Accepted, BatchRecord, Cost, Effective, ExportFormat, ExportRecord, ExportSeen, OutcomeKind, RequestRecord},
     order::Batches,
-    plan::{Against, Candidate, CostTable, Question},
+    plan::{Against, Candidate, CostTable, Expiry, Question},
     predict::Scores,
     propose::{Advice, ColumnNote, Proposal},
     receipt::{Envelope, PREDICATE_TYPE, Receipt},

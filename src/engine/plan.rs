@@ -7,11 +7,12 @@ use crate::{
     append::AppendError,
     config::{Config, ConfigError, Overrides},
     digest::HandleKey,
+    ids::Block,
     learn::Layout,
     order::MERGE,
-    plan::{Arrivals, CostTable, Growth, Question, growth},
+    plan::{Ages, Arrivals, CostTable, Expiry, Growth, Question, growth},
     propose::{Advice, ProposeError, Shape},
-    schema::{EncodedRows, Encoder, Ids, Subject},
+    schema::{Cohorts, EncodedRows, Encoder, Fate, Ids, Subject},
     source::{Batch, Input},
     train::{Keep, Schedule, ScheduleKind, pilot_on},
 };
@@ -79,6 +80,10 @@ pub struct PlanReport {
     pub growth: Option<Growth>,
     /// Whether batches were asked about.
     pub batches: bool,
+    /// The cohorts that the configuration declares, in words.
+    pub cohorts: Option<String>,
+    /// What expiring each of them costs, with the S and R of the configuration.
+    pub expiries: Vec<Expiry>,
     /// The kind of learner that it is for.
     pub learner: &'static str,
     /// Which learner to take; `None` when no source was looked at.
@@ -101,6 +106,8 @@ struct Look {
     layout: Option<Layout>,
     schedule: Schedule,
     keep: Keep,
+    /// Records by cohort, where there are any.
+    ages: Option<Ages>,
 }
 
 impl Engine {
@@ -148,6 +155,9 @@ impl Engine {
             }
             _ => None,
         };
+        let grid = config.grid()?;
+        let cut = (grid.shards_of_block(), grid.slices);
+        let expiries = look.ages.map_or(Vec::new(), |ages| ages.costs(cut, look.schedule, look.keep));
         let learner = config.recipe()?.learner.kind();
         let advice = look.layout.map(|layout| {
             Shape { layout: &layout, rows: look.records, subjects: look.subjects, threads: self.threads() }.advice()
@@ -159,6 +169,8 @@ impl Engine {
             plan,
             growth,
             batches: request.batches.is_some(),
+            cohorts: config.cohort().map(Cohorts::describe),
+            expiries,
             learner,
             advice,
         })
@@ -176,6 +188,7 @@ impl Engine {
             layout: None,
             schedule: recipe.schedule,
             keep,
+            ages: None,
         };
         let sources = config.input(&request.sources);
         if sources.is_empty() {
@@ -185,14 +198,17 @@ impl Engine {
             };
         }
         let (mut rows, mut subjects, mut pilot, mut layout) = (0_u64, Vec::new(), None, None);
+        let cohorts = config.cohort().filter(|_| request.sizes.is_none());
+        let mut by_block = vec![0_u64; cohorts.map_or(0, |cohorts| cohorts.blocks() as usize)];
         for mut source in sources.open_ahead(&config.form())? {
             let schema = config.declaration()?.resolve(source.name(), source.columns())?;
             self.check_rows(&recipe, &schema, Some(config), &request.sources)?;
             layout = Some(schema.layout());
+            let blocks = schema.blocks(cohorts)?;
             let encoder = Encoder::new(&schema, source.name(), source.columns(), true)?;
             source.only(&schema.positions(source.columns()));
             let ids = Ids::new(&schema, source.columns(), HandleKey::from_bytes([0; 32]).maker());
-            let (mut batch, mut table) = (Batch::new(), EncodedRows::new(schema.row()));
+            let (mut batch, mut table, mut encoded) = (Batch::new(), EncodedRows::new(schema.row()), Vec::new());
             while source.next(&mut batch)? > 0 {
                 if pilot.is_none() {
                     table.add(&encoder, &batch, PILOT_ROWS).map_err(Error::cell)?;
@@ -202,6 +218,12 @@ impl Engine {
                 }
                 for row in 0..batch.rows() {
                     let located = |error| Error::Cell { place: batch.place(row), error };
+                    if cohorts.is_some() {
+                        encoded.clear();
+                        let kept = encoder.encode(&batch, row, &mut encoded).map_err(located)? == Fate::Kept;
+                        let count = by_block.get_mut(blocks.of(&encoded).0 as usize).filter(|_| kept);
+                        count.into_iter().for_each(|count| *count += 1);
+                    }
                     // The number of different halves of handles is that of different ids, near enough; any key will do.
                     if let Subject::Named(handle) = ids.subject(&batch, row).map_err(located)? {
                         subjects.extend(handle.0.first_chunk().map(|half| u64::from_le_bytes(*half)));
@@ -224,7 +246,11 @@ impl Engine {
         let count = if subjects.is_empty() { rows } else { count };
         let trained_on = |n: u64| (n as f64 * (1.0 - holdout)).round() as u64;
         let (records, subjects) = request.sizes.unwrap_or((trained_on(rows), trained_on(count)));
-        Ok(Look { largest, pilot, layout, ..nothing((records, subjects)) })
+        let ages = cohorts.map(|cohorts| {
+            let named = (0..).zip(&by_block).filter_map(|(block, rows)| Some((cohorts.name(Block(block))?, trained_on(*rows))));
+            Ages { cohorts: named.collect(), others: by_block.last().map_or(0, |rows| trained_on(*rows)) }
+        });
+        Ok(Look { largest, pilot, layout, ages, ..nothing((records, subjects)) })
     }
 }
 

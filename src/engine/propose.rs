@@ -66,7 +66,7 @@ impl Engine {
         let holdout = Config::read(files, &config)?.grid()?.holdout;
         let bytes = files.read(&config)?;
         let text = String::from_utf8_lossy(&bytes);
-        let text = rewritten(&text, &config, (Grid { shards, slices, holdout }, recipe), why)?;
+        let text = rewritten(&text, &config, (Grid::new(shards, slices, holdout), recipe), why)?;
         let _ = files.publish(&config, &[text.as_bytes()], Durability::Now)?;
         Ok(())
     }

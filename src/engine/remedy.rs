@@ -91,6 +91,7 @@ impl Error {
             Error::NewerGeneration { .. }
             | Error::Append(AppendError::NewerGeneration { .. })
             | Error::Delete(DeleteError::RowsDiffer { .. }) => vec![Remedy::Train],
+            Error::Delete(DeleteError::OtherColumns { .. }) => vec![Remedy::Train, Remedy::NameRecords],
             Error::Correct(CorrectError::NoRecordIds) => vec![Remedy::DeleteRows],
             Error::Correct(CorrectError::LeftOut { .. } | CorrectError::NoBatch { .. }) => vec![Remedy::DeleteRecord],
             Error::Append(AppendError::OtherContent { .. } | AppendError::BadName { .. }) => vec![Remedy::NameBatch],

@@ -7,6 +7,7 @@ use crate::{
     ids::{Cell, GenerationId, Part, RecipeId, ShardId},
     ledger::ExportRecord,
     order::Batches,
+    schema::Cohorts,
     train::ShardPlan,
     workspace::{Current, Snapshot},
 };
@@ -29,6 +30,8 @@ pub struct CellStatus {
 pub struct ShardStatus {
     /// Which.
     pub shard: ShardId,
+    /// The cohort whose records it has, or `others` where they are of none; `None` where there are no cohorts.
+    pub cohort: Option<String>,
     /// The step that serves; 0 when the shard has no vote. Until a batch is trained it may be one of the slices from before it.
     pub serves: u32,
     /// Whether it has full weight.
@@ -65,6 +68,13 @@ pub struct Status {
     pub missing_row_passes: u64,
     /// Row-passes of training everything.
     pub full_row_passes: u64,
+}
+
+impl ShardStatus {
+    /// Whether it has records to learn from: a shard of a cohort that is expired, or has not begun, has none, and never a vote.
+    pub fn has_rows(&self) -> bool {
+        self.cells.iter().any(|cell| cell.rows > 0)
+    }
 }
 
 impl Status {
@@ -105,6 +115,7 @@ impl Engine {
             .threads
             .answering()?
             .install(|| shards.par_iter().map(|shard| model.outlook(*shard, true)).collect::<Result<Vec<_>, _>>())?;
+        let cohorts = self.workspace.partition(current.generation, record)?.cohort;
         for (shard, plan) in shards.into_iter().zip(plans) {
             status.missing_row_passes += plan.missing_row_passes(&model.recipe);
             status.full_row_passes += plan.row_passes(&model.recipe);
@@ -113,7 +124,9 @@ impl Engine {
                 Some(rows) => rows,
                 None => model.shards.header(holdout)?.rows,
             };
-            status.shards.push(shard_status(&plan, held_out));
+            let block = model.shards.grid().block(shard);
+            let cohort = cohorts.as_ref().map(|cohorts: &Cohorts| cohorts.name(block).unwrap_or_else(|| "others".into()));
+            status.shards.push(ShardStatus { cohort, ..shard_status(&plan, held_out) });
         }
         for (generation, record) in &snapshot.history.generations {
             let beside = record.recipes.iter().filter(|r| *generation != current.generation || r.recipe != current.recipe);
@@ -127,6 +140,7 @@ fn shard_status(plan: &ShardPlan, held_out: u64) -> ShardStatus {
     let serves = plan.serving().next();
     ShardStatus {
         shard: plan.shard,
+        cohort: None,
         serves: serves.map_or(0, |(step, _, _)| step),
         full: serves.is_some_and(|(_, _, full)| full),
         cells: plan

@@ -15,6 +15,7 @@ use crate::{
     import::ImportReport,
     ledger::{Event, History, RecipeFrozen},
     propose::Proposal,
+    schema::Cohorts,
     source::Input,
     train::{Model, Recipe, Report, TrainError},
     workspace::{Current, KeySource, Writing},
@@ -181,6 +182,11 @@ impl Engine {
             };
         };
         let differs = |config: &Config| -> Result<Option<String>, Error> {
+            if config.cohort() != partition.cohort.as_ref() {
+                let say = |cohort: Option<&Cohorts>| cohort.map_or("no cohorts".into(), Cohorts::describe);
+                let (asked, there) = (say(config.cohort()), say(partition.cohort.as_ref()));
+                return Ok(Some(format!("{asked} are asked for where there are {there}")));
+            }
             let (grid, ours) = (config.grid()?, partition.grid());
             if grid != ours {
                 let say = |g: crate::order::Grid| format!("S={} R={} holdout={}", g.shards, g.slices, g.holdout);
@@ -260,7 +266,7 @@ impl Engine {
                 wanted.goes_on().map_err(AppendError::NoFurther)?;
             }
             self.check_rows(&wanted, &partition.schema, Some(file), &request.sources)?;
-            self.check_memory(&wanted, &partition.schema.layout(), partition.shards)?;
+            self.check_memory(&wanted, &partition.schema.layout(), partition.grid().shards)?;
             let layout = partition.schema.layout();
             wanted.learner = wanted.learner.settled(&layout, self.workspace.root()).map_err(TrainError::from)?;
         }

@@ -11,9 +11,11 @@ pub struct Votes {
     pub entry: u64,
     /// Shards that have a state to answer with.
     pub voting: usize,
-    /// All shards.
+    /// Shards that have records, and so a vote once they are whole.
     pub shards: usize,
-    /// Row-passes of training one shard, on average.
+    /// The most shards that one subject's records may be in: one of each cohort.
+    pub of_subject: usize,
+    /// Row-passes of training one of these shards, on average.
     pub row_passes: u64,
     /// Whether a deletion can take a shard's vote away until that is trained again: not where rows are taken out of states.
     pub may_lose: bool,
@@ -33,11 +35,13 @@ impl Engine {
         let shards = model.shards.grid().shards().map(|shard| model.outlook(shard, false));
         let plans = shards.collect::<Result<Vec<ShardPlan>, _>>()?;
         let row_passes: u64 = plans.iter().map(|plan| plan.row_passes(&model.recipe)).sum();
+        let with_rows = plans.iter().filter(|plan| plan.rows.iter().any(|rows| *rows > 0)).count();
         Ok(Votes {
             entry: snapshot.history.head.sequence,
             voting: plans.iter().filter(|plan| plan.serving().next().is_some()).count(),
-            shards: plans.len(),
-            row_passes: row_passes / plans.len().max(1) as u64,
+            shards: with_rows,
+            of_subject: model.shards.grid().blocks as usize,
+            row_passes: row_passes / with_rows.max(1) as u64,
             may_lose: !model.learner.abilities().downdate,
         })
     }

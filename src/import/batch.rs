@@ -18,7 +18,7 @@ use crate::{
     fs::Stopwatch,
     ids::{Cell, Handle, Part, ShardId, SliceId},
     ledger::{GenerationRecord, HandleSet},
-    order::{Chain, Later, Placement},
+    order::{Chain, Later},
     schema::Subjects,
     shard::{BuildError, Cells, ShardStore, Slice, SliceFile, StagedRow, sort_key},
     source::Source,
@@ -83,7 +83,6 @@ pub fn stage_kept(workspace: &Workspace, plan: &NewGeneration, kept: &Kept<'_>) 
 /// The slices of a generation as they are, each opened once.
 struct Old<'a> {
     store: ShardStore,
-    placement: Placement,
     record: &'a GenerationRecord,
     opened: Mutex<BTreeMap<Cell, Slice>>,
 }
@@ -102,9 +101,9 @@ impl Old<'_> {
         Ok(slice)
     }
 
-    /// Whether a record of this subject is there.
-    fn holds(&self, record: Handle, subject: Handle) -> Result<bool, ImportError> {
-        for cell in self.store.cells_with(self.placement.cell(subject)) {
+    /// Whether a record is there whose place, had it come with the first batch, is this cell.
+    fn holds(&self, record: Handle, first: Cell) -> Result<bool, ImportError> {
+        for cell in self.store.cells_with([first]) {
             if self.open(cell)?.records().binary_search(&record).is_ok() {
                 return Ok(true);
             }
@@ -165,10 +164,9 @@ pub fn build_batch(
     let clock = Stopwatch::start();
     let store = workspace.shard_store_of(plan.generation, &plan.partition, plan.model_key.clone());
     let new = store.clone().with_chain(Chain::of(plan.partition.slices, record.batches + 1, later));
-    let placement = Placement::new(plan.partition.grid(), plan.handle_key.maker(), &plan.model_key);
-    let old = Old { store: store.with_chain(record.cells.chain().clone()), placement, record, opened: Mutex::default() };
+    let old = Old { store: store.with_chain(record.cells.chain().clone()), record, opened: Mutex::default() };
     old.check_new(&batch.noted)?;
-    batch.stage.name_after(|_| false, |record, subject| old.holds(record, subject))?;
+    batch.stage.name_after(|_| false, |record, first| old.holds(record, first))?;
     let shards: Vec<ShardId> = new.grid().shards().collect();
     let built = shards.par_iter().with_max_len(1).map(|shard| shard_of((plan, later), &old, &new, batch, handles, *shard));
     let built: Vec<Shard> = built.collect::<Result<_, _>>()?;

@@ -33,7 +33,7 @@ pub struct NewGeneration {
     pub generation: GenerationId,
     /// The generation whose rows it takes, when it is a rekeying.
     pub rekeys: Option<GenerationId>,
-    /// Schema, S, R, holdout.
+    /// Schema, S, R, holdout, cohorts.
     pub partition: Partition,
     /// The workspace's handle key.
     pub handle_key: HandleKey,
@@ -298,7 +298,8 @@ fn stage(workspace: &Workspace, plan: &NewGeneration, naming: Naming) -> Result<
     let grid = plan.partition.grid();
     let placement = Placement::new(grid, plan.handle_key.maker(), &plan.model_key);
     let schema: &Schema = &plan.partition.schema;
-    let rules = Rules { placement, handles: plan.handle_key.maker(), row: schema.row(), naming, subjects: schema.subjects() };
+    let (handles, blocks) = (plan.handle_key.maker(), plan.partition.blocks()?);
+    let rules = Rules { placement, blocks, handles, row: schema.row(), naming, subjects: schema.subjects() };
     Ok(Stage::new(workspace.files(), &workspace.shards_dir(), grid, rules)?)
 }
 

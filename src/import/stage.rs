@@ -7,9 +7,9 @@ use rayon::prelude::*;
 use crate::{
     digest::{HandleMaker, RowsSum},
     fs::{Files, FsError, Spill},
-    ids::{Handle, Part},
+    ids::{Cell, Handle, Part},
     order::{Grid, Placement},
-    schema::{RowLayout, Subjects},
+    schema::{Blocks, RowLayout, Subjects},
     shard::StagedRow,
     source::{Place, PlaceKind, Source},
 };
@@ -32,6 +32,7 @@ pub struct Stage {
     /// By content: staged rows whose record handle is not made yet.
     nameless: Option<Spill>,
     placement: Placement,
+    blocks: Blocks,
     handles: HandleMaker,
     row: RowLayout,
     subjects: Subjects,
@@ -92,6 +93,8 @@ pub enum Naming {
 pub struct Rules {
     /// Where subjects are.
     pub placement: Placement,
+    /// In which block of shards a row is.
+    pub blocks: Blocks,
     /// Makes handles.
     pub handles: HandleMaker,
     /// The sizes of a row.
@@ -108,13 +111,14 @@ impl Stage {
     /// # Errors
     /// The disk refuses.
     pub fn new(files: &Files, dir: &std::path::Path, grid: Grid, rules: Rules) -> Result<Stage, FsError> {
-        let Rules { placement, handles, row, naming, subjects } = rules;
+        let Rules { placement, blocks, handles, row, naming, subjects } = rules;
         let meeting = |wanted| if wanted { Spill::new(files, dir, MEETING_BUCKETS).map(Some) } else { Ok(None) };
         Ok(Stage {
             rows: Spill::new(files, dir, grid.shards as usize)?,
             ids: meeting(naming == Naming::Columns)?,
             nameless: meeting(naming == Naming::Content)?,
             placement,
+            blocks,
             handles,
             row,
             subjects,
@@ -149,12 +153,17 @@ impl Stage {
 
     /// Gives the last row of `gathered` its name and its place.
     pub(super) fn named(&self, gathered: &mut Gathered, record: Handle, subject: Handle) {
-        let cell = self.placement.cell(subject);
+        let cell = self.cell(subject, gathered.last_row(self.row));
         match cell.part {
             Part::Slice(_) => gathered.counts.in_slices += 1,
             Part::Holdout => gathered.counts.held_out += 1,
         }
         gathered.finish_row(self.row, StagedRow::head(record, subject, cell.part), cell.shard.0);
+    }
+
+    /// Where a row of a subject belongs.
+    fn cell(&self, subject: Handle, encoded: &[u8]) -> Cell {
+        self.placement.cell(subject, self.blocks.of(encoded))
     }
 
     /// Leaves the last row of `gathered` to be named by its content.
@@ -211,14 +220,14 @@ impl Stage {
         self.name_after(suppressed, |_, _| Ok(false))
     }
 
-    /// The same where records are there already: of these it passes over the names.
+    /// The same where records are there already, in the cell of the row: of these it passes over the names.
     ///
     /// # Errors
     /// The disk refuses, or `there` does.
     pub(super) fn name_after<E: From<FsError> + Send>(
         &self,
         suppressed: impl Fn(Handle) -> bool + Sync,
-        there: impl Fn(Handle, Handle) -> Result<bool, E> + Sync,
+        there: impl Fn(Handle, Cell) -> Result<bool, E> + Sync,
     ) -> Result<(), E> {
         let Some(nameless) = &self.nameless else { return Ok(()) };
         (0..nameless.buckets()).into_par_iter().try_for_each(|bucket| {
@@ -233,7 +242,7 @@ impl Stage {
                 before = Some((subject, encoded));
                 let subject = (self.subjects == Subjects::Column && subject != NOBODY).then_some(subject);
                 let mut record = self.handles.content(subject, occurrence, encoded);
-                while there(record, subject.unwrap_or(record))? {
+                while there(record, self.cell(subject.unwrap_or(record), encoded))? {
                     occurrence += 1;
                     record = self.handles.content(subject, occurrence, encoded);
                 }

@@ -38,7 +38,16 @@ impl Base {
         let snapshot = engine.workspace().answering_snapshot()?;
         let (current, record) = engine.workspace().serving(&snapshot)?;
         let model = engine.workspace().model(current.generation, record, &current.recipe)?;
-        let Partition { schema, merge, .. } = engine.workspace().partition(current.generation, record)?;
+        let Partition { schema, merge, cohort, .. } = engine.workspace().partition(current.generation, record)?;
+        if let Some(cohort) = cohort {
+            let what = format!(
+                "the workspace has {}, and what is measured here cuts the records in other ways, without them, so its figures would be those \
+                 of another workspace. A plan, or an expiry that is only worked out, says what expiring costs; for the rest, measure on the \
+                 sources in an empty workspace whose configuration has no `cohort`",
+                cohort.describe()
+            );
+            return Err(Error::Compare { what });
+        }
         if model.recipe.learner.is_external() {
             let what = "the model in service is a learner of your own, whose program is not taken into scratch copies, so it can't be \
                         measured there. Its training says how fast it is, and an evaluation how good";
@@ -179,7 +188,8 @@ impl Base {
         let placement = self.engine.workspace().placement(self.current.generation, record, &key)?;
         let mut first: BTreeMap<u32, u32> = BTreeMap::new();
         for subject in subjects {
-            if let Cell { shard, part: Part::Slice(slice) } = placement.cell(*subject) {
+            for cell in placement.cells(*subject) {
+                let Cell { shard, part: Part::Slice(slice) } = cell else { continue };
                 let hit = first.entry(shard.0).or_insert(slice.0);
                 *hit = (*hit).min(slice.0);
             }
@@ -251,7 +261,7 @@ impl Base {
         let plan = NewGeneration {
             generation: GenerationId(1),
             rekeys: None,
-            partition: Partition::new(Grid { shards, slices, holdout }, self.schema.clone(), TextForm::default()),
+            partition: Partition::new(Grid::new(shards, slices, holdout), self.schema.clone(), TextForm::default()),
             handle_key: keys.handle_key(copies.files())?,
             model_key: keys.model_key(copies.files(), None)?,
         };
@@ -274,7 +284,7 @@ impl Base {
 
     /// A generation of the same records, cut another way.
     pub(super) fn plan_of(&self, (shards, slices): (u32, u32), model_key: ModelKey) -> Result<NewGeneration, Error> {
-        let grid = Grid { shards, slices, holdout: self.model.shards.grid().holdout };
+        let grid = Grid::new(shards, slices, self.model.shards.grid().holdout);
         Ok(NewGeneration {
             generation: GenerationId(1),
             rekeys: None,

@@ -2,9 +2,11 @@
 
 mod cost;
 mod growth;
+mod retention;
 
 pub use cost::CostModel;
 pub use growth::{Arrivals, Growth, growth};
+pub use retention::{Ages, Expiry};
 
 use crate::learn::FOREST_SHARDS;
 use crate::train::{Keep, Schedule, ScheduleKind};

@@ -144,7 +144,7 @@ pub fn propose(open: &Open<'_>, request: &Request<'_>) -> Result<Proposal, Propo
 
     // First as advised; then what was asked for is put into it by the one function that does so, and it is written for good.
     let sections = write::declared(&declared, names, overrides)?;
-    let grid = Grid { shards: advice.shards, slices: advice.slices, holdout: 0.0 };
+    let grid = Grid::new(advice.shards, advice.slices, 0.0);
     let recipe = Recipe::new(advice.learner.clone(), advice.schedule, Keep::All);
     let advised = sections.clone() + &write::settings(grid, &recipe, Default::default(), &advice, subjects);
     let config = Config::parse(&advised, request.path)?.with_threads(request.threads).with(overrides)?;

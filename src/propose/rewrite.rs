@@ -33,10 +33,12 @@ pub(crate) fn rewritten(
             kept.push(line);
         }
     }
-    let settings = write::chosen(grid, recipe, config.aggregate(), why);
+    let settings = write::chosen(grid, recipe, config.aggregate(), why, &config.later_lines());
     let text = kept.join("\n") + "\n" + &settings;
     let again = Config::parse(&text, path)?;
-    let holds = again.grid()?.shards == grid.shards && again.grid()?.slices == grid.slices && again.recipe()? == *recipe;
+    let cut = again.grid()?;
+    let kept = again.later_lines() == config.later_lines();
+    let holds = kept && cut.shards_of_block() == grid.shards && cut.slices == grid.slices && again.recipe()? == *recipe;
     if holds { Ok(text) } else { Err(ProposeError::NotRewritten { path: path.to_owned(), settings }) }
 }
 
@@ -56,18 +58,18 @@ mod tests {
     };
 
     const TEXT: &str = "# Mine.\n[data]\nholdout = 0.25\n\n[label]\ncolumn = \"y\"\nvalues = [\n\"a\",\n\"b\"]\n[columns]\nx = \"number\" # kept\n\n\
-        # More.\n[shards]\nshards = 9\naggregate = \"vote\"\n[learner]\nkind = \"forest\"\n\n[checkpoints]\nkeep = 1\n";
+        # More.\n[shards]\nshards = 9\nmerge = 4\ncohort = { column = \"x\", unit = \"month\", from = 2020, to = 2021 }\naggregate = \"vote\"\n[learner]\nkind = \"forest\"\n\n[checkpoints]\nkeep = 1\n";
 
     #[test]
     fn settings_change_and_nothing_else() {
         let recipe =
             Recipe::new(LearnerSettings::of("linear").unwrap(), Schedule { kind: ScheduleKind::Front, epochs: 7 }, Keep::Best(1));
-        let grid = Grid { shards: 3, slices: 4, holdout: 0.25 };
+        let (grid, all) = (Grid::new(3, 4, 0.25), Grid { shards: 75, blocks: 25, ..Grid::new(3, 4, 0.25) });
         let text = rewritten(TEXT, "sisa.toml".as_ref(), (grid, &recipe), "tried").unwrap();
         let config = Config::parse(&text, "sisa.toml".as_ref()).unwrap();
-        assert_eq!((config.grid().unwrap(), config.recipe().unwrap()), (grid, recipe.clone()));
+        assert_eq!((config.grid().unwrap(), config.recipe().unwrap()), (all, recipe.clone()));
         assert_eq!(config.aggregate(), crate::predict::Aggregate::Vote);
-        for kept in ["# Mine.", "x = \"number\" # kept", "[checkpoints]\nkeep = 1", "# tried"] {
+        for kept in ["# Mine.", "x = \"number\" # kept", "[checkpoints]\nkeep = 1", "# tried", "merge = 4", "from = 2020"] {
             assert!(text.contains(kept), "{kept}: {text}");
         }
         assert!(!text.contains("kind = \"forest\"") && !text.contains("# More."), "{text}");

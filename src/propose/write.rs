@@ -202,7 +202,7 @@ fn label_text(declared: &Declared<'_>, line: &mut impl FnMut(String)) -> Result<
 pub(super) fn settings(grid: Grid, recipe: &Recipe, aggregate: Aggregate, advice: &Advice, subjects: u64) -> String {
     let each = about(subjects / u64::from(grid.shards.max(1)));
     let shards = format!("More shards make a deletion cheaper and each constituent weaker. About {each} subjects a shard.");
-    let mut out = sections(grid, recipe, aggregate, &shards, &format!("Why this kind: {}.", advice.reason));
+    let mut out = sections(grid, recipe, aggregate, &shards, &format!("Why this kind: {}.", advice.reason), "");
     if let Keep::Best(count) = recipe.keep {
         // Writing to a string can't fail.
         let _ = writeln!(out, "\n[checkpoints]\nkeep = {count}");
@@ -210,12 +210,12 @@ pub(super) fn settings(grid: Grid, recipe: &Recipe, aggregate: Aggregate, advice
     out
 }
 
-/// `[shards]`, `[learner]` and `[schedule]`, with the reason for them.
-pub(super) fn chosen(grid: Grid, recipe: &Recipe, aggregate: Aggregate, why: &str) -> String {
-    sections(grid, recipe, aggregate, "More shards make a deletion cheaper and each constituent weaker.", why)
+/// `[shards]`, `[learner]` and `[schedule]`, with the reason for them; `later` are lines of the first that stay.
+pub(super) fn chosen(grid: Grid, recipe: &Recipe, aggregate: Aggregate, why: &str, later: &str) -> String {
+    sections(grid, recipe, aggregate, "More shards make a deletion cheaper and each constituent weaker.", why, later)
 }
 
-fn sections(grid: Grid, recipe: &Recipe, aggregate: Aggregate, shards: &str, why: &str) -> String {
+fn sections(grid: Grid, recipe: &Recipe, aggregate: Aggregate, shards: &str, why: &str, later: &str) -> String {
     let (aggregate, kinds) = (format!("{aggregate:?}").to_lowercase(), crate::learn::LearnerSettings::KINDS.join(", "));
     let (learner, schedule) = (lines(&recipe.learner).join("\n"), lines(&recipe.schedule).join("\n"));
     format!(
@@ -225,7 +225,7 @@ fn sections(grid: Grid, recipe: &Recipe, aggregate: Aggregate, shards: &str, why
 shards = {}
 slices = {}
 aggregate = \"{aggregate}\"
-
+{later}
 # {why}
 # Kinds are {kinds}; have this file proposed again for another one to see what that would have (docs/CONFIG.md).
 [learner]

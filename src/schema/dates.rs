@@ -53,9 +53,46 @@ impl Schema {
                     number += 1;
                 }
                 Kind::Number { .. } => number += 1,
-                _ => {}
+                Kind::Embedding { size, .. } => number += *size as usize,
+                Kind::Boolean | Kind::Byte { .. } | Kind::Values { .. } | Kind::Buckets { .. } | Kind::Ignore => {}
             }
         }
         columns
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests_of_dates {
+    use super::*;
+    use crate::schema::{Declaration, LabelDeclaration, RowLayout};
+
+    /// A schema whose date `seen` comes behind numbers of every other kind.
+    pub(in crate::schema) fn dated(unit: DateUnit) -> Schema {
+        let unit = if unit == DateUnit::Days { "days" } else { "seconds" };
+        let columns = format!(
+            "v = {{ kind = \"embedding\", size = 3, range = [-1, 1] }}\nage = \"number\"\n\
+             seen = {{ kind = \"date\", order = \"year-month-day\", unit = \"{unit}\", parts = [\"month\"] }}"
+        );
+        let columns: toml::Table = columns.parse().unwrap();
+        let label: LabelDeclaration = toml::from_str("column = \"y\"\nvalues = [\"a\", \"b\"]").unwrap();
+        let declaration = Declaration {
+            subject: None,
+            record: Vec::new(),
+            label,
+            missing: vec![String::new()],
+            exceptions: Default::default(),
+            format: Default::default(),
+            columns: columns.into_iter().map(|(name, value)| (name, value.try_into().unwrap())).collect(),
+        };
+        declaration.resolve("t", &["v0", "v1", "v2", "age", "seen", "y"].map(String::from)).unwrap()
+    }
+
+    #[test]
+    fn a_date_is_the_number_where_its_layout_says() {
+        let schema = dated(DateUnit::Days);
+        let RowLayout { numbers, .. } = schema.row();
+        let seen = schema.date_columns();
+        // It was the second number: those of an embedding were counted as none.
+        assert_eq!((seen.len(), seen[0].number, numbers), (1, 4, 5));
     }
 }

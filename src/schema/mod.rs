@@ -1,6 +1,7 @@
 //! Columns to encoded features: declared, never learnt from the rows.
 
 mod carry;
+mod cohort;
 mod dates;
 mod declare;
 mod encode;
@@ -20,6 +21,9 @@ use std::{borrow::Cow, collections::BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub use carry::Carry;
+pub use cohort::{Blocks, CohortUnit, Cohorts};
+#[cfg(test)]
+use dates::tests_of_dates;
 pub use dates::{Date, DateColumn};
 pub use declare::{ColumnDeclaration, Declaration, LabelDeclaration};
 pub(crate) use encode::BOOLEANS;

@@ -113,8 +113,9 @@ impl Inside {
             return true;
         }
         let back_in = keeper.outlook().seconds_a_row_pass * votes.row_passes as f64;
-        let Votes { voting, shards, .. } = votes;
-        let (going, behind) = (self.going, self.line.len().saturating_sub(1));
+        let Votes { voting, shards, of_subject, .. } = votes;
+        let (going, takes) = (self.going.saturating_mul(of_subject), takes.saturating_mul(of_subject));
+        let behind = self.line.len().saturating_sub(1);
         let begins = desk::begins(&Standing { voting, shards, going, takes, back_in, waited, behind });
         if !begins {
             keeper.wake(false);

@@ -267,8 +267,9 @@ impl Keeper {
             let status = self.engine.status()?;
             // The weight of a member that serves step r of R is (r / R)^4 (docs/TRAINING.md, section 6).
             let share = |serves: u32, slices: usize| (f64::from(serves) / slices.max(1) as f64).powi_4();
-            let weights: f64 = status.shards.iter().map(|s| share(s.serves, s.cells.len())).fold(0.0, |sum, w| sum + w);
-            ground.weight = weights / status.shards.len().max(1) as f64;
+            let voting: Vec<_> = status.shards.iter().filter(|shard| shard.has_rows()).collect();
+            let weights: f64 = voting.iter().map(|s| share(s.serves, s.cells.len())).fold(0.0, |sum, w| sum + w);
+            ground.weight = if voting.is_empty() { 1.0 } else { weights / voting.len() as f64 };
             ground.cost = status.missing_row_passes as f64 / status.full_row_passes.max(1) as f64;
             ground.seconds = status.missing_row_passes as f64 * memory.seconds_a_row_pass;
         }

@@ -53,10 +53,13 @@ impl ShardStore {
         (cell, self.chain.batches(cell.part))
     }
 
-    /// The cells that may hold records of a subject whose records of the first batch are in `cell`.
-    pub fn cells_with(&self, cell: Cell) -> impl Iterator<Item = Cell> + use<> {
-        let later = self.chain.later_slices().filter(move |_| cell.part != Part::Holdout);
-        [cell].into_iter().chain(later.map(move |slice| Cell { part: Part::Slice(slice), ..cell }))
+    /// The cells that may hold records of a subject whose records of the first batch are in these cells, of different shards.
+    pub fn cells_with<I: IntoIterator<Item = Cell>>(&self, first: I) -> impl Iterator<Item = Cell> + use<I> {
+        let slices = self.chain.later_slices();
+        first.into_iter().flat_map(move |cell| {
+            let later = slices.clone().filter(move |_| cell.part != Part::Holdout);
+            [cell].into_iter().chain(later.map(move |slice| Cell { part: Part::Slice(slice), ..cell }))
+        })
     }
 
     /// The shape of rows.

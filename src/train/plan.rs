@@ -404,7 +404,9 @@ impl ShardPlan {
         };
         let (after, before) = (steps(self.past.max(1)..=last), steps(1..=self.past.saturating_sub(1)));
         let full = move |step| step == last || self.standby.is_some();
-        let standby = self.standby.iter().map(|standby| (standby.step, standby.lineage, true));
+        // What stands by of a shard that had no rows then has seen none: a cohort that has just begun.
+        let standby = self.standby.iter().filter(|_| self.rows_upto(self.past) > 0);
+        let standby = standby.map(|standby| (standby.step, standby.lineage, true));
         let after = after.map(move |(step, lineage)| (step, lineage, full(step)));
         after.chain(standby).chain(before.map(|(step, lineage)| (step, lineage, false)))
     }

@@ -48,7 +48,7 @@ pub use error::Failed;
 pub use evaluated::{Class, Evaluated, Measures, Shares};
 pub use exported::{Export, Exported, SeenBy};
 pub use migrated::Migrated;
-pub use plan::{Candidate, Growth, Plan, PlanLine, RecommendedLearner};
+pub use plan::{Candidate, Expiry, Growth, Plan, PlanLine, RecommendedLearner};
 pub use predicted::{Answer, Predicted, Prediction};
 pub use receipt::{Keys, Receipt, Signature};
 pub use rekey_due::RekeyDue;

@@ -67,6 +67,8 @@ pub struct Plan {
     pub reason: String,
     /// What batches that come later will cost, if that was asked and they have steps of their own.
     pub growth: Option<Growth>,
+    /// What expiring each cohort costs, in order of time; empty where the configuration has none.
+    pub expiries: Vec<Expiry>,
     /// The kind of learner that the plan is for.
     pub learner: &'static str,
     /// By the shape of the rows; `None` when no source was looked at.
@@ -95,6 +97,35 @@ pub struct Growth {
     pub deletion_before: f64,
     /// The same once all are there.
     pub deletion_after: f64,
+}
+
+/// What expiring a cohort costs, and all before it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Expiry {
+    /// Which.
+    pub cohort: String,
+    /// Its records to train on.
+    pub records: u64,
+    /// Row-passes of expiring up to its end.
+    pub whole_row_passes: f64,
+    /// Row-passes of expiring up to a day within it, at most.
+    pub within_row_passes: f64,
+    /// Row-passes of expiring up to its end with as many shards in all, and no cohorts.
+    pub without_row_passes: f64,
+}
+
+impl From<&plan::Expiry> for Expiry {
+    fn from(expiry: &plan::Expiry) -> Expiry {
+        let plan::Expiry { cohort, records, whole, within, without } = expiry;
+        Expiry {
+            cohort: cohort.clone(),
+            records: *records,
+            whole_row_passes: *whole,
+            within_row_passes: *within,
+            without_row_passes: *without,
+        }
+    }
 }
 
 /// A learner that suits the rows.
@@ -174,6 +205,7 @@ impl From<&PlanReport> for Plan {
             slices: recommended.map(|c| c.slices),
             reason: report.plan.reason.clone(),
             growth: report.growth.as_ref().map(Growth::from),
+            expiries: report.expiries.iter().map(Expiry::from).collect(),
             learner: report.learner,
             recommended_learner: report.advice.as_ref().map(RecommendedLearner::from),
         }
@@ -188,13 +220,13 @@ pub enum PlanLine {
     /// One S and R.
     Candidate(Candidate),
     /// What they are for, and which to take.
-    Plan(Plan),
+    Plan(Box<Plan>),
 }
 
 impl PlanLine {
     /// The lines of a plan: every candidate, then the plan.
     pub fn all(report: &PlanReport) -> Vec<PlanLine> {
         let candidates = report.plan.candidates.iter().map(|c| PlanLine::Candidate(c.into()));
-        candidates.chain([PlanLine::Plan(report.into())]).collect()
+        candidates.chain([PlanLine::Plan(Box::new(report.into()))]).collect()
     }
 }

@@ -67,6 +67,8 @@ pub struct Beside {
 pub struct Shard {
     /// Its number.
     pub shard: u32,
+    /// The cohort whose records it has, or `others` where they are of none; `None` where there are no cohorts.
+    pub cohort: Option<String>,
     /// The step in service; 0 when it has no vote.
     pub serves: u32,
     /// Whether it has full weight: it is the last step, or was before batches came that are not trained yet.
@@ -94,6 +96,7 @@ impl From<&ShardStatus> for Shard {
         let slice = |c: &engine::CellStatus| Slice { rows: c.rows, checkpoint_bytes: c.checkpoint_bytes, kept: c.kept };
         Shard {
             shard: shard.shard.0,
+            cohort: shard.cohort.clone(),
             serves: shard.serves,
             full: shard.full,
             held_out: shard.held_out,

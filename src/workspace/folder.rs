@@ -199,7 +199,7 @@ impl Workspace {
         let path = self.generation_dir(generation).join("partition.json");
         let partition: Partition = self.frozen(&path, record.imported.partition)?;
         same_version(&path, "slice format", partition.slice_format, SLICE_FORMAT)?;
-        same_version(&path, "encoder", partition.encoder, partition.schema.encoder_version())?;
+        same_version(&path, "encoder", partition.encoder, partition.encoder_version())?;
         if let Some(mut kept) = kept {
             kept.insert(record.imported.partition, partition.clone());
         }

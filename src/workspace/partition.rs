@@ -1,11 +1,11 @@
-//! `partition.json`: schema, S, R and holdout of a generation, frozen.
+//! `partition.json`: schema, S, R, holdout and cohorts of a generation, frozen.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     digest::Digest,
     order::{Chain, Grid, Later},
-    schema::Schema,
+    schema::{Blocks, Cohorts, ENCODER_VERSION, Schema, SchemaError},
     shard::SLICE_FORMAT,
     source::TextForm,
 };
@@ -18,7 +18,7 @@ pub struct Partition {
     pub slice_format: u32,
     /// The version of the encoder and the placement.
     pub encoder: u32,
-    /// S.
+    /// S; of each cohort, where there are any.
     pub shards: u32,
     /// R.
     pub slices: u32,
@@ -32,14 +32,44 @@ pub struct Partition {
     /// How many last slices of one size become one as batches come, where that is declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merge: Option<u32>,
+    /// By which date shards are told apart, where that is declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cohort: Option<Cohorts>,
 }
 
+/// The version of the placement where there are cohorts, which programs before it would place otherwise.
+const COHORTS_VERSION: u32 = ENCODER_VERSION + 1;
+
 impl Partition {
-    /// A partition of this program's formats.
+    /// A partition of this program's formats, without cohorts.
     pub fn new(grid: Grid, schema: Schema, form: TextForm) -> Partition {
-        let Grid { shards, slices, holdout } = grid;
+        let (shards, Grid { slices, holdout, .. }) = (grid.shards_of_block(), grid);
         let (slice_format, encoder) = (SLICE_FORMAT, schema.encoder_version());
-        Partition { slice_format, encoder, shards, slices, holdout, schema, form, merge: None }
+        Partition { slice_format, encoder, shards, slices, holdout, schema, form, merge: None, cohort: None }
+    }
+
+    /// The same, where records of each of these cohorts have shards of their own.
+    ///
+    /// # Errors
+    /// The schema has no such date, or the range is none.
+    pub fn with_cohort(self, cohort: Option<Cohorts>) -> Result<Partition, SchemaError> {
+        let mut partition = Partition { cohort, ..self };
+        partition.encoder = partition.encoder_version();
+        partition.blocks()?;
+        Ok(partition)
+    }
+
+    /// The version of the encoder and the placement that this needs.
+    pub fn encoder_version(&self) -> u32 {
+        if self.cohort.is_some() { COHORTS_VERSION } else { self.schema.encoder_version() }
+    }
+
+    /// Which block of shards a row belongs to.
+    ///
+    /// # Errors
+    /// Never for a partition that was made by [`Partition::with_cohort`].
+    pub fn blocks(&self) -> Result<Blocks, SchemaError> {
+        self.schema.blocks(self.cohort.as_ref())
     }
 
     /// The same, where so many last slices of one size become one.
@@ -57,9 +87,10 @@ impl Partition {
         }
     }
 
-    /// S, R and the holdout.
+    /// All shards, R and the holdout.
     pub fn grid(&self) -> Grid {
-        Grid { shards: self.shards, slices: self.slices, holdout: self.holdout }
+        let blocks = self.cohort.as_ref().map_or(1, Cohorts::blocks);
+        Grid { shards: self.shards.saturating_mul(blocks), blocks, slices: self.slices, holdout: self.holdout }
     }
 
     /// The bytes of `partition.json`.

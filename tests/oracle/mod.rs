@@ -52,8 +52,8 @@ pub(crate) fn expected(setup: &Setup, rows: &[Row]) -> Store {
 pub(crate) fn expected_of(setup: &Setup, batches: &[Vec<Row>]) -> Store {
     let partition: Value = serde_json::from_slice(&setup.partition_json).unwrap();
     let recipe: Value = serde_json::from_slice(&setup.recipe_json).unwrap();
-    let (shards, first) = (int(&partition["shards"]), int(&partition["slices"]));
-    let schema = rows::Schema::new(&partition["schema"]);
+    let (shards, first) = (slices::blocks(&partition) * int(&partition["shards"]), int(&partition["slices"]));
+    let schema = rows::Schema::new(&partition);
     // Of networks, which are all that is computed here.
     let base = if partition["merge"].is_null() { 16 } else { int(&partition["merge"]) };
     let later = slices::later(batches.len() as u32, base as usize);

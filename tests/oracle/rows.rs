@@ -29,6 +29,8 @@ pub(super) struct Record {
     pub(super) numbers: Vec<f32>,
     pub(super) categories: Vec<u32>,
     pub(super) bytes: Vec<u8>,
+    /// The year and month of the column that cohorts go by; none where it is missing, or there are no cohorts.
+    pub(super) month: Option<(u32, u32)>,
 }
 
 /// What the columns mean, in their order in `partition.json`.
@@ -36,6 +38,8 @@ pub(super) struct Schema {
     /// The class values, or whether a number goes through log1p.
     pub(super) label: Result<Vec<String>, bool>,
     missing: Vec<String>,
+    /// The column that cohorts go by.
+    cohorts_by: Option<String>,
     pub(super) numbers: Vec<Number>,
     pub(super) categories: Vec<Category>,
     /// Name and scale.
@@ -46,6 +50,8 @@ pub(super) struct Number {
     name: String,
     log1p: bool,
     pub(super) indicator: bool,
+    /// Of a date, the first day.
+    origin: Option<String>,
 }
 
 pub(super) struct Category {
@@ -65,15 +71,23 @@ impl Category {
 }
 
 impl Schema {
-    pub(super) fn new(json: &Value) -> Schema {
+    pub(super) fn new(partition: &Value) -> Schema {
+        let json = &partition["schema"];
         let label = &json["label"];
         let label = match label["kind"].as_str().unwrap() {
             "class" => Ok(strings(&label["values"])),
             "number" => Err(label["log1p"].as_bool().unwrap()),
             other => panic!("label of kind {other}"),
         };
-        let mut schema =
-            Schema { label, missing: strings(&json["missing"]), numbers: Vec::new(), categories: Vec::new(), bytes: Vec::new() };
+        let mut schema = Schema {
+            label,
+            missing: strings(&json["missing"]),
+            cohorts_by: None,
+            numbers: Vec::new(),
+            categories: Vec::new(),
+            bytes: Vec::new(),
+        };
+        schema.cohorts_by = partition["cohort"]["column"].as_str().map(str::to_owned);
         for column in json["columns"].as_array().unwrap() {
             let name = column["name"].as_str().unwrap().to_owned();
             let Some((kind, options)) = column["kind"].as_object().and_then(|kind| kind.iter().next()) else {
@@ -82,7 +96,18 @@ impl Schema {
             };
             let flag = |option: &str| options[option].as_bool().unwrap();
             match kind.as_str() {
-                "number" => schema.numbers.push(Number { name, log1p: flag("log1p"), indicator: flag("indicator") }),
+                "number" => {
+                    schema.numbers.push(Number { name, log1p: flag("log1p"), indicator: flag("indicator"), origin: None })
+                }
+                "date" => {
+                    let (order, unit) = (&options["order"], &options["unit"]);
+                    assert!(
+                        order == "year-month-day" && unit == "days" && options["parts"] == serde_json::json!([]),
+                        "{options}"
+                    );
+                    let origin = options["origin"].as_str().unwrap().to_owned();
+                    schema.numbers.push(Number { name, log1p: false, indicator: flag("indicator"), origin: Some(origin) });
+                }
                 "byte" => schema.bytes.push((name, float(&options["scale"]))),
                 "values" => schema.categories.push(Category { name, kind: Ok(strings(&options["values"])) }),
                 "buckets" => schema.categories.push(Category { name, kind: Err(int(&options["buckets"])) }),
@@ -92,9 +117,16 @@ impl Schema {
         schema
     }
 
-    fn number(&self, text: &str, log1p: bool) -> f32 {
-        if self.missing.iter().any(|spelling| spelling == text) {
+    fn is_missing(&self, text: &str) -> bool {
+        self.missing.iter().any(|spelling| spelling == text)
+    }
+
+    fn number(&self, text: &str, log1p: bool, origin: Option<&str>) -> f32 {
+        if self.is_missing(text) {
             return f32::from_bits(0x7fc0_0000);
+        }
+        if let Some(origin) = origin {
+            return (day(text) - day(origin)) as f32;
         }
         let number: f32 = text.parse().unwrap();
         assert!(number.is_finite(), "{text}");
@@ -122,11 +154,15 @@ impl Schema {
         Record {
             record: Handle::default(),
             subject: Handle::default(),
+            month: self.cohorts_by.as_deref().map(&cell).filter(|text| !self.is_missing(text)).map(|text| {
+                let [year, month, _] = date(text);
+                (year, month)
+            }),
             label: match &self.label {
                 Ok(classes) => classes.iter().position(|class| class.trim_ascii() == label).unwrap() as u32,
-                Err(log1p) => self.number(label, *log1p).to_bits(),
+                Err(log1p) => self.number(label, *log1p, None).to_bits(),
             },
-            numbers: self.numbers.iter().map(|column| self.number(cell(&column.name), column.log1p)).collect(),
+            numbers: self.numbers.iter().map(|c| self.number(cell(&c.name), c.log1p, c.origin.as_deref())).collect(),
             categories: self.categories.iter().map(|column| self.category(column, cell(&column.name))).collect(),
             bytes: self.bytes.iter().map(|(name, _)| cell(name).parse().unwrap()).collect(),
         }
@@ -173,6 +209,22 @@ pub(super) fn encode(setup: &Setup, schema: &Schema, rows: &[Row]) -> Vec<Record
         records.push(record);
     }
     records
+}
+
+/// Year, month and day of a date, with or without marks between them.
+fn date(text: &str) -> [u32; 3] {
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    [&digits[..4], &digits[4..6], &digits[6..]].map(|part| part.parse().unwrap())
+}
+
+/// Days of a date since the beginning of the year 1.
+fn day(text: &str) -> i64 {
+    let [year, month, day] = date(text);
+    let leap = |year: u32| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let of_years: i64 = (1..year).map(|year| 365 + i64::from(leap(year))).sum();
+    let february = 28 + i64::from(leap(year));
+    let lengths = [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    of_years + lengths[..month as usize - 1].iter().sum::<i64>() + i64::from(day) - 1
 }
 
 fn strings(json: &Value) -> Vec<String> {

@@ -24,14 +24,14 @@ pub(super) fn place(
     let slice_key = derive("sisa 1 slice", &[&setup.model_key]);
     let holdout_key = derive("sisa 1 holdout", &[&setup.handle_key]);
     let mut cells: BTreeMap<(u32, u32), Vec<Record>> = BTreeMap::new();
-    for shard in 0..shards {
+    for shard in 0..blocks(partition) * shards {
         for part in 0..=steps {
             cells.insert((shard, part), Vec::new());
         }
     }
     for (own, record) in records {
         let of = |key: &[u8; 32]| draw(key, record.subject);
-        let shard = (of(&shard_key) % u64::from(shards)) as u32;
+        let shard = block(partition, &record) * shards + (of(&shard_key) % u64::from(shards)) as u32;
         let slice = 1 + (of(&slice_key) % u64::from(slices)) as u32;
         let part = if of(&holdout_key) < held_out_below { 0 } else { own.unwrap_or(slice) };
         cells.get_mut(&(shard, part)).unwrap().push(record);
@@ -41,6 +41,36 @@ pub(super) fn place(
         assert!(rows.windows(2).all(|pair| pair[0].record < pair[1].record), "two rows have one record id");
     }
     cells
+}
+
+/// How many blocks of shards there are: one for each cohort, and one for the records of none.
+pub(super) fn blocks(partition: &Value) -> u32 {
+    let cohort = &partition["cohort"];
+    if cohort.is_null() { 1 } else { (int(&cohort["to"]) + 1 - int(&cohort["from"])) * months(cohort) + 1 }
+}
+
+/// Cohorts of a year.
+fn months(cohort: &Value) -> u32 {
+    match cohort["unit"].as_str().unwrap() {
+        "year" => 1,
+        "month" => 12,
+        other => panic!("cohorts by {other}"),
+    }
+}
+
+/// The block of a record.
+fn block(partition: &Value, record: &Record) -> u32 {
+    let cohort = &partition["cohort"];
+    if cohort.is_null() {
+        return 0;
+    }
+    let (from, to) = (int(&cohort["from"]), int(&cohort["to"]));
+    match record.month {
+        Some((year, month)) if (from..=to).contains(&year) => {
+            (year - from) * months(cohort) + if months(cohort) == 12 { month - 1 } else { 0 }
+        }
+        _ => blocks(partition) - 1,
+    }
 }
 
 /// What follows the first slices once there are so many batches: the first and the last batch of each slice. Batch after batch becomes a

@@ -20,7 +20,7 @@ pub struct Claims {
 }
 
 /// Checks an image as a power cut or a kill left it, before anything opens it for writing. `clean` are the workspaces without the deleted
-/// persons (`r1`), or with the corrected records (`c1`), that it may be on its way between: no file is there but theirs, and what is repaired is one of them. Returns what its ledger
+/// persons (`r1`), with the corrected records (`c1`), or without those that are too old (`e1`), that it may be on its way between: no file is there but theirs, and what is repaired is one of them. Returns what its ledger
 /// says.
 pub fn check_image(disk: &SimDisk, claims: Claims, clean: &[Reference]) -> Result<History, String> {
     let history = match workspace(disk).ledger().read() {
@@ -28,8 +28,9 @@ pub fn check_image(disk: &SimDisk, claims: Claims, clean: &[Reference]) -> Resul
         Err(e) => return Err(format!("the ledger can't be read: {e}")),
     };
     let (requests, _) = workspace(disk).ledger().requests().map_err(|e| format!("the requests can't be read: {e}"))?;
-    let request = requests.iter().find(|r| ["r1", "c1"].contains(&r.accepted.request.as_str()));
-    let corrects = request.is_some_and(|r| r.accepted.corrects);
+    let request = requests.iter().find(|r| ["r1", "c1", "e1"].contains(&r.accepted.request.as_str()));
+    // Of whom records were too old others may stay, so that it is the files that say whether they are gone.
+    let corrects = request.is_some_and(|r| r.accepted.corrects || r.accepted.request == "e1");
     let effective = request.is_some_and(|r| r.effective.is_some());
     if claims.effective && !effective {
         return Err("the caller was told that the deletion is in effect, and the ledger does not know".to_owned());

@@ -9,8 +9,8 @@ use std::{
 
 use sisa::{
     engine::{
-        AppendRequest, CorrectRequest, DeleteRequest, Engine, Error, Input, KeySource, MigrateRequest, Overrides, Quiet,
-        TrainRequest, VerifyRequest,
+        AppendRequest, CorrectRequest, DeleteRequest, Engine, Error, Input, KeySource, MigrateRequest, OlderThan, Overrides,
+        Quiet, TrainRequest, VerifyRequest,
     },
     fs::Files,
     ids::{GenerationId, Handle, ShardId},
@@ -44,9 +44,56 @@ pub struct World {
     merge: Option<u32>,
     /// Whether the year alone tells a record, so that it may be about somebody else.
     numbered: bool,
+    /// Whether the age is a date, and shards are told apart by its year.
+    dated: bool,
 }
 
 impl World {
+    /// One shard for each year from 2018 to 2021, and one for all other records.
+    pub fn dated(learner: &'static str) -> World {
+        let mut world = World { dated: true, ..World::merging(learner) };
+        world.setup = Setup { shards: 1, ..world.setup };
+        world.rows = rows(25).into_iter().map(World::with_date).collect();
+        fs::write(world.source(), csv(&world.rows)).unwrap();
+        world
+    }
+
+    /// The row with a date in the place of its age.
+    fn with_date(row: Row) -> Row {
+        let (_, rest) = row.cells.split_once(',').unwrap();
+        let date = format!("{}{:02}{:02}", 2018 + row.year % 5, 1 + row.person % 12, 1 + row.person % 28);
+        let date = if row.person % 9 == 4 { "?".into() } else { date };
+        Row { cells: format!("{date},{rest}"), ..row }
+    }
+
+    fn older(row: &Row, day: u32) -> bool {
+        row.cells.split(',').next().and_then(|date| date.parse::<u32>().ok()).is_some_and(|date| date < day)
+    }
+
+    /// A workspace that never had what is older than a day, as `20200131`.
+    pub fn appended_since(&self, batches: u32, day: u32) -> SimDisk {
+        let since = |rows: &[Row]| without(rows, |row| World::older(row, day));
+        let disk = self.disk_for(&self.write("since", &since(&self.rows)));
+        World::train(&World::engine(&disk)).unwrap();
+        for number in 2..=batches {
+            let batch = self.write(&format!("{number}-since"), &since(&self.batch_rows(number)));
+            World::append(&World::engine(&disk), &batch, number, false).unwrap();
+        }
+        disk
+    }
+
+    /// `effective` is called when the engine says so.
+    pub fn expire(engine: &Engine, date: &str, defer: bool, effective: impl FnOnce()) -> Result<(), Error> {
+        let request = DeleteRequest {
+            older_than: Some(OlderThan { date: date.to_owned(), column: None }),
+            request_id: Some("e1".to_owned()),
+            no_suppress: true,
+            defer,
+            ..DeleteRequest::default()
+        };
+        engine.delete(&request, &Quiet, |_, _, _| effective()).map(drop)
+    }
+
     pub fn new() -> World {
         World::of(LINEAR)
     }
@@ -54,7 +101,8 @@ impl World {
     /// With another learner.
     pub fn of(learner: &'static str) -> World {
         let setup = Setup { shards: 3, slices: 2, learner, epochs: 2, ..Setup::default() };
-        let world = World { sources: tempfile::tempdir().unwrap(), setup, rows: rows(40), merge: None, numbered: false };
+        let world =
+            World { sources: tempfile::tempdir().unwrap(), setup, rows: rows(40), merge: None, numbered: false, dated: false };
         fs::write(world.source(), csv(&world.rows)).unwrap();
         world
     }
@@ -62,7 +110,8 @@ impl World {
     /// With another grid, of these many persons.
     pub fn cut(shards: u32, slices: u32, persons: u32) -> World {
         let setup = Setup { shards, slices, learner: LINEAR, epochs: 1, ..Setup::default() };
-        let world = World { sources: tempfile::tempdir().unwrap(), setup, rows: rows(persons), merge: None, numbered: false };
+        let (sources, rows) = (tempfile::tempdir().unwrap(), rows(persons));
+        let world = World { sources, setup, rows, merge: None, numbered: false, dated: false };
         fs::write(world.source(), csv(&world.rows)).unwrap();
         world
     }
@@ -86,6 +135,9 @@ impl World {
         let mut batch = without(&rows(60), |row| !newcomers.contains(&row.person));
         for person in [GONE.as_slice(), &[2, 3]].concat() {
             batch.push(Row { person, year: 8 + number, cells: format!("4{number}.5,70{number},b,t{number},{person},many") });
+        }
+        if self.dated {
+            batch = batch.into_iter().map(World::with_date).collect();
         }
         if self.numbered {
             batch.iter_mut().zip(1000 * number..).for_each(|(row, number)| row.year = number);
@@ -193,6 +245,14 @@ impl World {
         let merge = self.merge.map_or(String::new(), |merge| format!("merge = {merge}\n"));
         let config = config.replace("\n[learner]", &format!("{merge}\n[learner]"));
         let config = if self.numbered { config.replace(r#"["person", "year"]"#, r#"["year"]"#) } else { config };
+        let config = if self.dated {
+            let age = config.lines().find(|line| line.starts_with("age = ")).unwrap().to_owned();
+            let date = r#"age = { kind = "date", order = "year-month-day", indicator = true, range = [0, 20000] }"#;
+            let cohort = "cohort = { column = \"age\", from = 2018, to = 2021 }\n\n[learner]";
+            config.replace(&age, date).replace("\n[learner]", cohort)
+        } else {
+            config
+        };
         disk.put(&World::root().join("sisa.toml"), config.as_bytes());
         disk
     }

@@ -6,7 +6,7 @@ use super::super::{methods::Rules, trial::Base};
 use crate::{
     digest::{Digest, HandleKey, ModelKey},
     engine::Error,
-    ids::{Handle, Part},
+    ids::{Block, Handle, Part},
     learn::{Labels, Layout, Learner, LearnerSettings, Task},
     order::{Grid, Placement},
     schema::{EncodedRows, Kind, Schema},
@@ -181,13 +181,13 @@ impl World {
 
     /// The rows of every shard and slice under a key, of those given: by shard, then by slice.
     pub(super) fn cells(&self, key: &ModelKey, (shards, slices): (u32, u32), rows: &[u32]) -> Vec<Vec<Vec<u32>>> {
-        let grid = Grid { shards, slices, holdout: 0.0 };
+        let grid = Grid::new(shards, slices, 0.0);
         // Nothing is held out, so that this key decides nothing.
         let placement = Placement::new(grid, HandleKey::from_bytes([0; 32]).maker(), key);
         let mut cells = vec![vec![Vec::new(); slices as usize]; shards as usize];
         for row in rows {
             let Some(subject) = self.subjects.get(*row as usize) else { continue };
-            let cell = placement.cell(*subject);
+            let cell = placement.cell(*subject, Block(0));
             let Part::Slice(slice) = cell.part else { continue };
             let shard = cells.get_mut(cell.shard.0 as usize);
             if let Some(rows) = shard.and_then(|slices| slices.get_mut(slice.0 as usize - 1)) {

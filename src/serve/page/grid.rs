@@ -10,9 +10,10 @@ fn vote(shard: &ShardStatus) -> f64 {
     depth * depth * depth * depth
 }
 
-/// The same of all shards.
+/// The same of all shards that have records.
 pub(super) fn weight(status: &Status) -> f64 {
-    status.shards.iter().map(vote).fold(0.0, |sum, vote| sum + vote) / status.shards.len().max(1) as f64
+    let voting: Vec<f64> = status.shards.iter().filter(|shard| shard.has_rows()).map(vote).collect();
+    voting.iter().fold(0.0, |sum, vote| sum + vote) / voting.len().max(1) as f64
 }
 
 /// The table. `open` are the requests that are not repaired.
