@@ -59,6 +59,9 @@ class TorchLearner:
             the output as it is.
         device: ``cpu`` or ``cuda``.
         code: further files that decide what is computed, beside the one in which the learner is.
+        replay: False records that training again may give other bytes, and turns what enforces it off:
+            deterministic algorithms. Deletions stay exact by construction; docs/OWN-MODELS.md says
+            what is given up.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class TorchLearner:
         answers: Callable[[Any], torch.Tensor] | None = None,
         device: str = "cpu",
         code: Sequence[str] = (),
+        replay: bool = True,
     ) -> None:
         if profile not in PROFILES:
             raise ValueError(f"profile is {profile!r}; allowed is {' or '.join(PROFILES)}")
@@ -83,6 +87,7 @@ class TorchLearner:
         self.frozen = (frozen,) if isinstance(frozen, str) else tuple(frozen)
         self.profile, self.threads, self.scheduler = profile, threads, scheduler
         self.inputs, self.answers, self.device, self.code = inputs or dense, answers, torch.device(device), tuple(code)
+        self.replay = replay
         self._prepared = False
 
     def variables(self) -> dict[str, str]:
@@ -159,7 +164,7 @@ class TorchLearner:
         torch.set_num_threads(self.threads)
         if torch.get_num_interop_threads() != 1:
             torch.set_num_interop_threads(1)
-        torch.use_deterministic_algorithms(True)
+        torch.use_deterministic_algorithms(self.replay)
         torch.utils.deterministic.fill_uninitialized_memory = True
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.allow_tf32 = False

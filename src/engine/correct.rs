@@ -9,6 +9,7 @@ use crate::{
     correct::{CorrectError, Corrections, RowFate, Worked, work_out},
     delete::{DeleteError, Draft, UnknownIds, accept, effect},
     ids::GenerationId,
+    learn::rest,
     ledger::{Accepted, Effective},
     source::Input,
     workspace::{Snapshot, WorkspaceError},
@@ -147,6 +148,7 @@ impl Engine {
                 let pending = accept(&mut writing, Draft::of_waiting(accepted))?;
                 // States that rows are taken out of and put in use all threads.
                 let came = self.pool.install(|| effect(&mut writing, vec![pending]))?.pop();
+                rest(self.workspace.root());
                 in_effect(&writing, UnknownIds::default(), came.ok_or(WorkspaceError::MovedOn)?)
             }
         };

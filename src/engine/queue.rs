@@ -11,6 +11,7 @@ use std::{
 use super::{DeleteReport, DeleteRequest, Engine, Error, RepairReport, delete::Asked};
 use crate::{
     delete::{Pending, Targets, UnknownIds, accept, effect},
+    learn::rest,
     ledger::{Accepted, Effective, RequestRecord},
     workspace::{WorkspaceError, Writing},
 };
@@ -226,6 +227,8 @@ impl Engine {
             waits.drain(..).map(|(outcome, targets, pending)| ((outcome, targets), pending)).unzip();
         // States that rows are taken out of use all threads.
         let came = self.pool.install(|| effect(writing, pending))?;
+        // Before anybody is told: what a worker of this process that answers has in memory goes with it.
+        rest(self.workspace.root());
         for ((outcome, targets), came) in told.into_iter().zip(came) {
             let came = in_effect(writing, targets.unknown(&came.0.outcomes), came);
             outcome.tell(Ok(InEffect { undated: targets.undated(), ..came }));
