@@ -31,7 +31,7 @@ from .worker import Batch, Layout, Step
 PROFILES: dict[str, dict[str, str]] = {
     # As fast as the machine is. Its bits are those of this kind of CPU.
     "machine": {},
-    # Gives AVX-512 up, and MKL's own paths: found to give the same bits on several kinds of CPUs, which the probe looks at each time.
+    # Gives AVX-512 up, and MKL's own paths: the same bits with AVX-512 and with AVX2 (scripts/torch_profiles.py); the probe looks each time.
     "portable": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "COMPATIBLE"},
 }
 
@@ -51,7 +51,7 @@ class TorchLearner:
         batch: rows of a batch.
         frozen: prefixes of names of parameters and buffers that are not trained and not in states.
             The module must load them itself, the same ones each time, from what is public.
-        profile: ``machine``, or ``portable``: slower, and the same bits on more kinds of CPUs.
+        profile: ``machine``, or ``portable``: slower, and the same bits on CPUs with AVX2 and with AVX-512.
         threads: of each worker. Part of the recipe: another number gives other bits.
         scheduler: makes a scheduler of the optimizer, which is stepped after every batch.
         inputs: makes the arguments of the module from a `Batch`; by default `dense`.
