@@ -149,6 +149,8 @@ fn classes(fields: &mut Fields) {
     let card = wire::Card::from(&engine.card(&Quiet).unwrap());
     assert!(card.markdown().contains("# Model of `visits`"));
     fields.add(&card);
+    // Sound here, and damaged further below.
+    fields.add(&wire::Verified::from(&engine.verify(&VerifyRequest::default(), &Quiet).unwrap()));
     fields.add(&wire::Status::from(&engine.status().unwrap()));
 
     let request = DeleteRequest {
