@@ -460,6 +460,7 @@ class Card(TypedDict):
     deletions: CardDeletions
     exports: list[Export]
     claim: str
+    replay: Replay
     not_claimed: str
     ledger_sequence: int
     ledger_digest: str
