@@ -54,11 +54,11 @@ mod tests {
             orphans(&plan).map(|(step, _)| step).collect::<Vec<_>>()
         };
         let (here, gone, all) = (Some(1), None, [true; 4]);
-        assert_eq!(plan([here, here, here, here], all), []);
-        assert_eq!(plan([here, here, gone, gone], all), []);
+        assert!(plan([here, here, here, here], all).is_empty());
+        assert!(plan([here, here, gone, gone], all).is_empty());
         assert_eq!(plan([here, gone, here, here], all), [3, 4]);
         assert_eq!(plan([gone, here, gone, here], all), [2, 4]);
         // One that is not to be there is not missing.
-        assert_eq!(plan([here, gone, here, here], [true, false, true, true]), []);
+        assert!(plan([here, gone, here, here], [true, false, true, true]).is_empty());
     }
 }
