@@ -1,10 +1,5 @@
 //! What replay means for learners of one's own: which of them are refused, what is claimed of those that can't be replayed, and what is said.
-#![expect(
-    clippy::disallowed_methods,
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test stops at what it does not expect, and says where"
-)]
+#![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test stops at what it does not expect, and says where")]
 
 mod common;
 mod tape;

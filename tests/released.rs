@@ -207,7 +207,9 @@ fn a_workspace_with_a_learner_of_ones_own_is_deleted_from_and_exact() {
     // From scratch, without the three.
     let fresh = dir.path().join("fresh");
     fs::create_dir(&fresh).unwrap();
-    ["sisa.toml", "tape.py"].iter().for_each(|name| drop(fs::copy(root.join(name), fresh.join(name)).unwrap()));
+    for name in ["sisa.toml", "tape.py"] {
+        fs::copy(root.join(name), fresh.join(name)).unwrap();
+    }
     let table = fs::read_to_string(dir.path().join("table.csv")).unwrap();
     let left = table.lines().filter(|line| !["3,", "7,", "11,"].iter().any(|gone| line.starts_with(gone)));
     fs::write(dir.path().join("table.csv"), left.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
