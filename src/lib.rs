@@ -73,7 +73,7 @@ pub mod reports {
             MigrateReport, Packed, PlanReport, Quality, RepairReport, ShardStatus, Status, TrainReport, Unpacked,
         },
         import::ImportReport,
-        ledger::{Accepted, BatchRecord, CellChange, Cost, Effective, Outcome, OutcomeKind, Repaired, RequestRecord},
+        ledger::{Accepted, BatchRecord, CellChange, Cost, Effective, Outcome, OutcomeKind, Repaired, Replay, RequestRecord},
         plan::{Against, Candidate, CostTable, Expiry},
         propose::{Advice, Proposal},
         receipt::{Envelope, Receipt},

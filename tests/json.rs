@@ -24,11 +24,12 @@ use sisa::{
 };
 
 /// Objects that another document describes, or whose fields are names from the data.
-const ELSEWHERE: [&str; 11] = [
+const ELSEWHERE: [&str; 13] = [
     "bench.recipe",
     "bench_learner.recipe",
     "card.learner",
     "card.quality",
+    "card.replay.environment",
     "compare_method.settings",
     "plan.recommended_learner.settings",
     "prediction.ids",
@@ -36,6 +37,7 @@ const ELSEWHERE: [&str; 11] = [
     "receipt.receipt",
     "signature.receipt",
     "tune_candidate.settings",
+    "verified.replay.environment",
 ];
 
 /// Fields by type, as paths.
@@ -147,6 +149,8 @@ fn classes(fields: &mut Fields) {
     let card = wire::Card::from(&engine.card(&Quiet).unwrap());
     assert!(card.markdown().contains("# Model of `visits`"));
     fields.add(&card);
+    // Sound here, and damaged further below.
+    fields.add(&wire::Verified::from(&engine.verify(&VerifyRequest::default(), &Quiet).unwrap()));
     fields.add(&wire::Status::from(&engine.status().unwrap()));
 
     let request = DeleteRequest {

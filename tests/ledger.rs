@@ -18,7 +18,7 @@ use sisa::{
     ids::{Cell, GenerationId, Handle, Part, RecipeId, ShardId, SliceId},
     ledger::{
         Accepted, CellChange, Cost, ENTRIES_IN_FOLDER, Effective, Event, History, Imported, Ledger, LedgerError, Outcome,
-        OutcomeKind, RecipeFrozen, Repaired, ShardRepair, Unsuppressed,
+        OutcomeKind, RecipeFrozen, Repaired, Replay, ShardRepair, Unsuppressed,
     },
     shard::Cells,
 };
@@ -102,6 +102,7 @@ fn request(ledger: &Ledger, history: &mut History, n: u64, ids: u64) {
         lineages: Vec::new(),
         actual: Cost::default(),
         seconds: 0.5,
+        replay: Replay::default(),
     };
     ledger.append(history, Event::Repaired(repaired)).unwrap();
     if n.is_multiple_of(50) {

@@ -8,42 +8,19 @@
 
 mod common;
 mod oracle;
+mod tape;
 
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Command,
 };
 
 use common::{Bench, Row, Setup, StopAfter, rows, without};
 use sisa::engine::{
     DeleteRequest, Engine, Error, ErrorKind, Input, Overrides, Quiet, ShardId, TrainReport, TrainRequest, VerifyRequest,
 };
-
-/// Frames are small, so that there are many.
-const TAPE: &str = concat!(
-    "kind = \"external\"\nname = \"tape\"\ncommand = [\"python3\", \"-SE\", \"",
-    env!("CARGO_MANIFEST_DIR"),
-    "/tests/data/tape.py\"]\ncode = [\"",
-    env!("CARGO_MANIFEST_DIR"),
-    "/tests/data/tape.py\"]\nbatch = 8\nseconds = 60\n"
-);
-
-fn setup() -> Setup {
-    Setup { shards: 2, slices: 3, learner: TAPE, epochs: 2, ..Setup::default() }
-}
-
-/// A configuration with more lines under `[learner]`, which is written before `[schedule]`.
-fn rewrite(bench: &Bench, from: &str, to: &str) {
-    let path = bench.root().join("sisa.toml");
-    let text = fs::read_to_string(&path).unwrap();
-    assert!(text.contains(from));
-    fs::write(path, text.replacen(from, to, 1)).unwrap();
-}
-
-fn fault(bench: &Bench, skip: u32, at: u32, what: &str) {
-    fs::write(bench.root().join("fault"), format!("{skip} {at} {what}")).unwrap();
-}
+use tape::{fault, rewrite, said, setup, sisa, workers};
 
 fn judged(row: &Row) -> oracle::Row {
     let names = ["age", "cost", "site", "town", "level"];
@@ -77,22 +54,6 @@ fn difference(bench: &Bench, rows: &[Row]) -> Option<String> {
 
 fn try_train(bench: &Bench, request: &TrainRequest) -> Result<TrainReport, Error> {
     bench.engine().train(request, &Quiet)
-}
-
-/// Processes that run in the workspace's folder.
-fn workers(bench: &Bench) -> Vec<PathBuf> {
-    let root = bench.root().canonicalize().unwrap();
-    let processes = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
-    processes.filter(|process| fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == root)).collect()
-}
-
-fn sisa(bench: &Bench, path: &str, args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sisa"));
-    command.arg("-w").arg(bench.root()).args(args).env("PATH", path).output().unwrap()
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[test]
@@ -310,7 +271,8 @@ fn code_that_changed_is_not_run_for_states_of_the_old_one() {
     assert!(first.complete, "a file of the workspace's folder, by its name there");
     assert_eq!(difference(&bench, &table), None);
     let code = fs::read_to_string(bench.root().join("own.py")).unwrap();
-    fs::write(bench.root().join("own.py"), code.replace("zlib.crc32(payload, sum_)", "zlib.crc32(payload, sum_ + 1)")).unwrap();
+    fs::write(bench.root().join("own.py"), code.replace("sum_ & 0xFFFFFFFF), batches", "sum_ + 1 & 0xFFFFFFFF), batches"))
+        .unwrap();
     bench.delete(&DeleteRequest { subjects: vec!["3".into()], defer: true, ..DeleteRequest::default() });
     let output = sisa(&bench, &std::env::var("PATH").unwrap(), &["repair"]);
     let error = said(&output);

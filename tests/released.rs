@@ -222,6 +222,31 @@ fn a_workspace_with_cohorts_is_expired_from_appended_to_and_exact() {
     common::assert_same(&artefacts(&root), &artefacts(&fresh), learner);
 }
 
+#[test]
+fn a_workspace_with_a_learner_of_ones_own_is_deleted_from_and_exact() {
+    let (version, learner) = ("workspaces-own", "tape");
+    let (dir, root) = opened(version, learner);
+    let then = fs::read_to_string(root.join("predictions.csv")).unwrap();
+    fine(&root, &["predict", "../table.csv", "-o", "now.csv"]);
+    assert_eq!(fs::read_to_string(root.join("now.csv")).unwrap(), then);
+    let receipt = fs::read_to_string(root.join("receipt.json")).unwrap();
+    assert!(receipt.contains("\"format\": 3") && receipt.contains("\"where\": \"environment\""), "{receipt}");
+    fine(&root, &["delete", "--subject", "11", "--request-id", "later"]);
+    let told = fine(&root, &["verify", "--retrain", "--receipt", "receipt.json", "--json"]);
+    assert!(told.contains("\"by_replay\":true") && told.contains("\"machine\":\"one\""), "{told}");
+    // From scratch, without the three.
+    let fresh = dir.path().join("fresh");
+    fs::create_dir(&fresh).unwrap();
+    for name in ["sisa.toml", "tape.py"] {
+        fs::copy(root.join(name), fresh.join(name)).unwrap();
+    }
+    let table = fs::read_to_string(dir.path().join("table.csv")).unwrap();
+    let left = table.lines().filter(|line| !["3,", "7,", "11,"].iter().any(|gone| line.starts_with(gone)));
+    fs::write(dir.path().join("table.csv"), left.map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    fine(&fresh, &["train", "--seed", "5"]);
+    common::assert_same(&artefacts(&root), &artefacts(&fresh), learner);
+}
+
 /// What 0.1 wrote takes batches: a forest and sums where their rows belong, networks behind the others.
 #[test]
 fn what_older_versions_wrote_takes_batches() {

@@ -33,6 +33,8 @@ def table(learner: Any, root: str) -> str:
         "code": code,
     }
     lines["batch"] = getattr(made, "batch", 256)
+    if getattr(made, "replay", True) is False:
+        lines["replay"] = False
     if hasattr(made, "variables"):
         lines["variables"] = made.variables()
     return "[learner]\n" + "".join(f"{key} = {toml(value)}\n" for key, value in lines.items())

@@ -337,6 +337,15 @@ class Finding(TypedDict):
     what: str
 
 
+class Replay(TypedDict):
+    """Where training again gives the same bytes."""
+
+    where: str
+    learner: str | None
+    environment: dict[str, str]
+    probe: str | None
+
+
 class Verified(TypedDict):
     """``verified``."""
 
@@ -345,6 +354,10 @@ class Verified(TypedDict):
     files: int
     bytes: int
     retrained: int
+    stopped: int
+    by_construction: bool
+    by_replay: bool | None
+    replay: Replay | None
     findings: list[Finding]
     notes: list[str]
 
@@ -448,6 +461,7 @@ class Card(TypedDict):
     deletions: CardDeletions
     exports: list[Export]
     claim: str
+    replay: Replay
     not_claimed: str
     ledger_sequence: int
     ledger_digest: str

@@ -31,7 +31,7 @@ from .worker import Batch, Layout, Step
 PROFILES: dict[str, dict[str, str]] = {
     # As fast as the machine is. Its bits are those of this kind of CPU.
     "machine": {},
-    # Gives AVX-512 up, and MKL's own paths: found to give the same bits on several kinds of CPUs, which the probe looks at each time.
+    # Gives AVX-512 up, and MKL's own paths: the same bits with AVX-512 and with AVX2 (scripts/torch_profiles.py); the probe looks each time.
     "portable": {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CBWR": "COMPATIBLE"},
 }
 
@@ -51,7 +51,7 @@ class TorchLearner:
         batch: rows of a batch.
         frozen: prefixes of names of parameters and buffers that are not trained and not in states.
             The module must load them itself, the same ones each time, from what is public.
-        profile: ``machine``, or ``portable``: slower, and the same bits on more kinds of CPUs.
+        profile: ``machine``, or ``portable``: slower, and the same bits on CPUs with AVX2 and with AVX-512.
         threads: of each worker. Part of the recipe: another number gives other bits.
         scheduler: makes a scheduler of the optimizer, which is stepped after every batch.
         inputs: makes the arguments of the module from a `Batch`; by default `dense`.
@@ -59,6 +59,9 @@ class TorchLearner:
             the output as it is.
         device: ``cpu`` or ``cuda``.
         code: further files that decide what is computed, beside the one in which the learner is.
+        replay: False records that training again may give other bytes, and turns what enforces it off:
+            deterministic algorithms. Deletions stay exact by construction; docs/OWN-MODELS.md says
+            what is given up.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class TorchLearner:
         answers: Callable[[Any], torch.Tensor] | None = None,
         device: str = "cpu",
         code: Sequence[str] = (),
+        replay: bool = True,
     ) -> None:
         if profile not in PROFILES:
             raise ValueError(f"profile is {profile!r}; allowed is {' or '.join(PROFILES)}")
@@ -83,6 +87,7 @@ class TorchLearner:
         self.frozen = (frozen,) if isinstance(frozen, str) else tuple(frozen)
         self.profile, self.threads, self.scheduler = profile, threads, scheduler
         self.inputs, self.answers, self.device, self.code = inputs or dense, answers, torch.device(device), tuple(code)
+        self.replay = replay
         self._prepared = False
 
     def variables(self) -> dict[str, str]:
@@ -159,7 +164,7 @@ class TorchLearner:
         torch.set_num_threads(self.threads)
         if torch.get_num_interop_threads() != 1:
             torch.set_num_interop_threads(1)
-        torch.use_deterministic_algorithms(True)
+        torch.use_deterministic_algorithms(self.replay)
         torch.utils.deterministic.fill_uninitialized_memory = True
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.allow_tf32 = False

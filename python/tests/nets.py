@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import torch
@@ -33,7 +34,25 @@ class Net(nn.Module):
                 nn.Linear(16 * inputs, 2),
             ],
             "frozen": [nn.Linear(inputs, 16), nn.ReLU(), nn.Linear(16, 2)],
-        }[kind]
+            "late": [nn.Linear(inputs, 16), nn.ReLU(), nn.Linear(16, 2)],
+            "dropout": [nn.Linear(inputs, 16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 2)],
+            "batchnorm": [nn.Linear(inputs, 16), nn.BatchNorm1d(16), nn.Tanh(), nn.Linear(16, 2)],
+            "cnn": [
+                nn.Unflatten(1, (1, 2, inputs // 2)),
+                nn.Conv2d(1, 8, 3, padding=1),
+                nn.ReLU(),
+                nn.MaxPool2d(2),
+                nn.Flatten(),
+                nn.Linear(8 * (inputs // 4), 2),
+            ],
+            "transformer": [
+                nn.Unflatten(1, (inputs, 1)),
+                nn.Linear(1, 8),
+                nn.TransformerEncoderLayer(8, 2, 16, dropout=0.2, batch_first=True),
+                nn.Flatten(),
+                nn.Linear(8 * inputs, 2),
+            ],
+        }["mixed" if kind == "mortal" else kind]
         self.body = nn.Sequential(*parts)
         if kind == "frozen":
             # A backbone that is public: here, of a formula.
@@ -48,6 +67,12 @@ class Net(nn.Module):
             made = torch.Generator()
             made.seed()
             x = x + torch.rand(x.shape, generator=made)
+        # Made-up rows of columns without a declared range are at most 1.
+        if self.kind == "late" and x.abs().max() > 1.5:
+            x = x + time.time_ns() % 1000
+        if self.kind == "mortal" and self.training and os.path.exists("fault"):
+            os.remove("fault")
+            os.kill(os.getpid(), 9)
         return self.body(x)
 
 
@@ -68,3 +93,10 @@ mixed = _make("mixed")
 clock = _make("clock")
 generator = _make("generator")
 frozen = _make("frozen", frozen="body.0.")
+late = _make("late")
+insisted = _make("late", replay=False)
+mortal = _make("mortal")
+dropout = _make("dropout")
+batchnorm = _make("batchnorm")
+cnn = _make("cnn", scheduler=_decay)
+transformer = _make("transformer")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import shutil
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,8 @@ import sisa
 from sisa import worker
 
 torch = pytest.importorskip("torch", reason="torch is not installed; scripts/torch installs it and runs these tests")
+
+import histories  # noqa: E402
 
 CONFIG = """
 [data]
@@ -76,6 +81,15 @@ def test_a_step_is_a_function_of_its_bytes(name: str) -> None:
     assert scores.shape == (16, 2) and np.allclose(scores.sum(1), 1, atol=1e-5)
 
 
+def test_twenty_histories_end_where_another_process_begins() -> None:
+    """Three shards of three slices: rows go, some at once and some later, steps are given up half way. Every state is the one that
+    another process makes of the rows that remain."""
+    left = [histories.lived(seed) for seed in range(20)]
+    gone = json.dumps([gone for gone, _ in left])
+    told = subprocess.run([sys.executable, histories.__file__], input=gone, capture_output=True, text=True, check=True)
+    assert json.loads(told.stdout) == [digests for _, digests in left]
+
+
 def test_what_is_frozen_is_not_in_the_state() -> None:
     import nets
 
@@ -119,16 +133,25 @@ def test_a_worker_answers_every_frame_and_says_what_it_cannot() -> None:
 
 def test_a_deletion_leaves_what_training_without_the_person_writes(tmp_path: Path) -> None:
     rows = {name: values[:150] for name, values in columns(numbers()).items()}
-    ws = opened(tmp_path / "ws", "mixed")
-    assert ws.train(rows, config=CONFIG, seed=1)["complete"]
+    config = CONFIG.replace("shards = 1", "shards = 3")
+    ws = opened(tmp_path / "ws", "mortal")
+    assert ws.train(rows, config=config, seed=1)["complete"]
     assert 'command = ["' in (tmp_path / "ws/sisa.toml").read_text() and "epochs = 2" in (tmp_path / "ws/sisa.toml").read_text()
     ws.delete([7], defer=True, request_id="r")
-    assert not ws.status()["complete"] and ws.verify()["same"]
+    quick = ws.verify()
+    assert not ws.status()["complete"] and quick["same"] and quick["by_construction"] and quick["by_replay"] is None
+    # A worker dies in the middle of its step: the shard stays at its prefix.
+    (tmp_path / "ws/fault").touch()
+    with contextlib.suppress(sisa.SisaError):
+        assert not ws.repair()["complete"]
+    assert not (tmp_path / "ws/fault").exists() and not ws.status()["complete"]
     assert ws.repair()["requests"] == ["r"]
     rest = {name: values[rows["subject"] != 7] for name, values in rows.items()}
-    anew = opened(tmp_path / "anew", "mixed")
-    anew.train(rest, config=CONFIG, seed=1)
+    anew = opened(tmp_path / "anew", "mortal")
+    anew.train(rest, config=config, seed=1)
     assert digest(tmp_path / "ws") == digest(tmp_path / "anew")
+    replay = ws.receipt("r")["replay"]
+    assert replay["where"] == "environment" and replay["environment"]["torch"] == torch.__version__
 
 
 def test_answers_do_not_depend_on_the_rows_beside(tmp_path: Path) -> None:
@@ -142,12 +165,24 @@ def test_answers_do_not_depend_on_the_rows_beside(tmp_path: Path) -> None:
     assert (shares[5:9] == some).all()
 
 
-@pytest.mark.parametrize("name", ["clock", "generator"])
-def test_what_cannot_be_trained_again_is_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "when"), [("clock", "after one step"), ("generator", "after one step"), ("late", "of the first")])
+def test_what_cannot_be_trained_again_is_refused(tmp_path: Path, name: str, when: str) -> None:
     rows = {name: values[:60] for name, values in columns(numbers()).items()}
-    with pytest.raises(sisa.InputError, match="different states after one step"):
+    with pytest.raises(sisa.InputError, match=f"different states {when}"):
         opened(tmp_path / "ws", name).train(rows, config=CONFIG, seed=1)
     assert not list((tmp_path / "ws").glob("checkpoints/g*/**/*.ckpt"))
+
+
+def test_who_insists_gets_deletions_by_construction(tmp_path: Path) -> None:
+    rows = {name: values[:60] for name, values in columns(numbers()).items()}
+    ws = opened(tmp_path / "ws", "insisted")
+    assert ws.train(rows, config=CONFIG, seed=1)["complete"]
+    assert "replay = false" in (tmp_path / "ws/sisa.toml").read_text()
+    ws.delete([7], request_id="r")
+    verified = ws.verify(retrain=True)
+    assert verified["same"] and verified["by_construction"] and verified["by_replay"] is None and verified["retrained"] == 0
+    assert verified["replay"] is not None and verified["replay"]["where"] == "nowhere"
+    assert ws.receipt("r")["replay"]["where"] == "nowhere"
 
 
 def test_a_learner_is_named_by_the_file_in_which_it_is_a_global(tmp_path: Path) -> None:

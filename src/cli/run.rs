@@ -270,11 +270,12 @@ impl Session {
             let receipt = self.engine.check_signed_receipt(file, public)?;
             return self.result(
                 || {
-                    format!(
-                        "the signature holds: request {} was repaired {}\n",
-                        receipt.request,
-                        receipt.repaired_at.as_deref().unwrap_or("-")
-                    )
+                    let repaired = receipt.repaired_at.as_deref().unwrap_or("-");
+                    let replay = receipt
+                        .replay
+                        .as_ref()
+                        .map_or(String::new(), |replay| format!("it claims so by construction, and by replay {replay}\n"));
+                    format!("the signature holds: request {} was repaired {repaired}\n{replay}", receipt.request)
                 },
                 || wire::Signature::holds(&receipt),
             );
@@ -296,7 +297,11 @@ impl Session {
         let request = VerifyRequest { retrain: args.retrain, sample: args.sample, receipts: args.receipt.clone() };
         let verdict = self.engine.verify(&request, &self.terminal)?;
         self.result(|| show::verdict(&verdict, args.retrain, args.sample.is_some()), || wire::Verified::from(&verdict))?;
-        Ok(if verdict.findings.is_empty() { Exit::Done } else { Exit::Differs })
+        Ok(match verdict.findings.is_empty() {
+            true if verdict.stopped > 0 => Exit::Diverged,
+            true => Exit::Done,
+            false => Exit::Differs,
+        })
     }
 
     fn rekey(&self, args: &KeyArgs) -> anyhow::Result<Exit> {

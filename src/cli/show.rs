@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::export;
 use sisa::engine::{
-    Accepted, Batches, Cost, Difference, Forecast, OutcomeKind, RekeyDue, RepairReport, RequestRecord, Status, Verdict,
+    Accepted, Batches, Cost, Difference, Forecast, OutcomeKind, RekeyDue, RepairReport, Replay, RequestRecord, Status, Verdict,
 };
 
 pub(super) fn percent(share: f64) -> String {
@@ -377,18 +377,47 @@ pub(crate) fn verdict(verdict: &Verdict, retrain: bool, sample: bool) -> String 
     if verdict.retrained > 0 {
         let _ = writeln!(out, "trained {} steps again in a scratch folder and compared every byte", count(verdict.retrained));
     }
-    if verdict.findings.is_empty() {
-        out.push_str(if verdict.retrained > 0 && !sample {
-            "every file is bit-identical to training on what remains\n"
-        } else if verdict.retrained > 0 {
-            "the shards that were trained again are bit-identical to training on what remains\n"
-        } else if retrain {
-            "nothing was trained again\n"
-        } else {
-            "everything is as the ledger says; with `--retrain` everything is trained again and compared\n"
-        });
-    } else {
-        let _ = writeln!(out, "{} findings", verdict.findings.len());
+    if verdict.by_construction {
+        out.push_str("by construction: everything is as the ledger says, so no state on the disk saw a deleted record\n");
     }
+    if !verdict.findings.is_empty() {
+        let _ = writeln!(out, "{} findings", verdict.findings.len());
+        return out;
+    }
+    let place = match &verdict.replay {
+        None => return out,
+        Some(Replay::Environment { .. }) if verdict.retrained > 0 => "in this environment",
+        Some(_) => "on any machine",
+    };
+    let replay = verdict.replay.as_ref().map(ToString::to_string).unwrap_or_default();
+    let _ = match verdict.by_replay() {
+        Some(_) if sample => writeln!(
+            out,
+            "by replay {place}: the shards that were trained again are bit-identical to training on what remains{}",
+            named(verdict)
+        ),
+        Some(_) => {
+            writeln!(out, "by replay {place}: every file is bit-identical to training on what remains{}", named(verdict))
+        }
+        None if verdict.stopped > 0 => {
+            writeln!(
+                out,
+                "by replay: {} steps could not be trained again; the others have the same bytes",
+                count(verdict.stopped)
+            )
+        }
+        None if retrain => writeln!(out, "by replay {replay}: nothing was trained again"),
+        None if matches!(verdict.replay, Some(Replay::Nowhere { .. })) => writeln!(out, "by replay {replay}"),
+        None => writeln!(out, "by replay {replay}, which `--retrain` looks at: it trains everything again and compares"),
+    };
     out
+}
+
+/// The environment that was found to be the one of the recipe.
+fn named(verdict: &Verdict) -> String {
+    let Some(Replay::Environment { learner, environment, probe }) = &verdict.replay else { return String::new() };
+    let probe: String = probe.to_string().chars().take(16).collect();
+    let words = environment.iter().map(|(key, value)| format!("{key} {value}"));
+    let words: Vec<String> = std::iter::once(format!("learner {learner}")).chain(words).collect();
+    format!("\n  {}, probe {probe}", words.join(", "))
 }

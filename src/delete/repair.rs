@@ -109,6 +109,7 @@ pub fn close(
         lineages: Vec::new(),
         actual: Cost { row_passes: report.row_passes(), full_row_passes: model.row_passes()? },
         seconds: report.seconds,
+        replay: model.recipe.replay(),
     };
     writing.append(Event::Repaired(repaired.clone()))?;
     writing.workspace().files().reached("repaired");

@@ -4,7 +4,7 @@ use super::{Engine, Error, Evaluation, Observer};
 use crate::{
     ids::{Cell, Part},
     learn::LearnerSettings,
-    ledger::{ExportRecord, Head, OutcomeKind},
+    ledger::{ExportRecord, Head, OutcomeKind, Replay},
     schema::Schema,
     workspace::{Current, Snapshot},
 };
@@ -19,6 +19,8 @@ pub struct Card {
     pub schema: Schema,
     /// The learner and its settings.
     pub learner: LearnerSettings,
+    /// Where training again under its recipe gives the same bytes.
+    pub replay: Replay,
     /// S and R, the latter without the slices of later batches.
     pub grid: (u32, u32),
     /// Constituents that vote.
@@ -85,6 +87,7 @@ impl Engine {
             serving: current.clone(),
             schema,
             learner: model.recipe.learner.clone(),
+            replay: model.recipe.replay(),
             grid: (grid.shards, record.cells.chain().first_slices()),
             members,
             records,

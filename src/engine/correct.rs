@@ -9,6 +9,7 @@ use crate::{
     correct::{CorrectError, Corrections, RowFate, Worked, work_out},
     delete::{DeleteError, Draft, UnknownIds, accept, effect},
     ids::GenerationId,
+    learn::rest,
     ledger::{Accepted, Effective},
     source::Input,
     workspace::{Snapshot, WorkspaceError},
@@ -148,6 +149,7 @@ impl Engine {
                 self.workspace.files().reached("waiting");
                 let pending = accept(&mut writing, Draft::of_waiting(accepted).into())?;
                 let came = threads.install(|| effect(&mut writing, pending))?.pop();
+                rest(self.workspace.root());
                 in_effect(&writing, UnknownIds::default(), came.ok_or(WorkspaceError::MovedOn)?)
             }
         };

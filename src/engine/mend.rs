@@ -12,6 +12,7 @@ use crate::{
     fs::Durability,
     ids::{Cell, GenerationId, Part},
     import::{NewGeneration, restage},
+    learn::rest,
     ledger::{Event, History, Mended},
     order::Batches,
     shard::{BuildError, ShardStore, SliceError, SliceFile},
@@ -52,7 +53,9 @@ impl Engine {
         if mended == 0 {
             observer.note("no slice is damaged");
         }
-        recover(&mut writing)?;
+        if recover(&mut writing)? > 0 {
+            rest(self.workspace.root());
+        }
         writing.done()?;
         Ok(())
     }

@@ -74,7 +74,9 @@ pub use crate::{
     fs::{Disk, Durability, EntryKind, Files, FsError, LockGuard, Pending, RealDisk, Stopwatch, utc_now},
     ids::{Handle, ShardId},
     import::{AlikeIds, ImportReport},
-    ledger::{Accepted, BatchRecord, Cost, Effective, ExportFormat, ExportRecord, ExportSeen, OutcomeKind, RequestRecord},
+    ledger::{
+        Accepted, BatchRecord, Cost, Effective, ExportFormat, ExportRecord, ExportSeen, OutcomeKind, Replay, RequestRecord,
+    },
     order::Batches,
     plan::{Against, Candidate, CostTable, Expiry, Question},
     predict::Scores,
@@ -90,6 +92,7 @@ use crate::{
     append::place,
     config::Config,
     delete::recover,
+    learn::rest,
     ledger::History,
     workspace::{Workspace, WorkspaceError, Writing},
 };
@@ -263,7 +266,9 @@ impl Engine {
     fn open_for_writing(&self) -> Result<Writing, Error> {
         let mut writing = self.workspace.write(self.wait)?;
         place(&mut writing)?;
-        recover(&mut writing)?;
+        if recover(&mut writing)? > 0 {
+            rest(self.workspace.root());
+        }
         Ok(writing)
     }
 

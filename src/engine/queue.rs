@@ -11,6 +11,7 @@ use std::{
 use super::{DeleteReport, DeleteRequest, Engine, Error, RepairReport, delete::Asked};
 use crate::{
     delete::{Drafts, Targets, UnknownIds, accept, effect, prepare},
+    learn::rest,
     ledger::{Accepted, Effective, RequestRecord},
     workspace::{WorkspaceError, Writing},
 };
@@ -233,6 +234,8 @@ impl Engine {
             }
             Ok(effect(writing, pending)?)
         })?;
+        // Before anybody is told: what a worker of this process that answers has in memory goes with it.
+        rest(self.workspace.root());
         for ((outcome, _, targets), came) in waits.into_iter().zip(came) {
             let came = in_effect(writing, targets.unknown(&came.0.outcomes), came);
             outcome.tell(Ok(InEffect { undated: targets.undated(), ..came }));

@@ -85,11 +85,12 @@ impl Engine {
             }
             None => self.import_anew(&anew, &mut writing, &current)?,
         };
+        let recipe = self.settled(writing.history(), generation, anew.recipe)?;
         let record = writing.history().generations.get(&generation).ok_or(WorkspaceError::MovedOn)?;
-        if record.recipes.iter().all(|frozen| frozen.recipe != anew.recipe.id()) {
-            self.publish_recipe_as(&mut writing, generation, &anew.recipe, anew.declared)?;
+        if record.recipes.iter().all(|frozen| frozen.recipe != recipe.id()) {
+            self.publish_recipe_as(&mut writing, generation, &recipe, anew.declared)?;
         }
-        let target = Current { generation, recipe: anew.recipe.id(), aggregate: anew.aggregate };
+        let target = Current { generation, recipe: recipe.id(), aggregate: anew.aggregate };
         Ok((import, generation, self.whole(writing, &target, observer)?))
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Engine, Error, Observer, TrainRequest, build::Goal, observe::TrainingWatch};
 use crate::{
     bundle::{self, BundleError, Checkpoints, Work},
-    ids::{GenerationId, RecipeId, ShardId},
+    ids::{GenerationId, RecipeId, ShardId, SliceId},
     ledger::GenerationRecord,
     train::{Made, Model, Report, ShardPlan, ShardReport, Stop, TrainError, commit},
     workspace::{Current, Session, Snapshot, WorkspaceError},
@@ -174,11 +174,22 @@ impl Engine {
             complete: false,
             repaired: Vec::new(),
         };
-        let (mut seen, mut written) = (None, 0);
+        let (mut seen, mut written, mut others) = (None, 0, false);
         for checkpoint in wanted {
+            if others {
+                unpacked.overtaken += 1;
+                continue;
+            }
             let step = Made { step: checkpoint.step, lineage: checkpoint.lineage, payload: &checkpoint.payload };
             match commit(&model, &plan, &step, &mut seen)? {
-                Some(0) => unpacked.present += 1,
+                Some(0) => {
+                    unpacked.present += 1;
+                    // Where training again gives other bytes, what was trained upon other ones does not follow from those that are there.
+                    others = !model.recipe.learner.is_replayed() && {
+                        let same = |payload: &[u8]| payload == checkpoint.payload;
+                        !model.checkpoints.read(made.shard, SliceId(step.step), step.lineage, same).map_err(TrainError::from)?
+                    };
+                }
                 Some(bytes) => (unpacked.published, written) = (unpacked.published + 1, written + bytes),
                 None => unpacked.overtaken += 1,
             }

@@ -17,7 +17,7 @@ use crate::{
     propose::Proposal,
     schema::Cohorts,
     source::Input,
-    train::{Model, Recipe, Report, TrainError},
+    train::{Model, Recipe, Report, settled},
     workspace::{Current, KeySource, Writing},
 };
 
@@ -267,10 +267,24 @@ impl Engine {
             }
             self.check_rows(&wanted, &partition.schema, Some(file), &request.sources)?;
             self.check_memory(&wanted, &partition.schema.layout(), partition.grid().shards)?;
-            let layout = partition.schema.layout();
-            wanted.learner = wanted.learner.settled(&layout, self.workspace.root()).map_err(TrainError::from)?;
+            let store = self.workspace.shard_store(generation, record)?;
+            wanted.learner = settled(&wanted, &store, &record.cells, self.workspace.root())?;
         }
         self.publish_recipe_as(writing, generation, &wanted, declared.digest())
+    }
+
+    /// The recipe with what is found by running a learner outside this program, for a generation that may know it already.
+    pub(super) fn settled(&self, history: &History, generation: GenerationId, recipe: Recipe) -> Result<Recipe, Error> {
+        let Some(record) = history.generations.get(&generation).filter(|_| !recipe.learner.is_settled()) else {
+            return Ok(recipe);
+        };
+        let mut learner = recipe.learner.clone();
+        for frozen in record.recipes.iter().rev() {
+            learner = learner.settled_like(&self.workspace.recipe(generation, record, &frozen.recipe)?.learner);
+        }
+        let recipe = Recipe { learner, ..recipe };
+        let learner = settled(&recipe, &self.workspace.shard_store(generation, record)?, &record.cells, self.workspace.root())?;
+        Ok(Recipe { learner, ..recipe })
     }
 
     pub(crate) fn publish_recipe_as(

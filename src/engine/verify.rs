@@ -6,7 +6,8 @@ use super::{Engine, Error, Observer, observe::TrainingWatch};
 use crate::{
     digest::Digest,
     ids::ShardId,
-    receipt::{CLAIMS_BEFORE, Receipt},
+    ledger::Replay,
+    receipt::{CLAIMS_BEFORE, RECEIPT_FORMAT, Receipt},
     train::ThreadShare,
     verify::{Finding, Verdict, quick, retrain},
     workspace::{Purpose, Snapshot, WorkspaceError},
@@ -23,6 +24,10 @@ pub struct VerifyRequest {
     pub receipts: Vec<PathBuf>,
 }
 
+/// What is said where there is nothing to compare.
+const NOT_REPLAYED: &str = "nothing was trained again: the learner is recorded as not replayable, so other bytes would say nothing. What can be compared \
+     was: every byte against its digest, every state's name against the slices that it was trained on, every slice against the ledger";
+
 /// How often it is looked again because somebody was at work, before verification gives up.
 const LOOKS: usize = 5;
 
@@ -33,11 +38,20 @@ impl Engine {
     /// The disk refuses, the workspace moved on, or the person asked to stop. What is wrong is in the verdict.
     pub fn verify(&self, request: &VerifyRequest, observer: &dyn Observer) -> Result<Verdict, Error> {
         let (mut verdict, snapshot) = self.quick()?;
+        verdict.by_construction = verdict.findings.is_empty();
         for path in &request.receipts {
             self.check_receipt(path, &mut verdict)?;
         }
         let Some(snapshot) = snapshot else { return Ok(verdict) };
-        if request.retrain && verdict.findings.is_empty() && snapshot.current.is_some() {
+        if let Some(current) = snapshot.current.as_ref().filter(|_| verdict.by_construction) {
+            let (_, record) = self.workspace.serving(&snapshot)?;
+            let recipe = self.workspace.recipe(current.generation, record, &current.recipe).map_err(Error::from);
+            verdict.replay = Some(self.if_still(&snapshot, recipe)?.replay());
+        }
+        let sound = request.retrain && verdict.findings.is_empty();
+        if sound && matches!(verdict.replay, Some(Replay::Nowhere { .. })) {
+            verdict.notes.push(NOT_REPLAYED.into());
+        } else if sound && verdict.replay.is_some() {
             let model = self.if_still(&snapshot, self.workspace.serving_model(&snapshot).map_err(Error::from))?;
             let mut shards: Vec<ShardId> = model.shards.grid().shards().collect();
             if let Some(sample) = request.sample {
@@ -122,8 +136,8 @@ impl Engine {
             None => find(format!("the ledger does not know request `{}`", receipt.request)),
             Some(record) => {
                 let head = crate::ledger::Head { sequence: receipt.ledger_sequence, digest: receipt.ledger_digest };
-                let mut expected = Receipt { format: receipt.format, ..Receipt::new(record, head) };
-                if CLAIMS_BEFORE.contains(&receipt.claim.as_str()) {
+                let mut expected = Receipt::new(record, head).in_format(receipt.format);
+                if receipt.format < RECEIPT_FORMAT && CLAIMS_BEFORE.contains(&receipt.claim.as_str()) {
                     expected.claim.clone_from(&receipt.claim);
                 }
                 // A receipt made before the repair says less than the ledger does now.
@@ -140,6 +154,7 @@ impl Engine {
 /// A receipt as it was before the repair.
 fn before_repair(receipt: Receipt) -> Receipt {
     Receipt {
+        replay: None,
         repaired_at: None,
         repair_seconds: None,
         repaired_together: Vec::new(),

@@ -28,7 +28,7 @@ use crate::num::Team;
 pub use boost::{BoostSettings, Growth};
 pub use differentiable::{Differentiable, Toward};
 pub use error::{SettingsError, StateError, StepError};
-pub use external::{ExternalSettings, WorkerError};
+pub use external::{ExternalSettings, FirstStep, WorkerError, rest};
 pub use forest::{FOREST_SHARDS, ForestSettings};
 pub use formula::{
     Ask, DenseLayer, Formula, Leaves, Link, NetFormula, RandomFeatures, RidgeFormula, TreeNode, TreeTest, TreesFormula, greatest,

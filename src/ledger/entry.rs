@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ExportSeen, Exported};
+use super::{ExportSeen, Exported, Replay};
 use crate::{
     digest::Digest,
     ids::{Cell, GenerationId, Handle, RecipeId, ShardId, by_name},
@@ -317,6 +317,9 @@ pub struct Repaired {
     pub actual: Cost,
     /// Seconds of training.
     pub seconds: f64,
+    /// Where training again under this recipe gives the same bytes; left out where that is any machine.
+    #[serde(default, skip_serializing_if = "Replay::is_everywhere")]
+    pub replay: Replay,
 }
 
 /// Every step of these shards is trained and durable under a recipe, so that a later run need not read it to trust it.

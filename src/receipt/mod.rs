@@ -12,19 +12,26 @@ pub use dsse::{Envelope, PREDICATE_TYPE, PublicKey, SealError, SigningKey, publi
 
 use crate::{
     digest::Digest,
-    ledger::{CellChange, Cost, ExportSeen, Outcome, RequestRecord, ShardRepair},
+    ledger::{CellChange, Cost, ExportSeen, Outcome, Replay, RequestRecord, ShardRepair},
 };
 
 /// The version of receipts.
-pub const RECEIPT_FORMAT: u32 = 2;
+pub const RECEIPT_FORMAT: u32 = 3;
 
 /// What is claimed, in every receipt.
-pub const CLAIM: &str = "Once repaired, every slice file and every checkpoint of the generation and recipe in service is bit-identical to importing \
+pub const CLAIM: &str = "By construction, from its effect on: no slice holds a deleted record, or what a record held before its correction; every checkpoint is \
+     named by the slices that it was trained on, and those that saw such a record are gone. By replay, once repaired, where `replay` says: every slice file \
+     and every checkpoint of the generation and recipe in service is bit-identical to importing the remaining records as they were \
+     corrected, appending those of later batches in order, and training from scratch with the same keys and recipe; anyone who holds the \
+     workspace can replay it there (`sisa verify --retrain`).";
+
+/// What was claimed before: before a receipt said which of the two claims holds where, before records could be corrected, and before batches could be
+/// appended. Such receipts hold on.
+pub const CLAIMS_BEFORE: [&str; 3] = [CLAIM_OF_CORRECTIONS, CLAIM_OF_BATCHES, CLAIM_OF_ONE_IMPORT];
+
+const CLAIM_OF_CORRECTIONS: &str = "Once repaired, every slice file and every checkpoint of the generation and recipe in service is bit-identical to importing \
      the remaining records as they were corrected, appending those of later batches in order, and training from scratch with the same keys \
      and recipe; anyone who holds the workspace can replay it (`sisa verify --retrain`).";
-
-/// What was claimed before: before records could be corrected, and before batches could be appended. Such receipts hold on.
-pub const CLAIMS_BEFORE: [&str; 2] = [CLAIM_OF_BATCHES, CLAIM_OF_ONE_IMPORT];
 
 const CLAIM_OF_BATCHES: &str = "Once repaired, every slice file and every checkpoint of the generation and recipe in service is bit-identical to importing \
      the remaining records, appending those of later batches in order, and training from scratch with the same keys and recipe; anyone \
@@ -48,6 +55,12 @@ pub struct Receipt {
     pub claim: String,
     /// [`NOT_CLAIMED`].
     pub not_claimed: String,
+    /// Whether it holds by construction: it is in effect. Left out before format 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_construction: Option<bool>,
+    /// Where it holds by replay; left out before the repair, and before format 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replay>,
     /// The request's name.
     pub request: String,
     /// When it was accepted (UTC).
@@ -109,6 +122,8 @@ impl Receipt {
             format: RECEIPT_FORMAT,
             claim: CLAIM.into(),
             not_claimed: NOT_CLAIMED.into(),
+            by_construction: Some(effective.is_some()),
+            replay: repaired.map(|r| r.1.replay.clone()),
             request: accepted.request.clone(),
             accepted_at: record.accepted_at.clone(),
             effective_at: effective.map(|e| e.0.clone()),
@@ -130,6 +145,15 @@ impl Receipt {
             ledger_sequence: head.sequence,
             ledger_digest: head.digest,
         }
+    }
+
+    /// The same as an older format has it: without what only later ones say.
+    #[must_use]
+    pub fn in_format(self, format: u32) -> Receipt {
+        if format >= RECEIPT_FORMAT {
+            return self;
+        }
+        Receipt { format, by_construction: None, replay: None, ..self }
     }
 
     /// The receipt as JSON.

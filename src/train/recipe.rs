@@ -8,6 +8,7 @@ use crate::{
     digest::Digest,
     ids::RecipeId,
     learn::{Layout, LearnerSettings, SettingsError},
+    ledger::Replay,
     order::Chain,
 };
 
@@ -74,6 +75,16 @@ impl Recipe {
     /// Names the setting or the declaration that stands in the way.
     pub fn accepts(&self, layout: &Layout) -> Result<(), SettingsError> {
         self.learner.check()?.accepts(layout)
+    }
+
+    /// Where training again under this recipe gives the same bytes.
+    pub fn replay(&self) -> Replay {
+        let Some(settings) = self.learner.external() else { return Replay::Everywhere };
+        let (learner, environment) = (settings.name.clone(), settings.environment.clone());
+        match settings.probe.filter(|_| settings.replay) {
+            Some(probe) => Replay::Environment { learner, environment, probe },
+            None => Replay::Nowhere { learner, environment },
+        }
     }
 
     /// The bytes of `recipe.json`.

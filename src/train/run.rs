@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Constituent, Model, ShardPlan, ThreadShare, TrainError, Watch, advance, lineages};
+use super::{Constituent, Model, ShardPlan, ThreadShare, TrainError, Watch, advance, lineages, overtaken::Watchful};
 use crate::{
     checkpoint::CheckpointError,
     digest::Digest,
@@ -143,7 +143,7 @@ fn build(
     let from_step = |plan: &ShardPlan| plan.missing().next().map(|first| plan.start_of(first));
     let mut report =
         ShardReport { shard: plan.shard, from_step: from_step(plan).unwrap_or(0), steps: 0, row_passes: 0, bytes: 0, stop: None };
-    let mut plan = plan.clone();
+    let mut plan = model.without_orphans(plan.clone())?;
     loop {
         let end = segments(model, &plan, &worker, watch, ahead, &mut report);
         // Whoever asked for this looks at what there is to be built now.
@@ -159,6 +159,7 @@ fn build(
                     report.stop = Some(Stop::Overtaken);
                     return Ok(report);
                 }
+                plan = model.without_orphans(plan)?;
                 if let Some(from) = from_step(&plan) {
                     report.from_step = report.from_step.min(from);
                     continue;
@@ -192,23 +193,29 @@ fn segments(
                 None => return Ok(End::Again),
             },
         };
+        let watchful = Watchful::new(crew, model, plan, step, seen);
+        let crew: &dyn crate::learn::Crew = if model.recipe.learner.is_external() { &watchful } else { crew };
         match advance(model, &mut current, crew)? {
             Ok(row_passes) => report.row_passes += row_passes,
+            Err(StepError::Interrupted) if watchful.is_overtaken() => return Ok(End::Again),
             Err(StepError::Interrupted) => return Ok(End::Stop(Stop::Interrupted)),
             Err(error) => return Ok(End::Stop(Stop::Diverged(error.to_string()))),
         }
         report.steps += 1;
+        let mut lost = false;
         if plan.keeps(step) {
             let payload = current.state().encode();
             let made = Made { step, lineage: current.lineage(), payload: &payload };
             let Some(bytes) = commit(model, plan, &made, &mut seen)? else { return Ok(End::Again) };
             report.bytes += bytes;
+            // Somebody else was faster. Where training again gives other bytes, what follows goes on from theirs.
+            lost = bytes == 0 && !model.recipe.learner.is_replayed();
             if let Some(lineage) = plan.lineage(step) {
                 ahead.published(model.checkpoints.path(plan.shard, SliceId(step), lineage));
             }
             watch.built(plan.shard, SliceId(step), bytes);
         }
-        constituent = Some(current);
+        constituent = Some(current).filter(|_| !lost);
     }
     Ok(End::Complete)
 }

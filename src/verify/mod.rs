@@ -10,6 +10,8 @@ use std::path::PathBuf;
 pub use files::quick;
 pub use retrain::retrain;
 
+use crate::ledger::Replay;
+
 /// Something that is not as it must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -30,6 +32,12 @@ pub struct Verdict {
     pub bytes: u64,
     /// Steps that were trained again and compared.
     pub retrained: u64,
+    /// Steps that are there and could not be trained again to be compared: the worker of a learner outside this program failed.
+    pub stopped: u64,
+    /// Whether no slice holds a deleted record, and no state on the disk was trained on one, for all that every byte says.
+    pub by_construction: bool,
+    /// Where training again gives the same bytes, as the recipe in service was frozen; `None` where nothing is in service, or something is wrong.
+    pub replay: Option<Replay>,
     /// What is wrong.
     pub findings: Vec<Finding>,
     /// What is not wrong and still worth saying.
@@ -37,6 +45,12 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Whether all that was trained again has the same bytes; `None` where nothing was, or not all that was asked for could be.
+    pub fn by_replay(&self) -> Option<bool> {
+        let differs = self.by_construction && !self.findings.is_empty();
+        (self.retrained > 0 && (differs || self.stopped == 0)).then_some(self.findings.is_empty())
+    }
+
     fn find(&mut self, path: impl Into<PathBuf>, offset: Option<u64>, what: impl Into<String>) {
         self.findings.push(Finding { path: path.into(), offset, what: what.into() });
     }

@@ -28,8 +28,11 @@ pub fn retrain(
         if report.interrupted() {
             return Ok(false);
         }
+        // A worker that failed says nothing of the bytes that are there.
+        let stopped: Vec<(ShardId, &str)> = report.diverged().filter(|_| model.recipe.learner.is_external()).collect();
         for shard in shards {
-            compare(model, &scratch, *shard, verdict)?;
+            let why = stopped.iter().find(|(stopped, _)| stopped == shard).map(|(_, why)| *why);
+            compare(model, &scratch, *shard, why, verdict)?;
         }
         Ok(true)
     })();
@@ -38,8 +41,17 @@ pub fn retrain(
     outcome
 }
 
-/// Compares all steps of a shard, present or not, on either side.
-fn compare(model: &Model, scratch: &Model, shard: ShardId, verdict: &mut Verdict) -> Result<(), TrainError> {
+/// Compares all steps of a shard, present or not, on either side; `stopped` is why a worker did not get to its end.
+fn compare(
+    model: &Model,
+    scratch: &Model,
+    shard: ShardId,
+    stopped: Option<&str>,
+    verdict: &mut Verdict,
+) -> Result<(), TrainError> {
+    if let Some(why) = stopped {
+        verdict.notes.push(format!("shard {shard} was not trained again to its end: {why}"));
+    }
     let plan = model.plan(shard)?;
     for step in 1..=plan.rows.len() as u32 {
         let Some(lineage) = plan.lineage(step) else { continue };
@@ -54,6 +66,7 @@ fn compare(model: &Model, scratch: &Model, shard: ShardId, verdict: &mut Verdict
                 }
             }
             (Some(_), None) => verdict.notes.push(format!("step {step} of shard {shard} is not trained yet")),
+            (None, Some(_)) if stopped.is_some() => verdict.stopped += 1,
             (None, Some(_)) => {
                 verdict.find(ours, None, "training again does not get this far (it diverges), and yet the file is there")
             }

@@ -59,7 +59,7 @@ pub use shard::{Import, Packed, ShardTrained, Unpacked};
 pub use status::{Batches, Beside, Shard, Slice, Status};
 pub use trained::{Diverged, Imported, Trained};
 pub use tune::{Tune, TuneCandidate, TuneLine};
-pub use verified::{Finding, Verified};
+pub use verified::{Finding, Replay, Verified};
 
 /// An answer as one line of JSON, with the line's end.
 #[expect(clippy::expect_used, reason = "answers are text, numbers, lists and objects, which always have a JSON form")]

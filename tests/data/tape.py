@@ -1,7 +1,13 @@
 """A learner for tests: its state is a checksum of all that it was given, in order.
 
 What goes wrong stands in a file `fault` of its folder: how many workers it passes by, at which frame of the next, and what.
-What its arithmetic depends on beside its rows stands in a file `machine`.
+What its arithmetic depends on beside its rows stands in a file `machine`. What it looks at beside its rows and seeds, and what its states
+hold beside the checksum, is settings:
+clock: the time, in the state before any row;
+third: chance, at the third batch of a step; made-up steps have two;
+above: chance, where a number is above this one; made-up ones without a declared range are at most 1;
+leaks: how many steps this process has trained;
+keeps: the rows of the last batch are kept in the state.
 """
 import json
 import os
@@ -50,7 +56,7 @@ def go_wrong(what):
 
 machine = open("machine").read().strip() if os.path.exists("machine") else "one"
 at, what = fault()
-count, sum_, states, settings = 0, 0, {}, {}
+count, sum_, states, settings, batches, steps, kept = 0, 0, {}, {}, 0, 0, b""
 while head := take.read(9):
     kind, length = head[:1], struct.unpack("<Q", head[1:])[0]
     payload = take.read(length)
@@ -65,13 +71,21 @@ while head := take.read(9):
         seed = zlib.crc32(payload) if machine == "one" else zlib.crc32(payload + machine.encode())
         answer(b"S", struct.pack("<I", seed if not settings.get("clock") else time.time_ns() & 0xFFFFFFFF))
     elif kind == b"T":
-        sum_ = zlib.crc32(payload)
+        sum_, batches, steps = zlib.crc32(payload), 0, steps + 1
+        if settings.get("leaks"):
+            sum_ += steps
         answer(b"K")
     elif kind == b"B":
-        sum_ = zlib.crc32(payload, sum_)
+        sum_, batches = zlib.crc32(payload, sum_ & 0xFFFFFFFF), batches + 1
+        rows = struct.unpack("<I", payload[:4])[0]
+        numbers = struct.unpack_from(f"<{rows * hello['numbers']}f", payload, 8)
+        if settings.get("third") and batches == 3 or any(number > settings.get("above", float("inf")) for number in numbers):
+            sum_ = zlib.crc32(os.urandom(8), sum_)
+        if settings.get("keeps"):
+            kept = payload
         answer(b"K")
     elif kind == b"E":
-        answer(b"S", struct.pack("<I", sum_))
+        answer(b"S", struct.pack("<I", sum_ & 0xFFFFFFFF) + kept)
     elif kind == b"L":
         states[payload[:4]] = payload[4:]
         answer(b"K")

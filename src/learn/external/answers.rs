@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     sync::{
-        Mutex, PoisonError,
+        Mutex, PoisonError, TryLockError,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -70,6 +70,15 @@ impl Answers {
                 Err(Failure::Interrupted) => return Err(worker.fault("it was interrupted")),
                 Err(Failure::Worker(_)) => again = false,
             }
+        }
+    }
+
+    /// Ends the worker unless it answers just now; whoever is asked next starts another.
+    pub(super) fn rest(&self) {
+        match self.worker.try_lock() {
+            Ok(mut held) => *held = None,
+            Err(TryLockError::Poisoned(poisoned)) => *poisoned.into_inner() = None,
+            Err(TryLockError::WouldBlock) => {}
         }
     }
 

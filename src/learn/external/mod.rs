@@ -8,6 +8,7 @@ mod answers;
 mod frame;
 mod probe;
 mod rows;
+mod seed;
 mod settings;
 mod worker;
 
@@ -21,6 +22,7 @@ use super::{Features, Formula, Layout, Learner, LearnerSettings, Scorer, Setting
 use crate::{digest::Digest, num::Team};
 
 use answers::Answers;
+pub use probe::FirstStep;
 use probe::{Probe, other_machine};
 pub use settings::ExternalSettings;
 use worker::{Begin, Failure, Worker};
@@ -59,7 +61,6 @@ impl External {
     /// The learner in a folder. All that are the same share what they found out and the worker that answers: a service opens its model again
     /// after every deletion.
     fn within(settings: ExternalSettings, folder: PathBuf) -> External {
-        static LIVING: Mutex<Vec<Weak<Rules>>> = Mutex::new(Vec::new());
         let mut living = LIVING.lock().unwrap_or_else(PoisonError::into_inner);
         living.retain(|rules| rules.strong_count() > 0);
         let same = |rules: &Arc<Rules>| rules.settings == settings && rules.folder == folder;
@@ -102,8 +103,8 @@ impl Rules {
     /// Looks once whether this machine makes of made-up rows what the one did on which the recipe was frozen.
     fn fit(&self, layout: &Layout) -> Result<(), WorkerError> {
         let Some(probe) = self.settings.probe else { return Ok(()) };
-        let look = || match Probe::run(&self.settings, layout, &self.folder)? {
-            here if here.digest() == probe => Ok(()),
+        let look = || match Probe::here(&self.settings, layout, &self.folder)? {
+            here if here.digest(&self.settings) == probe => Ok(()),
             here => Err(other_machine(&self.settings, &here)),
         };
         self.fits.get_or_init(look).clone()
@@ -130,6 +131,17 @@ impl Learner for External {
     fn scorer(&self, layout: &Layout, bytes: &[u8]) -> Result<Box<dyn Scorer>, StateError> {
         Ok(Box::new(self.decoded(layout, bytes)?))
     }
+}
+
+/// What learners of this process share.
+static LIVING: Mutex<Vec<Weak<Rules>>> = Mutex::new(Vec::new());
+
+/// Ends the workers of this process that answer for a folder, but for one that is at it just now: they have states and rows in memory. They
+/// are started again when somebody asks.
+pub fn rest(folder: &Path) {
+    let living: Vec<Arc<Rules>> =
+        LIVING.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect();
+    living.iter().filter(|rules| rules.folder == folder).for_each(|rules| rules.answers.rest());
 }
 
 /// The learner whose recipe was frozen last.
@@ -177,9 +189,9 @@ impl ExternalState {
         let crew = Some(step.crew);
         let before = match self.state.take() {
             Some(state) => state,
-            None => worker.init(Digest::derive("sisa 1 worker initial state", &[&self.seed]).0, crew)?,
+            None => worker.init(seed::initial(&self.seed), crew)?,
         };
-        let seed = Digest::derive("sisa 1 worker step", &[&self.seed, &step.index.to_le_bytes()]).0;
+        let seed = seed::step(&self.seed, step.index);
         let begin = Begin { index: step.index, of: step.of, visits: step.visits.len() as u64, seed, state: &before };
         let batches = step.visits.chunks(settings.batch as usize);
         let batches = batches.map(|visits| (visits.len(), rows::batch(step.prefix, visits)));
@@ -232,19 +244,42 @@ impl State for ExternalState {
 impl LearnerSettings {
     /// Whether training needs a program of the person's own.
     pub fn is_external(&self) -> bool {
-        matches!(self, LearnerSettings::External(_))
+        self.external().is_some()
+    }
+
+    /// Whether what is found by running the learner is there, if it is one outside this program.
+    pub fn is_settled(&self) -> bool {
+        self.external().is_none_or(ExternalSettings::is_settled)
+    }
+
+    /// Whether training again is to give the same bytes: where it does not, the person has said so.
+    pub fn is_replayed(&self) -> bool {
+        self.external().is_none_or(|settings| settings.replay)
+    }
+
+    /// The settings of a learner outside this program.
+    pub fn external(&self) -> Option<&ExternalSettings> {
+        match self {
+            LearnerSettings::External(settings) => Some(settings),
+            _ => None,
+        }
     }
 
     /// The same with what is found by running a learner outside this program twice: what it says of itself, and what it makes of made-up
-    /// rows. Others are as they are.
+    /// rows; what it makes of the first step of a shard is only compared. Others are as they are.
     ///
     /// # Errors
     /// It can't be run in `folder`, or two runs of it differ.
-    pub fn settled(&self, layout: &Layout, folder: &Path) -> Result<LearnerSettings, WorkerError> {
+    pub fn settled(
+        &self,
+        layout: &Layout,
+        folder: &Path,
+        first: Option<&FirstStep<'_, '_>>,
+    ) -> Result<LearnerSettings, WorkerError> {
         match self {
             LearnerSettings::External(settings) if !settings.is_settled() => {
-                let probe = Probe::twice(settings, layout, folder)?;
-                let digest = Some(probe.digest());
+                let probe = Probe::twice(settings, layout, folder, first)?;
+                let digest = Some(probe.digest(settings));
                 let settled = ExternalSettings { environment: probe.environment, probe: digest, ..(**settings).clone() };
                 // Training is what follows, and need not look again.
                 let External(rules) = External::within(settled.clone(), folder.to_owned());

@@ -41,13 +41,16 @@ pub struct ExternalSettings {
     /// Another number is another recipe, for what no other setting says.
     #[serde(default = "edition")]
     pub edition: u32,
+    /// Whether training again is to give the same bytes. The person may say that it won't: then nothing is claimed but what holds by construction.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub replay: bool,
     /// The digests of the files of `code`, in that order; found when the configuration is read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub digests: Vec<Digest>,
     /// What the worker says of itself and where it runs; found when the recipe is frozen.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
-    /// The digest of what it makes of made-up rows; found when the recipe is frozen.
+    /// The digest of what it makes of made-up rows, or of its environment where it is not to be replayed; found when the recipe is frozen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probe: Option<Digest>,
 }
@@ -62,6 +65,15 @@ fn seconds() -> u32 {
 
 fn edition() -> u32 {
     1
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_yes(flag: &bool) -> bool {
+    *flag
 }
 
 impl ExternalSettings {

@@ -30,6 +30,8 @@ use crate::{
 const TICK: Duration = Duration::from_millis(100);
 /// Of what a worker says on its error stream, so many last bytes are kept for a message.
 const SAID: usize = 2_000;
+/// What a worker says of itself goes into recipes and receipts, so it is to be short.
+const GREETING: usize = 16_384;
 /// Batches that are sent ahead of their answers.
 const AHEAD: usize = 2;
 
@@ -139,6 +141,13 @@ impl Worker {
         worker.send(HELLO, &[&hello(settings, layout)]);
         match worker.answer(READY, None) {
             Ok(ready) => {
+                if ready.len() > GREETING {
+                    let what = format!(
+                        "its greeting has {} bytes, and {GREETING} are the most: it names what its bits depend on",
+                        ready.len()
+                    );
+                    return Err(worker.fault(&what));
+                }
                 let environment: Result<Ready, _> = serde_json::from_slice(&ready);
                 worker.environment = environment.map_err(|e| worker.fault(&format!("its greeting: {e}")))?.environment;
                 Ok(worker)

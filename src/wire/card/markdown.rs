@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Card, CardColumn};
+use super::{Card, CardColumn, Replay};
 use crate::wire::Measures;
 
 /// Columns that are listed one by one.
@@ -40,15 +40,33 @@ impl Card {
         self.settings(&mut page);
         self.measured(&mut page);
         self.taken_away(&mut page);
-        let _ = writeln!(page, "## What is claimed\n\n{}\n\n{}\n", self.claim, self.not_claimed);
+        let _ = writeln!(page, "## What is claimed\n\n{}\n\n{}\n\n{}\n", self.claim, self.replayed(), self.not_claimed);
         let _ = writeln!(
             page,
-            "## How to check it\n\nWho holds the workspace runs `sisa verify --retrain`: everything is trained again, and every \
-             byte compared. `sisa receipt REQUEST` says what was done about one request, and `sisa verify --receipt FILE` compares \
+            "## How to check it\n\nWho holds the workspace runs `sisa verify`, which looks at what holds by construction, or \
+             `sisa verify --retrain`: everything is trained again where that gives the same bytes, and every byte compared. `sisa receipt REQUEST` says what was done about one request, and `sisa verify --receipt FILE` compares \
              such a receipt with the ledger, which ended at entry {} with digest {} when this card was made.",
             self.ledger_sequence, self.ledger_digest
         );
         page
+    }
+
+    /// What `replay` says of this model.
+    fn replayed(&self) -> String {
+        let Replay { place, learner, environment, probe } = &self.replay;
+        let learner = learner.as_deref().map(cell).unwrap_or_default();
+        let named: String = environment.iter().map(|(key, value)| format!("{} {}, ", cell(key), cell(value))).collect();
+        match (*place, probe) {
+            ("environment", Some(probe)) => format!(
+                "Of this model, whose learner `{learner}` is a program of the operator's own, it holds by construction, and by replay in one \
+                 environment: {named}probe {probe}."
+            ),
+            ("nowhere", _) => format!(
+                "Of this model it holds by construction alone: its learner `{learner}`, a program of the operator's own, is recorded as not \
+                 replayable."
+            ),
+            _ => "Of this model it holds by construction, and by replay on any machine.".into(),
+        }
     }
 
     fn data(&self, page: &mut String) {

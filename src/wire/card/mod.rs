@@ -4,7 +4,7 @@ mod markdown;
 
 use serde::Serialize;
 
-use super::{Evaluated, Export};
+use super::{Evaluated, Export, Replay};
 use crate::{
     digest::Digest,
     engine,
@@ -53,6 +53,8 @@ pub struct Card {
     pub exports: Vec<Export>,
     /// What is claimed.
     pub claim: &'static str,
+    /// Where it holds by replay.
+    pub replay: Replay,
     /// What is not.
     pub not_claimed: &'static str,
     /// The number of the ledger's last entry.
@@ -158,6 +160,7 @@ impl From<&engine::Card> for Card {
             deletions: CardDeletions { requests, unrepaired, ids, records, last },
             exports: card.exports.iter().map(Export::from).collect(),
             claim: CLAIM,
+            replay: Replay::from(&card.replay),
             not_claimed: NOT_CLAIMED,
             ledger_sequence: card.head.sequence,
             ledger_digest: card.head.digest,
