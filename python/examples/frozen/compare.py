@@ -1,6 +1,7 @@
 """A head or a LoRA in PyTorch on a frozen encoder, and sisa's own `ridge` over the same encoder's vectors (docs/OWN-MODELS.md).
 
-    python python/examples/frozen/compare.py FOLDER [DATA] [--shards 5] [--slices 4] [--epochs 5] [--people 5]
+    python python/examples/frozen/compare.py FOLDER [DATA] [--rows 60000] [--shards 5] [--slices 4] [--epochs 5]
+        [--people 5]
 
 DATA holds Fashion-MNIST as IDX files, gzipped; without it the 1,797 digits of scikit-learn are taken, which want more epochs. The first five
 classes stand for what is public: the encoder is trained on them and on nothing else. The other five are people's, four images in a row
@@ -49,7 +50,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("data", type=Path, nargs="?")
-    for name, default in {"shards": 5, "slices": 4, "epochs": 5, "people": 5}.items():
+    for name, default in {"rows": 60_000, "shards": 5, "slices": 4, "epochs": 5, "people": 5}.items():
         arguments.add_argument(f"--{name}", type=int, default=default)
     asked = arguments.parse_args()
     asked.folder.mkdir(parents=True)
@@ -58,6 +59,7 @@ def main() -> None:
     import nets
 
     (images, labels), (test, test_labels) = digits() if asked.data is None else (part(asked.data, name) for name in ("train", "t10k"))
+    images, labels = images[: asked.rows], labels[: asked.rows]
     public, whose = labels < 5, labels >= 5
     encoder = pretrained(nets, images[public], labels[public])
     save_file(encoder.state_dict(), nets.ENCODER)
