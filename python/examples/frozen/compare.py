@@ -110,6 +110,8 @@ def forget(ws: sisa.Workspace, subjects: np.ndarray, people: int) -> dict:
 def pretrained(nets, images: np.ndarray, labels: np.ndarray, epochs: int = 3):
     """The encoder, after training it with a head of its own on what is public."""
     torch.manual_seed(0)
+    # Several threads wait for one another by spinning, which is slow where others work too.
+    torch.set_num_threads(1)
     encoder = nets.Encoder(images.shape[1])
     whole = torch.nn.Sequential(encoder, torch.nn.Linear(nets.NUMBERS, 5))
     optimizer = nets.adam(whole.parameters())
