@@ -143,6 +143,28 @@ fn a_table_with_values_within_values_is_proposed_from_and_trained_without_them()
     }
 }
 
+/// Lists as PyArrow writes them, with pages that end within one.
+#[test]
+fn lists_of_floats_are_vectors_with_the_cells_that_text_has() {
+    let cells = |name: &str| -> Vec<[Option<f32>; 5]> {
+        let mut source = open(&file(name)).unwrap();
+        assert_eq!(source.columns(), ["v0", "v1", "v2", "v3", "at"], "{name}");
+        let (mut batch, mut rows) = (Batch::new(), Vec::new());
+        while source.next(&mut batch).unwrap() > 0 {
+            for row in 0..batch.rows() {
+                rows.push([0, 1, 2, 3, 4].map(|column| batch.cell(row, column).to_string().parse().ok()));
+            }
+        }
+        rows
+    };
+    let expected = cells("lists.csv");
+    assert_eq!((expected.len(), expected.iter().filter(|row| row[0].is_none()).count()), (90, 22));
+    for name in ["lists.parquet", "lists-v2.parquet", "lists-old.parquet", "lists.arrow"] {
+        assert_eq!(cells(name), expected, "{name}");
+        assert_eq!(open(&file(name)).unwrap().blocks().len(), 1, "{name}");
+    }
+}
+
 #[test]
 fn columns_that_are_not_asked_for_are_missing_and_not_read() {
     for name in ["zstd.parquet", "lz4.arrow"] {

@@ -15,15 +15,23 @@ mod make;
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use arrow_array::{
-    ArrayRef, FixedSizeListArray, Float32Array, Int64Array, RecordBatch,
+    ArrayRef, FixedSizeListArray, Float32Array, Int64Array, LargeListArray, ListArray, RecordBatch,
     types::{Float32Type, Float64Type},
 };
 use arrow_schema::{DataType, Field};
 use common::{FOREST, LINEAR, MLP, assert_same};
 use make::{npy, npz};
+use parquet::{
+    data_type::{FloatType, Int64Type},
+    file::{
+        properties::{WriterProperties, WriterVersion},
+        writer::SerializedFileWriter,
+    },
+    schema::parser::parse_message_type,
+};
 use sisa::{
     engine::{DeleteRequest, Engine, KeySource, Overrides, Quiet, TrainRequest},
-    source::{ArrowTable, Block, Input, MemoryTable, Values, open},
+    source::{ArrowTable, Batch, Block, Input, MemoryTable, Values, open},
 };
 
 /// Numbers of a vector.
@@ -82,22 +90,37 @@ fn arrays() -> Vec<u8> {
     npz(true, &members)
 }
 
+/// The vector of a row; null where there is none.
+fn vector(row: usize) -> Option<Vec<Option<f32>>> {
+    (row % 9 != 4).then(|| (0..SIZE).map(|at| number(row, at)).collect())
+}
+
+/// As it lies in a table of Arrow.
+#[derive(Clone, Copy)]
+enum Lists {
+    Fixed,
+    FixedDoubles,
+    Small,
+    Large,
+}
+
 /// Rows whose missing vectors are nulls, and whose missing numbers are nulls within vectors.
-fn batch(doubles: bool) -> RecordBatch {
-    let vector = |row: usize| (row % 9 != 4).then(|| (0..SIZE).map(|at| number(row, at)).collect::<Vec<_>>());
-    let vectors = match doubles {
-        true => FixedSizeListArray::from_iter_primitive::<Float64Type, _, _>(
-            (0..ROWS)
-                .map(vector)
-                .map(|vector| vector.map(|numbers| numbers.into_iter().map(|n| n.map(f64::from)).collect::<Vec<_>>())),
-            SIZE as i32,
-        ),
-        false => FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>((0..ROWS).map(vector), SIZE as i32),
+fn batch(lists: Lists) -> RecordBatch {
+    let doubles = || {
+        let double = |numbers: Vec<Option<f32>>| numbers.into_iter().map(|n| n.map(f64::from)).collect::<Vec<_>>();
+        (0..ROWS).map(move |row| vector(row).map(double))
+    };
+    let singles = (0..ROWS).map(vector);
+    let vectors: ArrayRef = match lists {
+        Lists::Fixed => Arc::new(FixedSizeListArray::from_iter_primitive::<Float32Type, _, _>(singles, SIZE as i32)),
+        Lists::FixedDoubles => Arc::new(FixedSizeListArray::from_iter_primitive::<Float64Type, _, _>(doubles(), SIZE as i32)),
+        Lists::Small => Arc::new(ListArray::from_iter_primitive::<Float32Type, _, _>(singles)),
+        Lists::Large => Arc::new(LargeListArray::from_iter_primitive::<Float64Type, _, _>(doubles())),
     };
     let ints = |values: Vec<i64>| Arc::new(Int64Array::from(values)) as ArrayRef;
     RecordBatch::try_from_iter_with_nullable([
         ("subject", ints(people()), true),
-        ("v", Arc::new(vectors) as ArrayRef, true),
+        ("v", vectors, true),
         ("y", ints(classes()), true),
         ("x0", Arc::new(Float32Array::from(ages())) as ArrayRef, true),
         ("id", ints(ids()), true),
@@ -115,6 +138,60 @@ fn ipc(batch: &RecordBatch, each: usize) -> Vec<u8> {
     drop(file);
     out
 }
+
+/// The same in a Parquet file with row groups of `each` rows: lists of floats in one of the forms that writers have.
+fn parquet_file(form: &str, each: usize, second: bool) -> Vec<u8> {
+    let schema =
+        format!("message t {{ required int64 subject; {form} required int64 y; required float x0; required int64 id; }}");
+    let schema = Arc::new(parse_message_type(&schema).unwrap());
+    let version = if second { WriterVersion::PARQUET_2_0 } else { WriterVersion::PARQUET_1_0 };
+    // Pages that end within a vector.
+    let properties =
+        WriterProperties::builder().set_writer_version(version).set_write_batch_size(3).set_data_page_row_count_limit(7);
+    let mut out = Vec::new();
+    let mut file = SerializedFileWriter::new(&mut out, schema, Arc::new(properties.build())).unwrap();
+    for start in (0..ROWS).step_by(each) {
+        let rows = start..ROWS.min(start + each);
+        let mut group = file.next_row_group().unwrap();
+        let mut at = 0;
+        while let Some(mut column) = group.next_column().unwrap() {
+            match at {
+                1 => {
+                    let (mut numbers, mut defined, mut repeated) = (Vec::new(), Vec::new(), Vec::new());
+                    for row in rows.clone() {
+                        let Some(vector) = vector(row) else {
+                            defined.push(0);
+                            repeated.push(0);
+                            continue;
+                        };
+                        for (at, number) in vector.into_iter().enumerate() {
+                            repeated.push(i16::from(at > 0));
+                            defined.push(if number.is_some() { 3 } else { 2 });
+                            numbers.extend(number);
+                        }
+                    }
+                    column.typed::<FloatType>().write_batch(&numbers, Some(&defined), Some(&repeated)).unwrap();
+                }
+                3 => drop(column.typed::<FloatType>().write_batch(&ages()[rows.clone()], None, None).unwrap()),
+                _ => {
+                    let ints = [people(), Vec::new(), classes(), Vec::new(), ids()];
+                    column.typed::<Int64Type>().write_batch(&ints[at][rows.clone()], None, None).unwrap();
+                }
+            }
+            column.close().unwrap();
+            at += 1;
+        }
+        group.close().unwrap();
+    }
+    file.close().unwrap();
+    out
+}
+
+/// As the specification has it, and as old writers have it.
+const FORMS: [&str; 2] = [
+    "optional group v (LIST) { repeated group list { optional float element; } }",
+    "optional group v (LIST) { repeated group bag { optional float array_element; } }",
+];
 
 fn memory() -> MemoryTable {
     let column = |at: usize| Values::from((0..ROWS).map(|row| number(row, at)).collect::<Vec<_>>());
@@ -139,9 +216,16 @@ fn roads(dir: &Path) -> Vec<(&'static str, Input)> {
         ("text", file("t.csv", &csv())),
         ("arrays", file("t.npz", &arrays())),
         ("memory", memory().into()),
-        ("Arrow in memory", Input::new().with(in_pieces(&batch(false), 41))),
-        ("Arrow of doubles in memory", Input::new().with(in_pieces(&batch(true), ROWS))),
-        ("Arrow", file("t.arrow", &ipc(&batch(false), 70))),
+        ("Arrow in memory", Input::new().with(in_pieces(&batch(Lists::Fixed), 41))),
+        ("Arrow of doubles in memory", Input::new().with(in_pieces(&batch(Lists::FixedDoubles), ROWS))),
+        ("Arrow of lists in memory", Input::new().with(in_pieces(&batch(Lists::Small), 41))),
+        ("Arrow of large lists in memory", Input::new().with(in_pieces(&batch(Lists::Large), 4))),
+        ("Arrow", file("t.arrow", &ipc(&batch(Lists::Fixed), 70))),
+        ("Arrow of lists", file("lists.arrow", &ipc(&batch(Lists::Small), 4))),
+        ("Arrow of large lists", file("large.arrow", &ipc(&batch(Lists::Large), 70))),
+        ("Parquet", file("t.parquet", &parquet_file(FORMS[0], ROWS, false))),
+        ("Parquet of the second version", file("second.parquet", &parquet_file(FORMS[0], 50, true))),
+        ("Parquet of old writers", file("old.parquet", &parquet_file(FORMS[1], 4, false))),
     ]
 }
 
@@ -294,5 +378,70 @@ fn lists_that_are_no_vectors_are_not_read_and_say_what_would_be() {
     let source = open(&dir.path().join("t.arrow")).unwrap();
     assert_eq!((source.columns().len(), source.blocks().len()), (1, 0));
     let unread = source.unread();
-    assert!(unread[0].1.contains("vectors are fixed-size lists of 1 to 65536 floats"), "{unread:?}");
+    assert!(unread[0].1.contains("vectors are lists of 1 to 65536 floats"), "{unread:?}");
+}
+
+/// Two rows of numbers `v`, then one of another length, in a file that begins with a row without any.
+fn uneven(lengths: &[usize]) -> Vec<(&'static str, Vec<u8>)> {
+    let lists = || std::iter::once(None).chain(lengths.iter().map(|length| Some(vec![Some(0.5_f32); *length])));
+    let rows = lengths.len() + 1;
+    let ints = Arc::new(Int64Array::from((0..rows as i64).map(|row| row % 2).collect::<Vec<_>>())) as ArrayRef;
+    let arrow = Arc::new(ListArray::from_iter_primitive::<Float32Type, _, _>(lists())) as ArrayRef;
+    let batch = RecordBatch::try_from_iter_with_nullable([("v", arrow, true), ("y", ints, true)]).unwrap();
+    let mut ipc = Vec::new();
+    let mut file = arrow_ipc::writer::FileWriter::try_new(&mut ipc, &batch.schema()).unwrap();
+    file.write(&batch).unwrap();
+    file.finish().unwrap();
+    drop(file);
+    let schema = Arc::new(parse_message_type(&format!("message t {{ {} required int64 y; }}", FORMS[0])).unwrap());
+    let mut parquet = Vec::new();
+    let mut file = SerializedFileWriter::new(&mut parquet, schema, Arc::new(WriterProperties::builder().build())).unwrap();
+    let mut group = file.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let (mut numbers, mut defined, mut repeated) = (Vec::new(), Vec::new(), Vec::new());
+    for list in lists() {
+        let length = list.as_ref().map_or(0, Vec::len);
+        defined.extend(if length > 0 { vec![3; length] } else { vec![i16::from(list.is_some())] });
+        repeated.extend((0..length.max(1)).map(|at| i16::from(at > 0)));
+        numbers.extend(list.into_iter().flatten().flatten());
+    }
+    column.typed::<FloatType>().write_batch(&numbers, Some(&defined), Some(&repeated)).unwrap();
+    column.close().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<Int64Type>().write_batch(&(0..rows as i64).map(|row| row % 2).collect::<Vec<_>>(), None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    file.close().unwrap();
+    vec![("t.arrow", ipc), ("t.parquet", parquet)]
+}
+
+/// Who asks for a column of them is told the row; who does not reads the others; and a proposal leaves it out.
+#[test]
+fn lists_of_several_lengths_are_an_error_with_its_row() {
+    for (lengths, row, length) in [(vec![2, 2, 3, 2], 4, 3), (vec![2, 2, 0], 4, 0), ([&[2; 600][..], &[1]].concat(), 602, 1)] {
+        for (name, bytes) in uneven(&lengths) {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join(name);
+            fs::write(&path, bytes).unwrap();
+            let mut source = open(&path).unwrap();
+            assert_eq!(source.columns(), ["v0", "v1", "y"]);
+            let error = loop {
+                match source.next(&mut Batch::new()) {
+                    Ok(rows) => assert!(rows > 0, "{name}"),
+                    Err(error) => break error.to_string(),
+                }
+            };
+            let says = format!("row {row}: array `v` holds a list of {length} floats where those before have 2");
+            assert!(error.contains(&says) && error.contains("\"ignore\""), "{name}: {error}");
+            let (mut source, mut batch, mut read) = (open(&path).unwrap(), Batch::new(), 0);
+            source.only(&[2]);
+            while source.next(&mut batch).unwrap() > 0 {
+                read += batch.rows();
+            }
+            assert_eq!(read, lengths.len() + 1);
+            // What is seen at once is told before anything is read. Parquet is looked at no further than it must be.
+            let early = lengths.len() < 256 || name == "t.arrow";
+            assert_eq!(open(&path).unwrap().unread().len(), if early { 2 } else { 0 }, "{name}");
+        }
+    }
 }

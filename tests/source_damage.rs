@@ -77,7 +77,9 @@ fn columnar_seeds() -> Vec<Vec<u8>> {
         make_columnar::arrow(&columns(), 3),
     ];
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/columnar");
-    for name in ["zstd.parquet", "zstd-v2.parquet", "snappy-v2.parquet", "gzip.parquet", "lz4.parquet", "lz4.arrow"] {
+    let rows = ["zstd.parquet", "zstd-v2.parquet", "snappy-v2.parquet", "gzip.parquet", "lz4.parquet", "lz4.arrow"];
+    let lists = ["lists.parquet", "lists-v2.parquet", "lists-old.parquet", "lists.arrow"];
+    for name in rows.into_iter().chain(lists) {
         seeds.push(std::fs::read(folder.join(name)).unwrap());
     }
     seeds
@@ -90,8 +92,8 @@ fn damaged_columnar_files_end_in_rows_or_errors() {
     let mut random = Random(4);
     let (mut good, mut bad) = (0, 0);
     let rows: Vec<usize> = seeds.iter().map(|seed| read(seed).unwrap()).collect();
-    assert_eq!(rows, [4, 4, 4, 90, 90, 90, 90, 90, 90]);
-    for case in 0..9000 {
+    assert_eq!(rows, [4, 4, 4, 90, 90, 90, 90, 90, 90, 90, 90, 90, 90]);
+    for case in 0..13_000 {
         let mut bytes = seeds[case % seeds.len()].clone();
         // Most of a file is its footer, and most of what is declared stands there.
         let other = random.below(seeds.len());

@@ -197,3 +197,17 @@ def test_a_learner_is_named_by_the_file_in_which_it_is_a_global(tmp_path: Path) 
     (tmp_path / "sisa.toml").write_text(CONFIG)
     with pytest.raises(sisa.InputError, match="another learner"):
         ws.train(rows)
+
+
+def test_the_example_of_a_frozen_encoder_runs(tmp_path: Path) -> None:
+    """On a few digits: what is frozen is in no state, and `ridge` over its vectors has nothing to repair."""
+    pytest.importorskip("sklearn")
+    script = Path(__file__).parents[1] / "examples/frozen/compare.py"
+    small = ["--shards", "2", "--slices", "2", "--epochs", "20", "--people", "1"]
+    done = subprocess.run([sys.executable, script, tmp_path / "made", *small], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    told = {line["learner"]: line for line in map(json.loads, done.stdout.splitlines())}
+    assert list(told) == ["head", "lora", "ridge"]
+    assert told["head"]["state_bytes"] < told["lora"]["state_bytes"] < told["lora"]["encoder_bytes"]
+    assert told["lora"]["repair"]["row_passes"] > 0 == told["ridge"]["repair"]["row_passes"]
+    assert told["ridge"]["accuracy"] > 0.8

@@ -167,9 +167,14 @@ pub(super) fn rounded(column: &Spread, candidate: usize) -> Option<learn::Range>
     })
 }
 
-/// The line of a vector: its ends are those of all its numbers. Nothing where it is none, or too few subjects reach any end.
+/// The line of a vector: its ends are those of all its numbers. One that is not read is ignored by its own name. Nothing where it is none,
+/// or too few subjects reach any end.
 fn vector(members: &[&ColumnProfile], counts: Counts) -> Option<Line> {
     let key = members.first()?.vector.as_ref()?.to_string();
+    if let Some(found) = members.iter().find_map(|column| column.unread.as_ref()) {
+        let (names, comment) = (vec![key.clone()], vec![format!("{found}, which are not read")]);
+        return Some(Line { key, kind: Kind::Ignore, comment, names, odd: 0, place: None, asks: true });
+    }
     let ends = members.iter().filter_map(|column| rounded(&column.numbers(), counts.candidate));
     let range = ends.reduce(|a, b| learn::Range([a.0[0].min(b.0[0]), a.0[1].max(b.0[1])]))?;
     let kind = Kind::Embedding { size: u32::try_from(members.len()).ok()?, range, format: NumberFormat::default() };

@@ -281,7 +281,11 @@ impl Chunks {
                 column.read(self.at..self.at + count, part).map_err(|BadItem { row, found, advice }| SourceError::Item {
                     file: self.name.clone(),
                     row: self.done + row.saturating_sub(self.at) as u64 + 1,
-                    array: self.names.get(first).cloned().unwrap_or_default(),
+                    array: self
+                        .blocks
+                        .iter()
+                        .find(|block| block.first == first)
+                        .map_or_else(|| self.names.get(first).cloned().unwrap_or_default(), |block| block.name.clone()),
                     found,
                     advice,
                 })?;

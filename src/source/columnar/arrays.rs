@@ -10,18 +10,36 @@ use arrow_array::types::{
     Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType,
     TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use arrow_array::{Array, ArrayRef, FixedSizeListArray, new_empty_array};
+use arrow_array::{Array, ArrayRef, new_empty_array};
 use arrow_schema::{DataType, TimeUnit};
 
 use super::super::batch::{CellKind, Cells, Part};
 use super::super::limits::BLOCK_MAX;
 use super::super::memory::{BadItem, Column};
 use super::super::values::Values;
-use super::{Unread, text};
+use super::fields::{Lengths, Shape, vector};
+use super::{Unread, lists, text};
 
-/// A part of a column, or what its items are called if they are not read. Texts stay where they are. Where NaN is missing no float
-/// is one.
-pub(super) fn column(array: &ArrayRef, nan_is_missing: bool) -> Result<Arc<dyn Column>, String> {
+/// A part of a field of this shape, or what its items are called if they are not read. Texts stay where they are. Where NaN is missing no
+/// float is one.
+pub(super) fn column(array: &ArrayRef, shape: &Shape, nan_is_missing: bool) -> Result<Arc<dyn Column>, String> {
+    match shape {
+        Shape::Unread(found) => Err(found.clone()),
+        Shape::Vector(width) | Shape::Uneven(width, _) => Ok(Arc::new(lists::vectors(array, *width, nan_is_missing)?)),
+        Shape::One => one(array, nan_is_missing),
+    }
+}
+
+/// What a field of items of this type is; where they are lists of floats, by their lengths.
+pub(super) fn shape(kind: &DataType, lengths: &Lengths) -> Shape {
+    match kind {
+        DataType::FixedSizeList(item, size) if lists::is_float(item.data_type()) => vector(usize::try_from(*size).unwrap_or(0)),
+        kind if lists::vary(kind) => lengths.shape(),
+        kind => one(&new_empty_array(kind), false).map_or_else(Shape::Unread, |_| Shape::One),
+    }
+}
+
+fn one(array: &ArrayRef, nan_is_missing: bool) -> Result<Arc<dyn Column>, String> {
     let values = match array.data_type() {
         DataType::Null => return Ok(Arc::new(Unread { rows: array.len(), width: 1 })),
         DataType::Boolean => {
@@ -70,93 +88,12 @@ pub(super) fn column(array: &ArrayRef, nan_is_missing: bool) -> Result<Arc<dyn C
             let keys = keys.into_iter().enumerate().map(|(at, key)| (array.is_valid(at) && !texts.is_empty()).then_some(key));
             return Ok(Arc::new(Texts { keys: Some(keys.collect()), texts }));
         }
-        vector if is_vector(vector) => {
-            let vectors = array.as_fixed_size_list_opt().ok_or("broken")?;
-            let width = width(vector);
-            let numbers = numbers(vectors, width)?;
-            let numbers = if nan_is_missing { numbers.with_nan_missing() } else { numbers };
-            return Ok(Arc::new(Vectors { numbers, rows: array.len(), width }));
-        }
         DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) => {
-            return Err(format!(
-                "items of type {}, and vectors are fixed-size lists of 1 to {BLOCK_MAX} floats",
-                array.data_type()
-            ));
+            return Err(format!("items of type {}, and vectors are lists of 1 to {BLOCK_MAX} floats", array.data_type()));
         }
         other => return Err(format!("items of type {other}")),
     };
     Ok(Arc::new(if nan_is_missing { values.with_nan_missing() } else { values }))
-}
-
-/// Whether items of this type are vectors of floats, each of whose numbers is a column.
-pub(super) fn is_vector(kind: &DataType) -> bool {
-    let DataType::FixedSizeList(item, size) = kind else { return false };
-    let floats = matches!(item.data_type(), DataType::Float16 | DataType::Float32 | DataType::Float64);
-    floats && usize::try_from(*size).is_ok_and(|size| (1..=BLOCK_MAX).contains(&size))
-}
-
-/// How many columns items of this type are.
-pub(super) fn width(kind: &DataType) -> usize {
-    match kind {
-        DataType::FixedSizeList(_, size) if is_vector(kind) => *size as usize,
-        _ => 1,
-    }
-}
-
-/// The numbers of vectors, one vector after the other. Those of a null, and nulls among them, are missing.
-fn numbers(vectors: &FixedSizeListArray, width: usize) -> Result<Values, String> {
-    let items = vectors.values();
-    if items.len() != vectors.len() * width {
-        return Err("broken".to_owned());
-    }
-    let values = match items.data_type() {
-        DataType::Float16 => floats::<Float16Type, _>(items, |float| float.to_f32())?,
-        DataType::Float32 => floats::<Float32Type, _>(items, |float| float)?,
-        _ => floats::<Float64Type, _>(items, |float| float)?,
-    };
-    if vectors.null_count() == 0 && items.null_count() == 0 {
-        return Ok(values);
-    }
-    Ok(values.with_missing((0..items.len()).map(|at| vectors.is_null(at / width) || items.is_null(at)).collect()))
-}
-
-fn floats<T: ArrowPrimitiveType, U>(array: &ArrayRef, to: impl Fn(T::Native) -> U) -> Result<Values, String>
-where
-    Values: From<Vec<U>>,
-{
-    let array = array.as_primitive_opt::<T>().ok_or("broken")?;
-    Ok(Values::from(array.values().iter().map(|item| to(*item)).collect::<Vec<_>>()))
-}
-
-/// Vectors of one length, each number a column.
-#[derive(Debug)]
-struct Vectors {
-    numbers: Values,
-    rows: usize,
-    width: usize,
-}
-
-impl Column for Vectors {
-    fn kind(&self) -> CellKind {
-        CellKind::Float
-    }
-
-    fn width(&self) -> usize {
-        self.width
-    }
-
-    fn rows(&self) -> usize {
-        self.rows
-    }
-
-    fn read(&self, rows: Range<usize>, out: &mut Part) -> Result<(), BadItem> {
-        self.numbers.read(rows.start * self.width..rows.end * self.width, out)
-    }
-}
-
-/// What the items of a column are called if they are not read.
-pub(super) fn unread(kind: &DataType) -> Option<String> {
-    column(&new_empty_array(kind), false).err()
 }
 
 fn items<T: ArrowPrimitiveType, U>(array: &ArrayRef, to: impl Fn(T::Native) -> U) -> Result<Values, String>

@@ -12,9 +12,10 @@ use bytes::Bytes;
 use super::super::error::SourceError;
 use super::super::file::SourceFile;
 use super::super::memory::{Chunk, Chunks, Pieces};
+use super::fields::{Fields, Lengths};
 use super::guard::{guarded, unsound};
 use super::stored::Stored;
-use super::{FOOTER_BYTES_MAX, ROWS_AT_ONCE, batches};
+use super::{FOOTER_BYTES_MAX, batches, lists};
 
 const FORM: &str = "Arrow";
 /// Bytes of the largest record batch.
@@ -28,13 +29,17 @@ const LENGTH_BYTES: usize = 8;
 pub(in super::super) fn open(file: &SourceFile) -> Result<Chunks, SourceError> {
     let name = file.name().clone();
     let stored = Stored::new(file)?;
-    let table = guarded(&name, FORM, || Table::new(&name, stored))?;
-    let (names, blocks) = batches::columns(&name, &table.schema)?;
-    let rows = table.rows;
+    let (table, fields) = guarded(&name, FORM, || {
+        let table = Table::new(&name, stored)?;
+        let fields = batches::fields(&name, &table.schema, &table.lengths()?)?;
+        Ok((table, fields))
+    })?;
+    let (names, blocks, rows) = (fields.names(), fields.blocks(), table.rows);
+    let table = Reading { table, fields, decoder: None, next: 0, batch: None, at: 0 };
     Ok(Chunks::of(&name, names, Box::new(table), rows)?.with_blocks(blocks))
 }
 
-/// A file that is read.
+/// A file.
 struct Table {
     name: Arc<str>,
     stored: Stored,
@@ -44,12 +49,6 @@ struct Table {
     batches: Vec<Block>,
     /// Rows of all batches.
     rows: u64,
-    /// From the first row on, when it is known what is wanted.
-    decoder: Option<FileDecoder>,
-    /// The batch that comes next, the one at hand, and how many of its rows are done.
-    next: usize,
-    batch: Option<RecordBatch>,
-    at: usize,
 }
 
 impl Table {
@@ -74,19 +73,7 @@ impl Table {
         let dictionaries = footer.dictionaries().map(|blocks| blocks.iter().copied().collect()).unwrap_or_default();
         let batches: Vec<Block> = footer.recordBatches().map(|blocks| blocks.iter().copied().collect()).unwrap_or_default();
         let version = footer.version();
-        let mut table = Table {
-            name: name.clone(),
-            stored,
-            schema,
-            version,
-            dictionaries,
-            batches,
-            rows: 0,
-            decoder: None,
-            next: 0,
-            batch: None,
-            at: 0,
-        };
+        let mut table = Table { name: name.clone(), stored, schema, version, dictionaries, batches, rows: 0 };
         for block in &table.batches {
             let head = table.part(block, u64::try_from(block.metaDataLength()).unwrap_or(u64::MAX))?;
             let rows = u64::try_from(batch_of(&head)?.map_or(0, |batch| batch.length()));
@@ -139,57 +126,99 @@ impl Table {
         }
     }
 
-    fn begin(&mut self, wanted: &[bool]) -> Result<(), SourceError> {
-        let wanted = batches::wanted_fields(&self.schema, wanted);
-        let columns = wanted.iter().zip(0..).filter(|(wanted, _)| **wanted).map(|(_, at)| at).collect();
-        let mut decoder = FileDecoder::new(self.schema.clone(), self.version).with_projection(columns);
-        for block in &self.dictionaries {
-            let bytes = self.whole(block)?.into();
-            decoder.read_dictionary(block, &bytes).map_err(|cause| self.unsound(cause))?;
+    /// A decoder of these fields.
+    fn decoder(&self, fields: impl Iterator<Item = bool>) -> FileDecoder {
+        let fields = fields.zip(0..).filter(|(wanted, _)| *wanted).map(|(_, at)| at).collect();
+        FileDecoder::new(self.schema.clone(), self.version).with_projection(fields)
+    }
+
+    fn batch(&self, decoder: &FileDecoder, block: &Block) -> Result<Option<RecordBatch>, SourceError> {
+        let bytes = self.whole(block)?.into();
+        decoder.read_record_batch(block, &bytes).map_err(|cause| self.unsound(cause))
+    }
+
+    /// Of each field that is lists how long the first ones are: those of the first batches, until there are some of each.
+    fn lengths(&self) -> Result<Vec<Lengths>, SourceError> {
+        let mut lengths = vec![Lengths::default(); self.schema.fields().len()];
+        let vary: Vec<bool> = self.schema.fields().iter().map(|field| lists::vary(field.data_type())).collect();
+        let decoder = self.decoder(vary.iter().copied());
+        for block in &self.batches {
+            let mut unknown = lengths.iter_mut().zip(&vary).filter(|(_, vary)| **vary).map(|(lengths, _)| lengths).peekable();
+            if unknown.peek().is_none() {
+                break;
+            }
+            if let Some(batch) = self.batch(&decoder, block)? {
+                unknown.zip(batch.columns()).for_each(|(lengths, array)| lists::see(array, lengths));
+            }
+            if lengths.iter().zip(&vary).all(|(lengths, vary)| !vary || lengths.are_any()) {
+                break;
+            }
         }
-        self.decoder = Some(decoder);
-        Ok(())
+        Ok(lengths)
+    }
+}
+
+/// A file that is read.
+struct Reading {
+    table: Table,
+    fields: Fields,
+    /// From the first row on, when it is known what is wanted.
+    decoder: Option<FileDecoder>,
+    /// The batch that comes next, the one at hand, and how many of its rows are done.
+    next: usize,
+    batch: Option<RecordBatch>,
+    at: usize,
+}
+
+impl Reading {
+    fn begin(&self, wanted: &[bool]) -> Result<FileDecoder, SourceError> {
+        let mut decoder = self.table.decoder(wanted.iter().copied());
+        for block in &self.table.dictionaries {
+            let bytes = self.table.whole(block)?.into();
+            decoder.read_dictionary(block, &bytes).map_err(|cause| self.table.unsound(cause))?;
+        }
+        Ok(decoder)
     }
 
     fn read(&mut self, wanted: &[bool]) -> Result<Option<Chunk>, SourceError> {
-        if self.decoder.is_none() {
-            self.begin(wanted)?;
-        }
+        let wanted = self.fields.wanted(wanted);
+        let decoder = match self.decoder.take() {
+            Some(decoder) => decoder,
+            None => self.begin(&wanted)?,
+        };
+        let decoder = self.decoder.insert(decoder);
         while self.batch.as_ref().is_none_or(|batch| self.at >= batch.num_rows()) {
-            let Some(block) = self.batches.get(self.next).copied() else {
-                self.stored.verify_unchanged()?;
+            let Some(block) = self.table.batches.get(self.next) else {
+                self.table.stored.verify_unchanged()?;
                 return Ok(None);
             };
-            let bytes = self.whole(&block)?.into();
-            let decoder = self.decoder.as_ref().ok_or_else(|| self.unsound("it has no decoder"))?;
-            self.batch = decoder.read_record_batch(&block, &bytes).map_err(|cause| self.unsound(cause))?;
+            self.batch = self.table.batch(decoder, block)?;
             (self.next, self.at) = (self.next + 1, 0);
         }
         let Some(batch) = &self.batch else { return Ok(None) };
-        let rows = (batch.num_rows() - self.at).min(ROWS_AT_ONCE);
+        let rows = (batch.num_rows() - self.at).min(self.fields.rows_at_once());
         let some = batch.slice(self.at, rows);
         let mut read = some.columns().iter();
         // The decoder leaves out what is not wanted.
-        let wanted = batches::wanted_fields(&self.schema, wanted);
         let columns = wanted.iter().map(|wanted| if *wanted { read.next() } else { None });
-        let chunk = batches::chunk(&self.name, &self.schema, columns, (rows, false))?;
+        let chunk = batches::chunk(&self.table.name, &self.fields, columns, (rows, false))?;
         self.at += rows;
         Ok(Some(chunk))
     }
 }
 
-impl Pieces for Table {
+impl Pieces for Reading {
     fn next(&mut self, wanted: &[bool]) -> Result<Option<Chunk>, SourceError> {
-        let name = self.name.clone();
+        let name = self.table.name.clone();
         guarded(&name, FORM, || self.read(wanted))
     }
 
     fn unread(&self) -> Vec<(usize, String)> {
-        batches::unread(&self.schema)
+        self.fields.unread()
     }
 
     fn file_bytes(&self) -> Option<u64> {
-        Some(self.stored.bytes())
+        Some(self.table.stored.bytes())
     }
 }
 

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::{Field, Schema, SchemaRef};
+use arrow_schema::{Schema, SchemaRef};
 
+use super::super::Source;
 use super::super::error::SourceError;
 use super::super::input::Table;
-use super::super::limits::COLUMNS_MAX;
 use super::super::memory::{Chunk, Chunks, Column, Pieces};
-use super::super::{Block, Source};
+use super::fields::{Field, Fields, Lengths};
 use super::guard::guarded;
-use super::{ROWS_AT_ONCE, Unread, arrays};
+use super::{ADVICE, Unread, arrays, lists};
 
 const FORM: &str = "Arrow";
 
@@ -52,8 +52,16 @@ impl Table for ArrowTable {
     }
 
     fn open(&self) -> Result<Box<dyn Source>, SourceError> {
-        let (names, blocks) = columns(&self.name, &self.schema)?;
-        let reading = Reading { table: self.clone(), batch: 0, at: 0 };
+        let lengths = || {
+            let mut lengths = vec![Lengths::default(); self.schema.fields().len()];
+            for batch in self.batches.iter() {
+                lengths.iter_mut().zip(batch.columns()).for_each(|(lengths, array)| lists::see(array, lengths));
+            }
+            Ok(lengths)
+        };
+        let fields = fields(&self.name, &self.schema, &guarded(&self.name, FORM, lengths)?)?;
+        let (names, blocks) = (fields.names(), fields.blocks());
+        let reading = Reading { table: self.clone(), fields, batch: 0, at: 0 };
         Ok(Box::new(Chunks::of(&self.name, names, Box::new(reading), self.rows() as u64)?.with_blocks(blocks)))
     }
 }
@@ -61,6 +69,7 @@ impl Table for ArrowTable {
 /// A table that is read.
 struct Reading {
     table: ArrowTable,
+    fields: Fields,
     /// The batch at hand, and how many of its rows are done.
     batch: usize,
     at: usize,
@@ -70,91 +79,58 @@ impl Pieces for Reading {
     fn next(&mut self, wanted: &[bool]) -> Result<Option<Chunk>, SourceError> {
         let table = &self.table;
         while let Some(batch) = table.batches.get(self.batch) {
-            let rows = (batch.num_rows() - self.at).min(ROWS_AT_ONCE);
+            let rows = (batch.num_rows() - self.at).min(self.fields.rows_at_once());
             if rows == 0 {
                 (self.batch, self.at) = (self.batch + 1, 0);
                 continue;
             }
             let some = batch.slice(self.at, rows);
             self.at += rows;
-            let wanted = wanted_fields(&table.schema, wanted);
+            let wanted = self.fields.wanted(wanted);
             let columns = some.columns().iter().zip(wanted).map(|(array, wanted)| wanted.then_some(array));
-            let chunk = || chunk(&table.name, &table.schema, columns, (rows, table.nan_is_missing));
+            let chunk = || chunk(&table.name, &self.fields, columns, (rows, table.nan_is_missing));
             return guarded(&table.name, FORM, chunk).map(Some);
         }
         Ok(None)
     }
 
     fn unread(&self) -> Vec<(usize, String)> {
-        unread(&self.table.schema)
+        self.fields.unread()
     }
 }
 
-/// Some rows: of each column of the schema its items, or nothing where it is not looked at; and whether a NaN is missing.
+/// The fields of a schema; of those that are lists, these are the lengths.
+pub(super) fn fields(name: &Arc<str>, schema: &Schema, lengths: &[Lengths]) -> Result<Fields, SourceError> {
+    let field = |(field, lengths): (&Arc<arrow_schema::Field>, &Lengths)| Field {
+        name: field.name().clone(),
+        shape: arrays::shape(field.data_type(), lengths),
+    };
+    Fields::new(name, schema.fields().iter().zip(lengths).map(field).collect())
+}
+
+/// Some rows: of each field its items, or nothing where it is not looked at; and whether a NaN is missing.
 pub(super) fn chunk<'a>(
     name: &Arc<str>,
-    schema: &Schema,
+    fields: &Fields,
     columns: impl Iterator<Item = Option<&'a ArrayRef>>,
     (rows, nan_is_missing): (usize, bool),
 ) -> Result<Chunk, SourceError> {
-    let column = |(field, array): (&Arc<Field>, Option<&ArrayRef>)| -> Result<Arc<dyn Column>, SourceError> {
-        let width = arrays::width(field.data_type());
-        let Some(array) = array else { return Ok(Arc::new(Unread { rows, width })) };
-        arrays::column(array, nan_is_missing).map_err(|found| SourceError::ColumnType {
+    let column = |(field, array): (&Field, Option<&ArrayRef>)| -> Result<Arc<dyn Column>, SourceError> {
+        let Some(array) = array else { return Ok(Arc::new(Unread { rows, width: field.width() })) };
+        arrays::column(array, &field.shape, nan_is_missing).map_err(|found| SourceError::ColumnType {
             file: name.clone(),
-            column: field.name().clone(),
+            column: field.name.clone(),
             found,
-            advice: "write it as numbers, text or dates, or declare it \"ignore\" in sisa.toml",
+            advice: ADVICE,
         })
     };
-    Chunk::new(name, schema.fields().iter().zip(columns).map(column).collect::<Result<_, _>>()?)
-}
-
-/// The first column of each field: one that holds vectors is as many columns as they have numbers.
-fn firsts(schema: &Schema) -> impl Iterator<Item = (usize, &Arc<Field>)> {
-    schema.fields().iter().scan(0, |next, field| {
-        let first = *next;
-        *next += arrays::width(field.data_type());
-        Some((first, field))
-    })
-}
-
-/// The names of the columns, and which of them are vectors.
-pub(super) fn columns(name: &Arc<str>, schema: &Schema) -> Result<(Vec<String>, Vec<Block>), SourceError> {
-    let total = schema.fields().iter().map(|field| arrays::width(field.data_type()) as u64).sum();
-    if total > COLUMNS_MAX as u64 {
-        return Err(SourceError::TooWide { file: name.clone(), place: "the table".into(), got: total });
-    }
-    let vector = |(first, field): (usize, &Arc<Field>)| {
-        let (name, width) = (field.name().clone(), arrays::width(field.data_type()));
-        arrays::is_vector(field.data_type()).then_some(Block { name, first, width })
-    };
-    let names = |field: &Arc<Field>| -> Vec<String> {
-        match arrays::is_vector(field.data_type()) {
-            true => (0..arrays::width(field.data_type())).map(|at| format!("{}{at}", field.name())).collect(),
-            false => vec![field.name().clone()],
-        }
-    };
-    Ok((schema.fields().iter().flat_map(names).collect(), firsts(schema).filter_map(vector).collect()))
-}
-
-/// Whether a column of each field is looked at.
-pub(super) fn wanted_fields(schema: &Schema, wanted: &[bool]) -> Vec<bool> {
-    let any = |(first, field): (usize, &Arc<Field>)| {
-        wanted.get(first..first + arrays::width(field.data_type())).unwrap_or_default().contains(&true)
-    };
-    firsts(schema).map(any).collect()
-}
-
-/// The columns whose items are not read, and what those are.
-pub(super) fn unread(schema: &Schema) -> Vec<(usize, String)> {
-    firsts(schema).filter_map(|(first, field)| Some((first, arrays::unread(field.data_type())?))).collect()
+    Chunk::new(name, fields.iter().zip(columns).map(column).collect::<Result<_, _>>()?)
 }
 
 #[cfg(test)]
 mod tests {
     use arrow_array::{Float64Array, Int32Array, StringViewArray};
-    use arrow_schema::DataType;
+    use arrow_schema::{DataType, Field};
 
     use super::super::super::batch::{Batch, Cell};
     use super::*;

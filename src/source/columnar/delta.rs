@@ -47,7 +47,7 @@ fn declared(bytes: &[u8]) -> Option<(usize, usize)> {
 }
 
 /// A number of seven bits to a byte, the lowest first.
-fn number(rest: &mut &[u8]) -> Option<usize> {
+pub(super) fn number(rest: &mut &[u8]) -> Option<usize> {
     let mut number = 0_u64;
     for place in 0..10 {
         let (byte, after) = rest.split_first()?;

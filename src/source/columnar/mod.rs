@@ -2,19 +2,26 @@
 //!
 //! Their grammar is read by the crates of the Arrow project. What a file declares is checked before memory is taken for it, and a
 //! panic of theirs is an error here, so that no file can stop the program. Only the columns that are asked for are read. Times, dates,
-//! decimals and integers beyond 64 bits become the text that a CSV would have; a null is missing.
+//! decimals and integers beyond 64 bits become the text that a CSV would have; a null is missing. Lists of floats that are all of one length
+//! are vectors, each of whose numbers is a column.
 
 mod arrays;
 mod arrow;
 mod batches;
 mod delta;
+mod fields;
 mod footer;
 mod guard;
+mod items;
+mod levels;
+mod lists;
 mod pages;
 mod parquet;
+mod runs;
 mod stored;
 mod text;
 mod unpack;
+mod vectors;
 
 use std::ops::Range;
 
@@ -29,7 +36,10 @@ use super::memory::{BadItem, Column};
 /// Bytes of the largest footer.
 const FOOTER_BYTES_MAX: u64 = 16 << 20;
 
-/// Rows that are decoded at once.
+/// What to do about a column that is not read.
+const ADVICE: &str = "write it as numbers, text or dates, or declare it \"ignore\" in sisa.toml";
+
+/// Rows that are decoded at once at most.
 const ROWS_AT_ONCE: usize = super::limits::BATCH_ROWS_MAX;
 
 /// A column that is not read.

@@ -12,6 +12,7 @@ use parquet::file::serialized_reader::SerializedPageReader;
 use std::sync::Arc;
 
 use super::delta;
+use super::runs::Runs;
 use super::stored::Stored;
 use super::unpack::Packing;
 
@@ -27,6 +28,8 @@ pub(super) struct Pages {
     width: usize,
     /// Values that are still to come.
     left: usize,
+    /// Where values are items of lists.
+    lists: Option<Runs>,
 }
 
 fn broken(what: &str) -> ParquetError {
@@ -34,8 +37,14 @@ fn broken(what: &str) -> ParquetError {
 }
 
 impl Pages {
-    /// The pages of a column with `rows` values.
-    pub(super) fn new(stored: &Stored, meta: &ColumnChunkMetaData, packing: Packing, rows: usize) -> Result<Pages, ParquetError> {
+    /// The pages of a column with `rows` values, or as many lists of at most `longest`.
+    pub(super) fn new(
+        stored: &Stored,
+        meta: &ColumnChunkMetaData,
+        packing: Packing,
+        rows: usize,
+        longest: usize,
+    ) -> Result<Pages, ParquetError> {
         let descr = meta.column_descr();
         let width = match meta.column_type() {
             Type::BOOLEAN => 0,
@@ -48,7 +57,13 @@ impl Pages {
         let plain_bytes = u64::try_from(meta.uncompressed_size()).map_err(|_| broken("a column has less than no bytes"))?;
         let as_stored = meta.clone().into_builder().set_compression(parquet::basic::Compression::UNCOMPRESSED).build()?;
         let pages = SerializedPageReader::new(Arc::new(stored.clone()), &as_stored, rows, None)?;
-        Ok(Pages { pages, packing, plain_bytes, optional, width, left: rows })
+        let lists = (descr.max_rep_level() > 0).then(|| Runs::new(longest));
+        if lists.is_some() && meta.file_path().is_some() {
+            return Err(broken("a column is in another file"));
+        }
+        let values = usize::try_from(meta.num_values()).map_err(|_| broken("a column has less than no values"))?;
+        let left = if lists.is_some() { values } else { rows };
+        Ok(Pages { pages, packing, plain_bytes, optional, width, left, lists })
     }
 
     fn unpack(&self, packed: &Bytes) -> Result<Bytes, ParquetError> {
@@ -83,6 +98,13 @@ impl Pages {
         if sound { Ok(()) } else { Err(broken("a page declares more lengths than it can hold")) }
     }
 
+    /// Counts the items of the lists that begin or go on with a page, whose levels of repetition these are.
+    fn count_items(&mut self, levels: Option<&[u8]>, values: u32) -> Result<(), ParquetError> {
+        let Some(lists) = &mut self.lists else { return Ok(()) };
+        let seen = levels.and_then(|levels| lists.see(levels, values as usize));
+        seen.ok_or_else(|| broken("a list is cut short, or has many more items than the first ones"))
+    }
+
     fn look(&mut self, page: Page) -> Result<Page, ParquetError> {
         match page {
             Page::DictionaryPage { buf, num_values, encoding, is_sorted } => {
@@ -100,6 +122,13 @@ impl Pages {
                     let length = buf.first_chunk().map(|length| u32::from_le_bytes(*length) as usize)?;
                     (def_level_encoding == Encoding::RLE).then(|| length.checked_add(4))?
                 };
+                if self.lists.is_some() {
+                    let runs = || {
+                        let length = buf.first_chunk().map(|length| u32::from_le_bytes(*length) as usize)?;
+                        (rep_level_encoding == Encoding::RLE).then(|| buf.get(4..length.checked_add(4)?))?
+                    };
+                    self.count_items(runs(), num_values)?;
+                }
                 let at = if self.optional { levels() } else { Some(0) };
                 self.check(encoding, &buf, at, num_values)?;
                 Ok(Page::DataPage { buf, num_values, encoding, def_level_encoding, rep_level_encoding, statistics })
@@ -124,6 +153,7 @@ impl Pages {
                     false => buf,
                 };
                 self.count(num_values)?;
+                self.count_items(buf.get(..rep_levels_byte_len as usize), num_values)?;
                 self.check(encoding, &buf, Some(at), num_values)?;
                 Ok(Page::DataPageV2 {
                     buf,
