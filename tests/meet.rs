@@ -346,7 +346,7 @@ impl sisa::engine::Observer for AtTraining {
 /// nobody wants.
 #[test]
 fn training_comes_to_an_end_where_a_request_was_accepted_and_nobody_goes_on_with_it() {
-    let setup = Setup { shards: 1, slices: 3, learner: LINEAR, epochs: 1, ..Setup::default() };
+    let setup = Setup { shards: 1, slices: 3, holdout: 0.0, learner: LINEAR, epochs: 1, ..Setup::default() };
     let all = rows(40);
     let bench = Bench::new(&setup, &all);
     let root = bench.root().to_owned();
