@@ -172,8 +172,10 @@ fn no_raw_id_is_in_any_file() {
     rows.iter_mut().for_each(|r| r.person += 7_650_000);
     let bench = Bench::trained(&Setup::default(), &rows);
     bench.delete(&persons(&[7_650_003, 7_659_999]));
+    // In full: four digits of an id are found in some digest every now and then.
+    let ids: BTreeSet<Vec<u8>> = rows.iter().map(|r| r.person).chain([7_659_999]).map(|id| id.to_string().into_bytes()).collect();
     for (path, bytes) in bench.files() {
-        assert!(!bytes.windows(4).any(|w| w == b"7650" || w == b"7659"), "{}", path.display());
+        assert!(!bytes.windows(7).any(|w| ids.contains(w)), "{}", path.display());
     }
 }
 

@@ -330,7 +330,11 @@ impl std::fmt::Debug for AtTraining {
 
 impl sisa::engine::Observer for AtTraining {
     fn progress(&self, progress: sisa::engine::Progress) {
-        if let (sisa::engine::Progress::Training { .. }, Some(then)) = (progress, self.0.lock().unwrap().take()) {
+        if !matches!(progress, sisa::engine::Progress::Training { .. }) {
+            return;
+        }
+        let then = self.0.lock().unwrap().take();
+        if let Some(then) = then {
             then();
         }
     }
@@ -360,7 +364,7 @@ fn training_comes_to_an_end_where_a_request_was_accepted_and_nobody_goes_on_with
     });
     assert!(ended.recv_timeout(ENOUGH).expect("training never comes to an end").unwrap());
     let engine = thread.join().unwrap();
-    assert!(engine.status().unwrap().unrepaired.is_empty());
+    assert!(engine.log().unwrap().iter().all(|request| request.repaired.is_some()) && engine.log().unwrap().len() == 1);
     verify(&engine, true).unwrap();
     let fresh = Bench::new(&setup, &without(&all, |row| row.person == 5));
     fresh.train();
