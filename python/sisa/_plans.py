@@ -48,6 +48,16 @@ class Growth(TypedDict):
     deletion_after: float
 
 
+class Expiry(TypedDict):
+    """What expiring a cohort costs."""
+
+    cohort: str
+    records: int
+    whole_row_passes: float
+    within_row_passes: float
+    without_row_passes: float
+
+
 class Plan(TypedDict):
     """``plan``."""
 
@@ -63,6 +73,7 @@ class Plan(TypedDict):
     slices: int | None
     reason: str
     growth: Growth | None
+    expiries: list[Expiry]
     learner: str
     recommended_learner: RecommendedLearner | None
 
