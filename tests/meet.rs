@@ -254,20 +254,7 @@ fn a_repair_waits_for_a_request_that_is_on_its_way() {
         let mut done = seen.lock().unwrap();
         if what == "read" && path.ends_with("CURRENT") && !*done {
             *done = true;
-            let sisa = env!("CARGO_BIN_EXE_sisa");
-            let args = ["delete", "--subject", "5", "--request-id", "underway", "--wait", "-w"];
-            let mut child = std::process::Command::new(sisa)
-                .args(args)
-                .arg(&root)
-                .env("SISA_STOP_AT", "accepted")
-                .stdout(std::process::Stdio::null())
-                .stderr(std::process::Stdio::piped())
-                .spawn()
-                .unwrap();
-            let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
-            assert!(lines.any(|line| line.unwrap().contains("stopped at")));
-            child.kill().unwrap();
-            child.wait().unwrap();
+            accepted_and_gone(&root, 5);
         }
     });
     engine(&bench, tap).repair(&Input::new(), false, &Quiet).unwrap();

@@ -10,11 +10,11 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use common::{Bench, Row, Setup, rows, without};
-use sisa::engine::{DeleteRequest, Input, Quiet};
+use sisa::engine::{DeleteRequest, Input, Quiet, Serving};
 use tape::{TAPE, fault, rewrite, sisa, workers};
 
 /// An age that nobody else has, and that no other bytes are by chance.
@@ -66,9 +66,11 @@ fn files_with(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Waits until something is so. What never is ends the test by its runner's patience.
+/// Waits until something is so.
 fn until(mut so: impl FnMut() -> bool) {
+    let since = Instant::now();
     while !so() {
+        assert!(since.elapsed() < Duration::from_secs(120), "it never is");
         thread::sleep(Duration::from_millis(20));
     }
 }
@@ -77,17 +79,22 @@ fn deletion(defer: bool) -> DeleteRequest {
     DeleteRequest { subjects: vec![PERSON.to_string()], defer, ..DeleteRequest::default() }
 }
 
+/// What answers, by a worker that is at it, and what it was asked: about nobody who goes.
+fn answering(bench: &Bench, table: &[Row]) -> (Serving, Input) {
+    let serving = bench.engine().serving().unwrap();
+    let asked = bench.root().join("asked.csv");
+    fs::write(&asked, common::csv(&without(table, |row| row.person == PERSON))).unwrap();
+    let input = Input::from(asked.as_path());
+    serving.scores(&input, &Quiet).unwrap();
+    (serving, input)
+}
+
 #[test]
 fn a_worker_that_answers_ends_before_a_deletion_of_its_process_is_told() {
     for defer in [true, false] {
         let (bench, table) = bench();
         assert!(bench.train().complete);
-        let engine = bench.engine();
-        let serving = engine.serving().unwrap();
-        let asked = bench.root().join("asked.csv");
-        fs::write(&asked, common::csv(&without(&table, |row| row.person == PERSON))).unwrap();
-        let input = Input::from(asked.as_path());
-        serving.scores(&input, &Quiet).unwrap();
+        let (serving, input) = answering(&bench, &table);
         // What is looked for can be found: the state that answers holds the row.
         assert_eq!(remembering(&bench).len(), 1);
         assert!(!files_with(bench.root()).is_empty());
@@ -108,12 +115,7 @@ fn a_worker_that_answers_ends_before_a_deletion_of_its_process_is_told() {
 fn a_worker_that_answers_elsewhere_ends_with_the_next_question() {
     let (bench, table) = bench();
     assert!(bench.train().complete);
-    let engine = bench.engine();
-    let serving = engine.serving().unwrap();
-    let asked = bench.root().join("asked.csv");
-    fs::write(&asked, common::csv(&without(&table, |row| row.person == PERSON))).unwrap();
-    let input = Input::from(asked.as_path());
-    serving.scores(&input, &Quiet).unwrap();
+    let (serving, input) = answering(&bench, &table);
     assert_eq!(remembering(&bench).len(), 1);
     let output = sisa(&bench, &env::var("PATH").unwrap(), &["delete", "--subject", &PERSON.to_string()]);
     assert!(output.status.success());

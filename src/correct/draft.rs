@@ -43,19 +43,7 @@ pub fn work_out(
     let asked = rows(newest)?;
     let handles = workspace.ledger().handles(history)?;
     handles.check()?;
-    let mut accepted = Accepted {
-        request: request.into(),
-        ids: asked.digest(key),
-        suppress: false,
-        corrects: true,
-        returned: Vec::new(),
-        outcomes: Vec::new(),
-        list: None,
-        cells: Vec::new(),
-        purge: Vec::new(),
-        exports: Vec::new(),
-        predicted: Default::default(),
-    };
+    let mut accepted = Accepted { corrects: true, ..Accepted::of(request, asked.digest(key)) };
     let mut found: BTreeMap<Handle, Found> = BTreeMap::new();
     for (generation, record) in &history.generations {
         let encoded_so = if *generation == newest { None } else { Some(rows(*generation)?) };

@@ -116,19 +116,7 @@ pub fn draft(
     let pending = &earlier.gone;
     let history = &snapshot.history;
     let serving = snapshot.current.as_ref().map(|c| c.generation).or(history.newest().map(|(id, _)| id));
-    let mut draft = Draft::of_waiting(Accepted {
-        request: request.into(),
-        ids: targets.digest(key),
-        suppress,
-        corrects: false,
-        returned: Vec::new(),
-        outcomes: Vec::new(),
-        list: None,
-        cells: Vec::new(),
-        purge: Vec::new(),
-        exports: Vec::new(),
-        predicted: Default::default(),
-    });
+    let mut draft = Draft::of_waiting(Accepted { suppress, ..Accepted::of(request, targets.digest(key)) });
     let handles = workspace.ledger().handles(history)?;
     let mut kept = 0;
     let mut found: BTreeMap<Handle, (u64, u64)> = BTreeMap::new();

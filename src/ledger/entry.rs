@@ -264,6 +264,25 @@ pub struct Accepted {
     pub predicted: Cost,
 }
 
+impl Accepted {
+    /// A request of this name and these ids, which changes nothing yet and suppresses nothing.
+    pub fn of(request: &str, ids: Digest) -> Accepted {
+        Accepted {
+            request: request.into(),
+            ids,
+            suppress: false,
+            corrects: false,
+            returned: Vec::new(),
+            outcomes: Vec::new(),
+            list: None,
+            cells: Vec::new(),
+            purge: Vec::new(),
+            exports: Vec::new(),
+            predicted: Cost::default(),
+        }
+    }
+}
+
 /// A deletion is in effect.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
