@@ -125,8 +125,11 @@ over the batches (their costs differ, and what a person pays is the mean); times
                               f"{mean(deleted, 'training'):.2f}", f"{1e3 * rest:.0f}", f"{mean(deleted, 'row_passes') / mean(deleted, 'training'):,.0f}"))
         self.add("### Where the time goes\n", table(
             ("threads", "", "whole process, s", "until effective, ms", "training with checkpoints, s", "the rest, ms", "row-passes/s of training"), lines), """
-Until a deletion is effective, one person costs seven syncs and little else: three files are written and synced (the ledger's `accepted`, the slice without
-the records, `effective`) and four folders synced; the checkpoints that saw the person are unlinked (half of R on average) while handles keep their blocks, which are freed
+Until a deletion is effective, one person costs nine syncs and little else: three files (the
+ledger's `accepted`, the slice without the records, which is written before and synced beside it,
+and `effective`) and six folders (the writer's mark, the ledger twice, the workspace, the shard's
+slices and its checkpoints); the checkpoints that saw the person are unlinked (half of R on average)
+while handles keep their blocks, which are freed
 afterwards. `scripts/effective.py` measures it alone, 250,000 x 600 bytes, S = 20, R = 50; one run of it, on a disk that synced a new file of 4 KiB in
 0.31 ms (medians): one person effective after 4.6 ms, eight after 15.0 ms, the whole process 53 and 95 ms, and `sisa train` with nothing to do 40 ms.
 
