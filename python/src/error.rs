@@ -3,6 +3,8 @@
 use pyo3::prelude::*;
 use sisa::{Error, ErrorKind, wire};
 
+use crate::call::call;
+
 /// The exit code that the command line would end with (README.md has the table).
 fn code(kind: ErrorKind) -> u8 {
     match kind {
@@ -20,6 +22,6 @@ fn code(kind: ErrorKind) -> u8 {
 /// The exception for an error: `sisa._errors` makes it from the JSON, and knows the words for what can be done.
 pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
     let told = wire::line(&wire::Failed::of(code(error.kind()), error.to_string(), Some(error)));
-    let made = py.import("sisa._errors").and_then(|errors| errors.getattr("of")?.call1((told,)));
+    let made = py.import("sisa._errors").and_then(|errors| call(&errors.getattr("of")?, (told,)));
     made.map_or_else(|error| error, PyErr::from_value)
 }

@@ -14,7 +14,7 @@ use std::{
 use pyo3::{exceptions::PyRuntimeError, prelude::*, types::PyDict};
 use sisa::{Error, Observer, Progress, Remedy};
 
-use crate::error::raise;
+use crate::{call::call, error::raise};
 
 /// How often signals are looked for.
 const TICK: Duration = Duration::from_millis(20);
@@ -140,14 +140,15 @@ fn listen(relay: &Relay, events: &Receiver<Event>, listener: &Py<PyAny>, finishe
 }
 
 fn tell(py: Python<'_>, listener: &Py<PyAny>, event: Event) -> PyResult<()> {
+    let listener = listener.bind(py);
     match event {
         Event::Progress(progress) => {
-            listener.call1(py, ("progress", progress_of(py, progress)?))?;
+            call(listener, ("progress", progress_of(py, progress)?))?;
         }
         Event::Note(text, remedy) => {
             let remedy = remedy.map(|remedy| serde_json::to_string(&remedy));
             let remedy = remedy.transpose().map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
-            listener.call1(py, ("note", (text, remedy)))?;
+            call(listener, ("note", (text, remedy)))?;
         }
         Event::Done => {}
     }

@@ -1,8 +1,9 @@
 //! The Python package's native half: the engine for callers who hold Python's lock.
 //!
 //! It hands over what Python has no words for (tables, threads, signals) and answers with lines of the JSON that docs/JSON.md
-//! promises; `python/sisa` makes methods, arrays and exceptions of them. `unsafe` is in one place, `table/arrow.rs`.
+//! promises; `python/sisa` makes methods, arrays and exceptions of them. `unsafe` is in two places, `call.rs` and `table/arrow.rs`.
 
+mod call;
 mod engine;
 mod error;
 mod fork;

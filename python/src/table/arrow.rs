@@ -11,10 +11,11 @@ use pyo3::{prelude::*, types::PyCapsule};
 use sisa::source::ArrowTable;
 
 use super::wrong;
+use crate::call::call;
 
 /// The table that an object with `__arrow_c_stream__` streams. Every NaN in it is missing.
 pub(super) fn table(name: &str, streams: &Bound<'_, PyAny>) -> PyResult<ArrowTable> {
-    let reader = reader(name, &streams.call_method0("__arrow_c_stream__")?)?;
+    let reader = reader(name, &call(&streams.getattr("__arrow_c_stream__")?, ())?)?;
     let schema = reader.schema();
     // What streams may run Python, on this thread or another.
     let batches: Result<Vec<RecordBatch>, _> = streams.py().detach(|| reader.collect());
