@@ -40,6 +40,32 @@ fn anew(learner: &'static str, rows: &[Row], person: u32, input: &Input) -> Answ
 }
 
 #[test]
+fn rows_are_scored_together_however_few_of_them_a_batch_of_their_source_has() {
+    let rows = rows(60);
+    let (bench, input) = bench(MLP, &rows);
+    let expected = bench.engine().scores(&input, &Quiet).unwrap().scores;
+    let narrow = csv(&rows);
+    // Sixteen rows of it are a batch.
+    let long = "x".repeat(8000);
+    let (mut lines, mut notes) = (narrow.lines(), Vec::new());
+    let mut wide = format!("{},note\n", lines.next().unwrap());
+    for (at, line) in lines.enumerate() {
+        notes.push(format!("{at}{long}"));
+        wide.push_str(&format!("{line},{at}{long}\n"));
+    }
+    let asked = bench.root().join("wide.csv");
+    fs::write(&asked, wide).unwrap();
+    let mut told = Vec::new();
+    let ids = ["note".to_owned()];
+    let note = |named: &sisa::engine::Named, _: &[String], scores: &sisa::predict::Scores| {
+        told.push((named.cells.clone(), scores.clone()));
+        Ok(())
+    };
+    assert_eq!(bench.engine().predict_named(&Input::from(asked), &ids, &Quiet, note).unwrap() as usize, rows.len());
+    assert!(told == [(notes, expected)], "in {} parts", told.len());
+}
+
+#[test]
 fn what_stays_loaded_answers_as_a_command_does_before_and_after_a_deletion_by_another_engine() {
     for learner in [LINEAR, MLP, FOREST, COUNTED, RIDGE, BOOST] {
         let rows = rows(60);

@@ -5,8 +5,8 @@
 
 Adult (as in sets.py, one seed): `forest` of 5 x 20 trees, `ridge` with 1,024 and with 2,000 random features in two shards; with --fashion also
 Fashion-MNIST, `ridge` with 2,000. Each build has a workspace of its own, trained by the first; then they take turns, one person at a time, the
-same ids: `sisa delete --subject ID --threads 2`. Effective is `seconds` of that line (from before `accepted` is written until `effective` is synced), whole
-the process from its start to its receipt, with the repair.
+same ids: `sisa delete --subject ID --threads 2`. Effective is from the start of the process until it has printed that line; after `accepted` is the part of it
+from when the ledger holds the request (everything slow is prepared before); whole is until the process has ended, with the repair and its receipt.
 
 Disk is what this disk takes, in the same turns, to make as many bytes durable as a deletion must before it is in effect: a new file of the slice's size that takes
 the place of another, and two of an entry's, each written, synced, renamed and its folder synced. `with state` adds a file of the state's size.
@@ -55,7 +55,7 @@ def largest(folder, end):
 
 
 def turns(builds, scratch, text, train, ids):
-    """Seconds by build: {name: [(effective, whole)]}; those of the disk, without and with the state; and bytes of a slice and of a state."""
+    """Seconds by build: {name: [(effective, after accepted, whole)]}; those of the disk, without and with the state; and bytes of a slice and of a state."""
     folders = {name: scratch / name for name in builds}
     first = next(iter(folders.values()))
     side = Engine(next(iter(builds.values())), first, 2)
@@ -69,9 +69,9 @@ def turns(builds, scratch, text, train, ids):
     found, floor = {name: [] for name in builds}, []
     for name in ids:
         for build, binary in builds.items():
-            whole, lines = Engine(binary, folders[build], 2).run("delete", "--subject", name)
+            effective, whole, lines = Engine(binary, folders[build], 2).until("effective", "delete", "--subject", name)
             assert lines["repaired"]["row_passes"] == 0
-            found[build].append((lines["effective"]["seconds"], whole))
+            found[build].append((effective, lines["effective"]["seconds"], whole))
         bare = synced(disk, bytes_of[0]) + synced(disk, ENTRY) + synced(disk, ENTRY)
         floor.append((bare, bare + synced(disk, bytes_of[1])))
     for folder in (disk, *folders.values()):
@@ -110,10 +110,10 @@ def main():
     for name, shards, text, train, ids in cases:
         found, floor, (slice_bytes, state_bytes) = turns(builds, scratch, text, train, ids)
         for build, samples in found.items():
-            lines.append((name, f"{slice_bytes / 1e6:.2f}", f"{state_bytes / 1e6:.2f}", build, milliseconds(e for e, _ in samples), milliseconds(w for _, w in samples),
+            lines.append((name, f"{slice_bytes / 1e6:.2f}", f"{state_bytes / 1e6:.2f}", build, *(milliseconds(column) for column in zip(*samples)),
                           milliseconds(bare for bare, _ in floor), milliseconds(all_ for _, all_ in floor)))
     shutil.rmtree(scratch)
-    table = [("", "slice, MB", "state, MB", "build", "effective, ms", "whole process, ms", "disk, ms", "disk with state, ms"), ("---",) * 8, *lines]
+    table = [("", "slice, MB", "state, MB", "build", "effective, ms", "after `accepted`, ms", "whole process, ms", "disk, ms", "disk with state, ms"), ("---",) * 9, *lines]
     print(f"{arguments.deletions} deletions each, in turns, medians (and the least); {os.cpu_count()} cores; {datetime.date.today()}; load {load:.1f} when it began and "
           f"{os.getloadavg()[0]:.1f} at the end.\n")
     print("\n".join("| " + " | ".join(row) + " |" for row in table))

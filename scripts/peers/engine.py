@@ -59,3 +59,17 @@ class Engine:
         """As `lines`, by type: the last of each."""
         seconds, lines = self.lines(*command, threads=threads)
         return seconds, {line["type"]: line for line in lines}
+
+    def until(self, wanted, *command):
+        """Wall seconds from before the process is made until it has printed the first line of a type, and until it has ended; and its lines by type."""
+        call = [self.binary, "-w", str(self.folder), "--json", "--quiet", *(["--threads", str(self.threads)] if self.threads else []), *map(str, command)]
+        start, found, lines = time.perf_counter(), None, []
+        with subprocess.Popen(call, stdout=subprocess.PIPE, text=True) as process:
+            for line in process.stdout:
+                lines.append(json.loads(line))
+                if lines[-1]["type"] == wanted and found is None:
+                    found = time.perf_counter() - start
+        seconds = time.perf_counter() - start
+        if process.returncode or found is None:
+            raise RuntimeError(f"{call}: {lines}")
+        return found, seconds, {line["type"]: line for line in lines}

@@ -15,6 +15,12 @@ use crate::{
 
 /// So many rows are scored sooner than they are handed to other threads.
 const ROWS_HERE: usize = 256;
+/// Rows that are scored together, unless they are wide: of wide rows a batch of a source has few, too few for all threads, and too few for learners
+/// outside this program, which are asked about [`ROWS_HERE`] rows, or as many with what they are filled up with.
+const ROWS_TOGETHER: usize = 2048;
+/// Bytes of encoded rows and of the cells that name them after which no more are gathered.
+const BYTES_TOGETHER: usize = 8 << 20;
+
 /// How good an ensemble is on some rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
@@ -92,11 +98,14 @@ impl Named {
         Ok(named)
     }
 
-    fn fill(&mut self, batch: &Batch) {
-        self.cells.clear();
+    fn add(&mut self, batch: &Batch) {
         for row in 0..batch.rows() {
             self.cells.extend(self.at.iter().map(|at| batch.cell(row, *at).to_string()));
         }
+    }
+
+    fn bytes(&self) -> usize {
+        self.cells.iter().map(String::len).sum()
     }
 }
 
@@ -313,6 +322,32 @@ impl Loaded {
     }
 }
 
+/// Rows that are scored together, with the cells that name them.
+struct Together {
+    batch: Batch,
+    table: EncodedRows,
+    named: Named,
+}
+
+impl Together {
+    /// The next rows of a source in place of what was there; returns how many were read, 0 at its end.
+    fn next(&mut self, source: &mut dyn Source, encoder: &Encoder) -> Result<u64, Error> {
+        self.table.clear();
+        self.named.cells.clear();
+        let mut rows = 0;
+        while self.table.rows() < ROWS_TOGETHER && self.table.bytes() + self.named.bytes() < BYTES_TOGETHER {
+            let read = source.next(&mut self.batch)?;
+            if read == 0 {
+                break;
+            }
+            rows += read as u64;
+            self.table.add(encoder, &self.batch, usize::MAX).map_err(Error::cell)?;
+            self.named.add(&self.batch);
+        }
+        Ok(rows)
+    }
+}
+
 /// What answers, and how its questions are read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Answering<'a> {
@@ -346,35 +381,31 @@ impl Answering<'_> {
                     undeclared.join(", ")
                 ));
             }
-            let mut named = ids.map_or_else(|| Ok(Named::default()), |ids| Named::of(self.schema, ids, source.as_ref()))?;
+            let named = ids.map_or_else(|| Ok(Named::default()), |ids| Named::of(self.schema, ids, source.as_ref()))?;
             let mut positions = self.schema.positions(source.columns());
             positions.extend(named.at.iter().copied().filter(|at| !positions.contains(at)).collect::<Vec<_>>());
             positions.sort_unstable();
             source.only(&positions);
             let encoder = if labelled { encoder } else { encoder.without_label() };
-            let mut batch = Batch::new();
-            let mut table = EncodedRows::new(self.schema.row());
+            let mut together = Together { batch: Batch::new(), table: EncodedRows::new(self.schema.row()), named };
             let mut any = false;
             loop {
-                match source.next(&mut batch) {
+                let read = match together.next(source.as_mut(), &encoder) {
                     // Nothing is asked, so nothing is answered.
-                    Err(SourceError::NoRows { .. }) if !any && !labelled => batch = Batch::new(),
+                    Err(Error::Source(SourceError::NoRows { .. })) if !any && !labelled => 0,
                     Ok(0) => break,
-                    Ok(_) => {}
-                    Err(error) => return Err(error.into()),
-                }
+                    read => read?,
+                };
                 any = true;
-                named.fill(&batch);
-                table.fill(&encoder, &batch).map_err(Error::cell)?;
-                let view = table.view();
+                let view = together.table.view();
                 let score = || self.ensemble.scores(&view.features);
                 let scores = if view.features.rows() <= ROWS_HERE { score() } else { pool.install(score) };
                 let scores = scores.map_err(PredictError::from)?;
-                then(&scores, &view, &named)?;
-                rows += batch.rows() as u64;
-                if batch.rows() == 0 {
+                then(&scores, &view, &together.named)?;
+                if read == 0 {
                     break;
                 }
+                rows += read;
                 observer.progress(Progress::Scoring { rows });
                 if observer.stopped() {
                     return Err(Error::Interrupted);

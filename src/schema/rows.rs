@@ -63,19 +63,10 @@ impl EncodedRows {
         }
     }
 
-    /// Takes in a batch in place of what was there.
-    ///
-    /// # Errors
-    /// A cell does not fit the schema; says where it is.
-    pub fn fill(&mut self, encoder: &Encoder, batch: &Batch) -> Result<(), (Place, CellError)> {
-        self.clear();
-        self.add(encoder, batch, usize::MAX)
-    }
-
     /// Adds rows of a batch until there are `most`.
     ///
     /// # Errors
-    /// As for [`EncodedRows::fill`].
+    /// A cell does not fit the schema; says where it is.
     pub fn add(&mut self, encoder: &Encoder, batch: &Batch, most: usize) -> Result<(), (Place, CellError)> {
         for at in 0..batch.rows().min(most.saturating_sub(self.rows)) {
             let mut encoded = std::mem::take(&mut self.encoded);
@@ -104,7 +95,8 @@ impl EncodedRows {
         }
     }
 
-    fn clear(&mut self) {
+    /// Lets all rows go, and keeps their room.
+    pub fn clear(&mut self) {
         self.rows = 0;
         self.numbers.clear();
         self.bytes.clear();
@@ -118,6 +110,11 @@ impl EncodedRows {
     /// How many rows.
     pub fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// Bytes of the rows, without their labels.
+    pub fn bytes(&self) -> usize {
+        4 * (self.numbers.len() + self.categories.len()) + self.bytes.len()
     }
 
     /// The rows as learners see them.
