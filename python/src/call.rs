@@ -6,9 +6,10 @@ use pyo3::{prelude::*, types::PyTuple};
 
 /// Stands on the stack while Python's code runs above it.
 ///
-/// Before 3.14 Python ends any thread but the main one that asks for its lock while the program comes to its end, and unwinds the thread's
-/// stack. What lies on it would give back references and the lock itself, which the thread does not have, and Python would abort the program.
-/// So the thread stays where it is until the process is gone, as it does from 3.14 on.
+/// Before 3.14 Python ends any thread but the main one that asks for its lock while the program comes to its end,
+/// and unwinds the thread's stack. What lies on it would give back references and the lock itself, which the thread
+/// does not have, and Python would abort the program. So the thread stays where it is until the process is gone, as
+/// it does from 3.14 on.
 struct Stay;
 
 impl Drop for Stay {
@@ -43,8 +44,9 @@ fn plain<'py>(callable: &Bound<'py, PyAny>, arguments: &Bound<'py, PyTuple>) -> 
     unsafe extern "C-unwind" {
         fn PyObject_Call(callable: *mut PyObject, arguments: *mut PyObject, keywords: *mut PyObject) -> *mut PyObject;
     }
-    // SAFETY: both pointers are those of living objects, the second one's that of a tuple, and this thread holds Python's lock, as `Bound` says.
-    // No keywords are given by null. What comes back is a new reference, or null with an exception set.
+    // SAFETY: both pointers are those of living objects, the second one's that of a tuple, and this thread holds
+    // Python's lock, as `Bound` says. Null gives no keywords. What comes back is a new reference, or null with an
+    // exception set.
     unsafe {
         let returned = PyObject_Call(callable.as_ptr(), arguments.as_ptr(), std::ptr::null_mut());
         Bound::from_owned_ptr_or_err(callable.py(), returned)

@@ -159,7 +159,7 @@ print("over")
 
 @pytest.mark.parametrize("at", ["progress", "table", "training"])
 def test_a_program_ends_while_a_daemon_thread_is_in_it(at: str, tmp_path: Path) -> None:
-    """Python ends such a thread where it asks for Python's lock: in what it calls of ours, or in what we call of Python's."""
+    """Python ends such a thread where it asks for its lock: in what it calls of ours, or in what we call of Python's."""
     with pytest.raises(Enough):
         sisa.Workspace(tmp_path, threads=2).train(numbers(), config=LONG, seed=1, progress=_raise)
     for _ in range(3):

@@ -1,17 +1,21 @@
 #!/usr/bin/env python3
-"""How fast `boost` and LightGBM train and answer on many rows of numbers, what memory they take, and what deleting one person costs.
+"""How fast `boost` and LightGBM train and answer on many rows of numbers, what memory they take, and what
+deleting one person costs.
 
     pip install lightgbm pandas, and the package (maturin build --release --manifest-path python/Cargo.toml)
     python3 boost_rates.py SISA_BINARY SCRATCH ADULT_CSV_GZ [--rows 1000000] [--columns 28] [--threads 1,2] [--repeats 3]
 
-The table is made up: standard normal numbers as float32, two classes by a sum of products with noise, a test part of a tenth. Both sides grow 100 rounds of 31
-leaves at rate 0.1 with at least 20 rows in a leaf; the engine in one shard of one slice. They take turns. Seconds of training are LightGBM's of `fit` with its
-binning, from the array in memory; the engine's of `sisa train` as it reports them, with the checkpoint synced, and of its whole process; the rows were imported
-before, which takes the seconds that stand beside it. Memory is the peak of what the process that trains holds besides the table: the engine maps
-its slice, whose pages are not counted; LightGBM's process holds the array, so what it had before `fit` is subtracted. Both answer the rows that were learnt from, in memory, from one array of float32, through Python.
+The table is made up: standard normal numbers as float32, two classes by a sum of products with noise, a test
+part of a tenth. Both sides grow 100 rounds of 31 leaves at rate 0.1 with at least 20 rows in a leaf; the
+engine in one shard of one slice. They take turns. Seconds of training are LightGBM's of `fit` with its
+binning, from the array in memory; the engine's of `sisa train` as it reports them, with the checkpoint
+synced, and of its whole process; the rows were imported before, which takes the seconds that stand beside it.
+Memory is the peak of what the process that trains holds besides the table: the engine maps its slice, whose
+pages are not counted; LightGBM's process holds the array, so what it had before `fit` is subtracted. Both
+answer the rows that were learnt from, in memory, from one array of float32, through Python.
 
-Then Adult by rows of one person each, S = 5, R = 4: `sisa delete --subject ..` one after the other; until `effective` is printed, and until the process
-has ended, repaired. Prints tables of docs/BENCHMARKS.md.
+Then Adult by rows of one person each, S = 5, R = 4: `sisa delete --subject ..` one after the other; until
+`effective` is printed, and until the process has ended, repaired. Prints tables of docs/BENCHMARKS.md.
 """
 import argparse
 import gzip
@@ -45,7 +49,7 @@ def config(shards, slices, data, columns):
 
 
 def child(*command):
-    """Seconds of the whole process, its lines, and the peak of what it had in memory but for the pages of files that it mapped, in megabytes."""
+    """Seconds of the whole process, its lines, and the peak of its memory but for mapped files, in megabytes."""
     begin, peak, over = time.perf_counter(), 0, threading.Event()
     process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, text=True)
 

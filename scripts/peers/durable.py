@@ -1,17 +1,22 @@
 #!/usr/bin/env python3
-"""How long durable deletions from learners of sets take, of several builds in turn, beside what the disk takes for as many bytes.
+"""How long durable deletions from learners of sets take, of several builds in turn, beside what the disk
+takes for as many bytes.
 
     python3 durable.py SCRATCH DATA_DIR NAME=SISA_BINARY [NAME=SISA_BINARY ..] [--deletions 21] [--fashion]
 
-Adult (as in sets.py, one seed): `forest` of 5 x 20 trees, `ridge` with 1,024 and with 2,000 random features in two shards; with --fashion also
-Fashion-MNIST, `ridge` with 2,000. Each build has a workspace of its own, trained by the first; then they take turns, one person at a time, the
-same ids: `sisa delete --subject ID --threads 2`. Effective is from the start of the process until it has printed that line; after `accepted` is the part of it
-from when the ledger holds the request (everything slow is prepared before); whole is until the process has ended, with the repair and its receipt.
+Adult (as in sets.py, one seed): `forest` of 5 x 20 trees, `ridge` with 1,024 and with 2,000 random features
+in two shards; with --fashion also Fashion-MNIST, `ridge` with 2,000. Each build has a workspace of its own,
+trained by the first; then they take turns, one person at a time, the same ids: `sisa delete --subject ID
+--threads 2`. Effective is from the start of the process until it has printed that line; after `accepted` is
+the part of it from when the ledger holds the request (everything slow is prepared before); whole is until the
+process has ended, with the repair and its receipt.
 
-Disk is what this disk takes, in the same turns, to make as many bytes durable as a deletion must before it is in effect: a new file of the slice's size that takes
-the place of another, and two of an entry's, each written, synced, renamed and its folder synced. `with state` adds a file of the state's size.
+Disk is what this disk takes, in the same turns, to make as many bytes durable as a deletion must before it is
+in effect: a new file of the slice's size that takes the place of another, and two of an entry's, each
+written, synced, renamed and its folder synced. `with state` adds a file of the state's size.
 
-Prints a table of docs/BENCHMARKS.md. Under `chrt -f 10` (as root) the figures are of a machine at rest, whatever else is at work on it.
+Prints a table of docs/BENCHMARKS.md. Under `chrt -f 10` (as root) the figures are of a machine at rest,
+whatever else is at work on it.
 """
 import argparse
 import datetime
@@ -55,7 +60,10 @@ def largest(folder, end):
 
 
 def turns(builds, scratch, text, train, ids):
-    """Seconds by build: {name: [(effective, after accepted, whole)]}; those of the disk, without and with the state; and bytes of a slice and of a state."""
+    """Seconds by build: {name: [(effective, after accepted, whole)]}; of the disk, without and with the state.
+
+    And the bytes of a slice and of a state.
+    """
     folders = {name: scratch / name for name in builds}
     first = next(iter(folders.values()))
     side = Engine(next(iter(builds.values())), first, 2)

@@ -61,7 +61,7 @@ class Engine:
         return seconds, {line["type"]: line for line in lines}
 
     def until(self, wanted, *command):
-        """Wall seconds from before the process is made until it has printed the first line of a type, and until it has ended; and its lines by type."""
+        """Seconds from before the process is made until it printed a line of a type, and until it ended; lines by type."""
         call = [self.binary, "-w", str(self.folder), "--json", "--quiet", *(["--threads", str(self.threads)] if self.threads else []), *map(str, command)]
         start, found, lines = time.perf_counter(), None, []
         with subprocess.Popen(call, stdout=subprocess.PIPE, text=True) as process:

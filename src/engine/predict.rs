@@ -14,8 +14,8 @@ use crate::{
 
 /// So many rows are scored sooner than they are handed to other threads.
 const ROWS_HERE: usize = 256;
-/// Rows that are scored together, unless they are wide: of wide rows a batch of a source has few, too few for all threads, and too few for learners
-/// outside this program, which are asked about [`ROWS_HERE`] rows, or as many with what they are filled up with.
+/// Rows that are scored together, unless they are very wide. A batch of a source has few wide rows: too few for all
+/// threads, and for learners outside this program, whose questions are filled up to 256 rows.
 const ROWS_TOGETHER: usize = 2048;
 /// Bytes of encoded rows and of the cells that name them after which no more are gathered.
 const BYTES_TOGETHER: usize = 8 << 20;
