@@ -16,13 +16,13 @@ use std::{
 
 use common::{Bench, LINEAR, RIDGE, Row, Setup, assert_same, csv, rows, without};
 use sisa::engine::{
-    AppendRequest, CorrectRequest, DeleteRequest, Engine, Error, ErrorKind, Input, PackRequest, Quiet, ShardId, VerifyRequest,
+    AppendRequest, CorrectRequest, DeleteRequest, Engine, Error, ErrorKind, Input, PackRequest, Quiet, VerifyRequest,
     train_bundle,
 };
 use tap::Tap;
 
 /// Of each pair of commands; `SISA_MEETINGS` says another number.
-const MEETINGS: u64 = 4;
+const MEETINGS: u64 = 3;
 
 type Act = fn(&Engine) -> Result<(), Error>;
 
@@ -61,8 +61,11 @@ fn batch() -> Vec<Row> {
 }
 
 fn append(engine: &Engine) -> Result<(), Error> {
-    let request =
-        AppendRequest { sources: table(engine, "batch.csv", &batch()).into(), name: Some("b".into()), ..AppendRequest::default() };
+    let request = AppendRequest {
+        sources: table(engine, "batch.csv", &batch()).into(),
+        name: Some("b".into()),
+        ..AppendRequest::default()
+    };
     engine.append(&request, &Quiet, |_, _, _| ()).map(|_| ())
 }
 

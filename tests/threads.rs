@@ -5,7 +5,7 @@ mod common;
 
 use std::{sync::Arc, time::Duration};
 
-use common::{Bench, COUNTED, FOREST, LINEAR, RIDGE, Setup, assert_same, rows, without};
+use common::{Bench, FOREST, LINEAR, RIDGE, Setup, assert_same, rows, without};
 use sisa::engine::{DeleteRequest, Engine, Error, ErrorKind, Input, Quiet, VerifyRequest};
 
 /// Nothing here takes a tenth of that.
@@ -27,7 +27,7 @@ fn again<T>(mut what: impl FnMut() -> Result<T, Error>) -> T {
 
 #[test]
 fn with_one_thread_nobody_waits_for_himself() {
-    for learner in [LINEAR, RIDGE, FOREST, COUNTED] {
+    for learner in [LINEAR, RIDGE, FOREST] {
         let setup = Setup { shards: 3, slices: 2, epochs: 2, holdout: 0.0, learner, ..Setup::default() };
         let all = rows(150);
         let bench = Bench::trained(&setup, &all);
