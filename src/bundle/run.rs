@@ -56,9 +56,8 @@ pub fn train(work: &Work, threads: usize, watch: &dyn Watch) -> Result<Checkpoin
         let mut state = match trained.take().filter(|(last, _)| last + 1 == step.step) {
             Some((_, state)) => state,
             None => {
-                let (state, payload) = start(work, step.step)?;
-                after = payload.filter(|_| names).map(Digest::of);
-                state
+                after = before(work, step.step).filter(|_| names).map(Digest::of);
+                start(work, step.step)?
             }
         };
         let slices = work.slices.get(..step.step as usize).unwrap_or_default();
@@ -85,13 +84,19 @@ pub fn train(work: &Work, threads: usize, watch: &dyn Watch) -> Result<Checkpoin
     Ok(made)
 }
 
-/// The state before a step, and the payload that it is in, but for the initial one.
-fn start(work: &Work, step: u32) -> Result<(Box<dyn State>, Option<&[u8]>), BundleError> {
-    if let (1, Some(seed)) = (step, work.initial) {
-        return Ok((work.learner.init(&work.layout, seed), None));
-    }
-    let payload = work.starts.iter().find(|(at, _)| at + 1 == step).map(|(_, payload)| payload.as_slice()).unwrap_or_default();
+/// The payload of the checkpoint before a step; `None` where that is the initial state.
+fn before(work: &Work, step: u32) -> Option<&[u8]> {
+    let from_nothing = step == 1 && work.initial.is_some();
+    let payload = || work.starts.iter().find(|(at, _)| at + 1 == step).map(|(_, payload)| payload.as_slice()).unwrap_or_default();
+    (!from_nothing).then(payload)
+}
+
+/// The state before a step.
+fn start(work: &Work, step: u32) -> Result<Box<dyn State>, BundleError> {
+    let payload = match (before(work, step), work.initial) {
+        (None, Some(seed)) => return Ok(work.learner.init(&work.layout, seed)),
+        (payload, _) => payload.unwrap_or_default(),
+    };
     let state = work.learner.decode(&work.layout, payload);
-    let state = state.map_err(|error| BundleError::damaged(64, format!("the state of step {}: {error}", step - 1)))?;
-    Ok((state, Some(payload)))
+    state.map_err(|error| BundleError::damaged(64, format!("the state of step {}: {error}", step - 1)))
 }
