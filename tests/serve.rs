@@ -86,6 +86,7 @@ fn sixty_four_posts_of_one_request_are_one_request_with_one_answer() {
     let again = client.ask("POST", "/v1/deletions", &[("idempotency-key", "case-1")], br#"{"subjects": [9, 7]}"#).unwrap();
     assert_eq!(again.body, one.1);
     client.post("/v1/deletions", r#"{"subjects": ["8"], "request": "case-1"}"#).is(409);
+    client.post("/v1/deletions", r#"{"subjects": ["7", "9"], "request": "case-1", "no_suppress": true}"#).is(409);
     assert_eq!(client.get("/v1/deletions/case-1").is(200).json()["state"], "repaired");
     client.get("/v1/deletions/case-2").is(404);
     whole(&bench);

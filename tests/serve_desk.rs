@@ -167,6 +167,11 @@ fn what_was_answered_is_done_after_a_kill_and_no_id_is_in_what_is_kept() {
     }
     assert_eq!(status(&mut client, 2)["request_status"], "cancelled");
     assert_eq!(client.get(&format!("/v1/deletions/{}", id(1))).is(200).json()["state"], "pending");
+    // By another way it can't become a request that asks for something else.
+    let other = json!({
+        "subjects": ["1", "SENTINELSENTINEL1"], "request": id(1), "no_suppress": true, "regulation": "ccpa",
+    });
+    client.post("/v1/deletions", &other.to_string()).is(409);
     let metrics = client.get("/metrics").is(200).text();
     assert!(metrics.contains("sisa_desk_pending 3\n"), "{metrics}");
     // What is wrong is told without what was sent.

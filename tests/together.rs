@@ -11,7 +11,7 @@ use std::sync::{
 };
 
 use common::{Bench, COUNTED, FOREST, LINEAR, RIDGE, Setup, assert_same, rows, without};
-use sisa::engine::{DeleteReport, DeleteRequest, Engine, Error, ErrorKind, Quiet};
+use sisa::engine::{DeleteError, DeleteReport, DeleteRequest, Engine, Error, ErrorKind, Quiet};
 use tap::Tap;
 
 fn of(person: u32, name: &str) -> DeleteRequest {
@@ -77,6 +77,27 @@ fn one_request_sent_many_times_is_accepted_once() {
     assert!(!answers[1].as_ref().unwrap().repeated);
     let fresh = Bench::trained(&setup, &without(&rows(40), |row| [3, 4].contains(&row.person)));
     assert_same(&bench.artefacts(), &fresh.artefacts(), "many times");
+}
+
+/// A name is that of a request, and whether later imports may bring the ids again is part of it.
+#[test]
+fn a_repeat_that_asks_for_another_suppression_is_told_so() {
+    let setup = Setup { shards: 2, slices: 2, learner: LINEAR, epochs: 1, ..Setup::default() };
+    let bench = Bench::trained(&setup, &rows(40));
+    let engine = Engine::builder(bench.root()).threads(2).wait(true).open().unwrap();
+    let refused = |answer: &Result<DeleteReport, Error>| matches!(answer, Err(Error::Delete(DeleteError::OtherSuppression { suppresses, .. })) if !suppresses);
+    let weak = |person, name| DeleteRequest { no_suppress: true, ..of(person, name) };
+    assert!(!engine.delete(&weak(3, "q"), &Quiet, |_, _, _| ()).unwrap().repeated);
+    assert!(refused(&engine.delete(&of(3, "q"), &Quiet, |_, _, _| ())));
+    assert!(engine.delete(&weak(3, "q"), &Quiet, |_, _, _| ()).unwrap().repeated);
+    assert!(!engine.delete(&of(3, "r"), &Quiet, |_, _, _| ()).unwrap().repeated);
+    assert_eq!(engine.status().unwrap().suppressed, 1);
+    // Also of those that come into effect together.
+    let answers = all_at_once(&engine, &[weak(4, "s"), of(4, "s")]);
+    assert_eq!(
+        answers.iter().filter(|answer| matches!(answer, Err(Error::Delete(DeleteError::OtherSuppression { .. })))).count(),
+        1
+    );
 }
 
 /// Rows are taken by their content: of two requests for the same record, one takes it.

@@ -75,6 +75,9 @@ pub(super) struct CheckpointHead {
     pub(super) step: u32,
     pub(super) lineage: Digest,
     pub(super) bytes: u64,
+    /// Of a learner that is not replayed, the digest of the payload of the checkpoint that it came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) after: Option<Digest>,
 }
 
 /// [`Layout`], with its floats as bits.

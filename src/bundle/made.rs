@@ -40,6 +40,8 @@ pub struct Checkpoint {
     pub lineage: Digest,
     /// The learner's state.
     pub payload: Vec<u8>,
+    /// Of a learner that is not replayed, the digest of the payload of the checkpoint that it came from, if there is one.
+    pub after: Option<Digest>,
 }
 
 impl Checkpoints {
@@ -54,7 +56,7 @@ impl Checkpoints {
             row_passes: self.row_passes,
             diverged: self.diverged.clone(),
             checkpoints: (self.checkpoints.iter())
-                .map(|c| CheckpointHead { step: c.step, lineage: c.lineage, bytes: c.payload.len() as u64 })
+                .map(|c| CheckpointHead { step: c.step, lineage: c.lineage, bytes: c.payload.len() as u64, after: c.after })
                 .collect(),
         };
         let parts: Vec<&[u8]> = self.checkpoints.iter().map(|c| c.payload.as_slice()).collect();
@@ -71,8 +73,8 @@ impl Checkpoints {
             return Err(BundleError::damaged(64, "its head: the steps do not ascend from 1"));
         }
         let mut checkpoints = Vec::new();
-        for CheckpointHead { step, lineage, bytes } in head.checkpoints {
-            checkpoints.push(Checkpoint { step, lineage, payload: parts.next(bytes)?.to_vec() });
+        for CheckpointHead { step, lineage, bytes, after } in head.checkpoints {
+            checkpoints.push(Checkpoint { step, lineage, payload: parts.next(bytes)?.to_vec(), after });
         }
         parts.end()?;
         let MadeHead { generation, recipe, shard, from_step, steps, row_passes, diverged, .. } = head;

@@ -2,7 +2,7 @@
 
 use super::{BundleError, Checkpoint, Checkpoints, Work};
 use crate::{
-    digest::Draw,
+    digest::{Digest, Draw},
     ids::{ShardId, SliceId},
     learn::{Crew, State, StepError},
     num::Team,
@@ -48,11 +48,17 @@ pub fn train(work: &Work, threads: usize, watch: &dyn Watch) -> Result<Checkpoin
         checkpoints: Vec::new(),
     };
     let mut trained: Option<(u32, Box<dyn State>)> = None;
+    // Whoever puts them in place asks which state each came from, where training again gives another one.
+    let names = !work.recipe.learner.is_replayed();
+    let mut after: Option<Digest> = None;
     for step in &work.steps {
         // A run goes on from the step just trained; a new run starts from the state below.
         let mut state = match trained.take().filter(|(last, _)| last + 1 == step.step) {
             Some((_, state)) => state,
-            None => start(work, step.step)?,
+            None => {
+                after = before(work, step.step).filter(|_| names).map(Digest::of);
+                start(work, step.step)?
+            }
         };
         let slices = work.slices.get(..step.step as usize).unwrap_or_default();
         // There is one for every pass of the schedule, as was checked.
@@ -69,19 +75,28 @@ pub fn train(work: &Work, threads: usize, watch: &dyn Watch) -> Result<Checkpoin
         if step.keep {
             let payload = state.encode();
             watch.built(work.shard, SliceId(step.step), payload.len() as u64);
-            made.checkpoints.push(Checkpoint { step: step.step, lineage: step.lineage, payload });
+            let digest = names.then(|| Digest::of(&payload));
+            made.checkpoints.push(Checkpoint { step: step.step, lineage: step.lineage, payload, after });
+            after = digest;
         }
         trained = Some((step.step, state));
     }
     Ok(made)
 }
 
+/// The payload of the checkpoint before a step; `None` where that is the initial state.
+fn before(work: &Work, step: u32) -> Option<&[u8]> {
+    let from_nothing = step == 1 && work.initial.is_some();
+    let payload = || work.starts.iter().find(|(at, _)| at + 1 == step).map(|(_, payload)| payload.as_slice()).unwrap_or_default();
+    (!from_nothing).then(payload)
+}
+
 /// The state before a step.
 fn start(work: &Work, step: u32) -> Result<Box<dyn State>, BundleError> {
-    if let (1, Some(seed)) = (step, work.initial) {
-        return Ok(work.learner.init(&work.layout, seed));
-    }
-    let payload = work.starts.iter().find(|(at, _)| at + 1 == step).map(|(_, payload)| payload.as_slice()).unwrap_or_default();
+    let payload = match (before(work, step), work.initial) {
+        (None, Some(seed)) => return Ok(work.learner.init(&work.layout, seed)),
+        (payload, _) => payload.unwrap_or_default(),
+    };
     let state = work.learner.decode(&work.layout, payload);
     state.map_err(|error| BundleError::damaged(64, format!("the state of step {}: {error}", step - 1)))
 }

@@ -29,8 +29,8 @@ pub(super) const MAGIC: [u8; 8] = *b"\x89SISACP\n";
 pub(super) const HEADER_BYTES: usize = 96;
 const DIGEST_AT: usize = 64;
 
-/// The header of a checkpoint with this payload.
-pub(super) fn encode(shard: ShardId, step: SliceId, lineage: Digest, payload: &[u8]) -> Vec<u8> {
+/// The header of a checkpoint with this payload, and the digest in it.
+pub(super) fn encode(shard: ShardId, step: SliceId, lineage: Digest, payload: &[u8]) -> (Vec<u8>, Digest) {
     let mut out = Vec::with_capacity(HEADER_BYTES);
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&CHECKPOINT_FORMAT.to_le_bytes());
@@ -41,7 +41,7 @@ pub(super) fn encode(shard: ShardId, step: SliceId, lineage: Digest, payload: &[
     out.extend_from_slice(&lineage.0);
     let digest = digest(&out, payload);
     out.extend_from_slice(&digest.0);
-    out
+    (out, digest)
 }
 
 fn digest(head: &[u8], payload: &[u8]) -> Digest {
@@ -94,7 +94,12 @@ pub(super) fn check_header(
     }
 }
 
-/// Checks a whole file and returns its payload.
+/// What a header says is the digest of its file: of all before it, and of the payload.
+pub(super) fn digest_of(head: &[u8]) -> Option<Digest> {
+    Some(Digest(head.get(DIGEST_AT..HEADER_BYTES)?.try_into().ok()?))
+}
+
+/// Checks a whole file and returns the digest in its header, and its payload.
 ///
 /// # Errors
 /// [`CheckpointError::Damaged`] with the offset of the first field that is wrong.
@@ -104,7 +109,7 @@ pub(super) fn decode<'a>(
     shard: ShardId,
     step: SliceId,
     lineage: Digest,
-) -> Result<&'a [u8], CheckpointError> {
+) -> Result<(Digest, &'a [u8]), CheckpointError> {
     check_header(bytes, bytes.len() as u64, path, shard, step, lineage)?;
     let (head, payload) = bytes.split_at_checked(HEADER_BYTES).unwrap_or_default();
     let got = digest(head.get(..DIGEST_AT).unwrap_or_default(), payload);
@@ -116,7 +121,7 @@ pub(super) fn decode<'a>(
             what: format!("the payload's digest is {got}, which the header does not say"),
         });
     }
-    Ok(payload)
+    Ok((got, payload))
 }
 
 /// The name of a checkpoint in its shard's folder.
@@ -140,10 +145,11 @@ mod tests {
     fn every_flipped_bit_of_a_file_is_seen_and_located() {
         let (shard, step, lineage) = (ShardId(3), SliceId(2), Digest::of(b"l"));
         let payload = b"payload";
-        let mut file = encode(shard, step, lineage, payload);
+        let (mut file, digest) = encode(shard, step, lineage, payload);
         file.extend_from_slice(payload);
         let path = Path::new("x");
-        assert_eq!(decode(&file, path, shard, step, lineage).unwrap(), payload);
+        assert_eq!(digest_of(&file), Some(digest));
+        assert_eq!(decode(&file, path, shard, step, lineage).unwrap(), (digest, &payload[..]));
         for at in 0..file.len() {
             for bit in 0..8 {
                 let mut bad = file.clone();

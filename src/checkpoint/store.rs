@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     CheckpointError,
-    format::{HEADER_BYTES, check_header, decode, encode, file_name, name_of},
+    format::{HEADER_BYTES, check_header, decode, digest_of, encode, file_name, name_of},
 };
 use crate::{
     digest::Digest,
@@ -73,9 +73,41 @@ impl CheckpointStore {
         lineage: Digest,
         then: impl FnOnce(&[u8]) -> T,
     ) -> Result<T, CheckpointError> {
+        self.read_as(shard, step, lineage, |_, payload| then(payload))
+    }
+
+    /// As [`CheckpointStore::read`], and hands on which file it is too: the digest that [`CheckpointStore::digest`] tells.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn read_as<T>(
+        &self,
+        shard: ShardId,
+        step: SliceId,
+        lineage: Digest,
+        then: impl FnOnce(Digest, &[u8]) -> T,
+    ) -> Result<T, CheckpointError> {
         let path = self.path(shard, step, lineage);
         let bytes = self.files.read(&path)?;
-        Ok(then(decode(&bytes, &path, shard, step, lineage)?))
+        let (digest, payload) = decode(&bytes, &path, shard, step, lineage)?;
+        Ok(then(digest, payload))
+    }
+
+    /// The digest that the file's header says; `None` where the file is not there or its header is damaged. Two files of a step with the same
+    /// digest have the same bytes, if they are sound.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn digest(&self, shard: ShardId, step: SliceId, lineage: Digest) -> Result<Option<Digest>, FsError> {
+        let path = self.path(shard, step, lineage);
+        match self.files.head(&path, HEADER_BYTES) {
+            Ok((head, len)) => {
+                let sound = check_header(&head, len, &path, shard, step, lineage).is_ok();
+                Ok(digest_of(&head).filter(|_| sound))
+            }
+            Err(e) if e.is_not_found() => Ok(None),
+            Err(e) => Err(e),
+        }
     }
 
     /// The whole file as it is, unchecked; `None` when it is not there.
@@ -111,7 +143,8 @@ impl CheckpointStore {
         Ok(self.files.stat(&self.path(shard, step, lineage))?.map(|stat| stat.len))
     }
 
-    /// Publishes a state. The caller holds the shard's commit lock and has checked that it is still wanted.
+    /// Publishes a state. The caller holds the shard's commit lock and has checked that it is still wanted. Returns the bytes written, and
+    /// the digest that [`CheckpointStore::digest`] tells.
     ///
     /// # Errors
     /// When the disk refuses.
@@ -122,9 +155,10 @@ impl CheckpointStore {
         lineage: Digest,
         payload: &[u8],
         sync: Durability,
-    ) -> Result<u64, FsError> {
-        let head = encode(shard, step, lineage, payload);
-        Ok(self.files.publish(&self.path(shard, step, lineage), &[&head, payload], sync)?.bytes)
+    ) -> Result<(u64, Digest), FsError> {
+        let (head, digest) = encode(shard, step, lineage, payload);
+        let bytes = self.files.publish(&self.path(shard, step, lineage), &[&head, payload], sync)?.bytes;
+        Ok((bytes, digest))
     }
 
     /// Writes a state that is put in its place later. Nothing that was written is durable.
@@ -133,7 +167,7 @@ impl CheckpointStore {
     /// When the disk refuses.
     pub fn begin(&self, shard: ShardId, step: SliceId, lineage: Digest, payload: &[u8]) -> Result<Pending, FsError> {
         let mut pending = self.files.begin(&self.path(shard, step, lineage))?;
-        pending.write(&encode(shard, step, lineage, payload))?;
+        pending.write(&encode(shard, step, lineage, payload).0)?;
         pending.write(payload)?;
         Ok(pending)
     }

@@ -22,6 +22,17 @@ pub enum DeleteError {
         /// The name.
         request: String,
     },
+    /// The request's name is taken by one that asked for something else of later imports.
+    #[error(
+        "request id `{request}` was used for the same ids, {}; choose another id, or repeat the request as it was",
+        if *suppresses { "and later imports refuse them" } else { "and later imports may bring them again" }
+    )]
+    OtherSuppression {
+        /// The name.
+        request: String,
+        /// Whether the ids of the first request are refused by later imports.
+        suppresses: bool,
+    },
     /// The request's name can't be one.
     #[error("request id `{request}` can't be used: it must have 1 to 128 letters, digits, `-`, `_`, `.` or `:`")]
     BadRequestId {

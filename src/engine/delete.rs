@@ -170,6 +170,9 @@ impl Engine {
             Some(ids) if ids != targets.digest(&key) => Err(DeleteError::OtherIds { request: name }.into()),
             Some(_) if soon.is_some() => Ok((targets, Asked::Waiting)),
             Some(_) => match ledger.requests()?.0.into_iter().find(|r| r.accepted.request == name) {
+                Some(record) if record.accepted.suppress == request.no_suppress => {
+                    Err(DeleteError::OtherSuppression { request: name, suppresses: record.accepted.suppress }.into())
+                }
                 Some(record) if record.effective.is_some() => Ok((targets, Asked::Before(Box::new(record)))),
                 // Opening for writing has brought every accepted request into effect.
                 _ => Err(WorkspaceError::NotEffective { request: name }.into()),

@@ -4,10 +4,12 @@ use std::path::Path;
 
 use super::{Engine, Error, Observer, TrainRequest, build::Goal, observe::TrainingWatch};
 use crate::{
-    bundle::{self, BundleError, Checkpoints, Work},
+    bundle::{self, BundleError, Checkpoint, Checkpoints, Work},
+    checkpoint::CheckpointError,
+    digest::Digest,
     ids::{GenerationId, RecipeId, ShardId, SliceId},
     ledger::GenerationRecord,
-    train::{Made, Model, Report, ShardPlan, ShardReport, Stop, TrainError, commit},
+    train::{Committed, Made, Model, Report, ShardPlan, ShardReport, Stop, TrainError, commit},
     workspace::{Current, Session, Snapshot, WorkspaceError},
 };
 
@@ -174,24 +176,16 @@ impl Engine {
             complete: false,
             repaired: Vec::new(),
         };
-        let (mut seen, mut written, mut others) = (None, 0, false);
+        let (mut seen, mut written) = (None, 0);
         for checkpoint in wanted {
-            if others {
-                unpacked.overtaken += 1;
-                continue;
-            }
-            let step = Made { step: checkpoint.step, lineage: checkpoint.lineage, payload: &checkpoint.payload };
-            match commit(&model, &plan, &step, &mut seen)? {
-                Some(0) => {
-                    unpacked.present += 1;
-                    // Where training again gives other bytes, what was trained upon other ones does not follow from those that are there.
-                    others = !model.recipe.learner.is_replayed() && {
-                        let same = |payload: &[u8]| payload == checkpoint.payload;
-                        !model.checkpoints.read(made.shard, SliceId(step.step), step.lineage, same).map_err(TrainError::from)?
-                    };
-                }
-                Some(bytes) => (unpacked.published, written) = (unpacked.published + 1, written + bytes),
-                None => unpacked.overtaken += 1,
+            let committed = match as_made(&model, &plan, checkpoint)? {
+                Some(made) => commit(&model, &plan, &made, &mut seen)?,
+                None => Committed::Unwanted,
+            };
+            match committed {
+                Committed::Present => unpacked.present += 1,
+                Committed::Published { bytes, .. } => (unpacked.published, written) = (unpacked.published + 1, written + bytes),
+                Committed::Unwanted => unpacked.overtaken += 1,
             }
         }
         let report = report_of(made, written);
@@ -219,10 +213,10 @@ impl Engine {
         Ok(())
     }
 
-    /// What a shard has and lacks, once what is stale or damaged of it is gone.
+    /// What a shard has and lacks, once what is stale, damaged or goes on from what is missing is gone.
     fn plan_of(&self, model: &Model, shard: ShardId) -> Result<ShardPlan, Error> {
         let (plans, _) = self.plans(model, &[shard], false)?;
-        Ok(plans.into_iter().next().ok_or(WorkspaceError::MovedOn)?)
+        Ok(model.without_orphans(plans.into_iter().next().ok_or(WorkspaceError::MovedOn)?)?)
     }
 
     /// The newest model and the one in service, those that there are; with `serving` the latter alone.
@@ -256,6 +250,24 @@ impl Engine {
         let file = self.config(&request)?.map(|file| file.aggregate());
         let aggregate = file.or(now.map(|now| now.aggregate)).unwrap_or_default();
         Ok(Current { generation, recipe: recipe.clone(), aggregate })
+    }
+}
+
+/// A state that was trained elsewhere, as it is to be published; `None` if training again gives other bytes, and it came from another
+/// checkpoint than the one that is there.
+fn as_made<'a>(model: &Model, plan: &ShardPlan, made: &'a Checkpoint) -> Result<Option<Made<'a>>, TrainError> {
+    let as_made = |after| Made { step: made.step, lineage: made.lineage, payload: &made.payload, after };
+    let step = plan.kept_before(made.step);
+    if model.recipe.learner.is_replayed() || (step == 0 && made.after.is_none()) {
+        return Ok(Some(as_made(None)));
+    }
+    let Some(before) = plan.lineage(step).filter(|_| step > 0) else { return Ok(None) };
+    let same = |digest: Digest, payload: &[u8]| (Some(Digest::of(payload)) == made.after).then_some(digest);
+    match model.checkpoints.read_as(plan.shard, SliceId(step), before, same) {
+        Ok(there) => Ok(there.map(|digest| as_made(Some(digest)))),
+        Err(CheckpointError::Damaged { .. }) => Ok(None),
+        Err(CheckpointError::Fs(e)) if e.is_not_found() => Ok(None),
+        Err(e) => Err(e.into()),
     }
 }
 

@@ -19,25 +19,38 @@ pub struct Constituent {
     slices: Vec<Slice>,
     /// Of the slices that were opened, whatever they were planned to be.
     lineage: Digest,
+    /// The digest of the last checkpoint that holds this state, or one that it came from.
+    kept: Option<Digest>,
 }
 
 impl Constituent {
     /// The initial state of a shard.
     pub fn initial(model: &Model, shard: ShardId) -> Constituent {
         let state = model.learner.init(model.shards.layout(), model.seed(shard));
-        Constituent { shard, state, slices: Vec::new(), lineage: lineage_of_none(&model.root, shard) }
+        Constituent { shard, state, slices: Vec::new(), lineage: lineage_of_none(&model.root, shard), kept: None }
     }
 
-    /// A state that was trained on `slices`.
-    pub fn resumed(model: &Model, shard: ShardId, state: Box<dyn State>, slices: Vec<Slice>) -> Constituent {
+    /// A state that was trained on `slices`, from the checkpoint with this digest.
+    pub fn resumed(model: &Model, shard: ShardId, (kept, state): (Digest, Box<dyn State>), slices: Vec<Slice>) -> Constituent {
         let contents = slices.iter().map(|slice| slice.header().content);
         let lineage = lineages(&model.root, shard, contents).last().copied();
-        Constituent { shard, state, slices, lineage: lineage.unwrap_or_else(|| lineage_of_none(&model.root, shard)) }
+        let lineage = lineage.unwrap_or_else(|| lineage_of_none(&model.root, shard));
+        Constituent { shard, state, slices, lineage, kept: Some(kept) }
     }
 
     /// The state.
     pub fn state(&self) -> &dyn State {
         &*self.state
+    }
+
+    /// The digest of the last checkpoint that holds this state, or one that it came from; `None` if there is none.
+    pub fn kept(&self) -> Option<Digest> {
+        self.kept
+    }
+
+    /// The state was put into the checkpoint with this digest.
+    pub fn keep(&mut self, digest: Digest) {
+        self.kept = Some(digest);
     }
 
     /// The lineage key that the slices seen ask for.

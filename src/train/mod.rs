@@ -33,5 +33,5 @@ pub use lineage::{LineageRoot, lineages};
 pub use pilot::{pilot, pilot_on};
 pub use plan::{Model, ShardPlan};
 pub use recipe::{NUMERICS_VERSION, Recipe};
-pub use run::{Made, Report, ShardReport, Stop, commit, train};
+pub use run::{Committed, Made, Report, ShardReport, Stop, commit, train};
 pub use schedule::{Schedule, ScheduleKind};

@@ -1,7 +1,7 @@
 //! States of learners that are not to be replayed: each goes on from the one before it that is there, and from no other.
 
-use super::{Model, ShardPlan, TrainError};
-use crate::{digest::Digest, ids::SliceId};
+use super::{Made, Model, ShardPlan, TrainError};
+use crate::{checkpoint::Found, digest::Digest, ids::SliceId};
 
 impl Model {
     /// The plan of a shard; of a learner that is not replayed without the checkpoints behind one that is missing, which are removed, durably:
@@ -9,7 +9,7 @@ impl Model {
     ///
     /// # Errors
     /// A slice's header is damaged, or the disk refuses.
-    pub(super) fn without_orphans(&self, plan: ShardPlan) -> Result<ShardPlan, TrainError> {
+    pub(crate) fn without_orphans(&self, plan: ShardPlan) -> Result<ShardPlan, TrainError> {
         if self.recipe.learner.is_replayed() || orphans(&plan).next().is_none() {
             return Ok(plan);
         }
@@ -20,6 +20,39 @@ impl Model {
         }
         self.checkpoints.sync_names(plan.shard)?;
         self.plan(plan.shard)
+    }
+
+    /// Whether a state that is about to be published goes on from the checkpoint before it that is on the disk, and no checkpoint is there that goes on
+    /// from another one in its place. A lineage key tells neither of a learner that is not replayed: since the state was begun, the one before it
+    /// may have been removed and made again, to other bytes under the same name. Of one that is replayed nothing is looked at. `lineages` are those
+    /// that the slices ask for now. The caller holds the shard's commit lock.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub(super) fn continues(&self, plan: &ShardPlan, made: &Made<'_>, lineages: &[Digest]) -> Result<bool, TrainError> {
+        if self.recipe.learner.is_replayed() {
+            return Ok(true);
+        }
+        let before = match (plan.kept_before(made.step), made.after) {
+            (0, None) => true,
+            (step, Some(after)) => match plan.lineage(step).filter(|_| step > 0) {
+                Some(lineage) => self.checkpoints.digest(plan.shard, SliceId(step), lineage)? == Some(after),
+                None => false,
+            },
+            (_, None) => false,
+        };
+        // A batch brought other steps, of which the plan knows nothing.
+        if !before || lineages.len() != plan.lineages.len() {
+            return Ok(false);
+        }
+        let found = self.checkpoints.list(plan.shard)?;
+        let clean = |found: &Found| plan.keeps(found.step.0) && lineages.get(found.step.0 as usize) == Some(&found.lineage);
+        for found in found.iter().filter(|found| found.step.0 > made.step && clean(found)) {
+            if self.checkpoints.glance(plan.shard, found.step, found.lineage)?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 

@@ -392,6 +392,11 @@ impl ShardPlan {
         (step as usize).checked_sub(1).and_then(|index| self.kept.get(index)).copied().unwrap_or(false)
     }
 
+    /// The last step before this one that is to leave a checkpoint; 0 is the initial state.
+    pub fn kept_before(&self, step: u32) -> u32 {
+        (1..step).rev().find(|before| self.keeps(*before)).unwrap_or(0)
+    }
+
     /// What a shard may answer with, the best first: step, lineage key, and whether it has full weight. A state from before batches that are
     /// not trained yet comes before steps that have seen less.
     pub fn serving(&self) -> impl Iterator<Item = (u32, Digest, bool)> {

@@ -205,11 +205,20 @@ fn segments(
         let mut lost = false;
         if plan.keeps(step) {
             let payload = current.state().encode();
-            let made = Made { step, lineage: current.lineage(), payload: &payload };
-            let Some(bytes) = commit(model, plan, &made, &mut seen)? else { return Ok(End::Again) };
+            let made = Made { step, lineage: current.lineage(), payload: &payload, after: current.kept() };
+            let bytes = match commit(model, plan, &made, &mut seen)? {
+                Committed::Published { bytes, digest } => {
+                    current.keep(digest);
+                    bytes
+                }
+                Committed::Present => {
+                    // Somebody else was faster. Where training again gives other bytes, what follows goes on from theirs.
+                    lost = !model.recipe.learner.is_replayed();
+                    0
+                }
+                Committed::Unwanted => return Ok(End::Again),
+            };
             report.bytes += bytes;
-            // Somebody else was faster. Where training again gives other bytes, what follows goes on from theirs.
-            lost = bytes == 0 && !model.recipe.learner.is_replayed();
             if let Some(lineage) = plan.lineage(step) {
                 ahead.published(model.checkpoints.path(plan.shard, SliceId(step), lineage));
             }
@@ -226,9 +235,9 @@ fn resume(model: &Model, plan: &ShardPlan, step: u32) -> Result<Option<Constitue
         return Ok(Some(Constituent::initial(model, plan.shard)));
     }
     let Some(lineage) = plan.lineage(step) else { return Ok(None) };
-    let decode = |payload: &[u8]| model.learner.decode(model.shards.layout(), payload);
-    let state = match model.checkpoints.read(plan.shard, SliceId(step), lineage, decode) {
-        Ok(state) => state.map_err(|cause| TrainError::State { shard: plan.shard.0, step, cause })?,
+    let decode = |digest: Digest, payload: &[u8]| (digest, model.learner.decode(model.shards.layout(), payload));
+    let state = match model.checkpoints.read_as(plan.shard, SliceId(step), lineage, decode) {
+        Ok((digest, state)) => (digest, state.map_err(|cause| TrainError::State { shard: plan.shard.0, step, cause })?),
         Err(CheckpointError::Damaged { .. }) => {
             let _lock = model.shards.lock(plan.shard)?;
             model.checkpoints.discard(plan.shard, SliceId(step), lineage)?;
@@ -251,16 +260,34 @@ pub struct Made<'a> {
     pub lineage: Digest,
     /// The state.
     pub payload: &'a [u8],
+    /// The digest of the last checkpoint that it came from, if there is one; only of learners that are not replayed.
+    pub after: Option<Digest>,
 }
 
-/// Publishes a step if it was trained on the slices that were planned with, and they are still those of the shard; `None` if they moved.
-/// Returns the bytes written, 0 where the checkpoint is there already. `seen` is the ledger's entry up to which that is known.
+/// What became of a state that was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Committed {
+    /// It was put in place.
+    Published {
+        /// Bytes of the checkpoint.
+        bytes: u64,
+        /// The digest in its header.
+        digest: Digest,
+    },
+    /// There was one in its place already.
+    Present,
+    /// The slices moved, or, of a learner that is not replayed, the states beside it did.
+    Unwanted,
+}
+
+/// Publishes a step if it was trained on the slices that were planned with, and they are still those of the shard; of a learner that is not
+/// replayed only behind the very state that it came from, and before no other. `seen` is the ledger's entry up to which the slices are known.
 ///
 /// # Errors
 /// The recipe is gone, the ledger is damaged, or the disk refuses.
-pub fn commit(model: &Model, plan: &ShardPlan, made: &Made<'_>, seen: &mut Option<u64>) -> Result<Option<u64>, TrainError> {
+pub fn commit(model: &Model, plan: &ShardPlan, made: &Made<'_>, seen: &mut Option<u64>) -> Result<Committed, TrainError> {
     let Made { step, payload, .. } = *made;
-    let Some(lineage) = plan.lineage(step).filter(|planned| *planned == made.lineage) else { return Ok(None) };
+    let Some(lineage) = plan.lineage(step).filter(|planned| *planned == made.lineage) else { return Ok(Committed::Unwanted) };
     let _lock = model.shards.lock(plan.shard)?;
     // What the slices are, or are to be once a deletion is done that is in the ledger: all of them are looked at, but only once for an
     // entry, or this would take time with the square of the slices.
@@ -271,18 +298,22 @@ pub fn commit(model: &Model, plan: &ShardPlan, made: &Made<'_>, seen: &mut Optio
             Some((None, headers.into_iter().map(|(_, content)| content).collect()))
         }
     };
-    if let Some((last, slices)) = now {
-        let now = lineages(&model.root, plan.shard, slices);
+    let now = now.map(|(last, slices)| (last, lineages(&model.root, plan.shard, slices)));
+    if let Some((last, now)) = &now {
         if now.get(step as usize) != Some(&lineage) {
-            return Ok(None);
+            return Ok(Committed::Unwanted);
         }
-        *seen = last.filter(|_| now == plan.lineages);
+        *seen = last.filter(|_| *now == plan.lineages);
     }
     if model.checkpoints.glance(plan.shard, SliceId(step), lineage)?.is_some() {
         // Somebody else was faster, and may have made it durable; nothing is put over it.
-        return Ok(Some(0));
+        return Ok(Committed::Present);
+    }
+    if !model.continues(plan, made, now.as_ref().map_or(&plan.lineages, |(_, now)| now))? {
+        return Ok(Committed::Unwanted);
     }
     // What was once known to be durable may not become less than that.
     let sync = if model.is_durable(plan.shard, step, lineage) { Durability::Now } else { Durability::Later };
-    Ok(Some(model.checkpoints.publish(plan.shard, SliceId(step), lineage, payload, sync)?))
+    let (bytes, digest) = model.checkpoints.publish(plan.shard, SliceId(step), lineage, payload, sync)?;
+    Ok(Committed::Published { bytes, digest })
 }

@@ -7,7 +7,8 @@ clock: the time, in the state before any row;
 third: chance, at the third batch of a step; made-up steps have two;
 above: chance, where a number is above this one; made-up ones without a declared range are at most 1;
 leaks: how many steps this process has trained;
-keeps: the rows of the last batch are kept in the state.
+keeps: the rows of the last batch are kept in the state;
+chain: instead of a checksum, the state before and eight bytes of chance, so that each state tells which ones it came from.
 """
 import json
 import os
@@ -56,7 +57,7 @@ def go_wrong(what):
 
 machine = open("machine").read().strip() if os.path.exists("machine") else "one"
 at, what = fault()
-count, sum_, states, settings, batches, steps, kept = 0, 0, {}, {}, 0, 0, b""
+count, sum_, states, settings, batches, steps, kept, before = 0, 0, {}, {}, 0, 0, b"", b""
 while head := take.read(9):
     kind, length = head[:1], struct.unpack("<Q", head[1:])[0]
     payload = take.read(length)
@@ -68,10 +69,13 @@ while head := take.read(9):
         settings = hello["settings"]
         answer(b"R", json.dumps({"environment": {"machine": machine}}).encode())
     elif kind == b"I":
+        if settings.get("chain"):
+            answer(b"S", os.urandom(8))
+            continue
         seed = zlib.crc32(payload) if machine == "one" else zlib.crc32(payload + machine.encode())
         answer(b"S", struct.pack("<I", seed if not settings.get("clock") else time.time_ns() & 0xFFFFFFFF))
     elif kind == b"T":
-        sum_, batches, steps = zlib.crc32(payload), 0, steps + 1
+        sum_, batches, steps, before = zlib.crc32(payload), 0, steps + 1, payload[48:]
         if settings.get("leaks"):
             sum_ += steps
         answer(b"K")
@@ -85,7 +89,7 @@ while head := take.read(9):
             kept = payload
         answer(b"K")
     elif kind == b"E":
-        answer(b"S", struct.pack("<I", sum_ & 0xFFFFFFFF) + kept)
+        answer(b"S", before + os.urandom(8) if settings.get("chain") else struct.pack("<I", sum_ & 0xFFFFFFFF) + kept)
     elif kind == b"L":
         states[payload[:4]] = payload[4:]
         answer(b"K")

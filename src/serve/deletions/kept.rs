@@ -46,6 +46,10 @@ pub(super) fn keep_day(app: &App, request: &DeleteRequest, due: f64, law: Option
         Received::Before(before) if before.handles != record.handles => {
             Err(Problem::conflict("this name was used for other ids"))
         }
+        // The clerk would ask for what the first said.
+        Received::Before(before) if before.no_suppress != record.no_suppress => {
+            Err(Problem::conflict("this name was used for the same ids with another `no_suppress`"))
+        }
         Received::Before(before) if before.stage == Stage::Cancelled => {
             Err(Problem::conflict("a request of this name was cancelled"))
         }

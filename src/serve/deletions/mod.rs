@@ -169,7 +169,9 @@ fn coarse(mut deletion: wire::Deletion) -> wire::Deletion {
 /// What is wrong with a request, which names no id.
 fn refused(error: &Error) -> Problem {
     match error {
-        Error::Delete(e @ DeleteError::OtherIds { .. }) => Problem::conflict(e.to_string()),
+        Error::Delete(e @ (DeleteError::OtherIds { .. } | DeleteError::OtherSuppression { .. })) => {
+            Problem::conflict(e.to_string())
+        }
         error => failed(error),
     }
 }
