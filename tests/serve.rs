@@ -602,7 +602,8 @@ fn more_than_is_allowed_is_refused_by_its_own_status() {
         let body = json!({ "dataframe_split": { "columns": columns, "data": vec![&cells; count] } }).to_string();
         client.post("/invocations", &body).is(if count == 100 { 200 } else { 413 });
     }
-    service.client().csv("/invocations", &vec![b'x'; (1 << 20) + 1]).is(413);
+    let large = service.client().csv("/invocations", &vec![b'x'; (1 << 20) + 1]).is(413);
+    assert_eq!(large.header("connection"), Some("close"), "whoever keeps the connection is told that it ends");
     // Unpacked it is more than that too.
     let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     std::io::Write::write_all(&mut packed, &vec![b'x'; (1 << 20) + 1]).unwrap();

@@ -371,14 +371,18 @@ fn a_held_subject_stays_until_the_hold_ends() {
     let put = |client: &mut Client, name: &str, body: Value| {
         client.ask("PUT", &format!("/v1/holds/{name}"), &[], body.to_string().as_bytes()).unwrap()
     };
-    put(&mut desk, "court", json!({ "subjects": ["4"] })).is(403);
+    assert_eq!(
+        put(&mut desk, "court", json!({ "subjects": ["4"] })).is(403).header("connection"),
+        Some("close"),
+        "its body was not read"
+    );
     for wrong in [
         json!({}),
         json!({ "subjects": ["4"], "until": "2020-01-01T00:00:00Z" }),
         json!({ "subjects": ["4"], "reason": "<b>" }),
         json!({ "subjects": ["4"], "request": "x" }),
     ] {
-        put(&mut boss, "court", wrong).is(400);
+        assert_eq!(put(&mut boss, "court", wrong).is(400).header("connection"), None);
     }
     let hold = put(&mut boss, "court", json!({ "subjects": ["4", 5], "reason": "case 7/2026" })).is(200).json();
     assert_eq!((&hold["subjects"], &hold["made_by"]), (&json!(2), &json!("boss")));

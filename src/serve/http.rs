@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, HttpBody},
     extract::{RawPathParams, Request, State},
-    http::{StatusCode, request::Parts},
+    http::{HeaderValue, StatusCode, header, request::Parts},
     response::Response,
     routing::{MethodFilter, on},
 };
@@ -66,9 +66,10 @@ impl Asking {
         let clock = Stopwatch::start();
         let (parts, body) = request.into_parts();
         let trace = parts.headers.get("traceparent").cloned();
+        let mut unread = !body.is_end_stream();
         let (caller, reply) = match self.admitted(&parts) {
             Ok(caller) => {
-                let done = self.answer(&caller, &parts, body).await;
+                let done = self.answer(&caller, &parts, body, &mut unread).await;
                 (caller, done.unwrap_or_else(Reply::from))
             }
             Err((caller, problem)) => (caller, problem.into()),
@@ -91,6 +92,10 @@ impl Asking {
         let mut response = reply.into_response();
         if let Some(trace) = trace.filter(|t| t.to_str().is_ok_and(|t| trace_id(t).is_some())) {
             response.headers_mut().insert("traceparent", trace);
+        }
+        if unread {
+            // What is left of the body can't be told from a next request, so the connection ends, and whoever keeps it is told so.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
@@ -122,7 +127,8 @@ impl Asking {
         self.params.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).unwrap_or_default()
     }
 
-    async fn answer(&self, caller: &Caller, parts: &Parts, body: Body) -> Result<Reply, Problem> {
+    /// Answers; `unread` becomes false once all of the body was read.
+    async fn answer(&self, caller: &Caller, parts: &Parts, body: Body, unread: &mut bool) -> Result<Reply, Problem> {
         let (app, headers) = (&self.app, &parts.headers);
         if self.params.iter().any(|(key, value)| key == "model" && *value != app.config().model) {
             return Err(Problem::unknown(
@@ -132,16 +138,19 @@ impl Asking {
         match self.endpoint {
             Endpoint::Invocations => {
                 let (body, _room) = read_body(app, headers, body).await?;
+                *unread = false;
                 predict::invocations(app, headers, asked_for(parts, "proba"), body).await
             }
             Endpoint::Infer => {
                 let (body, _room) = read_body(app, headers, body).await?;
+                *unread = false;
                 let version = self.params.iter().find(|(key, _)| key == "version").map(|(_, version)| version.clone());
                 predict::infer(app, headers, version, body).await
             }
             Endpoint::Delete => {
                 self.within_quota(caller)?;
                 let (body, _room) = read_body(app, headers, body).await?;
+                *unread = false;
                 let asked = deletions::read(app, caller, headers, asked_for(parts, "dry_run"), &body)?;
                 drop(body);
                 // Once begun it goes on and is written down, also when nobody listens any more.
@@ -165,6 +174,7 @@ impl Asking {
             Endpoint::Holds => self.look_at(holds::all).await,
             Endpoint::Hold => {
                 let (body, _room) = read_body(app, headers, body).await?;
+                *unread = false;
                 let (by, name) = (caller.clone(), self.param("hold"));
                 let reply = self.look_at(move |app| holds::put(app, &by, name, &body)).await?;
                 write_down(app, caller, self.endpoint.name(), reply.about.clone(), reply.status).await;
@@ -181,6 +191,7 @@ impl Asking {
             Endpoint::Receive => {
                 self.within_quota(caller)?;
                 let (body, _room) = read_body(app, headers, body).await?;
+                *unread = false;
                 let permit = app.deletions.enter().await?;
                 let by = caller.clone();
                 let received = self.look_at(move |app| {
