@@ -111,11 +111,10 @@ const LANE_FMAS: usize = 5_000_000;
 
 /// The team for a batch of so many rows: no more lanes than it is worth. Depends on sizes alone, and changes no bit.
 pub(super) fn team(shape: &Shape, rows: usize, team: Team) -> Team {
-    let products = shape.layers.iter().enumerate().map(|(l, layer)| {
-        // Forward, the weights' gradient, and but for the first layer that of the inputs.
-        let times = if l == 0 { 2 } else { 3 };
-        layer.dense.saturating_mul(layer.width).saturating_mul(times)
-    });
+    // Forward, the weights' gradient, and but for the first layer that of the inputs.
+    let times = std::iter::once(2).chain(std::iter::repeat(3));
+    let products =
+        shape.layers.iter().zip(times).map(|(layer, times)| layer.dense.saturating_mul(layer.width).saturating_mul(times));
     let fmas = products.fold(0, usize::saturating_add).saturating_mul(rows);
     Team::of(team.lanes().min(fmas / LANE_FMAS))
 }
@@ -336,15 +335,7 @@ mod tests {
 
     #[test]
     fn a_small_batch_has_one_lane_and_a_large_one_all() {
-        let layout = Layout {
-            numbers: 600,
-            ranges: vec![None; 600],
-            indicators: vec![],
-            byte_scales: vec![],
-            categories: vec![],
-            task: Task::Classes(100),
-            label_range: None,
-        };
+        let layout = crate::learn::net::tests::layout(600, Task::Classes(100));
         let lanes = |hidden: &[u32], rows| team(&Shape::new(&layout, hidden, Activation::Tanh), rows, Team::of(2)).lanes();
         assert_eq!([0, 1, 32, 64, 256].map(|rows| lanes(&[128], rows)), [1, 1, 1, 2, 2]);
         assert_eq!([32, 256].map(|rows| lanes(&[], rows)), [1, 2]);

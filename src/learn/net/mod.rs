@@ -196,7 +196,8 @@ impl State for NetState {
         while let Some(visits) = batches.next() {
             ahead.clear();
             for next in batches.peek().copied().unwrap_or_default() {
-                blocks[next.slice as usize].cells(next.row as usize, &self.columns, &mut ahead);
+                let block = blocks.get(next.slice as usize);
+                block.into_iter().for_each(|block| block.cells(next.row as usize, &self.columns, &mut ahead));
             }
             self.descend(step, (&blocks, &labels), visits, &ahead);
             if !step.crew.visited(visits.len()) {
