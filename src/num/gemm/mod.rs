@@ -51,9 +51,9 @@ pub enum Form {
     Nt,
 }
 
-/// Rows of C that [`Gemm::run_in_strips`] computes at a time: some tiles of every instruction set, and with the usual widths a strip
-/// that stays in the nearest caches.
-pub const STRIP: usize = 48;
+/// Rows of C that [`Gemm::run_in_strips`] computes at a time: whole tiles of every instruction set, few enough to stay in the nearest
+/// caches at the usual widths, and for lanes to get nearly equal shares.
+pub const STRIP: usize = 24;
 
 /// One product: its form and shape, and where it runs.
 #[derive(Debug, Clone, Copy)]
