@@ -3,10 +3,12 @@
 
 use super::scaler::Scaler;
 use super::{Features, Labels, Layout, Task};
-use crate::num::{Team, gather};
+use crate::num::{Floats, Team, gather};
 
 /// How many rows ahead the memory is asked.
 const AHEAD: usize = 2;
+/// How much of a row the memory is asked for at a time, when it is asked long ahead.
+const RUN_BYTES: usize = 512;
 /// Fewer cells than this are gathered sooner by one task than by two.
 const PIECE_CELLS: usize = 1 << 15;
 
@@ -81,6 +83,14 @@ impl<'a> Block<'a> {
         self.rows
     }
 
+    /// Adds the cells of a row, in runs of a few cache lines.
+    pub(super) fn cells(&self, row: usize, columns: &Columns, to: &mut Vec<&'a [u8]>) {
+        assert!(row < self.rows, "a visit names a row that is not there");
+        to.extend(bytemuck::cast_slice(&self.numbers[row * columns.numbers..][..columns.numbers]).chunks(RUN_BYTES));
+        let bytes = columns.byte_scales.len();
+        to.extend(self.bytes[row * bytes..][..bytes].chunks(RUN_BYTES));
+    }
+
     /// Asks the memory for a row that is gathered soon: rows are visited in no order that the processor could guess.
     fn prefetch(&self, row: usize, columns: &Columns) {
         assert!(row < self.rows, "a visit names a row that is not there");
@@ -122,7 +132,7 @@ fn gather_row(columns: &Columns, scaler: &Scaler, block: &Block<'_>, row: usize,
 pub(super) struct Batch {
     rows: usize,
     /// `rows x dense inputs`.
-    dense: Vec<f32>,
+    dense: Floats,
     /// `rows x category columns`: rows of the table of category weights.
     index: Vec<u32>,
     /// Class of each row, for classes.
@@ -168,7 +178,7 @@ impl Batch {
     ) {
         let (width, categories) = (columns.dense(), columns.categories.len());
         self.rows = places.len();
-        self.dense.resize(self.rows * width, 0.0);
+        self.dense.resize(self.rows * width);
         self.index.resize(self.rows * categories, 0);
         let piece = team.piece(self.rows, 1, PIECE_CELLS.div_ceil(width + categories + 1));
         // A side without columns has no cells to cut into pieces.

@@ -39,7 +39,7 @@ fn kernels(isa: Isa) -> Vec<(&'static str, String)> {
     let (m, n, k) = (61, 83, 347);
     let (a, b) = (values("golden a", m * k), values("golden b", k * n));
     let mut packed = Packed::new();
-    let product = |start, form| Gemm { isa, team, start, form, m, n, k };
+    let product = |start, form| Gemm { isa, team, start, ahead: &[], form, m, n, k };
     let mut c = values("golden c", m * n);
     product(Start::Existing, Form::Nn).run(&mut packed, &a, &b, &mut c);
     note("nn", &c);

@@ -16,6 +16,7 @@
 
 pub mod cholesky;
 pub mod cut;
+mod floats;
 pub mod gather;
 pub mod gemm;
 pub mod isa;
@@ -33,6 +34,7 @@ pub mod update;
 #[cfg(test)]
 mod golden;
 
+pub use floats::Floats;
 pub use isa::{Isa, IsaError};
 pub use team::Team;
 

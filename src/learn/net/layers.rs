@@ -6,11 +6,12 @@
 
 use std::ops::Range;
 
+use super::optimiser::{Parameters, Rule};
 use super::settings::Activation;
 use crate::learn::batch::Batch;
 use crate::learn::{DenseLayer, Layout, Task};
-use crate::num::gemm::{Form, Gemm, Packed};
-use crate::num::{Team, gather, poly, sum};
+use crate::num::gemm::{Form, Gemm, Packed, STRIP};
+use crate::num::{Floats, Team, gather, poly, sum};
 
 /// One layer's place in the vector of parameters.
 #[derive(Clone, Debug)]
@@ -105,17 +106,30 @@ impl Shape {
     }
 }
 
+/// Multiply-adds of a batch that are worth one lane more. Lanes meet some ten times a batch, and each time one waits for the other.
+const LANE_FMAS: usize = 5_000_000;
+
+/// The team for a batch of so many rows: no more lanes than it is worth. Depends on sizes alone, and changes no bit.
+pub(super) fn team(shape: &Shape, rows: usize, team: Team) -> Team {
+    // Forward, the weights' gradient, and but for the first layer that of the inputs.
+    let times = std::iter::once(2).chain(std::iter::repeat(3));
+    let products =
+        shape.layers.iter().zip(times).map(|(layer, times)| layer.dense.saturating_mul(layer.width).saturating_mul(times));
+    let fmas = products.fold(0, usize::saturating_add).saturating_mul(rows);
+    Team::of(team.lanes().min(fmas / LANE_FMAS))
+}
+
 /// What a pass through the network needs beside its parameters. The buffers stay from batch to batch.
 #[derive(Debug, Default)]
 pub(super) struct Workspace {
     packed: Packed,
     /// Of each layer its outputs (`rows x width`); of the last one probabilities or the number, and on the way back
     /// their gradient.
-    outputs: Vec<Vec<f32>>,
+    outputs: Vec<Floats>,
     /// Of each hidden layer the gradient of its outputs, then of its sums (`rows x width`).
-    deltas: Vec<Vec<f32>>,
+    deltas: Vec<Floats>,
     /// The gradient of every parameter.
-    gradients: Vec<f32>,
+    gradients: Floats,
     /// Squares of a layer's inputs and of its gradients, for [`Products::Squared`].
     squares: (Vec<f32>, Vec<f32>),
 }
@@ -132,12 +146,12 @@ pub(super) enum Products {
 impl Workspace {
     /// The network's outputs: `rows x width` of the last layer.
     pub(super) fn outputs(&self) -> &[f32] {
-        self.outputs.last().map_or(&[], Vec::as_slice)
+        self.outputs.last().map_or(&[], |outputs| outputs)
     }
 
     /// The network's outputs, to be turned into their gradients.
     pub(super) fn outputs_mut(&mut self) -> &mut [f32] {
-        self.outputs.last_mut().map_or(&mut [], Vec::as_mut_slice)
+        self.outputs.last_mut().map_or(&mut [], |outputs| outputs)
     }
 
     /// The gradient of every parameter, to be changed.
@@ -153,16 +167,19 @@ impl Workspace {
 
 /// `x W` over the dense inputs, plus the table's rows of the categories, plus the biases; the activation; and so on.
 /// Leaves probabilities (classes) or the scaled number in [`Workspace::outputs`].
-pub(super) fn forward(shape: &Shape, parameters: &[f32], batch: &Batch, team: Team, work: &mut Workspace) {
+///
+/// `ahead` are cells that will be read after the pass: the memory is asked for them in the meantime.
+pub(super) fn forward(shape: &Shape, parameters: &[f32], batch: &Batch, team: Team, work: &mut Workspace, ahead: &[&[u8]]) {
     let rows = batch.rows();
-    work.outputs.resize_with(shape.layers.len(), Vec::new);
+    work.outputs.resize_with(shape.layers.len(), Floats::default);
     for (l, layer) in shape.layers.iter().enumerate() {
         let (before, after) = work.outputs.split_at_mut(l);
-        let x = before.last().map_or(batch.dense(), Vec::as_slice);
+        let x = before.last().map_or(batch.dense(), |outputs| outputs);
         let z = &mut after[0];
-        z.resize(rows * layer.width, 0.0);
+        z.resize(rows * layer.width);
         let weights = &parameters[layer.dense_weights()];
-        Gemm::of(team, Form::Nn, [rows, layer.width, layer.dense]).run(&mut work.packed, x, weights, z);
+        let ahead = if l == 0 { ahead } else { &[] };
+        Gemm { ahead, ..Gemm::of(team, Form::Nn, [rows, layer.width, layer.dense]) }.run(&mut work.packed, x, weights, z);
         if layer.table > 0 && shape.categories > 0 {
             let table = &parameters[layer.table_weights()];
             let indices = batch.index().chunks_exact(shape.categories);
@@ -202,12 +219,10 @@ pub(super) fn backward_from(
     products: Products,
 ) {
     let rows = batch.rows();
-    work.gradients.resize(shape.parameters(), 0.0);
-    work.deltas.resize_with(shape.layers.len().saturating_sub(1), Vec::new);
+    work.gradients.resize(shape.parameters());
+    work.deltas.resize_with(shape.layers.len().saturating_sub(1), Floats::default);
     for (l, layer) in shape.layers.iter().enumerate().rev() {
-        let (below, own) = work.deltas.split_at_mut(l);
-        let d = own.first().map_or(&work.outputs[l][..], Vec::as_slice);
-        let x = if l == 0 { batch.dense() } else { &work.outputs[l - 1] };
+        let (x, d) = sides(l, batch, &work.outputs, &work.deltas);
         let (squared_x, squared_d) = &mut work.squares;
         let (left, right) = match products {
             Products::Plain => (x, d),
@@ -215,23 +230,76 @@ pub(super) fn backward_from(
         };
         let g = &mut work.gradients[layer.dense_weights()];
         Gemm::of(team, Form::Tn, [layer.dense, layer.width, rows]).run(&mut work.packed, left, right, g);
-        if layer.table > 0 {
-            let g = &mut work.gradients[layer.table_weights()];
-            g.fill(0.0);
-            let indices = batch.index().chunks_exact(shape.categories.max(1));
-            for (index, d) in indices.zip(right.chunks_exact(layer.width)) {
-                gather::scatter_rows(g, layer.width, index, d);
+        small(shape, layer, batch, team, right, &mut work.gradients);
+        below(shape, l, parameters, batch, team, work);
+    }
+}
+
+/// Updates the parameters by the gradient of [`backward`]: the same bits as computing all of it before. A layer changes once its
+/// inputs' gradient is known, which is the last that its old weights are for; its own gradient is used strip by strip while it is in
+/// the nearest cache, and is never there as a whole.
+///
+/// `ahead` as in [`forward`].
+pub(super) fn descend(
+    shape: &Shape,
+    parameters: &mut Parameters,
+    rule: &Rule,
+    batch: &Batch,
+    team: Team,
+    work: &mut Workspace,
+    ahead: &[&[u8]],
+) {
+    differences(shape.task, batch, 1.0 / batch.rows() as f32, work.outputs_mut());
+    work.gradients.resize(shape.parameters());
+    work.deltas.resize_with(shape.layers.len().saturating_sub(1), Floats::default);
+    for (l, layer) in shape.layers.iter().enumerate().rev() {
+        below(shape, l, &parameters.current, batch, team, work);
+        let (x, d) = sides(l, batch, &work.outputs, &work.deltas);
+        let product = Gemm {
+            ahead: if l == 0 { ahead } else { &[] },
+            ..Gemm::of(team, Form::Tn, [layer.dense, layer.width, batch.rows()])
+        };
+        let parts = parameters.parts(layer.dense_weights(), STRIP * layer.width, rule);
+        product.run_in_strips(&mut work.packed, x, d, parts, |g, part| rule.apply(Team::solo(), g, part));
+        small(shape, layer, batch, team, d, &mut work.gradients);
+        for (range, rule) in [(layer.table_weights(), rule), (layer.biases(), &rule.of_biases())] {
+            for part in parameters.parts(range.clone(), range.len().max(1), rule) {
+                rule.apply(team, &work.gradients[range.clone()], part);
             }
         }
-        sum::columns(team, layer.width, right, &mut work.gradients[layer.biases()]);
-        if let Some(under) = below.last_mut() {
-            under.resize(rows * layer.dense, 0.0);
-            let weights = &parameters[layer.dense_weights()];
-            Gemm::of(team, Form::Nt, [rows, layer.dense, layer.width]).run(&mut work.packed, d, weights, under);
-            match shape.activation {
-                Activation::Relu => poly::relu_backward(team, x, under),
-                Activation::Tanh => poly::tanh_backward(team, x, under),
-            }
+    }
+}
+
+/// A layer's inputs and the gradients of its sums.
+fn sides<'a>(l: usize, batch: &'a Batch, outputs: &'a [Floats], deltas: &'a [Floats]) -> (&'a [f32], &'a [f32]) {
+    (if l == 0 { batch.dense() } else { &outputs[l - 1] }, deltas.get(l).unwrap_or(&outputs[l]))
+}
+
+/// The gradients of a layer that are sums over rows alone: of the table of categories and of the biases.
+fn small(shape: &Shape, layer: &Layer, batch: &Batch, team: Team, d: &[f32], gradients: &mut [f32]) {
+    if layer.table > 0 {
+        let g = &mut gradients[layer.table_weights()];
+        g.fill(0.0);
+        let indices = batch.index().chunks_exact(shape.categories.max(1));
+        for (index, d) in indices.zip(d.chunks_exact(layer.width)) {
+            gather::scatter_rows(g, layer.width, index, d);
+        }
+    }
+    sum::columns(team, layer.width, d, &mut gradients[layer.biases()]);
+}
+
+/// The gradient of the sums of the layer below this one, if there is one.
+fn below(shape: &Shape, l: usize, parameters: &[f32], batch: &Batch, team: Team, work: &mut Workspace) {
+    let (layer, rows) = (&shape.layers[l], batch.rows());
+    let (below, own) = work.deltas.split_at_mut(l);
+    if let Some(under) = below.last_mut() {
+        let d = own.first().unwrap_or(&work.outputs[l]);
+        under.resize(rows * layer.dense);
+        let weights = &parameters[layer.dense_weights()];
+        Gemm::of(team, Form::Nt, [rows, layer.dense, layer.width]).run(&mut work.packed, d, weights, under);
+        match shape.activation {
+            Activation::Relu => poly::relu_backward(team, &work.outputs[l - 1], under),
+            Activation::Tanh => poly::tanh_backward(team, &work.outputs[l - 1], under),
         }
     }
 }
@@ -258,5 +326,19 @@ pub(super) fn differences(task: Task, batch: &Batch, share: f32, outputs: &mut [
                 *z = (*z - target) * share;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_batch_has_one_lane_and_a_large_one_all() {
+        let layout = crate::learn::net::tests::layout(600, Task::Classes(100));
+        let lanes = |hidden: &[u32], rows| team(&Shape::new(&layout, hidden, Activation::Tanh), rows, Team::of(2)).lanes();
+        assert_eq!([0, 1, 32, 64, 256].map(|rows| lanes(&[128], rows)), [1, 1, 1, 2, 2]);
+        assert_eq!([32, 256].map(|rows| lanes(&[], rows)), [1, 2]);
+        assert_eq!(lanes(&[1024], 32), 2);
     }
 }

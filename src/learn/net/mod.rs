@@ -111,21 +111,32 @@ impl fmt::Debug for NetState {
 }
 
 impl NetState {
-    /// One batch: gather, forward, backward, update.
-    fn descend(&mut self, step: &Step<'_, '_>, blocks: &[Block<'_>], labels: &[Labels<'_>], visits: &[Visit]) {
-        let team = step.crew.team();
+    /// One batch: gather, forward, backward, update. Meanwhile the memory is asked for the rows of the batch after it, `ahead`.
+    fn descend<'a>(
+        &mut self,
+        step: &Step<'_, '_>,
+        (blocks, labels): (&[Block<'a>], &[Labels<'_>]),
+        visits: &[Visit],
+        ahead: &[&'a [u8]],
+    ) {
+        let team = layers::team(&self.shape, visits.len(), step.crew.team());
         let places = visits.iter().map(|v| (v.slice as usize, v.row as usize));
         self.batch.gather(&self.columns, &self.scaler, blocks, places.clone(), team);
         self.batch.label(&self.columns, &self.scaler, labels, places);
-        let current = &self.parameters.current;
-        layers::forward(&self.shape, current, &self.batch, team, &mut self.work);
-        layers::backward(&self.shape, current, &self.batch, team, &mut self.work);
+        let (shape, descent, work) = (&self.shape, &self.settings.descent, &mut self.work);
+        let (early, late) = ahead.split_at(ahead.len() / 2);
+        layers::forward(shape, &self.parameters.current, &self.batch, team, work, early);
         let moment = Moment { step: step.index, steps: step.of, progress: visits.first().map_or(0, |visit| visit.progress) };
-        if let Some(most) = self.settings.descent.max_gradient {
-            optimiser::shorten(self.work.gradients_mut(), most);
+        let rule = self.parameters.begin(descent, moment);
+        match descent.max_gradient {
+            None => layers::descend(shape, &mut self.parameters, &rule, &self.batch, team, work, late),
+            Some(most) => {
+                // How long the gradient is, is known when all of it is.
+                layers::backward(shape, &self.parameters.current, &self.batch, team, work);
+                optimiser::shorten(work.gradients_mut(), most);
+                self.parameters.update(shape, &rule, work.gradients(), team);
+            }
         }
-        let gradients = self.work.gradients();
-        self.parameters.update(&self.shape, &self.settings.descent, moment, gradients, team);
     }
 }
 
@@ -141,7 +152,7 @@ impl Scorer for NetState {
             let places = rows.map(|row| (0, row));
             batch.gather(&self.columns, &self.scaler, &block, places, *team);
             let average = &self.parameters.average;
-            layers::forward(&self.shape, average, &batch, *team, &mut work);
+            layers::forward(&self.shape, average, &batch, *team, &mut work, &[]);
             out.copy_from_slice(work.outputs());
             if self.columns.task() == Task::Number {
                 let target = self.scaler.target();
@@ -180,8 +191,15 @@ impl State for NetState {
         let blocks: Vec<_> = rows.clone().map(|rows| Block::of(&rows.features, &self.columns)).collect();
         let labels: Vec<_> = rows.map(|rows| rows.labels).collect();
         self.rows = blocks.iter().map(|block| block.rows() as u64).sum();
-        for visits in step.visits.chunks(self.settings.descent.batch.max(1) as usize) {
-            self.descend(step, &blocks, &labels, visits);
+        let mut batches = step.visits.chunks(self.settings.descent.batch.max(1) as usize).peekable();
+        let mut ahead = Vec::new();
+        while let Some(visits) = batches.next() {
+            ahead.clear();
+            for next in batches.peek().copied().unwrap_or_default() {
+                let block = blocks.get(next.slice as usize);
+                block.into_iter().for_each(|block| block.cells(next.row as usize, &self.columns, &mut ahead));
+            }
+            self.descend(step, (&blocks, &labels), visits, &ahead);
             if !step.crew.visited(visits.len()) {
                 return Err(StepError::Interrupted);
             }

@@ -33,7 +33,7 @@ impl NetModel {
             columns: state.columns.clone(),
             shape: state.shape.clone(),
             scaler: state.scaler.clone(),
-            weights: state.parameters.average.clone(),
+            weights: state.parameters.average.to_vec(),
             batch: Batch::default(),
             work: Workspace::default(),
         }
@@ -45,7 +45,7 @@ impl NetModel {
         let places = at.iter().map(|row| (0, *row as usize));
         self.batch.gather(&self.columns, &self.scaler, &block, places.clone(), Team::solo());
         self.batch.label(&self.columns, &self.scaler, &[rows.labels], places);
-        layers::forward(&self.shape, weights, &self.batch, Team::solo(), &mut self.work);
+        layers::forward(&self.shape, weights, &self.batch, Team::solo(), &mut self.work, &[]);
     }
 
     /// Turns outputs into what they lack: `(score - target) * importance * share`.
@@ -107,7 +107,7 @@ impl Differentiable for NetModel {
         for (start, out) in starts.zip(out.chunks_mut((SCORED_ROWS * width).max(1))) {
             let places = (start..features.rows().min(start + SCORED_ROWS)).map(|row| (0, row));
             self.batch.gather(&self.columns, &self.scaler, &block, places, Team::solo());
-            layers::forward(&self.shape, weights, &self.batch, Team::solo(), &mut self.work);
+            layers::forward(&self.shape, weights, &self.batch, Team::solo(), &mut self.work, &[]);
             out.copy_from_slice(self.work.outputs());
             if self.columns.task() == Task::Number {
                 let target = self.scaler.target();

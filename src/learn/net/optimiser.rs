@@ -1,9 +1,11 @@
 //! Parameters with their moments and averages, and how a gradient changes them.
 #![expect(clippy::indexing_slicing, reason = "ranges are the shape's own, and the vectors are as long as it says")]
 
+use std::ops::Range;
+
 use super::layers::Shape;
 use super::settings::{Activation, Decay, Descent, NetSettings, Optimizer};
-use crate::num::{Isa, Team, stream, sum, update, update::Update};
+use crate::num::{Floats, Isa, Team, stream, sum, update, update::Update};
 
 /// Everything that training changes beside the scaler. All vectors are as long as the shape has parameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,16 +13,19 @@ pub(super) struct Parameters {
     /// Updates so far.
     pub(super) updates: u64,
     /// The weights and biases that are trained.
-    pub(super) current: Vec<f32>,
+    pub(super) current: Floats,
     /// The average of them, which serves; [`Parameters::settle`] brings it up to date.
-    pub(super) average: Vec<f32>,
+    pub(super) average: Floats,
     /// Whether the average is that of one: the current weights, which were not copied yet.
     pub(super) unsettled: bool,
     /// SGD's velocity, or Adam's mean of gradients.
-    pub(super) first: Vec<f32>,
+    pub(super) first: Floats,
     /// Adam's mean of squared gradients; empty for SGD.
-    pub(super) second: Vec<f32>,
+    pub(super) second: Floats,
 }
+
+/// By how many cache lines vectors that are used side by side begin at different places of a page (64 lines).
+const LEAD: usize = 5;
 
 /// When in the whole training an update happens.
 #[derive(Clone, Copy, Debug)]
@@ -33,12 +38,53 @@ pub(super) struct Moment {
     pub(super) progress: u32,
 }
 
+/// One update: what becomes of a parameter by its gradient.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rule {
+    optimizer: Optimizer,
+    rate: f32,
+    l2: f32,
+    /// Updates so far, this one included.
+    updates: u64,
+    /// Of the averages.
+    gain: f32,
+}
+
+/// Some parameters and what belongs to them. The vectors that an update does not touch are empty.
+#[derive(Debug)]
+pub(super) struct Part<'a> {
+    w: &'a mut [f32],
+    first: &'a mut [f32],
+    second: &'a mut [f32],
+    average: &'a mut [f32],
+}
+
+impl Rule {
+    /// The same for biases: without L2.
+    pub(super) fn of_biases(&self) -> Rule {
+        Rule { l2: 0.0, ..*self }
+    }
+
+    /// Updates a part by its gradient; `num::update` documents the operations.
+    pub(super) fn apply(&self, team: Team, g: &[f32], part: Part<'_>) {
+        let Rule { optimizer, rate, l2, updates, gain } = *self;
+        let update = Update { isa: Isa::active(), team, avg_gain: gain, w: part.w, g, avg: part.average };
+        match optimizer {
+            Optimizer::Sgd { momentum } => update.sgd(update::Sgd { rate, momentum, l2 }, part.first),
+            Optimizer::Adam { beta1, beta2, epsilon } => {
+                let (corr1, corr2) = (update::correction(beta1, updates), update::correction(beta2, updates));
+                update.adam(update::Adam { rate, beta1, beta2, eps: epsilon, l2, corr1, corr2 }, part.first, part.second);
+            }
+        }
+    }
+}
+
 impl Parameters {
     /// The parameters before any row. Without hidden layers all are 0. Otherwise biases are 0, and weights are drawn layer by
     /// layer, row-major, uniform on [-a, a): a is sqrt(6 / (in + out)) for tanh and for the output layer (Glorot and Bengio
     /// 2010, equation 16), sqrt(6 / in) before relu (He et al. 2015, equation 10).
     pub(super) fn init(shape: &Shape, settings: &NetSettings, seed: [u8; 32]) -> Parameters {
-        let mut current = vec![0.0; shape.parameters()];
+        let [mut current, mut average, first, second] = Parameters::vectors(shape.parameters(), &settings.descent.optimizer);
         if !settings.hidden.is_empty() {
             let mut stream = stream::stream(seed);
             let last = shape.layers().len() - 1;
@@ -56,12 +102,18 @@ impl Parameters {
                 }
             }
         }
-        let second = match settings.descent.optimizer {
-            Optimizer::Sgd { .. } => Vec::new(),
-            Optimizer::Adam { .. } => vec![0.0; current.len()],
-        };
-        let (average, first) = (current.clone(), vec![0.0; current.len()]);
+        average.copy_from_slice(&current);
         Parameters { updates: 0, average, unsettled: false, first, second, current }
+    }
+
+    /// Room for the weights, averages, first and second moments of so many parameters: a step reads and writes all of them side by side.
+    pub(super) fn vectors(length: usize, optimizer: &Optimizer) -> [Floats; 4] {
+        let second = match optimizer {
+            Optimizer::Sgd { .. } => 0,
+            Optimizer::Adam { .. } => length,
+        };
+        let [average, first] = [1, 2].map(|place| Floats::zeros_behind(place * LEAD, length));
+        [Floats::zeros(length), average, first, Floats::zeros_behind(3 * LEAD, second)]
     }
 
     /// Makes the average what it is said to be. To be called before anybody reads it.
@@ -71,10 +123,9 @@ impl Parameters {
         }
     }
 
-    /// One update by the gradient of every parameter; `num::update` documents the operations.
-    pub(super) fn update(&mut self, shape: &Shape, settings: &Descent, moment: Moment, gradients: &[f32], team: Team) {
+    /// Counts one more update, whose gradients may then come in parts, and says what it does with them.
+    pub(super) fn begin(&mut self, settings: &Descent, moment: Moment) -> Rule {
         self.updates += 1;
-        let rate = rate(settings, moment);
         let gain = average_gain(settings.average, self.updates);
         // At a gain of 1 the average is the weight itself, which is copied once somebody asks. (The kernel's
         // `average + (weight - average)` is rounded twice, and may be an ulp beside it.)
@@ -82,31 +133,34 @@ impl Parameters {
         if averages {
             self.settle();
         }
+        self.unsettled = !averages;
+        Rule { optimizer: settings.optimizer, rate: rate(settings, moment), l2: settings.l2, updates: self.updates, gain }
+    }
+
+    /// The parameters of a range, in parts of so many.
+    pub(super) fn parts(&mut self, range: Range<usize>, part: usize, rule: &Rule) -> impl Iterator<Item = Part<'_>> {
+        let average = if rule.gain < 1.0 { &mut self.average[range.clone()] } else { &mut [] };
+        let second = if self.second.is_empty() { &mut [] } else { &mut self.second[range.clone()] };
+        let (w, first) = (self.current[range.clone()].chunks_mut(part), self.first[range].chunks_mut(part));
+        let mut rest = (second.chunks_mut(part), average.chunks_mut(part));
+        w.zip(first).map(move |(w, first)| Part {
+            w,
+            first,
+            second: rest.0.next().unwrap_or_default(),
+            average: rest.1.next().unwrap_or_default(),
+        })
+    }
+
+    /// One update by the gradient of every parameter.
+    pub(super) fn update(&mut self, shape: &Shape, rule: &Rule, gradients: &[f32], team: Team) {
         for layer in shape.layers() {
-            for (range, l2) in [(layer.weights(), settings.l2), (layer.biases(), 0.0)] {
-                let w = &mut self.current[range.clone()];
-                let g = &gradients[range.clone()];
-                let first = &mut self.first[range.clone()];
-                let average = if averages { &mut self.average[range.clone()] } else { &mut [] };
-                let update = Update { isa: Isa::active(), team, avg_gain: gain, w, g, avg: average };
-                match settings.optimizer {
-                    Optimizer::Sgd { momentum } => update.sgd(update::Sgd { rate, momentum, l2 }, first),
-                    Optimizer::Adam { beta1, beta2, epsilon } => {
-                        let adam = update::Adam {
-                            rate,
-                            beta1,
-                            beta2,
-                            eps: epsilon,
-                            l2,
-                            corr1: update::correction(beta1, self.updates),
-                            corr2: update::correction(beta2, self.updates),
-                        };
-                        update.adam(adam, first, &mut self.second[range]);
-                    }
+            for (range, rule) in [(layer.weights(), rule), (layer.biases(), &rule.of_biases())] {
+                let length = range.len().max(1);
+                for part in self.parts(range.clone(), length, rule) {
+                    rule.apply(team, &gradients[range.clone()], part);
                 }
             }
         }
-        self.unsettled = !averages;
     }
 
     /// The name of the first vector that holds a number that is not finite.
@@ -178,9 +232,10 @@ mod tests {
         parameters.current.fill(1e-9);
         parameters.average.fill(1.0);
         let moment = Moment { step: 1, steps: 1, progress: 0 };
-        parameters.update(&shape, &settings.descent, moment, &[0.0, 0.0], Team::solo());
+        let rule = parameters.begin(&settings.descent, moment);
+        parameters.update(&shape, &rule, &[0.0, 0.0], Team::solo());
         parameters.settle();
-        assert_eq!(parameters.average, [1e-9, 1e-9]);
+        assert_eq!(*parameters.average, [1e-9, 1e-9]);
     }
 
     #[test]

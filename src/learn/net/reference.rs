@@ -271,7 +271,7 @@ fn gradients_are_finite_differences() {
         );
         state.batch.label(&state.columns, &state.scaler, &[rows.labels], places);
         let current = &state.parameters.current;
-        layers::forward(&state.shape, current, &state.batch, Team::solo(), &mut state.work);
+        layers::forward(&state.shape, current, &state.batch, Team::solo(), &mut state.work, &[]);
         layers::backward(&state.shape, current, &state.batch, Team::solo(), &mut state.work);
         let exact: Vec<f64> = current.iter().copied().map(f64::from).collect();
         let (h, mut compared) = (1e-5, 0);
@@ -343,15 +343,16 @@ fn trajectories_are_those_of_pytorch() {
             let mut state = unscaled(&net(&settings), &layout, &data, flat(&model["initial"]));
             for step in 1..=10 {
                 let team = Team::solo();
-                layers::forward(&state.shape, &state.parameters.current, &state.batch, team, &mut state.work);
+                layers::forward(&state.shape, &state.parameters.current, &state.batch, team, &mut state.work, &[]);
                 layers::backward(&state.shape, &state.parameters.current, &state.batch, team, &mut state.work);
                 let moment = super::Moment { step: 1, steps: 1, progress: 0 };
-                state.parameters.update(&state.shape, &settings.descent, moment, state.work.gradients(), team);
+                let rule = state.parameters.begin(&settings.descent, moment);
+                state.parameters.update(&state.shape, &rule, state.work.gradients(), team);
                 let snapshots = model[kind]["snapshots"].as_array().unwrap();
                 let Some(snapshot) = snapshots.iter().find(|snapshot| snapshot["step"] == step) else { continue };
                 let expected = flat(&snapshot["parameters"]);
                 assert_eq!(expected.len(), state.parameters.current.len());
-                let gaps = expected.iter().zip(&state.parameters.current).map(|(a, b)| f64::from((a - b).abs()));
+                let gaps = expected.iter().zip(state.parameters.current.iter()).map(|(a, b)| f64::from((a - b).abs()));
                 let gap = gaps.fold(0.0, f64::max);
                 // PyTorch adds in another order and has its own exp and tanh; its distance to its own run in f64 is the measure of
                 // what rounding does, never below half an ulp of weights near 1. Adam's division by a small root magnifies both.
@@ -365,7 +366,7 @@ fn trajectories_are_those_of_pytorch() {
 /// A state with these parameters and the whole data as its batch, shift 0 and gain 1.
 fn unscaled(net: &Net, layout: &Layout, data: &Data, parameters: Vec<f32>) -> NetState {
     let mut state = net.start(layout, [0; 32]);
-    state.parameters.current = parameters;
+    state.parameters.current.copy_from_slice(&parameters);
     let rows = data.rows();
     let places = (0..data.labels.len()).map(|row| (0, row));
     let mut batch = Batch::default();

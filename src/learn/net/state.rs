@@ -101,14 +101,12 @@ pub(super) fn decode(
     let moments: Option<Vec<Moments>> = columns.map(|bytes| column(bytes, saved.rows)).collect();
     let moments = moments.ok_or_else(|| StateError("`scaler` holds a column that no rows have".to_owned()))?;
     let scaler = Scaler::from_moments(layout, moments);
-    let parameters = Parameters {
-        updates: saved.updates,
-        current: from_bytes(saved.current),
-        average: from_bytes(saved.average),
-        unsettled: false,
-        first: from_bytes(saved.first),
-        second: from_bytes(saved.second),
-    };
+    let mut vectors = Parameters::vectors(shape.parameters(), optimizer);
+    for (vector, bytes) in vectors.iter_mut().zip([saved.current, saved.average, saved.first, saved.second]) {
+        from_bytes(bytes, vector);
+    }
+    let [current, average, first, second] = vectors;
+    let parameters = Parameters { updates: saved.updates, current, average, unsettled: false, first, second };
     let not_finite = parameters.not_finite().map(str::to_owned);
     match scaler.not_finite().or(not_finite) {
         Some(what) => Err(StateError(format!("{what} is not finite"))),
@@ -134,7 +132,8 @@ fn to_bytes(numbers: &[f32]) -> Vec<u8> {
     bytes
 }
 
-fn from_bytes(bytes: &[u8]) -> Vec<f32> {
-    let chunks = bytes.as_chunks::<4>().0.iter();
-    chunks.map(|&bytes| f32::from_le_bytes(bytes)).collect()
+fn from_bytes(bytes: &[u8], to: &mut [f32]) {
+    for (to, bytes) in to.iter_mut().zip(bytes.as_chunks::<4>().0) {
+        *to = f32::from_le_bytes(*bytes);
+    }
 }

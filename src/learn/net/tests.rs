@@ -329,15 +329,15 @@ fn one_step_of_linear_is_the_closed_form() {
     let constant = descending(settings(), |d| (d.rate, d.decay, d.batch) = (0.5, Decay::Constant, 2));
     let mut state = net(&constant).start(&layout(1, Task::Classes(2)), [0; 32]);
     train(&mut state, &data, 1..=1, 1, 1);
-    assert_eq!(state.parameters.current, [-0.25, 0.25, 0.0, 0.0]);
-    assert_eq!(state.parameters.average, [-0.25, 0.25, 0.0, 0.0]);
+    assert_eq!(*state.parameters.current, [-0.25, 0.25, 0.0, 0.0]);
+    assert_eq!(*state.parameters.average, [-0.25, 0.25, 0.0, 0.0]);
     // Labels 10 and 30 are targets -1 and 1: the gradient is -1, the weight 0.5, the score of 1 is 20 + 0.5 * 10.
     let mut numbers = Data::of_numbers(vec![-1.0, 1.0], 1, vec![10.0, 30.0]);
     numbers.classes = None;
     let data = [numbers];
     let mut state = net(&constant).start(&layout(1, Task::Number), [0; 32]);
     train(&mut state, &data, 1..=1, 1, 1);
-    assert_eq!(state.parameters.current, [0.5, 0.0]);
+    assert_eq!(*state.parameters.current, [0.5, 0.0]);
     assert_eq!(state.scaler.target().gain, 0.1);
     assert_eq!(scores(&state, &data[0], 1, 1), [15.0, 25.0]);
 }

@@ -2,12 +2,22 @@
 
 #![expect(clippy::indexing_slicing, reason = "the products assert the shapes, the tile asserts its bounds")]
 
-use super::super::simd::{Kernel, Lanes, Line, Tile, WIDTH};
+use super::super::simd::{Kernel, Lanes, Line, Tile, WIDTH, prefetch_far};
 use super::Start;
 
 /// Steps of k between two rests of the accumulators in C: a block of a panel (64 bytes a step) and of a tile's rows of A (24 bytes a
 /// step) then stay in a 32 KiB first-level cache.
 const DEPTH: usize = 320;
+
+/// B in lines of 16 columns: packed, or as it lies in memory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Panels<'a> {
+    pub(super) lines: &'a [Line],
+    /// From a panel to the next.
+    pub(super) panel: usize,
+    /// From a line of a panel to the next.
+    pub(super) line: usize,
+}
 
 /// A run of rows of C, all of its columns, to be computed by one task.
 #[derive(Debug)]
@@ -15,12 +25,13 @@ pub(super) struct Block<'a, const AT: bool> {
     /// A from the first row on; element (i, k) at `i * a_step + k`, or at `k * a_step + i` if `AT`.
     pub(super) a: &'a [f32],
     pub(super) a_step: usize,
-    /// The packed B.
-    pub(super) b: &'a [Line],
+    pub(super) b: Panels<'a>,
     pub(super) c: &'a mut [f32],
     pub(super) n: usize,
     pub(super) k: usize,
     pub(super) start: Start,
+    /// Cells to ask the memory for meanwhile, a few before each tile: more at once than the core can wait for would stop it.
+    pub(super) ahead: &'a [&'a [u8]],
 }
 
 impl<const AT: bool> Kernel for Block<'_, AT> {
@@ -28,22 +39,26 @@ impl<const AT: bool> Kernel for Block<'_, AT> {
 
     #[inline(always)]
     fn run<L: Lanes>(self, s: L) {
-        let Block { a, a_step, b, c, n, k, start } = self;
+        let Block { a, a_step, b, c, n, k, start, ahead } = self;
         let rows = c.len() / n;
+        let of_depth: usize = even(n.div_ceil(WIDTH), L::PANELS).map(|panels| rows.div_ceil(L::rows(panels.len()))).sum();
+        let mut ahead = ahead.chunks(ahead.len().div_ceil(of_depth * k.div_ceil(DEPTH)).max(1));
         for depth in even(k, DEPTH) {
             let from_c = start == Start::Existing || depth.start > 0;
             for panels in even(n.div_ceil(WIDTH), L::PANELS) {
                 let column = panels.start * WIDTH;
                 let width = WIDTH.min(n - (panels.end - 1) * WIDTH);
                 for tile in even(rows, L::rows(panels.len())) {
+                    ahead.next().unwrap_or_default().iter().for_each(|cells| prefetch_far(cells));
                     s.tile::<AT>(Tile {
                         rows: tile.len(),
                         panels: panels.len(),
                         k: depth.len(),
                         a: if AT { &a[depth.start * a_step + tile.start..] } else { &a[tile.start * a_step + depth.start..] },
                         a_step,
-                        b: &b[panels.start * k + depth.start..],
-                        b_step: k,
+                        b: &b.lines[panels.start * b.panel + depth.start * b.line..],
+                        b_step: b.panel,
+                        b_line: b.line,
                         c: &mut c[tile.start * n + column..],
                         c_step: n,
                         width,

@@ -40,6 +40,37 @@ fn compare(m: usize, n: usize, k: usize, lanes: &[usize]) {
     }
 }
 
+/// C in strips, put together again; the cells ahead are asked for and change nothing.
+#[test]
+fn strips_and_aligned_operands_agree_with_the_triple_loop() {
+    let cells = vec![7; 5000];
+    let ahead: Vec<&[u8]> = cells.chunks(100).collect();
+    for [m, n, k] in
+        [[1, 16, 5], [47, 32, 33], [48, 128, 40], [49, 100, 20], [200, 128, 700], [130, 272, 30], [64, 272, 30], [97, 16, 0]]
+    {
+        let (a, values_b) = (values("a", m * k), values("b", k * n));
+        let mut b = Floats::zeros_behind(3, k * n);
+        b.copy_from_slice(&values_b);
+        for (form, at, bt) in FORMS {
+            let mut expected = vec![0.0; m * n];
+            reference((at, bt), Start::Zero, [m, n, k], &a, &b, &mut expected);
+            for isa in Isa::available() {
+                for lanes in [1, 2, 3] {
+                    let product = Gemm { isa, ahead: &ahead, ..Gemm::of(Team::of(lanes), form, [m, n, k]) };
+                    let what = format!("{form:?} {isa:?} m={m} n={n} k={k} lanes={lanes}");
+                    let mut got = vec![f32::NAN; m * n];
+                    product.run(&mut Packed::new(), &a, &b, &mut got);
+                    assert!(bits(&got) == bits(&expected), "{what}");
+                    got.fill(f32::NAN);
+                    let strips = got.chunks_mut(STRIP * n);
+                    product.run_in_strips(&mut Packed::new(), &a, &b, strips, |c, to| to.copy_from_slice(c));
+                    assert!(bits(&got) == bits(&expected), "{what}, in strips");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn small_shapes_agree_with_the_triple_loop() {
     for size in 1..=40 {

@@ -38,7 +38,7 @@ use plain::Plain;
 
 use super::isa::Isa;
 pub(super) use plain::One;
-pub(super) use prefetch::prefetch;
+pub(super) use prefetch::{prefetch, prefetch_far};
 use square::Squares;
 pub(super) use square::{BYTE_MAX, QUADS_MAX, Quad, Square};
 pub(super) use tile::Tile;
@@ -47,7 +47,7 @@ pub(super) use tile::Tile;
 pub(super) const WIDTH: usize = 16;
 
 /// Sixteen values on a cache line: one row of a packed panel.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C, align(64))]
 pub(super) struct Line(pub(super) [f32; WIDTH]);
 

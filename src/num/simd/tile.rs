@@ -15,9 +15,10 @@ pub(in crate::num) struct Tile<'a> {
     /// From the tile's first element of A; element (i, k) at `i * a_step + k`, or at `k * a_step + i` if transposed.
     pub(in crate::num) a: &'a [f32],
     pub(in crate::num) a_step: usize,
-    /// From the tile's first line of B; line k of panel p at `p * b_step + k`.
+    /// From the tile's first line of B; line k of panel p at `p * b_step + k * b_line`.
     pub(in crate::num) b: &'a [Line],
     pub(in crate::num) b_step: usize,
+    pub(in crate::num) b_line: usize,
     /// From the tile's first element of C; element (i, j) at `i * c_step + j`.
     pub(in crate::num) c: &'a mut [f32],
     pub(in crate::num) c_step: usize,
@@ -32,7 +33,7 @@ pub(super) fn tile_on<L: Lanes, const ROWS: usize, const PANELS: usize, const AT
     assert!(t.rows == ROWS && t.panels == PANELS && t.k > 0 && (1..=WIDTH).contains(&t.width));
     let (a_row, a_k) = if AT { (1, t.a_step) } else { (t.a_step, 1) };
     assert!((ROWS - 1) * a_row + (t.k - 1) * a_k < t.a.len());
-    assert!((PANELS - 1) * t.b_step + t.k <= t.b.len());
+    assert!((PANELS - 1) * t.b_step + (t.k - 1) * t.b_line < t.b.len());
     assert!((ROWS - 1) * t.c_step + (PANELS - 1) * WIDTH + t.width <= t.c.len());
 
     let mut acc = [[s.splat(0.0); PANELS]; ROWS];
@@ -51,8 +52,8 @@ pub(super) fn tile_on<L: Lanes, const ROWS: usize, const PANELS: usize, const AT
     for k in 0..t.k {
         let mut line = [s.splat(0.0); PANELS];
         for p in 0..PANELS {
-            // SAFETY: `p * b_step + k` is below `b.len()` by the second assertion on lengths.
-            line[p] = s.load(unsafe { &(*b.add(p * t.b_step + k)).0 });
+            // SAFETY: `p * b_step + k * b_line` is below `b.len()` by the second assertion on lengths.
+            line[p] = s.load(unsafe { &(*b.add(p * t.b_step + k * t.b_line)).0 });
         }
         for i in 0..ROWS {
             // SAFETY: `i * a_row + k * a_k` is below `a.len()` by the first assertion on lengths.
