@@ -5,7 +5,8 @@
 Run it with a Python that has the package and torch. DATA holds Fashion-MNIST as IDX files, gzipped; FOLDER must not be there, and is left. The data names
 nobody, so four images in a row are taken to be one person's. The learner is python/examples/cnn.py. Deletions are deferred, by the command
 line and by a process of Python that has not loaded torch, and each is repaired before the next. Prints one object of JSON: work in
-row-passes, times in seconds; `processor` is the processor time of a command and of all its workers, which other programs disturb least.
+row-passes, times in seconds; `line` is from the start of a command to its line `effective`, and `processor` is the processor time of a command
+and of all its workers, which other programs disturb least.
 """
 
 from __future__ import annotations
@@ -134,7 +135,7 @@ def deleted(sisa: str, root: Path, person: int, *, by_command: bool) -> dict:
     """A deferred deletion and its repair."""
     clock = Clock()
     if by_command:
-        told = {"effective": command(sisa, root, "delete", "--subject", str(person), "--defer")["effective"]["seconds"]}
+        told = effective(sisa, root, person)
     else:
         done = subprocess.run([sys.executable, "-c", DELETE, str(root), str(person)], check=True, capture_output=True, text=True)
         told = json.loads(done.stdout)
@@ -145,6 +146,18 @@ def deleted(sisa: str, root: Path, person: int, *, by_command: bool) -> dict:
     told["repair"] = {"row_passes": repaired["row_passes"], "training": repaired["seconds"], **clock.told()}
     print(json.dumps(told), file=sys.stderr, flush=True)
     return told
+
+
+def effective(sisa: str, root: Path, person: int) -> dict:
+    """Deletes by the command line: how long until it says that nothing answers from the person any more."""
+    start = time.perf_counter()
+    words = [os.path.abspath(sisa), "-w", str(root), "--json", "delete", "--subject", str(person), "--defer"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        lines = ((json.loads(line), time.perf_counter() - start) for line in process.stdout)
+        told = {answer["type"]: {"effective": answer.get("seconds"), "line": round(took, 4)} for answer, took in lines}
+    if process.returncode:
+        sys.exit(f"{words}: exit code {process.returncode}")
+    return told["effective"]
 
 
 def medians(found: list[dict]) -> dict:

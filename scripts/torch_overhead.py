@@ -1,22 +1,25 @@
 """What `sisa.torch` costs over a plain PyTorch loop on the same rows.
 
-    python scripts/torch_overhead.py --sisa target/release/sisa [--trials N] [--rows N]
+    python scripts/torch_overhead.py --sisa target/release/sisa [--trials N]
 
-Both train the same module with Adam and batches of 256 on one thread, in processes of their own and by turns: one over one shard of one slice,
-through the engine and its worker's pipes, the other in a plain loop over two tensors in memory. Starting, importing and checkpointing are left out
-by training for few and for more epochs and taking the difference. Prints the median over the trials of the ratios of CPU time (of all processes
-on each side) and of wall time.
+Both train the same module with Adam and batches of 256 on one thread. A busy machine is now fast and now slow, by far more than what is looked for, so
+the two take turns in one process, of 2,048 rows each: a plain loop over two tensors in memory, and `sisa.worker` with the learner, whose frames come
+through a pipe. What a step costs without rows (its state is read and written) is taken off, and told. What the engine itself does for an epoch
+(ordering, gathering, sending) is the processor time of its process, without its workers, for few epochs and for more; it is done while the
+worker computes. Prints medians over the trials.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
+import json
 import os
-import resource
 import statistics
+import struct
 import subprocess
-import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -63,8 +66,10 @@ kind = "replay"
 epochs = {epochs}
 """
 
-#: Few and more. Few are enough that what is tried before a recipe is frozen is the same in both.
-EPOCHS = {"mlp": (2, 32), "cnn": (2, 5)}
+#: Of a turn, and of an epoch of the engine's.
+TURN, ROWS = 2048, 8192
+#: Few and more epochs of the engine's. Few are enough that what it tries before a recipe is frozen is the same in both: 16,384 rows at most.
+EPOCHS = {"mlp": (2, 32), "cnn": (2, 8)}
 
 
 def rows(count: int):
@@ -75,79 +80,128 @@ def rows(count: int):
     return draw.integers(0, 256, (count, 784), dtype=np.uint8), draw.integers(0, 10, count)
 
 
-def engine(folder: Path, name: str, count: int, epochs: int) -> None:
-    """Trains by the engine's command."""
-    import numpy as np
-
-    from sisa import _own
-
+def frames(layout, state: bytes, count: int) -> bytes:
+    """What the engine sends for a step of so many rows."""
     x, y = rows(count)
-    np.savez(folder / "table.npz", X=x, y=y)
-    learner = _own.table(f"{folder}/nets.py:learner_{name}", str(folder))
-    (folder / "sisa.toml").write_text(_own.put(CONFIG.format(epochs=epochs), learner))
-    subprocess.run([os.environ["SISA"], "-w", str(folder), "--threads", "1", "train", "--seed", "1"], check=True)
+    hello = {"protocol": 1, "task": "classes", "outputs": 10, "numbers": 0, "ranges": [], "indicators": [], "categories": [], "label_range": None}
+    hello |= {"byte_scales": layout.byte_scales, "batch": 256, "settings": {}}
+    parts = [(b"H", json.dumps(hello).encode()), (b"T", struct.pack("<IIQ", 1, 1, count) + bytes(32) + state)]
+    for at in range(0, count, 256):
+        some = slice(at, at + 256)
+        parts.append((b"B", struct.pack("<II", 256, 0) + y[some].astype("<u4").tobytes() + x[some].tobytes()))
+    return b"".join(kind + struct.pack("<Q", len(payload)) + payload for kind, payload in [*parts, (b"E", b"")])
 
 
-def plain(folder: Path, name: str, count: int, epochs: int) -> None:
-    """Trains in a plain loop."""
-    sys.path.insert(0, str(folder))
-    import nets
+def served(learner, asked: bytes) -> None:
+    """A worker's work, as `python -m sisa.worker` does it."""
+    from sisa import worker
+
+    source, sink = os.pipe()
+    to = os.fdopen(sink, "wb")
+    thread = threading.Thread(target=lambda: (to.write(asked), to.close()))
+    thread.start()
+    with os.fdopen(source, "rb") as pipe:
+        worker.serve(learner, pipe, io.BytesIO())
+    thread.join()
+
+
+def plain(nets: dict, name: str):
+    """A plain loop, to be called."""
     import torch
 
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    x, y = rows(count)
+    x, y = rows(TURN)
     x, y = torch.from_numpy(x).float() / 255, torch.from_numpy(y)
-    module = getattr(nets, name)()
-    optimizer = nets.adam(module.parameters())
-    for _ in range(epochs):
-        order = torch.randperm(count)
-        for at in range(0, count, 256):
+    module = nets[name]()
+    optimizer = nets["adam"](module.parameters())
+
+    def loop() -> None:
+        order = torch.randperm(TURN)
+        for at in range(0, TURN, 256):
             visits = order[at : at + 256]
             optimizer.zero_grad(set_to_none=True)
             torch.nn.functional.cross_entropy(module(x[visits]), y[visits]).backward()
             optimizer.step()
 
+    return loop
 
-def timed(folder: Path, side: str, name: str, count: int, epochs: int) -> tuple[float, float]:
-    """CPU seconds of a side's processes, and wall seconds."""
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    with tempfile.TemporaryDirectory(dir=folder) as work:
-        (Path(work) / "nets.py").write_text(NETS)
-        command = [sys.executable, __file__, "--side", side, "--net", name, "--rows", str(count), "--epochs", str(epochs), "--folder", work]
-        subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL)
-    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall
+
+def clocks() -> tuple[float, float]:
+    return time.process_time(), time.perf_counter()
+
+
+def turns(nets: dict, name: str, trials: int) -> None:
+    """By turns, and what came of it."""
+    import torch
+
+    from sisa import worker
+
+    learner = nets[f"learner_{name}"]
+    layout = worker.Layout("classes", 10, 0, [], [], [], [1 / 255] * 784, None, 256, {})
+    state = learner.init(layout, bytes(32))
+    asked, empty = frames(layout, state, TURN), frames(layout, state, 0)
+    loop = plain(nets, name)
+    took: dict[str, list[tuple[float, float]]] = {"plain": [], "worker": [], "empty": []}
+    for trial in range(trials + 1):
+        for what, run in (("plain", loop), ("worker", lambda: served(learner, asked)), ("empty", lambda: served(learner, empty))):
+            torch.use_deterministic_algorithms(what != "plain")
+            before = clocks()
+            run()
+            # The first one warms up.
+            if trial:
+                took[what].append(tuple(now - then for now, then in zip(clocks(), before, strict=True)))
+    for at, what in enumerate(("processor", "wall")):
+        ratios = sorted(100 * ((one[at] - none[at]) / base[at] - 1) for base, one, none in zip(*took.values(), strict=True))
+        middle = {side: 1e3 * statistics.median(one[at] for one in each) for side, each in took.items()}
+        quarters = f"the middle half of {trials} from {ratios[trials // 4]:+.1f} to {ratios[-1 - trials // 4]:+.1f} %"
+        print(f"{name}: the worker takes {statistics.median(ratios):+.1f} % of {what} time ({quarters};", end=" ")
+        print(f"plain {middle['plain'] / TURN * ROWS:.0f} ms for {ROWS} rows, a step without rows {middle['empty']:.1f} ms)", flush=True)
+
+
+def engine(sisa: Path, folder: Path, name: str, epochs: int) -> float:
+    """Processor time of the engine's process, without its workers."""
+    import numpy as np
+
+    from sisa import _own
+
+    x, y = rows(ROWS)
+    np.savez(folder / "table.npz", X=x, y=y)
+    (folder / "nets.py").write_text(NETS)
+    (folder / "sisa.toml").write_text(_own.put(CONFIG.format(epochs=epochs), _own.table(f"{folder}/nets.py:learner_{name}", str(folder))))
+    process = subprocess.Popen([sisa, "-w", folder, "--threads", "1", "train", "--seed", "1"], stdout=subprocess.DEVNULL)
+    used = 0.0
+    while process.poll() is None:
+        try:
+            fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+            used = max(used, (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
+        except (OSError, IndexError):
+            pass
+        time.sleep(0.01)
+    assert process.returncode == 0
+    return used
 
 
 def main() -> None:
-    """Trials of both by turns."""
+    """Both nets."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--sisa", type=Path, default=Path("target/release/sisa"))
-    parser.add_argument("--trials", type=int, default=3)
-    parser.add_argument("--rows", type=int, default=8192)
-    parser.add_argument("--side")
+    parser.add_argument("--trials", type=int, default=21)
     parser.add_argument("--net", default="mlp,cnn")
-    parser.add_argument("--epochs", type=int)
-    parser.add_argument("--folder", type=Path)
     args = parser.parse_args()
-    if args.side:
-        {"engine": engine, "plain": plain}[args.side](args.folder, args.net, args.rows, args.epochs)
-        return
-    os.environ["SISA"] = str(args.sisa.resolve())
-    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; {args.rows} rows, batch 256")
-    with tempfile.TemporaryDirectory() as folder:
-        for name in args.net.split(","):
-            ratios = []
-            for _ in range(args.trials):
-                spent = {}
-                for side in ("plain", "engine"):
-                    few, more = (timed(Path(folder), side, name, args.rows, epochs) for epochs in EPOCHS[name])
-                    spent[side] = [b - a for a, b in zip(few, more, strict=True)]
-                ratios.append([e / p for e, p in zip(spent["engine"], spent["plain"], strict=True)])
-                print(f"{name}: plain {spent['plain']}, engine {spent['engine']}", flush=True)
-            cpu, wall = (statistics.median(column) for column in zip(*ratios, strict=True))
-            print(f"{name}: {100 * (cpu - 1):+.1f} % of CPU time, {100 * (wall - 1):+.1f} % of wall time (medians of {args.trials} ratios)")
+    os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8", "OMP_WAIT_POLICY": "PASSIVE"}
+    from sisa import worker
+
+    worker._keep_memory()
+    nets: dict = {"__name__": "nets"}
+    exec(NETS, nets)  # noqa: S102
+    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; batches of 256")
+    for name in args.net.split(","):
+        turns(nets, name, args.trials)
+        spent = []
+        for epochs in EPOCHS[name]:
+            with tempfile.TemporaryDirectory() as folder:
+                spent.append(engine(args.sisa.resolve(), Path(folder), name, epochs))
+        few, more = EPOCHS[name]
+        print(f"{name}: the engine itself {1e3 * (spent[1] - spent[0]) / (more - few):.1f} ms of processor time for {ROWS} rows", flush=True)
 
 
 if __name__ == "__main__":

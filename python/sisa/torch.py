@@ -265,9 +265,12 @@ def dense(batch: Batch) -> tuple[torch.Tensor, ...]:
         scaled = (batch.numbers - low) / width
         parts.append(np.where(np.isnan(scaled), np.float32(0), scaled))
     if layout.byte_scales:
-        parts.append(batch.bytes * np.array(layout.byte_scales, np.float32))
+        # In two steps: by one, NumPy would convert piece by piece.
+        plain = batch.bytes.astype(np.float32)
+        plain *= layout.scales
+        parts.append(plain)
     if layout.indicators:
         parts.append(np.isnan(batch.numbers[:, layout.indicators]).astype(np.float32))
-    matrix = np.concatenate(parts, 1) if parts else np.zeros((len(batch), 0), np.float32)
+    matrix = parts[0] if len(parts) == 1 else np.concatenate(parts, 1) if parts else np.zeros((len(batch), 0), np.float32)
     numbers = (torch.from_numpy(np.ascontiguousarray(matrix, np.float32)),)
     return (*numbers, torch.from_numpy(batch.categories.astype(np.int64))) if layout.categories else numbers

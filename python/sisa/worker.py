@@ -7,6 +7,7 @@ PyTorch. Whatever is printed goes to the error stream.
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import json
 import os
@@ -14,9 +15,14 @@ import struct
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
+
+
+#: Of glibc's malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,11 @@ class Layout:
     batch: int
     #: The settings under ``[learner]``, as they are.
     settings: dict[str, Any]
+
+    @cached_property
+    def scales(self) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """`byte_scales` as float32."""
+        return np.array(self.byte_scales, np.float32)
 
 
 @dataclass(frozen=True)
@@ -237,8 +248,20 @@ def named(target: str) -> Learner:
     return learner
 
 
+def _keep_memory() -> None:
+    """Has the C library keep what is freed, up to 256 MB, for what is asked for next. By default it gives large pieces back to the system each time, and
+    every batch of a network then waits for the system to clear its pages again. Only glibc has this setting, and no bit depends on it.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        # Pieces from 32 MB on, the most that it allows, come from the system as before.
+        mallopt(_M_MMAP_THRESHOLD, 32 << 20)
+        mallopt(_M_TRIM_THRESHOLD, 256 << 20)
+
+
 def main() -> None:
     """Serves the learner that the command line names."""
+    _keep_memory()
     sink = os.fdopen(os.dup(1), "wb")
     # What is printed is no answer.
     os.dup2(2, 1)

@@ -88,6 +88,39 @@ def _make(kind: str, **settings) -> sisa.torch.TorchLearner:
     return sisa.torch.TorchLearner(lambda layout: Net(kind, layout.numbers), _adam, nn.functional.cross_entropy, 16, **settings)
 
 
+class Mortal(sisa.torch.TorchLearner):
+    """Dies at the message whose number is in the file `messages`, which counts down from process to process."""
+
+    def environment(self):
+        _message()
+        return super().environment()
+
+    def init(self, layout, seed):
+        _message()
+        return super().init(layout, seed)
+
+    def step(self, layout, step, state, batches):
+        def each():
+            for batch in batches:
+                _message()
+                yield batch
+            _message()
+
+        _message()
+        return super().step(layout, step, state, each())
+
+
+def _message():
+    if os.path.exists("messages"):
+        with open("messages") as file:
+            left = int(file.read()) - 1
+        with open("messages", "w") as file:
+            file.write(str(left))
+        if left == 0:
+            os.remove("messages")
+            os.kill(os.getpid(), 9)
+
+
 mlp = _make("mlp", scheduler=_decay, profile="portable")
 mixed = _make("mixed")
 clock = _make("clock")
@@ -96,6 +129,7 @@ frozen = _make("frozen", frozen="body.0.")
 late = _make("late")
 insisted = _make("late", replay=False)
 mortal = _make("mortal")
+doomed = Mortal(lambda layout: Net("mixed", layout.numbers), _adam, nn.functional.cross_entropy, 64)
 dropout = _make("dropout")
 batchnorm = _make("batchnorm")
 cnn = _make("cnn", scheduler=_decay)

