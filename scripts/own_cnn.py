@@ -1,12 +1,14 @@
-"""A CNN in PyTorch over images, in shards and slices and as one model: accuracy, deletions, repairs (docs/OWN-MODELS.md).
+"""A CNN in PyTorch over images, in shards and slices and as one model: accuracy, deletions, repairs (docs/OWN-
+MODELS.md).
 
     python scripts/own_cnn.py target/release/sisa DATA FOLDER [--rows 60000] [--epochs 10] [--shards 10] [--slices 5] [--people 3]
 
-Run it with a Python that has the package and torch. DATA holds Fashion-MNIST as IDX files, gzipped; FOLDER must not be there, and is left. The data names
-nobody, so four images in a row are taken to be one person's. The learner is python/examples/cnn.py. Deletions are deferred, by the command
-line and by a process of Python that has not loaded torch, and each is repaired before the next. Prints one object of JSON: work in
-row-passes, times in seconds; `line` is from the start of a command to its line `effective`, and `processor` is the processor time of a command
-and of all its workers, which other programs disturb least.
+Run it with a Python that has the package and torch. DATA holds Fashion-MNIST as IDX files, gzipped; FOLDER
+must not be there, and is left. The data names nobody, so four images in a row are taken to be one person's.
+The learner is python/examples/cnn.py. Deletions are deferred, by the command line and by a process of Python
+that has not loaded torch, and each is repaired before the next. Prints one object of JSON: work in row-
+passes, times in seconds; `line` is from the start of a command to its line `effective`, and `processor` is
+the processor time of a command and of all its workers, which other programs disturb least.
 """
 
 from __future__ import annotations

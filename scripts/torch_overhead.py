@@ -2,11 +2,12 @@
 
     python scripts/torch_overhead.py --sisa target/release/sisa [--trials N]
 
-Both train the same module with Adam and batches of 256 on one thread. A busy machine is now fast and now slow, by far more than what is looked for, so
-the two take turns in one process, of 2,048 rows each: a plain loop over two tensors in memory, and `sisa.worker` with the learner, whose frames come
-through a pipe. What a step costs without rows (its state is read and written) is taken off, and told. What the engine itself does for an epoch
-(ordering, gathering, sending) is the processor time of its process, without its workers, for few epochs and for more; it is done while the
-worker computes. Prints medians over the trials.
+Both train the same module with Adam and batches of 256 on one thread. A busy machine is now fast and now
+slow, by far more than what is looked for, so the two take turns in one process, of 2,048 rows each: a plain
+loop over two tensors in memory, and `sisa.worker` with the learner, whose frames come through a pipe. What a
+step costs without rows (its state is read and written) is taken off, and told. What the engine itself does
+for an epoch (ordering, gathering, sending) is the processor time of its process, without its workers, for few
+epochs and for more; it is done while the worker computes. Prints medians over the trials.
 """
 
 from __future__ import annotations

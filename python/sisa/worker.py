@@ -249,8 +249,10 @@ def named(target: str) -> Learner:
 
 
 def _keep_memory() -> None:
-    """Has the C library keep what is freed, up to 256 MB, for what is asked for next. By default it gives large pieces back to the system each time, and
-    every batch of a network then waits for the system to clear its pages again. Only glibc has this setting, and no bit depends on it.
+    """Has the C library keep what is freed, up to 256 MB, for what is asked for next.
+
+    By default it gives large pieces back to the system each time, and every batch of a network then waits for the
+    system to clear its pages again. Only glibc has this setting, and no bit depends on it.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -1,12 +1,14 @@
-"""A head or a LoRA in PyTorch on a frozen encoder, and sisa's own `ridge` over the same encoder's vectors (docs/OWN-MODELS.md).
+"""A head or a LoRA in PyTorch on a frozen encoder, and sisa's own `ridge` over the same encoder's vectors
+(docs/OWN-MODELS.md).
 
     python python/examples/frozen/compare.py FOLDER [DATA] [--encoder nets] [--rows 60000] [--shards 5] [--slices 4]
         [--epochs 5] [--people 5]
 
-DATA holds Fashion-MNIST as IDX files, gzipped; without it the 1,797 digits of scikit-learn are taken, which want more epochs. The first five
-classes stand for what is public: the encoder of `nets` is trained on them and on nothing else; that of `lite0` comes with a package. The other
-five are people's, four images in a row each (the data says nothing of whose they are). Of every learner: how well it answers, how large its
-states are, and what a deletion costs; `processor` is processor time in seconds, of this process and its workers.
+DATA holds Fashion-MNIST as IDX files, gzipped; without it the 1,797 digits of scikit-learn are taken, which
+want more epochs. The first five classes stand for what is public: the encoder of `nets` is trained on them
+and on nothing else; that of `lite0` comes with a package. The other five are people's, four images in a row
+each (the data says nothing of whose they are). Of every learner: how well it answers, how large its states
+are, and what a deletion costs; `processor` is processor time in seconds, of this process and its workers.
 Prints one object of JSON a learner.
 """
 

