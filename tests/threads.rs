@@ -1,5 +1,5 @@
 //! An engine with one thread of each kind, asked for everything at the same time: all of it comes to an end.
-#![expect(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
+#![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test makes files by hand, and stops at what it does not expect")]
 
 mod common;
 
@@ -72,4 +72,25 @@ fn with_one_thread_nobody_waits_for_himself() {
         let fresh = Bench::trained(&setup, &without(&all, |row| gone(row.person)));
         assert_same(&bench.artefacts(), &fresh.artefacts(), learner);
     }
+}
+
+/// A file has its name a moment before it is locked by who makes it.
+#[test]
+fn a_file_that_is_just_being_made_is_no_finding() {
+    let bench = Bench::trained(&Setup { shards: 2, slices: 2, holdout: 0.0, learner: LINEAR, ..Setup::default() }, &rows(20));
+    let path = bench.root().join("checkpoints/.sisa-tmp-1-1");
+    let verify = || bench.engine().verify(&VerifyRequest::default(), &Quiet).unwrap().findings;
+    let file = std::fs::File::create_new(&path).unwrap();
+    assert_eq!(verify().iter().map(|finding| &finding.path).collect::<Vec<_>>(), [&path], "nobody comes");
+    std::thread::scope(|scope| {
+        let (made, done) = std::sync::mpsc::channel::<()>();
+        scope.spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            file.lock().unwrap();
+            let _ = done.recv();
+            drop(file);
+        });
+        assert_eq!(verify(), []);
+        drop(made);
+    });
 }

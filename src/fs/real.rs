@@ -106,20 +106,22 @@ fn kind(file_type: fs::FileType) -> EntryKind {
     }
 }
 
+/// Locks a file that was just made under this name.
+fn owned(file: File, path: &Path) -> io::Result<Lock> {
+    // Who looks whether it has an owner, or takes it for an orphan and removes it, holds the lock for a moment. To leave the file to
+    // them would leave it to nobody.
+    file.lock()?;
+    match fs::metadata(path) {
+        Ok(now) if now.ino() == file.metadata()?.ino() => Ok(Lock(file)),
+        _ => Err(io::ErrorKind::AlreadyExists.into()),
+    }
+}
+
 impl Disk for RealDisk {
     fn create(&self, path: &Path, private: bool) -> io::Result<Box<dyn Writable>> {
         let mode = if private { 0o600 } else { 0o644 };
         let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::AlreadyExists.into()),
-            Err(TryLockError::Error(e)) => return Err(e),
-        }
-        // A sweeper may have taken the file for an orphan between the two calls; then the name is gone or another's.
-        match fs::metadata(path) {
-            Ok(now) if now.ino() == file.metadata()?.ino() => Ok(Box::new(NewFile { lock: Lock(file), synced: !self.unsynced })),
-            _ => Err(io::ErrorKind::AlreadyExists.into()),
-        }
+        Ok(Box::new(NewFile { lock: owned(file, path)?, synced: !self.unsynced }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -250,5 +252,33 @@ mod tests {
         drop(Lock(file));
         assert!(disk.lock(dir.path(), false).unwrap().is_some());
         drop(twin);
+    }
+
+    /// Whoever looks between the making and the locking of a file holds the lock: it is waited for.
+    #[test]
+    fn a_new_file_that_somebody_looks_at_is_not_left_without_an_owner() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::new();
+        for removes in [false, true] {
+            let path = dir.path().join(format!("{removes}"));
+            let file = File::create_new(&path).unwrap();
+            let guard = disk.lock(&path, false).unwrap().unwrap();
+            let looker = std::thread::spawn({
+                let path = path.clone();
+                move || {
+                    std::thread::sleep(std::time::Duration::from_millis(100));
+                    if removes {
+                        fs::remove_file(&path).unwrap();
+                    }
+                    drop(guard);
+                }
+            });
+            let lock = owned(file, &path);
+            looker.join().unwrap();
+            match removes {
+                true => assert_eq!(lock.err().unwrap().kind(), io::ErrorKind::AlreadyExists),
+                false => assert!(lock.is_ok() && disk.lock(&path, false).unwrap().is_none()),
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The quick check: digests, lineage, the ledger's chain, strangers, suppressed handles.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{collections::BTreeSet, path::PathBuf, thread, time::Duration};
 
 use super::Verdict;
 use crate::{
@@ -13,6 +13,10 @@ use crate::{
     train::{Model, lineages},
     workspace::{Snapshot, Workspace, WorkspaceError},
 };
+
+/// How often a file that seems to have no owner is looked at again, and how long is waited before each look.
+const LOOKS: usize = 25;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// What is said of a file that nobody knows.
 const STRANGER: &str = "nothing accounts for this file";
@@ -130,12 +134,23 @@ fn sort_out_processes(workspace: &Workspace, verdict: &mut Verdict) -> Result<()
             verdict
                 .notes
                 .push(format!("{path} was left by a process that was killed ; the next command that writes takes it away"));
-        } else {
+        } else if !(stranger && of_a_process && is_in_use_soon(workspace, &finding.path)?) {
             found.push(finding);
         }
     }
     verdict.findings = found;
     Ok(())
+}
+
+/// Whether somebody works in it after all: what is being made has its name a moment before its lock.
+fn is_in_use_soon(workspace: &Workspace, path: &std::path::Path) -> Result<bool, WorkspaceError> {
+    for _ in 0..LOOKS {
+        thread::sleep(PAUSE);
+        if workspace.files().is_in_use(path)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// An error about a file becomes a finding; trouble with the disk stays an error.
