@@ -1,5 +1,5 @@
 //! An engine with one thread of each kind, asked for everything at the same time: all of it comes to an end.
-#![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test makes files by hand, and stops at what it does not expect")]
+#![expect(clippy::unwrap_used, reason = "a test stops at what it does not expect")]
 
 mod common;
 
